@@ -1,0 +1,314 @@
+"""What a job has to do: upstream's project page against the mirror's. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from frumious import layout
+from frumious.errors import FrumiousError
+from frumious.model import File, Key, ProjectPage, Publication
+from frumious.verify import DIGEST_LENGTHS, Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.config import Config
+    from frumious.model import Job
+    from frumious.simple.values import ParsedPage
+
+
+_LONGEST_TOLD: Final = 255  # characters of a refused file's name
+_LARGEST_METADATA: Final = 16 * 1024**2  # bytes; upstream does not say how many there are
+
+
+class MassLoss(FrumiousError):
+    """Upstream's page lacks most of the files that the mirror has, and no event says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Something to store: a file, its core metadata, or its provenance."""
+
+    key: Key
+    url: str  # upstream's
+    expected: Expected | None  # None: nothing says what it has to be (provenance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What brings the mirror's project page to upstream's."""
+
+    page: ProjectPage  # upstream's, with only what is wanted
+    refused: Mapping[str, str]  # filename -> why it is not what upstream has
+    new: tuple[Blob, ...]
+
+
+def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -> None:
+    """Make sure that a glitch of upstream's does not empty the mirror.
+
+    `page` is all that upstream says; None where it says that there is no such project.
+
+    Raises:
+        MassLoss: more than half of the held files would be gone, and upstream's changelog
+            told of no removal.
+    """
+    if held is None or job.may_lose or (page is not None and _is_quarantined(page)):
+        return
+    named = {file.filename for file in page.files} if page is not None else set[str]()
+    lost = sum(file.filename not in named for file in held.files)
+    if lost * 2 > len(held.files):
+        msg = (
+            f"upstream no longer names {lost} of {len(held.files)} files of {job.project!r},"
+            " and no event tells of a removal; sync the project by name with may-lose to agree"
+        )
+        raise MassLoss(msg)
+
+
+def compare(
+    project: NormalizedName, parsed: ParsedPage, held: ProjectPage | None, config: Config
+) -> Change:
+    """Compare what is wanted with what the mirror holds, by key and digest.
+
+    `parsed` is upstream's page after selection; its file URLs are absolute.
+    """
+    quarantined = _is_quarantined(parsed.page)  # PEP 792: then nobody gets a file
+    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, held)
+    refused = {} if quarantined else {**parsed.refused, **unsafe}
+    kept, changed = _keep_changed_files(safe, held, config)
+    there_already = {file.filename for file in kept}
+    kept += [
+        file
+        for file in _keep_refused_files(refused, held, config)
+        if file.filename not in there_already
+    ]
+    places = {layout.file_key(file) for file in kept}
+    advertised = tuple(_as_mirrored(file, places, config) for file in kept)
+    wanted = {blob.key: blob for file in advertised for blob in _blobs(project, file)}
+    there = {
+        blob.key: blob.expected
+        for file in (held.files if held is not None else ())
+        for blob in _blobs(project, file)
+    }
+    return Change(
+        page=replace(
+            parsed.page, files=advertised, api_version=_api_version(parsed.page, advertised)
+        ),
+        refused={**refused, **changed},
+        new=tuple(
+            blob
+            for blob in wanted.values()
+            if blob.key not in there or _differ(blob.expected, there[blob.key])
+        ),
+    )
+
+
+def published_page(
+    change: Change, failed: Mapping[Key, str], job: Job, held: ProjectPage | None, config: Config
+) -> ProjectPage:
+    """Return the page that the mirror publishes: without what could not be stored.
+
+    `failed` says why blobs were not stored. When a page of the same run is replaced, what that
+    one had added and removed is told again, since its result may not have been recorded.
+    """
+    files = tuple(_published_files(job.project, change.page.files, failed, held, config))
+    here = {blob.key for file in files for blob in _blobs(job.project, file)}
+    added = {blob.key for blob in change.new}
+    removed = {*(held_keys(job.project, held) if held is not None else ())}
+    removed.update(added - failed.keys())  # what goes with a file that could not be stored
+    if held is not None and held.publication is not None and held.publication.run == job.run:
+        added.update(held.publication.added)
+        removed.update(held.publication.removed)
+    return replace(
+        change.page,
+        files=files,
+        publication=Publication(
+            run=job.run,
+            selection=config.fingerprint,
+            added=tuple(sorted(added & here)),
+            removed=tuple(sorted(removed - here)),
+            refused={
+                **change.refused,
+                **{key.removeprefix("web/"): reason for key, reason in failed.items()},
+            },
+        ),
+    )
+
+
+def held_keys(project: NormalizedName, page: ProjectPage) -> tuple[Key, ...]:
+    """Return the keys of everything that a page of the mirror's names."""
+    return tuple(blob.key for file in page.files for blob in _blobs(project, file))
+
+
+def _is_quarantined(page: ProjectPage) -> bool:
+    return page.status is not None and page.status.quarantined
+
+
+def _safe_files(
+    project: NormalizedName, files: Iterable[File], held: ProjectPage | None
+) -> tuple[list[File], dict[str, str]]:
+    """Tell files that can be stored, each at a place of its own, from those that cannot."""
+    storable, refused = [], {}
+    for file in files:
+        try:
+            for _ in _blobs(project, file):
+                pass
+        except layout.UnsafeName as error:
+            refused[file.filename[:_LONGEST_TOLD]] = str(error)
+        else:
+            storable.append(file)
+    described = (*storable, *(held.files if held is not None else ()))
+    taken = {
+        layout.metadata_key(layout.file_key(file))
+        for file in described
+        if not isinstance(file.core_metadata, bool)
+    }
+    safe = []
+    for file in storable:
+        if layout.file_key(file) in taken:
+            refused[file.filename] = f"its place is that of the .metadata of {file.filename[:-9]!r}"
+        else:
+            safe.append(file)
+    return safe, refused
+
+
+def _keep_changed_files(
+    files: Iterable[File], held: ProjectPage | None, config: Config
+) -> tuple[list[File], dict[str, str]]:
+    """Keep the held file where upstream has other bytes under its name, unless that is allowed.
+
+    Upstream never does that by itself: whoever pinned the old hash must go on getting it.
+    """
+    before = {file.filename: file for file in held.files} if held is not None else {}
+    kept, changed = [], {}
+    for file in files:
+        old = before.get(file.filename, file)
+        names = DIGEST_LENGTHS.keys() & file.hashes.keys() & old.hashes.keys()
+        same = all(file.hashes[name] == old.hashes[name] for name in names)
+        if same or config.allow_changed_files:
+            kept.append(file)
+        else:
+            kept.append(replace(old, yanked=file.yanked))
+            changed[file.filename] = (
+                f"upstream has other bytes under the name {file.filename!r} than before;"
+                " allow-changed-files = true takes them"
+            )
+    return kept, changed
+
+
+def _keep_refused_files(
+    refused: Mapping[str, str], held: ProjectPage | None, config: Config
+) -> list[File]:
+    """Keep what the mirror has of files that upstream now describes in a way that is none."""
+    if held is None or held.publication is None:
+        return []
+    if held.publication.selection != config.fingerprint:
+        return []  # nobody can say whether they are still wanted
+    return [file for file in held.files if file.filename in refused]
+
+
+def _api_version(page: ProjectPage, files: Iterable[File]) -> str:
+    """Return the API version that the mirror's page can claim.
+
+    From 1.1 on it has to list versions and sizes (PEP 700), which nobody can read off an HTML
+    page, whatever version that one claims.
+    """
+    complete = page.versions is not None and all(file.size is not None for file in files)
+    return page.api_version if complete else "1.0"
+
+
+def _as_mirrored(file: File, places: Container[Key], config: Config) -> File:
+    """Advertise what goes with a file only where it is mirrored.
+
+    Core metadata is, where it can be verified and its place is not another file's; a GPG
+    signature is not.
+    """
+    verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
+    free = layout.metadata_key(layout.file_key(file)) not in places
+    return replace(
+        file,
+        core_metadata=file.core_metadata if verifiable and free else False,
+        gpg_sig=False if file.gpg_sig else file.gpg_sig,
+    )
+
+
+def _blobs(project: NormalizedName, file: File) -> Iterator[Blob]:
+    key = layout.file_key(file)
+    yield Blob(key=key, url=file.url, expected=_expected(file, key))
+    if not isinstance(file.core_metadata, bool):
+        yield Blob(
+            key=layout.metadata_key(key),
+            url=_metadata_url(file.url),
+            expected=Expected.of(file.core_metadata, most=_LARGEST_METADATA),
+        )
+    if file.provenance is not None:
+        yield Blob(key=layout.provenance_key(project, file), url=file.provenance, expected=None)
+
+
+def _expected(file: File, key: Key) -> Expected:
+    """Return what a file has to be: what its page promises, and what its place does."""
+    expected = Expected.of(file.hashes, file.size)
+    promised = layout.digest_in(key)
+    if promised is None or promised == expected.digest:
+        return expected
+    return replace(expected, blake2b_256=promised)
+
+
+def _metadata_url(url: str) -> str:
+    """Return where upstream has a file's core metadata: beside it, whatever query is asked."""
+    parts = urlsplit(url)
+    return parts._replace(path=f"{parts.path}.metadata").geturl()
+
+
+def _differ(wanted: Expected | None, there: Expected | None) -> bool:
+    """Say whether two digests disagree; those of different algorithms do not agree either."""
+    if wanted is None or there is None:
+        return False
+    return (wanted.algorithm, wanted.digest) != (there.algorithm, there.digest)
+
+
+def _published_files(
+    project: NormalizedName,
+    files: Iterable[File],
+    failed: Mapping[Key, str],
+    held: ProjectPage | None,
+    config: Config,
+) -> Iterator[File]:
+    before = {file.filename: file for file in held.files} if held is not None else {}
+    for file in files:
+        key = layout.file_key(file)
+        if key in failed:
+            old = before.get(file.filename)
+            if old is not None:  # what upstream has of it now is not to be had
+                moved = layout.file_key(old) != key  # else its metadata may be the new one's
+                yield replace(
+                    old,
+                    url=layout.file_url(layout.file_key(old), config.root_uri),
+                    core_metadata=old.core_metadata if moved else False,
+                )
+            continue
+        without = layout.metadata_key(key) in failed
+        yield replace(
+            file,
+            url=layout.file_url(key, config.root_uri),
+            core_metadata=False if without else file.core_metadata,
+            provenance=_published_provenance(project, file, failed, config),
+        )
+
+
+def _published_provenance(
+    project: NormalizedName, file: File, failed: Mapping[Key, str], config: Config
+) -> str | None:
+    """Return the provenance's address: the mirror's own where its address is configured.
+
+    PEP 740 asks for a whole address, so that it stays upstream's otherwise.
+    """
+    if file.provenance is None:
+        return None
+    key = layout.provenance_key(project, file)
+    if key in failed:
+        return None
+    return layout.file_url(key, config.root_uri) if config.root_uri else file.provenance

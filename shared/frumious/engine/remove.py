@@ -1,0 +1,70 @@
+"""A project that upstream no longer has is removed: pages first, then files.
+
+The list of its files would go with its pages; a tombstone keeps it, so that a removal that was
+interrupted is finished, and tells the same, when the job is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from frumious import layout
+from frumious.engine.compare import held_keys
+from frumious.engine.manifest import delete_files
+from frumious.model import Job, Json, Key, Outcome, ProjectPage, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.engine.mirror import Mirror
+
+
+async def remove_project(job: Job, held: ProjectPage | None, mirror: Mirror) -> Result:
+    """Remove what the mirror has of a project.
+
+    `held` is the mirror's page; None where it has none, or has lost it in an earlier try.
+    """
+    key = layout.tombstone(job.project)
+    forms = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
+    pages = [layout.project_page(job.project, form) for form in forms]
+    pages += layout.legacy_json(job.project)
+    if held is not None:
+        tombstone: dict[str, Json] = {
+            "run": job.run,
+            "serial": max(job.serial, held.serial or 0),
+            "removed": [*_keys_of(job.project, held)],
+        }
+        await mirror.storage.write(key, json.dumps(tombstone).encode())
+    else:
+        stored = await mirror.storage.read(key)
+        if stored is None:
+            # A job that was cut off may have written HTML alone.
+            await mirror.storage.delete(pages)
+            return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial)
+        tombstone = json.loads(stored.body)
+    removed = tuple(cast("list[Key]", tombstone["removed"]))
+    await mirror.storage.delete(pages)
+    await delete_files(job.project, removed, mirror)
+    mine = tombstone["run"] == job.run
+    return Result(
+        project=job.project,
+        outcome=Outcome.REMOVED if mine else Outcome.ABSENT,
+        name=job.project,
+        serial=cast("int", tombstone["serial"]),
+        removed=removed if mine else (),
+    )
+
+
+async def unfinished_removal(project: NormalizedName, mirror: Mirror) -> Sequence[Key]:
+    """Return what the project's last removal was to delete, and may have been cut off before."""
+    stored = await mirror.storage.read(layout.tombstone(project))
+    return () if stored is None else cast("list[Key]", json.loads(stored.body)["removed"])
+
+
+def _keys_of(project: NormalizedName, held: ProjectPage) -> Sequence[Key]:
+    """Return what the page names, and what the job that published it was to delete."""
+    still_to_delete = held.publication.removed if held.publication is not None else ()
+    return sorted({*held_keys(project, held), *still_to_delete})

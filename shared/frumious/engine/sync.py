@@ -1,0 +1,209 @@
+"""One job: its project is brought in step with upstream.
+
+The mirror's own JSON page is the manifest: what it names is stored and verified. It is
+published last and replaced only as it was read, so that a job can be killed anywhere and done
+again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from frumious import layout
+from frumious.engine.compare import check_losses, compare, held_keys, published_page
+from frumious.engine.files import Attempt, store_blobs
+from frumious.engine.manifest import Manifest, delete_files, read_manifest
+from frumious.engine.remove import remove_project, unfinished_removal
+from frumious.model import Job, Outcome, ProjectPage, Result
+from frumious.simple import render
+from frumious.storage.protocol import Conflict
+from frumious.upstream import StalePage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.engine.mirror import Mirror
+    from frumious.model import Key
+    from frumious.simple.values import ParsedPage
+
+logger = logging.getLogger(__name__)
+
+_RACES = 3  # lost in a row before the job is left to a later try
+
+
+async def sync_project(job: Job, mirror: Mirror, attempt: Attempt | None = None) -> Result:
+    """Bring one project in step with upstream.
+
+    `attempt` says what is known of earlier tries, and is told of each file that is stored.
+
+    Raises:
+        StalePage: upstream's CDN has not reached `job.serial` yet.
+        UpstreamUnavailable: upstream did not answer in time.
+        StorageUnavailable: the storage did not.
+        InvalidPage, TooLarge, HostRefused: upstream's answer is no project page.
+        MassLoss: upstream's page lacks most of the files, and no event says why.
+        Conflict: others publish the same project again and again.
+    """
+    attempt = attempt or Attempt()
+    for _ in range(_RACES):
+        try:
+            return await _sync_once(job, mirror, attempt)
+        except Conflict:
+            logger.info("race for a project page lost", extra={"project": job.project})
+            attempt.resuming = True
+    msg = f"others replaced the page of {job.project!r} {_RACES} times in a row"
+    raise Conflict(msg)
+
+
+async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
+    manifest = await read_manifest(job.project, mirror)
+    held = manifest.page if manifest is not None else None
+    parsed = await _ask_upstream(job, held, mirror)
+    if parsed is None:
+        return await remove_project(job, held, mirror)
+
+    selected = replace(parsed, page=mirror.selection.select(job.project, parsed.page))
+    change = compare(job.project, selected, held, mirror.config)
+    if change.new:
+        sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
+        new = {"new_files": len(change.new), "new_bytes": sum(sizes)}
+        logger.debug("project selected", extra={"project": job.project, **new})
+    failed = await store_blobs(job.project, change.new, mirror, attempt)
+    page = published_page(change, failed, job, held, mirror.config)
+    if manifest is not None and _says_the_same(manifest, page):
+        if _published_by(manifest.page, job):
+            await _delete_left_over(job.project, manifest.page, mirror)
+            return _result(job, manifest.page)
+        # An earlier try that was cut off may have written HTML: then all is published again.
+        if not attempt.resuming:
+            return _result(job, manifest.page)
+    await _keep_legacy_json(job.project, mirror)
+    left = await _left_by_others(job, held, mirror, resuming=attempt.resuming)
+    await _publish_pages(job.project, page, manifest, left, mirror)
+    await _delete_left_over(job.project, page, mirror)
+    return _result(job, page)
+
+
+async def _ask_upstream(job: Job, held: ProjectPage | None, mirror: Mirror) -> ParsedPage | None:
+    """Return upstream's page, once it is believed; None where the project is gone.
+
+    Raises:
+        StalePage: it is older than the job, or than the mirror's own.
+        MassLoss: it lacks most of the files, and no event says why.
+    """
+    at_least = max(job.serial, (held and held.serial) or 0)
+    parsed = await mirror.upstream.project_page(job.project, at_least=at_least)
+    if parsed is None and held is None and job.serial and not job.may_lose:
+        msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
+        raise StalePage(msg)
+    check_losses(job, parsed.page if parsed is not None else None, held)
+    return parsed
+
+
+def _says_the_same(manifest: Manifest, page: ProjectPage) -> bool:
+    """Say whether publishing `page` would tell readers nothing new.
+
+    Serials do not tell: projects are archived, and files get core metadata, without an event.
+    """
+    before, now = manifest.page.publication, page.publication
+    if before is None or now is None:
+        return False
+    as_before = replace(now, run=before.run, added=before.added, removed=before.removed)
+    if as_before != before:
+        return False
+    return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
+
+
+async def _left_by_others(
+    job: Job, held: ProjectPage | None, mirror: Mirror, *, resuming: bool
+) -> Collection[Key]:
+    """Return what other runs' jobs were to delete, and may have been cut off before.
+
+    What knows of it is about to be replaced: the page, or the tombstone of a project that was
+    created anew. A tombstone is looked for where there may be one that matters.
+    """
+    if held is None:
+        return await unfinished_removal(job.project, mirror) if resuming or job.may_lose else ()
+    if held.publication is None or _published_by(held, job):
+        return ()
+    return held.publication.removed
+
+
+async def _publish_pages(
+    project: NormalizedName,
+    page: ProjectPage,
+    manifest: Manifest | None,
+    left: Collection[Key],
+    mirror: Mirror,
+) -> None:
+    """Write the three pages, the JSON page last: only then does the job count as done.
+
+    `left` is deleted right before, when no page names it and the old JSON page still knows it.
+    """
+    html = render.project_page_html(page)
+    await mirror.storage.write(layout.project_page(project, layout.HTML), html)
+    await mirror.storage.write(layout.project_page(project, layout.V1_HTML), html)
+    here = frozenset(held_keys(project, page))
+    await delete_files(project, [key for key in left if key not in here], mirror)
+    key = layout.project_page(project, layout.V1_JSON)
+    body = render.project_page_json(page)
+    if manifest is None:
+        await mirror.storage.create(key, body)
+    else:
+        await mirror.storage.write(key, body, replacing=manifest.stored)
+
+
+async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:
+    """Store upstream's legacy JSON where it is wanted; upstream has none of empty projects."""
+    if not mirror.config.json:
+        return
+    body = await mirror.upstream.legacy_json(project)
+    if body is None:
+        await mirror.storage.delete(layout.legacy_json(project))
+        return
+    for key in layout.legacy_json(project):
+        await mirror.storage.write(key, body)
+
+
+async def _delete_left_over(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
+    """Delete what the page no longer names, also where an earlier try did not come to it."""
+    if page.publication is not None:
+        await delete_files(project, page.publication.removed, mirror)
+
+
+def _result(job: Job, page: ProjectPage) -> Result:
+    """Tell from the published page what the job did: the same each time it is asked."""
+    publication = page.publication
+    refused = publication.refused if publication is not None else {}
+    unchanged = Result(
+        project=job.project,
+        outcome=Outcome.UNCHANGED,
+        name=page.name,
+        serial=page.serial,
+        error=_refusals(refused) if refused else None,
+    )
+    if publication is None or not _published_by(page, job):
+        return unchanged
+    added = frozenset(publication.added)
+    quarantined = page.status is not None and page.status.quarantined
+    return replace(
+        unchanged,
+        outcome=Outcome.QUARANTINED if quarantined else Outcome.UPDATED,
+        added=publication.added,
+        added_bytes=sum(f.size or 0 for f in page.files if layout.file_key(f) in added),
+        removed=publication.removed,
+    )
+
+
+def _published_by(page: ProjectPage, job: Job) -> bool:
+    return page.publication is not None and page.publication.run == job.run
+
+
+def _refusals(refused: Mapping[str, str]) -> str:
+    first = next(iter(refused.values()))
+    more = f" (and {len(refused) - 1} more files)" if len(refused) > 1 else ""
+    return f"{first}{more}"

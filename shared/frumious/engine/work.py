@@ -1,0 +1,150 @@
+"""One delivery of a job: it leaves a result, or is put off to a later delivery."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from frumious.engine.files import Attempt
+from frumious.engine.sync import sync_project
+from frumious.errors import FrumiousError, Retryable
+from frumious.model import Job, Outcome, Result
+from frumious.queue import LONGEST_PAUSE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+
+    from frumious.engine.mirror import Mirror
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 40  # seconds; doubled four times that is the ten minutes of PyPI's page cache
+
+
+class OutOfTime(Retryable):
+    """The job was not finished in the time that this process has."""
+
+
+class Continued(FrumiousError):
+    """The job ran out of time, but got on: `job` is to go on where it stopped."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.project!r} goes on with part {job.part}")
+        self.job = job
+
+
+class PutOff(FrumiousError):
+    """The job is to be delivered again, not before `pause` seconds."""
+
+    def __init__(self, pause: int) -> None:
+        super().__init__(f"the job is put off for {pause} s")
+        self.pause = pause
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A job as the queue hands it out."""
+
+    job: Job
+    number: int  # 1 for the first time
+    last: bool  # the queue will not hand it out again
+    deadline: float  # when it is cut off, by time.monotonic()
+
+
+class Batch:
+    """Deliveries that are worked on at the same time, those of one project in their order."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._turns: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._put_off: dict[NormalizedName, PutOff] = {}
+
+    async def work(self, delivery: Delivery) -> Result:
+        """Do a job when it is its turn.
+
+        Raises:
+            PutOff: the job, or an earlier one of its project, is to be tried again later.
+            Continued: another job is to go on where this one stopped.
+        """
+        project = delivery.job.project
+        async with self._turns[project]:
+            if project in self._put_off:
+                raise self._put_off[project]
+            try:
+                return await work(delivery, self._mirror)
+            except PutOff as put_off:
+                self._put_off[project] = put_off
+                raise
+
+
+async def work(delivery: Delivery, mirror: Mirror) -> Result:
+    """Do a job.
+
+    A fault that may pass puts the job off; at its last delivery, and for a fault that stays,
+    the result says that the project failed and why.
+
+    Raises:
+        PutOff: the job is to be tried again later.
+        Continued: another job is to go on where this one stopped.
+    """
+    job = delivery.job
+    try:
+        return await _in_time(delivery, mirror)
+    except Continued:
+        raise
+    except Exception as error:  # whatever it is, it is this project's alone
+        stays = isinstance(error, FrumiousError) and not isinstance(error, Retryable)
+        pause = _FIRST_PAUSE * 2 ** (delivery.number - 1)
+        if isinstance(error, Retryable) and error.retry_after is not None:
+            pause = max(pause, math.ceil(error.retry_after))
+        pause = min(pause, LONGEST_PAUSE)
+        retry = None if stays or delivery.last else pause
+        reason = str(error) if isinstance(error, FrumiousError) else repr(error)
+        logger.warning(
+            "project failed",
+            extra={"project": job.project, "error": reason, "retry": retry},
+            exc_info=None if isinstance(error, FrumiousError) else error,
+        )
+        if retry is not None:
+            raise PutOff(retry) from error
+        return failure(job, reason)
+
+
+def failure(job: Job, reason: str) -> Result:
+    """Make the result of a job that could not be done."""
+    return Result(project=job.project, outcome=Outcome.FAILED, serial=job.serial, error=reason)
+
+
+def counts(results: Iterable[Result]) -> dict[str, int]:
+    """Count what jobs did, as metrics."""
+    done = list(results)
+    outcomes = Counter(Outcome.FAILED if result.error else result.outcome for result in done)
+    return {
+        "ProjectsUpdated": outcomes[Outcome.UPDATED],
+        "ProjectsUnchanged": outcomes[Outcome.UNCHANGED],
+        "ProjectsRemoved": outcomes[Outcome.REMOVED] + outcomes[Outcome.QUARANTINED],
+        "ProjectsFailed": outcomes[Outcome.FAILED],
+        "FilesStored": sum(len(result.added) for result in done),
+        "BytesStored": sum(result.added_bytes for result in done),
+    }
+
+
+async def _in_time(delivery: Delivery, mirror: Mirror) -> Result:
+    job = delivery.job
+    resuming = delivery.number > 1 or job.part > 0 or job.again
+    attempt = Attempt(resuming=resuming, last=delivery.last)
+    try:
+        async with asyncio.timeout_at(delivery.deadline):
+            return await sync_project(job, mirror, attempt)
+    except TimeoutError as error:
+        if attempt.stored:
+            logger.info("project goes on", extra={"project": job.project, "stored": attempt.stored})
+            raise Continued(replace(job, part=job.part + 1)) from error
+        msg = f"no file of {job.project!r} was stored before the time was over"
+        raise OutOfTime(msg) from error

@@ -1,0 +1,123 @@
+"""Which projects, releases and files are wanted. Pure: takes values, returns values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import NormalizedName
+
+    from frumious.config import Filters
+    from frumious.model import ProjectPage
+
+Specifiers = dict["NormalizedName", list["SpecifierSet"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The configuration's filters, ready to be asked."""
+
+    exact_projects: frozenset[NormalizedName] | None  # None: all projects
+    blocked_projects: frozenset[NormalizedName]
+    allowed_releases: Mapping[NormalizedName, list[SpecifierSet]]
+    blocked_releases: Mapping[NormalizedName, list[SpecifierSet]]
+
+    @classmethod
+    def of(cls, filters: Filters) -> Selection:
+        """Prepare what mirror.conf says."""
+        allowed = filters.allowed_projects
+        return cls(
+            # An allowlist without entries allows everything, as bandersnatch has it.
+            exact_projects=frozenset(map(_name, allowed)) if allowed else None,
+            blocked_projects=frozenset(
+                _name(entry) for entry in filters.blocked_projects or () if not entry.specifier
+            ),
+            allowed_releases=_specifiers(filters.allowed_releases or ()),
+            blocked_releases=_specifiers(filters.blocked_releases or ()),
+        )
+
+    def wants(self, project: NormalizedName) -> bool:
+        """Say whether the project is mirrored at all."""
+        allowed = self.exact_projects is None or project in self.exact_projects
+        return allowed and project not in self.blocked_projects
+
+    def select(self, project: NormalizedName, page: ProjectPage) -> ProjectPage:
+        """Return the page with only the releases and files that are wanted."""
+        allowed = self.allowed_releases.get(project)
+        blocked = self.blocked_releases.get(project)
+        if allowed is None and blocked is None:
+            return page
+
+        def wanted(version: Version | None) -> bool:
+            if allowed is not None and not _matches(version, allowed):
+                return False
+            return blocked is None or not _matches(version, blocked)
+
+        return replace(
+            page,
+            files=tuple(file for file in page.files if wanted(version_of(file.filename))),
+            versions=None
+            if page.versions is None
+            else tuple(text for text in page.versions if wanted(_version(text))),
+        )
+
+
+def version_of(filename: str) -> Version | None:
+    """Read the version out of a file's name; None where the name has no known form."""
+    parsed = _parse_filename(filename)
+    return parsed[1] if parsed is not None else None
+
+
+def project_of(filename: str) -> NormalizedName | None:
+    """Read the project out of a file's name; None where the name has no known form."""
+    parsed = _parse_filename(filename)
+    return parsed[0] if parsed is not None else None
+
+
+def _parse_filename(filename: str) -> tuple[NormalizedName, Version] | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[:2]
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _matches(version: Version | None, specifiers: list[SpecifierSet]) -> bool:
+    """Say whether a version is in any of the sets; one that cannot be read is in none."""
+    return version is not None and any(
+        entry.contains(version, prereleases=True) for entry in specifiers
+    )
+
+
+def _name(entry: Requirement) -> NormalizedName:
+    return canonicalize_name(entry.name)
+
+
+def _specifiers(entries: Iterable[Requirement]) -> Specifiers:
+    found: Specifiers = {}
+    for entry in entries:
+        if entry.specifier:
+            found.setdefault(_name(entry), []).append(entry.specifier)
+    return found

@@ -1,0 +1,96 @@
+"""What the engine asks of a storage. No path objects: keys, bytes and version tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+from frumious.errors import FrumiousError, Retryable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from frumious.model import Key
+    from frumious.verify import Expected
+
+
+class StorageUnavailable(Retryable):
+    """The storage did not answer, or refused for now."""
+
+
+class StorageRefused(FrumiousError):
+    """The storage will not do it, however often it is asked."""
+
+
+class Conflict(Retryable):
+    """The object is no longer the one that was read: somebody else wrote in between."""
+
+
+def refusal(status: int, text: str) -> StorageUnavailable | StorageRefused:
+    """Make the error for an HTTP answer: 429 and 5xx pass, the others do not."""
+    passing = status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+    if passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return StorageUnavailable(text)
+    return StorageRefused(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it was read."""
+
+    body: bytes
+    tag: str  # changes with every write of other bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a storage tells of an object without its bytes."""
+
+    size: int
+    sha256: str | None  # hexadecimal; None: the storage does not keep it
+
+
+class Storage(Protocol):
+    """One mirror's storage.
+
+    All methods raise StorageUnavailable, or StorageRefused, when the storage does.
+    """
+
+    def take_requests(self) -> int:
+        """Return how many requests were made since this was last asked."""
+
+    async def read(self, key: Key) -> Stored | None:
+        """Read a whole object; None when there is none."""
+
+    async def head(self, key: Key) -> Head | None:
+        """Ask what an object is; None when there is none."""
+
+    async def write(self, key: Key, body: bytes, *, replacing: Stored | None = None) -> str:
+        """Write an object whatever was there, or only over exactly what was read.
+
+        Returns the new object's tag.
+
+        Raises:
+            Conflict: `replacing` is no longer what is there.
+        """
+
+    async def create(self, key: Key, body: bytes) -> str:
+        """Write an object where none is, and return its tag.
+
+        Raises:
+            Conflict: there is one.
+        """
+
+    async def store(self, key: Key, chunks: AsyncIterator[bytes], expected: Expected) -> None:
+        """Write a file as its chunks arrive.
+
+        `chunks` comes from `verify.verified` and raises before its end when the bytes are
+        wrong; whatever it raises is raised here, and nothing has been stored then.
+        """
+
+    def list(self, prefix: str) -> AsyncIterator[Key]:
+        """Give the keys below a prefix, in order."""
+
+    async def delete(self, keys: Collection[Key]) -> None:
+        """Delete objects; those that are not there are no error."""
