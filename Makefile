@@ -1,0 +1,142 @@
+# What people and CI run. Needs nothing but make and Python 3.11 or later: every environment is
+# made here, in this folder, from the pinned requirements.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export SAM_CLI_TELEMETRY := 0
+# Where uv puts a Python 3.13 if the machine has none.
+export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.python
+
+UV := .venv/bin/uv
+SAM := .venv-sam/bin/sam
+
+# A stamp's name carries the checksum of what it was made from, so that a change of content, and
+# nothing else, makes it anew.
+checksum = $(firstword $(shell cksum $(1) 2>/dev/null | cksum))
+dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
+sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
+lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
+built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirror.conf \
+    requirements/runtime.txt $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
+
+##@ Use
+
+.PHONY: demo
+demo: $(dev_env) ## Mirror some projects and install one from the mirror (PROJECTS="six ...", SERVE=1)
+	PYTHONPATH=shared .venv/bin/python -m localcloud demo
+
+.PHONY: deploy
+deploy: $(built) ## Deploy to AWS: asks for the settings, or takes samconfig.toml's ENV=prod
+	$(SAM) deploy $(if $(ENV),--config-env $(ENV),--guided)
+
+##@ Change
+
+.PHONY: test
+test: $(dev_env) ## Run the tests (ARGS="tests/test_x.py -k name")
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+.PHONY: corpus
+corpus: $(dev_env) ## Run all of the hostile corpus, over a full and over an empty mirror
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 -m "whole or not whole" tests/hostile
+
+.PHONY: lint
+lint: $(dev_env) ## Check style (ruff) and types (mypy --strict)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy --strict $(wildcard shared functions localcloud tests bench)
+
+.PHONY: format
+format: $(dev_env) ## Format, and mend what ruff can mend by itself
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+.PHONY: conformance
+conformance: $(dev_env) ## Measure what the mirror says of each field of the Simple API (docs/conformance.md)
+	PYTHONPATH=shared .venv/bin/python -m tests.conformance
+
+.PHONY: bench
+bench: $(dev_env) ## Measure memory and requests (bench/)
+	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
+	PYTHONPATH=shared .venv/bin/python -m bench.stream
+	PYTHONPATH=shared .venv/bin/python -m bench.requests
+
+.PHONY: faults
+faults: $(dev_env) ## Do 2,000 jobs under random faults (JOBS=500, SEED=7: that trial again)
+	PYTHONPATH=shared .venv/bin/python -m tests.faults \
+	  $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: lock
+lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
+	for name in runtime dev lambda sam bench; do \
+	  $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
+	    --output-file requirements/$$name.txt requirements/$$name.in || exit; \
+	done
+
+##@ Build
+
+.PHONY: build
+build: $(built) ## Build the functions and their layer into .aws-sam (sam build)
+
+.PHONY: validate
+validate: $(sam_env) ## Check template.yaml (sam validate --lint; no account needed)
+	AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(SAM) validate --lint
+
+.PHONY: lambda-env
+lambda-env: $(lambda_env) ## Make .venv-lambda: Python 3.13 with what Lambda's runtime brings
+
+##@ Help
+
+.PHONY: clean
+clean: ## Remove all that make has made: environments, builds, caches, the demo's mirror
+	rm -rf .venv .venv-sam .venv-lambda .python .aws-sam .localcloud \
+	  .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
+
+# The environment of the code, its tests and its tools; by pip, which knows the machine's settings.
+$(dev_env):
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in python3.11 python3 python3.12 python3.13 python3.14; do \
+	    "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+	      2>/dev/null && exec "$$python" -m venv .venv; \
+	  done; \
+	  echo "No Python 3.11 or later with its venv module is on PATH: install one" \
+	    "(Debian, Ubuntu: apt-get install python3-venv) and try again." >&2; \
+	  exit 1; }
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements/dev.txt
+	@rm -f .venv/.made-* && touch $@
+
+# The further environments; by uv, which is many times faster.
+$(sam_env): $(dev_env)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
+	$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	@touch $@
+
+# A python3.13 on PATH may be a shim that does not run. Where there is none, uv brings one.
+$(lambda_env): $(dev_env)
+	@found=3.13; \
+	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13; do \
+	  path=$$("$$python" -c 'import sys; print(sys.executable)' 2>/dev/null) \
+	    && found=$$path && break; \
+	done; \
+	$(UV) venv --quiet --clear --python "$$found" .venv-lambda || { \
+	  echo "No Python 3.13, which is Lambda's, was found on PATH or among pyenv's, and uv could" \
+	    "not fetch one: install it (pyenv install 3.13) and try again." >&2; \
+	  exit 1; }
+	$(UV) pip install --quiet --python .venv-lambda/bin/python \
+	  --require-hashes -r requirements/lambda.txt
+	@touch $@
+
+# sam and the layer's Makefile look for uv and for python3.13 on PATH. Not cached: sam compares the
+# layer's folder alone, and would miss a change in shared/.
+$(built): $(sam_env) $(lambda_env)
+	PATH="$(CURDIR)/.venv-lambda/bin:$(CURDIR)/.venv/bin:$$PATH" $(SAM) build --no-cached
+	@touch $@

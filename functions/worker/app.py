@@ -1,0 +1,55 @@
+"""Lambda: jobs from the queue bring their projects in step with upstream, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
+
+from frumious.engine.work import Batch, Continued, Delivery, PutOff, counts
+from frumious.model import Job, Result
+from frumious_lambda import Environment
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SECONDS_TO_FINISH = 15  # kept for putting away what was cut off, for results and metrics
+
+environment = Environment()
+queue = environment.queue()
+max_receives = int(os.environ["FRUMIOUS_MAX_RECEIVES"])
+processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@environment.logger.inject_lambda_context
+@environment.metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Work on a batch; answers with the messages that are to come again."""
+    batch = Batch(environment.mirror)
+    seconds = context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_FINISH
+    deadline = time.monotonic() + seconds
+
+    async def work(record: SQSRecord) -> tuple[Job, Result] | None:
+        receives = int(record.attributes.approximate_receive_count)
+        job = Job.from_json(json.loads(record.body))
+        delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
+        try:
+            return job, await batch.work(delivery)
+        except Continued as continued:
+            await asyncio.to_thread(queue.send, [continued.job])
+            return None
+        except PutOff as put_off:
+            await asyncio.to_thread(queue.postpone, record.receipt_handle, put_off.pause)
+            raise
+
+    with processor(records=event["Records"], handler=work):
+        outcomes = processor.async_process()
+    done = [done for kind, done, _ in outcomes if kind == "success" and done is not None]
+    environment.run(environment.mirror.ledger.record(done))
+    environment.count(**counts(result for _, result in done))
+    return dict(processor.response())
