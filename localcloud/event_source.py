@@ -1,0 +1,149 @@
+"""Lambda's SQS event source: brings a queue's messages to a function, batch by batch.
+
+Who is delivered when, how often and for how long it stays invisible is the queue's own business;
+here messages become events, and answers become deletions.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from localcloud.runtime_api import FunctionFailed
+from localcloud.stack import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from localcloud.environment import WarmFunction
+    from localcloud.stack import QueueSource
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Pumped:
+    """What a pump did: batches and messages delivered, and what the deliveries ended in.
+
+    `failed` counts deliveries, not messages; `left` is what the queue still holds.
+    """
+
+    batches: int
+    succeeded: int
+    failed: int
+    left: int
+
+
+class Pump:
+    """Empties one queue into one function."""
+
+    def __init__(
+        self, source: QueueSource, function: WarmFunction, sqs: SQSClient, queue_url: str
+    ) -> None:
+        self._source = source
+        self._function = function
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def run(self, *, environments: int, wait_seconds: float, give_up: Callable[[], bool]) -> Pumped:
+        """Deliver until the queue is empty, or holds only messages that are invisible.
+
+        Args:
+            environments: How many invocations may run at the same time, within the source's limit.
+            wait_seconds: How long to wait, all in all, for messages that are invisible.
+            give_up: Asked ten times a second; once it is true, running invocations are killed.
+        """
+        environments = min(environments, self._source.max_concurrency)
+        running: set[Future[tuple[int, int]]] = set()
+        done: list[tuple[int, int]] = []
+        with ThreadPoolExecutor(environments) as executor:
+            try:
+                while not give_up():
+                    if len(running) < environments and (messages := self._receive()):
+                        running.add(executor.submit(self._deliver, messages))
+                    elif running:
+                        ended, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+                        done += [future.result() for future in ended]
+                    elif wait_seconds > 0 and self._left():
+                        time.sleep(POLL_SECONDS)
+                        wait_seconds -= POLL_SECONDS
+                    else:
+                        break
+            finally:
+                if running:
+                    self._function.stop()
+        done += [future.result() for future in running]
+        succeeded = sum(count for count, _ in done)
+        failed = sum(count for _, count in done)
+        return Pumped(len(done), succeeded, failed, self._left())
+
+    def _receive(self) -> list[MessageTypeDef]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=self._source.batch_size,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0,
+        )
+        return answer.get("Messages", [])
+
+    def _deliver(self, messages: list[MessageTypeDef]) -> tuple[int, int]:
+        """Invoke the function with a batch; return how many succeeded and how many failed."""
+        event = {"Records": [self._record(message) for message in messages]}
+        try:
+            answer = self._function.invoke(event)
+        except FunctionFailed:
+            failed = {message["MessageId"] for message in messages}
+        else:
+            failed = self._failed(answer, {message["MessageId"] for message in messages})
+        succeeded = [message for message in messages if message["MessageId"] not in failed]
+        for message in succeeded:
+            self._sqs.delete_message(
+                QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
+            )
+        return len(succeeded), len(messages) - len(succeeded)
+
+    def _record(self, message: MessageTypeDef) -> dict[str, Any]:
+        return {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "messageAttributes": {
+                name: {"stringValue": value["StringValue"], "dataType": value["DataType"]}
+                for name, value in message.get("MessageAttributes", {}).items()
+            },
+            "md5OfBody": message["MD5OfBody"],
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self._source.queue_arn,
+            "awsRegion": REGION,
+        }
+
+    def _failed(self, answer: Any, delivered: Collection[str]) -> set[str]:
+        """Read a partial batch response as Lambda does: if it is odd, everything failed."""
+        if not self._source.reports_item_failures or not answer:
+            return set()
+        failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
+        if failures is None:
+            return set()
+        try:
+            failed = {failure["itemIdentifier"] for failure in failures}
+        except (TypeError, KeyError):
+            return set(delivered)
+        unknown = failed - set(delivered)
+        return set(delivered) if unknown else failed
+
+    def _left(self) -> int:
+        answer = self._sqs.get_queue_attributes(
+            QueueUrl=self._queue_url,
+            AttributeNames=[
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+            ],
+        )
+        return sum(int(count) for count in answer["Attributes"].values())

@@ -1,0 +1,89 @@
+"""What the template describes, as plain values: buckets, queues, functions, schedules, readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"  # moto's
+STACK_NAME = "frumious-local"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue with the attributes that SQS is given."""
+
+    name: str
+    url: str
+    arn: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function's settings. `timeout` is in seconds, `memory` in MB."""
+
+    id: str
+    name: str
+    arn: str
+    handler: str
+    code: Path
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Invokes `function` with `input` every `seconds`."""
+
+    function: str
+    seconds: int
+    input: Any
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSource:
+    """Brings a queue's messages to a function."""
+
+    function: str
+    queue_arn: str
+    batch_size: int
+    reports_item_failures: bool
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behavior:
+    """How the distribution treats the paths that match `pattern`."""
+
+    pattern: str
+    edge_code: str | None  # the function that sees each request before anything else
+    added_headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What stands between the bucket and its readers; the default behavior comes last."""
+
+    bucket: str
+    origin_path: str
+    behaviors: tuple[Behavior, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The template with all values computed; by logical id where there can be several."""
+
+    bucket: str
+    queues: Mapping[str, Queue]
+    functions: Mapping[str, Function]
+    schedules: tuple[Schedule, ...]
+    queue_sources: tuple[QueueSource, ...]
+    distribution: Distribution
+    not_simulated: tuple[str, ...]

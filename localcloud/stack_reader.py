@@ -1,0 +1,376 @@
+"""Reads the template into a `Stack`. Nothing is made here.
+
+Every property of a simulated resource is either read or named in `Stack.not_simulated`; a
+property, resource or event that nobody has thought of is a `TemplateError`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from localcloud.section import Section
+from localcloud.stack import (
+    ACCOUNT,
+    REGION,
+    STACK_NAME,
+    Behavior,
+    Distribution,
+    Function,
+    Queue,
+    QueueSource,
+    Schedule,
+    Stack,
+)
+from localcloud.template import NO_VALUE, Resolver, TemplateError, read_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+BUCKET = "AWS::S3::Bucket"
+QUEUE = "AWS::SQS::Queue"
+FUNCTION = "AWS::Serverless::Function"
+DISTRIBUTION = "AWS::CloudFront::Distribution"
+EDGE_FUNCTION = "AWS::CloudFront::Function"
+HEADERS_POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
+SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY}
+
+# Resources whose logical id stands for whatever they are called in an account, with the
+# attributes that others may ask of them.
+STAND_INS: dict[str, tuple[str, ...]] = {
+    DISTRIBUTION: ("DomainName",),
+    EDGE_FUNCTION: ("FunctionARN",),
+    HEADERS_POLICY: (),
+    "AWS::CloudFront::OriginAccessControl": ("Id",),
+    "AWS::CloudWatch::Alarm": ("Arn",),
+    "AWS::IAM::Role": ("Arn",),
+    "AWS::Logs::LogGroup": ("Arn",),
+    "AWS::S3::BucketPolicy": (),
+    "AWS::Serverless::LayerVersion": (),  # the runtime's python path takes its place
+}
+
+
+def read_stack(path: Path, *, endpoint: str, parameters: Mapping[str, str]) -> Stack:
+    """Read the template at `path` for an AWS at `endpoint`; `parameters` replace defaults."""
+    return Reading(path, endpoint, parameters).stack()
+
+
+class Reading:
+    """One reading of one template."""
+
+    def __init__(self, path: Path, endpoint: str, parameters: Mapping[str, str]) -> None:
+        self.root = path.resolve().parent
+        self.endpoint = endpoint
+        self.skipped: list[str] = []
+        self.template = read_template(path)
+        self.resources: dict[str, Any] = self.template["Resources"]
+        self._check_sections()
+        references: dict[str, Any] = {
+            **_parameter_values(self.template.get("Parameters", {}), parameters),
+            **_PSEUDO_PARAMETERS,
+        }
+        attributes: dict[tuple[str, str], str] = {}
+        for logical_id, resource in self.resources.items():
+            reference, its_attributes = self._identity(logical_id, resource["Type"])
+            references[logical_id] = reference
+            attributes |= {(logical_id, name): value for name, value in its_attributes.items()}
+        self.resolver = Resolver(
+            references=references,
+            attributes=attributes,
+            mappings=self.template.get("Mappings", {}),
+            conditions=self.template.get("Conditions", {}),
+        )
+
+    def stack(self) -> Stack:
+        buckets = [self._bucket(id_) for id_ in self._ids(BUCKET)]
+        distributions = [self._distribution(id_) for id_ in self._ids(DISTRIBUTION)]
+        if len(buckets) != 1 or len(distributions) != 1:
+            msg = (
+                f"the template has {len(buckets)} buckets and {len(distributions)} distributions;"
+                " the local stack knows how to run one of each"
+            )
+            raise TemplateError(msg)
+        functions: dict[str, Function] = {}
+        schedules: list[Schedule] = []
+        sources: list[QueueSource] = []
+        for id_ in self._ids(FUNCTION):
+            functions[id_], events = self._function(id_)
+            for event in events:
+                (schedules if isinstance(event, Schedule) else sources).append(event)  # type: ignore[arg-type]
+        return Stack(
+            bucket=buckets[0],
+            queues={id_: self._queue(id_) for id_ in self._ids(QUEUE)},
+            functions=functions,
+            schedules=tuple(schedules),
+            queue_sources=tuple(sources),
+            distribution=distributions[0],
+            not_simulated=tuple(self.skipped),
+        )
+
+    def _check_sections(self) -> None:
+        top = Section("the template", self.template, self.skipped)
+        top.ignore("AWSTemplateFormatVersion", "Description", "Transform", "Outputs", "Metadata")
+        top.ignore("Parameters", "Mappings", "Conditions", "Globals", "Resources")
+        top.finish()
+        functions = Section("Globals", self.template.get("Globals", {}), self.skipped)
+        functions.ignore("Function")
+        functions.finish()
+        for logical_id, resource in self.resources.items():
+            section = Section(logical_id, resource, self.skipped)
+            section.ignore("Type", "Properties", "Metadata", "DependsOn")
+            section.skip("DeletionPolicy", "UpdateReplacePolicy")
+            section.finish()
+            if resource["Type"] not in SIMULATED:
+                self.skipped.append(f"{logical_id} ({resource['Type']})")
+
+    def _identity(self, logical_id: str, kind: str) -> tuple[str, dict[str, str]]:
+        """What `Ref` and `GetAtt` give for a resource."""
+        name = f"{STACK_NAME}-{logical_id}".lower()
+        reference = logical_id
+        attributes: dict[str, str] = {}
+        if kind == BUCKET:
+            reference = name
+            attributes["Arn"] = f"arn:aws:s3:::{name}"
+            attributes["RegionalDomainName"] = f"{name}.s3.{REGION}.amazonaws.com"
+        elif kind == QUEUE:
+            name += ".fifo" if self.resources[logical_id]["Properties"].get("FifoQueue") else ""
+            reference = f"{self.endpoint}/{ACCOUNT}/{name}"
+            attributes["Arn"] = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+            attributes["QueueName"] = name
+        elif kind == FUNCTION:
+            reference = name
+            attributes["Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+        elif kind in STAND_INS:
+            arn = f"arn:aws:local:{REGION}:{ACCOUNT}:{logical_id}"
+            attributes = {name: arn if name == "Arn" else logical_id for name in STAND_INS[kind]}
+        else:
+            msg = f"the local stack does not understand the resource {logical_id} ({kind})"
+            raise TemplateError(msg)
+        return reference, attributes
+
+    def _ids(self, kind: str) -> list[str]:
+        return [id_ for id_, resource in self.resources.items() if resource["Type"] == kind]
+
+    def _properties(self, logical_id: str) -> Section:
+        properties = self.resolver.resolve(self.resources[logical_id].get("Properties", {}))
+        return Section(logical_id, properties, self.skipped)
+
+    def _bucket(self, logical_id: str) -> str:
+        properties = self._properties(logical_id)
+        properties.skip(
+            "BucketEncryption",
+            "LifecycleConfiguration",
+            "OwnershipControls",
+            "PublicAccessBlockConfiguration",
+        )
+        properties.finish()
+        return str(self.resolver.references[logical_id])
+
+    def _queue(self, logical_id: str) -> Queue:
+        properties = self._properties(logical_id)
+        attributes = {
+            name: _attribute_text(value)
+            for name in (
+                "DeduplicationScope",
+                "DelaySeconds",
+                "FifoQueue",
+                "FifoThroughputLimit",
+                "MessageRetentionPeriod",
+                "ReceiveMessageWaitTimeSeconds",
+                "RedrivePolicy",
+                "SqsManagedSseEnabled",
+                "VisibilityTimeout",
+            )
+            if (value := properties.take(name)) is not None
+        }
+        properties.finish()
+        identity = self.resolver.attributes
+        return Queue(
+            name=identity[logical_id, "QueueName"],
+            url=str(self.resolver.references[logical_id]),
+            arn=identity[logical_id, "Arn"],
+            attributes=attributes,
+        )
+
+    def _function(self, logical_id: str) -> tuple[Function, list[Schedule | QueueSource]]:
+        shared = self.template.get("Globals", {}).get("Function", {})
+        own = self.resources[logical_id]["Properties"]
+        properties = Section(logical_id, self.resolver.resolve(_merge(shared, own)), self.skipped)
+        properties.ignore("Description", "CodeUri")
+        # Layers are the runtime's python path here; nothing invokes a function twice at a time
+        # but the queue, whose source has its own limit.
+        properties.skip("Role", "Layers", "Runtime", "Architectures", "LoggingConfig")
+        properties.skip("EventInvokeConfig", "ReservedConcurrentExecutions")
+        environment = properties.section("Environment", default={})
+        variables = environment.take("Variables", {})
+        environment.finish()
+        events = [
+            self._event(logical_id, properties.of(name, event))
+            for name, event in properties.take("Events", {}).items()
+        ]
+        function = Function(
+            id=logical_id,
+            name=str(self.resolver.references[logical_id]),
+            arn=self.resolver.attributes[logical_id, "Arn"],
+            handler=properties.require("Handler"),
+            code=self.root / own["CodeUri"],
+            timeout=int(properties.take("Timeout", 3)),
+            memory=int(properties.take("MemorySize", 128)),
+            environment={name: str(value) for name, value in variables.items()},
+        )
+        properties.finish()
+        return function, events
+
+    def _event(self, function: str, event: Section) -> Schedule | QueueSource:
+        kind = event.require("Type")
+        properties = event.section("Properties")
+        event.finish()
+        match kind:
+            case "ScheduleV2":
+                properties.skip("RoleArn", "RetryPolicy")
+                schedule = Schedule(
+                    function=function,
+                    seconds=_seconds(properties.require("ScheduleExpression")),
+                    input=json.loads(properties.take("Input", "{}")),
+                )
+                properties.finish()
+                return schedule
+            case "SQS":
+                reports = properties.take("FunctionResponseTypes", [])
+                scaling = properties.section("ScalingConfig", default={})
+                source = QueueSource(
+                    function=function,
+                    queue_arn=properties.require("Queue"),
+                    batch_size=int(properties.take("BatchSize", 10)),
+                    reports_item_failures="ReportBatchItemFailures" in reports,
+                    max_concurrency=int(scaling.take("MaximumConcurrency", 1000)),
+                )
+                scaling.finish()
+                properties.finish()
+                return source
+        msg = f"the local stack does not understand the event {event.where} ({kind})"
+        raise TemplateError(msg)
+
+    def _distribution(self, logical_id: str) -> Distribution:
+        properties = self._properties(logical_id)
+        config = properties.section("DistributionConfig")
+        properties.finish()
+        config.ignore("Comment", "Enabled")
+        config.skip("HttpVersion", "IPV6Enabled", "PriceClass")
+        origins = config.require("Origins")
+        if len(origins) != 1:
+            msg = f"the local stack serves one origin, not {len(origins)}"
+            raise TemplateError(msg)
+        origin = config.of("Origins", origins[0])
+        origin.skip("OriginAccessControlId", "S3OriginConfig")
+        origin_id = origin.require("Id")
+        bucket = origin.require("DomainName").partition(".s3.")[0]
+        origin_path = origin.take("OriginPath", "")
+        origin.finish()
+        behaviors = [
+            self._behavior(config.of("CacheBehaviors", members), origin_id)
+            for members in config.take("CacheBehaviors", [])
+        ]
+        default = {"PathPattern": "*", **config.require("DefaultCacheBehavior")}
+        behaviors.append(self._behavior(config.of("DefaultCacheBehavior", default), origin_id))
+        config.finish()
+        return Distribution(bucket=bucket, origin_path=origin_path, behaviors=tuple(behaviors))
+
+    def _behavior(self, members: Section, origin_id: str) -> Behavior:
+        members.skip("ViewerProtocolPolicy", "Compress", "CachePolicyId")
+        pattern = members.require("PathPattern")
+        if members.require("TargetOriginId") != origin_id:
+            msg = f"{members.where} has a target that is not the origin {origin_id!r}"
+            raise TemplateError(msg)
+        if set(members.require("AllowedMethods")) != {"GET", "HEAD"}:
+            msg = f"the local stack serves GET and HEAD alone: {members.where}"
+            raise TemplateError(msg)
+        edge_code = None
+        for association in members.take("FunctionAssociations", []):
+            event = members.of("FunctionAssociations", association)
+            if (kind := event.require("EventType")) != "viewer-request":
+                msg = f"the local stack does not understand the edge event {kind!r}"
+                raise TemplateError(msg)
+            edge_code = self._edge_code(event.require("FunctionARN"))
+            event.finish()
+        policy = members.take("ResponseHeadersPolicyId")
+        members.finish()
+        headers = self._added_headers(policy) if policy else {}
+        return Behavior(pattern=pattern, edge_code=edge_code, added_headers=headers)
+
+    def _edge_code(self, logical_id: str) -> str:
+        properties = self._properties(logical_id)
+        properties.ignore("Name", "AutoPublish", "FunctionConfig")
+        code = properties.require("FunctionCode")
+        properties.finish()
+        return str(code)
+
+    def _added_headers(self, logical_id: str) -> dict[str, str]:
+        properties = self._properties(logical_id)
+        config = properties.section("ResponseHeadersPolicyConfig")
+        properties.finish()
+        config.ignore("Name", "Comment")
+        headers = {}
+        custom = config.section("CustomHeadersConfig", default={"Items": []})
+        for members in custom.require("Items"):
+            item = custom.of("Items", members)
+            headers[item.require("Header")] = item.require("Value")
+            if item.require("Override") is not True:
+                msg = f"the local stack understands headers that override alone: {item.where}"
+                raise TemplateError(msg)
+            item.finish()
+        custom.finish()
+        security = config.section("SecurityHeadersConfig", default={})
+        if security.take("ContentTypeOptions"):
+            headers["X-Content-Type-Options"] = "nosniff"
+        security.finish()
+        config.finish()
+        return headers
+
+
+_PSEUDO_PARAMETERS: dict[str, Any] = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::NoValue": NO_VALUE,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackName": STACK_NAME,
+    "AWS::URLSuffix": "amazonaws.com",
+}
+
+
+def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    if unknown := given.keys() - declared.keys():
+        msg = f"the template has no parameter {min(unknown)!r}"
+        raise TemplateError(msg)
+    defaults = {name: str(p["Default"]) for name, p in declared.items() if "Default" in p}
+    values = {**defaults, **given}
+    if missing := declared.keys() - values.keys():
+        msg = f"the template's parameter {min(missing)!r} has no default and was not given"
+        raise TemplateError(msg)
+    return values
+
+
+def _merge(shared: Any, own: Any) -> Any:
+    """What SAM makes of a global setting and a function's own."""
+    if isinstance(shared, dict) and isinstance(own, dict):
+        merged = {key: _merge(shared[key], own[key]) for key in shared.keys() & own.keys()}
+        return {**shared, **own, **merged}
+    if isinstance(shared, list) and isinstance(own, list):
+        return shared + own
+    return own
+
+
+def _attribute_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _seconds(expression: str) -> int:
+    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    if match is None:
+        msg = f"the local stack does not understand the schedule {expression!r}"
+        raise TemplateError(msg)
+    return int(match[1]) * {"minute": 60, "hour": 3600, "day": 86400}[match[2]]

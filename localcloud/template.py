@@ -1,0 +1,129 @@
+"""CloudFormation's language: YAML with its tags, and the intrinsic functions.
+
+Knows how a value of a template is computed; knows no resource. What it does not understand is a
+`TemplateError`, never passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+NO_VALUE = object()  # what `Ref: AWS::NoValue` becomes: the key or item around it vanishes
+
+
+class TemplateError(Exception):
+    """The template says something that the local stack does not understand."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms, e.g. `!Ref Queue`."""
+
+
+def _construct_intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+        if suffix == "GetAtt":
+            value = value.split(".", 1)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _construct_intrinsic)
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """Read a template; intrinsics become their long forms."""
+    template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    if not isinstance(template, dict) or "Resources" not in template:
+        msg = f"{str(path)!r} is not a template: it has no Resources"
+        raise TemplateError(msg)
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Computes values of a template.
+
+    `references` holds what `Ref` gives for parameters, pseudo parameters and resources;
+    `attributes` what `GetAtt` gives, by (resource, attribute).
+    """
+
+    references: Mapping[str, Any]
+    attributes: Mapping[tuple[str, str], str]
+    mappings: Mapping[str, Any]
+    conditions: Mapping[str, Any]
+
+    def resolve(self, value: Any) -> Any:
+        """Compute a value and everything in it."""
+        if isinstance(value, list):
+            items = [self.resolve(item) for item in value]
+            return [item for item in items if item is not NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        intrinsic = next((key for key in value if key == "Ref" or key.startswith("Fn::")), None)
+        if intrinsic is None:
+            members = {key: self.resolve(member) for key, member in value.items()}
+            return {key: member for key, member in members.items() if member is not NO_VALUE}
+        functions: dict[str, Callable[[Any], Any]] = {
+            "Ref": self._reference,
+            "Fn::GetAtt": lambda names: self._attribute(*names),
+            "Fn::Sub": self._substitute,
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::If": self._choose,
+            "Fn::Equals": lambda sides: self.resolve(sides[0]) == self.resolve(sides[1]),
+            "Fn::Not": lambda sides: not self.resolve(sides[0]),
+        }
+        if len(value) > 1 or intrinsic not in functions:
+            msg = f"the local stack does not understand the intrinsic {value!r}"
+            raise TemplateError(msg)
+        return functions[intrinsic](value[intrinsic])
+
+    def _reference(self, name: str) -> Any:
+        if name not in self.references:
+            msg = f"nothing is known under the name {name!r} that the template refers to"
+            raise TemplateError(msg)
+        return self.references[name]
+
+    def _attribute(self, resource: str, attribute: str) -> str:
+        if (resource, attribute) not in self.attributes:
+            msg = f"the local stack does not know the attribute {attribute!r} of {resource!r}"
+            raise TemplateError(msg)
+        return self.attributes[resource, attribute]
+
+    def _substitute(self, text: Any) -> str:
+        if not isinstance(text, str):
+            msg = f"the local stack understands Fn::Sub of a text alone, not of {text!r}"
+            raise TemplateError(msg)
+
+        def value_of(match: re.Match[str]) -> str:
+            name, dot, attribute = match[1].partition(".")
+            return str(self._attribute(name, attribute) if dot else self._reference(name))
+
+        return re.sub(r"\$\{([A-Za-z0-9:.]+)\}", value_of, text)
+
+    def _find_in_map(self, keys: list[Any]) -> Any:
+        name, first, second = self.resolve(keys)
+        try:
+            return self.mappings[name][first][second]
+        except KeyError as error:
+            msg = f"the template's mappings have no {f'{name}.{first}.{second}'!r}"
+            raise TemplateError(msg) from error
+
+    def _choose(self, branches: list[Any]) -> Any:
+        name, then, otherwise = branches
+        if name not in self.conditions:
+            msg = f"the template has no condition {name!r}"
+            raise TemplateError(msg)
+        return self.resolve(then if self.resolve(self.conditions[name]) else otherwise)

@@ -1,0 +1,46 @@
+"""What tests stand on: moto's server in a process of its own, and the fake upstream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from localcloud.moto_server import MotoServer
+from tests.upstream import Index, Server
+from tests.world import REGION, Aws, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[Aws]:
+    """Moto's server, and what boto3 needs to find it."""
+    with pytest.MonkeyPatch.context() as environment:
+        server = MotoServer()
+        environment.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        environment.setenv("AWS_DEFAULT_REGION", REGION)
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        yield Aws()
+        server.stop()
+
+
+@pytest.fixture
+def index() -> Index:
+    return Index()
+
+
+@pytest.fixture
+def upstream(index: Index) -> Iterator[Server]:
+    with Server(index) as server:
+        yield server
+
+
+@pytest.fixture
+def world(aws: Aws, upstream: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A mirror of the fake upstream in an empty bucket."""
+    monkeypatch.setattr("frumious.backoff._FIRST_PAUSE", 0.01)
+    with World(aws, upstream) as world:
+        yield world

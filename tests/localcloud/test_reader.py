@@ -1,0 +1,233 @@
+"""What clients see: the template's edge function, behaviors and headers over the bucket."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from localcloud.edge import EdgeFunction
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from localcloud import LocalCloud
+
+JSON = "application/vnd.pypi.simple.v1+json"
+HTML = "application/vnd.pypi.simple.v1+html"
+TEXT = "text/html"
+
+PIP = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
+UV = f"{JSON}, {HTML};q=0.2, {TEXT};q=0.01"
+POETRY = f"{JSON}, */*; q=0.1"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+WHEEL = "/packages/aa/bb/cc/six-1.0-py3-none-any.whl"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Message
+    body: bytes
+
+
+@pytest.fixture(scope="module")
+def mirror(started_cloud: LocalCloud) -> LocalCloud:
+    for page in ("simple", "simple/six"):
+        for document, kind in (
+            ("index.html", TEXT),
+            ("index.v1_html", HTML),
+            ("index.v1_json", JSON),
+        ):
+            put(started_cloud, f"web/{page}/{document}", f"{page} as {kind}".encode(), kind)
+    put(started_cloud, "web/index.html", b"welcome", TEXT)
+    put(started_cloud, f"web{WHEEL}", b"0123456789", "application/octet-stream")
+    put(started_cloud, "web/packages/aa/bb/cc/a+b c.whl", b"odd", "application/octet-stream")
+    put(started_cloud, "state/cursor.json", b"secret", "application/json")
+    return started_cloud
+
+
+def put(cloud: LocalCloud, key: str, body: bytes, kind: str) -> None:
+    cloud.s3.put_object(
+        Bucket=cloud.bucket, Key=key, Body=body, ContentType=kind, CacheControl="max-age=60"
+    )
+
+
+def ask(cloud: LocalCloud, path: str, method: str = "GET", **headers: str) -> Answer:
+    """Send a request as it is: no path is normalised on the way."""
+    connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc)
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    response = connection.getresponse()
+    answer = Answer(response.status, response.headers, response.read())
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("accept", "document"),
+    [
+        (PIP, "index.v1_json"),
+        (UV, "index.v1_json"),
+        (POETRY, "index.v1_json"),
+        (BROWSER, "index.html"),
+        ("*/*", "index.html"),
+        ("", "index.html"),
+        (" , ", "index.html"),
+        (None, "index.html"),
+        (TEXT, "index.html"),
+        (HTML, "index.v1_html"),
+        (JSON.upper(), "index.v1_json"),
+        ("application/vnd.pypi.simple.latest+json", "index.v1_json"),
+        ("application/*", "index.v1_html"),
+        (f"{TEXT}, {JSON}", "index.v1_json"),
+        (f"{JSON};q=0.5, {TEXT};q=0.6", "index.html"),
+        (f"{JSON} ; Q=0.5 , {HTML} ;q=0.9", "index.v1_html"),
+        (f"{JSON};q=0, */*", "index.html"),
+        (f"{TEXT};q=0, {HTML};q=0, */*;q=0.1", "index.v1_json"),
+        (f"{JSON};charset=utf-8;q=0.9, {TEXT};q=0.1", "index.v1_json"),
+        (f"{JSON};q=nonsense", "index.v1_json"),
+        (f"{JSON};q=0", 406),
+        ("*/*;q=0", 406),
+        ("image/png", 406),
+        ("application/vnd.pypi.simple.v2+json", 406),
+    ],
+)
+def test_the_form_of_a_page_follows_accept(
+    started_cloud: LocalCloud, accept: str | None, document: str | int
+) -> None:
+    code = started_cloud.stack.distribution.behaviors[-1].edge_code
+    assert code is not None
+    headers = {} if accept is None else {"Accept": accept}
+    result = EdgeFunction(code)("GET", "/simple/six/", headers)
+    if isinstance(document, int):
+        assert result["statusCode"] == document
+    else:
+        assert result["uri"] == f"/simple/six/{document}"
+
+
+def test_the_edge_function_fits_into_cloudfront(started_cloud: LocalCloud) -> None:
+    code = started_cloud.stack.distribution.behaviors[-1].edge_code
+    assert code is not None
+    assert len(code.encode()) < 10_000
+
+
+@pytest.mark.parametrize("page", ["/simple/", "/simple/six/"])
+@pytest.mark.parametrize(("accept", "kind"), [(PIP, JSON), (UV, JSON), (HTML, HTML), ("*/*", TEXT)])
+def test_pages_are_served_in_the_form_that_is_asked_for(
+    mirror: LocalCloud, page: str, accept: str, kind: str
+) -> None:
+    answer = ask(mirror, page, Accept=accept)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == kind
+    assert answer.body.endswith(kind.encode())
+    assert "Accept" in answer.headers["Vary"].split(", ")
+    assert answer.headers["Cache-Control"] == "max-age=60"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_unacceptable_accept_is_told_what_there_is(mirror: LocalCloud) -> None:
+    answer = ask(mirror, "/simple/six/", Accept="image/png")
+    assert answer.status == 406
+    assert JSON.encode() in answer.body
+
+
+def test_the_welcome_page_is_at_the_top(mirror: LocalCloud) -> None:
+    assert ask(mirror, "/").body == b"welcome"
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/simple", "/simple/"),
+        ("/simple/six", "/simple/six/"),
+        ("/simple/Six/", "/simple/six/"),
+        ("/simple/Zope.Interface_x", "/simple/zope-interface-x/"),
+        ("/simple/a__b", "/simple/a-b/"),
+        ("/simple/six?query=1", "/simple/six/"),
+    ],
+)
+def test_a_name_that_is_not_normalised_is_redirected(
+    mirror: LocalCloud, path: str, location: str
+) -> None:
+    answer = ask(mirror, path, Accept=PIP)
+    assert (answer.status, answer.headers["Location"]) == (301, location)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/simple/missing/",
+        "/simple//",
+        "/simple/six%2F/",
+        "/packages/aa/missing.whl",
+        "/nothing",
+        "//evil.test/",
+        "/simple//evil.test/",
+    ],
+)
+def test_what_is_missing_is_404(mirror: LocalCloud, path: str) -> None:
+    answer = ask(mirror, path, Accept=PIP)
+    assert answer.status == 404
+    assert ask(mirror, path, method="HEAD", Accept=PIP).status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../state/cursor.json",
+        "/simple/../../state/cursor.json",
+        "/%2e%2e/state/cursor.json",
+        "/simple/..%2F..%2Fstate/cursor.json",
+        "/packages/../../state/cursor.json",
+        "/packages/%2E%2E/%2e%2e/state/cursor.json",
+        "/packages/..%2f..%2fstate%2fcursor.json",
+        "/./state/cursor.json",
+        "/state/cursor.json",
+    ],
+)
+def test_nothing_outside_of_web_can_be_reached(mirror: LocalCloud, path: str) -> None:
+    answer = ask(mirror, path)
+    assert answer.status == 404
+    assert b"secret" not in answer.body
+
+
+def test_a_file_is_served_as_it_is_stored(mirror: LocalCloud) -> None:
+    answer = ask(mirror, WHEEL, Accept="*/*")
+    assert answer.body == b"0123456789"
+    assert answer.headers["Content-Length"] == "10"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert "Vary" not in answer.headers
+    assert "Content-Encoding" not in answer.headers
+
+
+def test_a_path_is_decoded_once(mirror: LocalCloud) -> None:
+    assert ask(mirror, "/packages/aa/bb/cc/a%2Bb%20c.whl").body == b"odd"
+    assert ask(mirror, "/packages/aa/bb/cc/a%252Bb%2520c.whl").status == 404
+
+
+def test_head_tells_the_length_and_sends_nothing(mirror: LocalCloud) -> None:
+    answer = ask(mirror, WHEEL, method="HEAD")
+    assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "10", b"")
+
+
+def test_a_range_is_passed_on(mirror: LocalCloud) -> None:
+    answer = ask(mirror, WHEEL, Range="bytes=2-4")
+    assert (answer.status, answer.body) == (206, b"234")
+    assert answer.headers["Content-Range"] == "bytes 2-4/10"
+
+
+def test_what_has_not_changed_is_304(mirror: LocalCloud) -> None:
+    etag = ask(mirror, WHEEL).headers["ETag"]
+    answer = ask(mirror, WHEEL, If_None_Match=etag)
+    assert (answer.status, answer.body) == (304, b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_readers_cannot_write(mirror: LocalCloud, method: str) -> None:
+    assert ask(mirror, WHEEL, method=method).status == 403

@@ -1,0 +1,131 @@
+"""The template's roles allow the functions what they do; moto's IAM enforces them."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud import LocalCloud, Runtime
+from localcloud.environment import CHECKOUT
+from localcloud.stack import ACCOUNT, REGION
+from localcloud.stack_reader import Reading
+from tests.upstream import Index, Server, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction")
+
+
+@pytest.fixture
+def guarded(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
+    """A stack whose functions and queue have the credentials of the template's roles alone."""
+    config = tmp_path / "mirror.conf"
+    text = (CHECKOUT / "mirror.conf").read_text()
+    options = f"[mirror]\nmaster = {upstream.url}\nallow-non-https = true\n"
+    config.write_text(text.replace("[mirror]\n", options, 1))
+    with LocalCloud(runtime=Runtime(config=config)) as cloud:
+        for id_ in FUNCTIONS:
+            credentials = assume_role_of(id_, cloud)
+            function = cloud._functions[id_]
+            environment = {**function._runtime.environment, **credentials}
+            function._runtime = replace(function._runtime, environment=environment)
+        # An event source polls its queue with the role of its function.
+        cloud.sqs = client("sqs", cloud, **assume_role_of("WorkerFunction", cloud))
+        enforce_iam(cloud)
+        yield cloud
+
+
+def client(service: str, cloud: LocalCloud, **credentials: str) -> Any:
+    session = boto3.Session(
+        aws_access_key_id=credentials.get("AWS_ACCESS_KEY_ID", "nobody"),
+        aws_secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY", "nothing"),
+        aws_session_token=credentials.get("AWS_SESSION_TOKEN"),
+        region_name=REGION,
+    )
+    return session.client(service, endpoint_url=cloud.endpoint)  # type: ignore[call-overload]
+
+
+def assume_role_of(function: str, cloud: LocalCloud) -> dict[str, str]:
+    reading = Reading(CHECKOUT / "template.yaml", cloud.endpoint, {})
+    role_id = reading.resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    role = reading.resolver.resolve(reading.resources[role_id]["Properties"])
+    iam = client("iam", cloud)
+    if role_id not in {known["RoleName"] for known in iam.list_roles()["Roles"]}:
+        trust = json.dumps(role["AssumeRolePolicyDocument"])
+        iam.create_role(RoleName=role_id, AssumeRolePolicyDocument=trust)
+        for policy in role["Policies"]:
+            document = json.dumps(as_moto_asks(policy["PolicyDocument"], cloud))
+            iam.put_role_policy(
+                RoleName=role_id,
+                PolicyName=policy["PolicyName"],
+                PolicyDocument=document,
+            )
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{role_id}"
+    answer = client("sts", cloud).assume_role(RoleArn=arn, RoleSessionName=function)
+    return {
+        "AWS_ACCESS_KEY_ID": answer["Credentials"]["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": answer["Credentials"]["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": answer["Credentials"]["SessionToken"],
+    }
+
+
+def as_moto_asks(document: dict[str, Any], cloud: LocalCloud) -> dict[str, Any]:
+    """Add what moto asks for where AWS does not.
+
+    AWS has one action for sending one message and sending many, and asks for each key of a
+    DeleteObjects; moto asks for the operation's own name, and for the bucket.
+    """
+    statements = list(document["Statement"])
+    actions = json.dumps(statements)
+    if '"sqs:SendMessage"' in actions:
+        statements.append({"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"})
+    if '"s3:DeleteObject"' in actions:
+        bucket = f"arn:aws:s3:::{cloud.bucket}"
+        statements.append({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": bucket})
+    return {**document, "Statement": statements}
+
+
+def enforce_iam(cloud: LocalCloud) -> None:
+    request = urllib.request.Request(  # noqa: S310
+        f"{cloud.endpoint}/moto-api/reset-auth",
+        data=b"0",
+        headers={"Content-Type": "text/plain"},  # a form would be read as one
+    )
+    urllib.request.urlopen(request).close()  # noqa: S310
+
+
+def advance(cloud: LocalCloud) -> list[dict[str, str]]:
+    """Let the schedules tick once; return what became of the projects of each run."""
+    cloud.tick("PlannerFunction")
+    cloud.pump()
+    return [run["projects"] for run in cloud.tick("FinalizerFunction")["closed"]]
+
+
+def test_a_project_goes_all_the_way_with_the_roles_of_the_template(
+    guarded: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("sampleproject", "1.0"))
+    index.upload(wheel("sampleproject", "2.0"))
+    assert advance(guarded) == [{"sampleproject": "updated"}]
+    index.remove_release("sampleproject", "1.0")
+    assert advance(guarded) == [{"sampleproject": "updated"}]
+    index.remove_project("sampleproject")
+    assert advance(guarded) == [{"sampleproject": "removed"}]
+
+
+def test_the_roles_are_enforced(guarded: LocalCloud) -> None:
+    environment = guarded._functions["PlannerFunction"]._runtime.environment
+    planner = {name: value for name, value in environment.items() if name in CREDENTIALS}
+    s3 = client("s3", guarded, **planner)
+    s3.put_object(Bucket=guarded.bucket, Key="state/lagging.json", Body=b"{}")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.put_object(Bucket=guarded.bucket, Key="web/simple/six/index.html", Body=b"")

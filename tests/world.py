@@ -1,0 +1,192 @@
+"""A mirror and its upstream, as a test sees them: jobs go in, the bucket is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import boto3
+from packaging.utils import canonicalize_name
+
+from frumious import config
+from frumious.engine.files import Attempt
+from frumious.engine.finalize import Finalized, finalize
+from frumious.engine.mirror import Mirror, open_mirror
+from frumious.engine.plan import plan_changes, plan_projects, start_run
+from frumious.engine.sync import sync_project
+from frumious.engine.work import Delivery, PutOff, work
+from frumious.model import Job, Key, Result, Run, RunId
+from frumious.queue import JobQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from types import TracebackType
+
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sqs.client import SQSClient
+
+    from tests.upstream import Server
+
+T = TypeVar("T")
+
+
+REGION: Final = "eu-central-1"
+
+
+class Aws:
+    """Clients and a queue for all tests: making them takes longer than most tests do."""
+
+    def __init__(self) -> None:
+        self.s3: S3Client = boto3.client("s3")
+        self.sqs: SQSClient = boto3.client("sqs")
+
+
+class World:
+    """One upstream, one bucket, one queue; a context manager.
+
+    The mirror is opened once for each configuration, as a warm worker has it.
+    """
+
+    def __init__(self, aws: Aws, upstream: Server, *, master: str = "") -> None:
+        self.upstream = upstream
+        self.master = master or upstream.url  # another mirror may stand between
+        self.index = upstream.index
+        self.s3 = aws.s3
+        self.sqs = aws.sqs
+        self.bucket = f"mirror-{uuid.uuid4()}"
+        self.s3.create_bucket(
+            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        self.queue_url = self.sqs.create_queue(
+            QueueName=f"{self.bucket}.fifo", Attributes={"FifoQueue": "true"}
+        )["QueueUrl"]
+        self._runner = asyncio.Runner()
+        self._opened = AsyncExitStack()
+        self._mirror: Mirror | None = None
+        self.configure()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+        self._runner.close()
+
+    def configure(self, options: str = "", sections: str = "") -> None:
+        """Set the mirror.conf: lines of [mirror], and whole sections behind it."""
+        text = (
+            f"[mirror]\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
+            f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
+        )
+        self.config = config.parse(text, {})
+        self.close()
+
+    def close(self) -> None:
+        """Close the mirror; the next thing done with it opens it anew."""
+        self._mirror = None
+        self._runner.run(self._opened.aclose())
+
+    def run(self, work: Callable[[Mirror], Awaitable[T]]) -> T:
+        """Do something with the mirror."""
+
+        async def opened() -> T:
+            if self._mirror is None:
+                mirror = open_mirror(self.config)
+                self._mirror = await self._opened.enter_async_context(mirror)
+            return await work(self._mirror)
+
+        return self._runner.run(opened())
+
+    def sync(
+        self,
+        project: str,
+        *,
+        serial: int = 0,
+        run: str = "run-1",
+        may_lose: bool = False,
+        resuming: bool = False,
+    ) -> Result:
+        """Do one job."""
+        job = Job(RunId(run), canonicalize_name(project), serial, may_lose=may_lose)
+        return self.run(lambda mirror: sync_project(job, mirror, Attempt(resuming=resuming)))
+
+    def plan(self, names: list[str] | None = None) -> Run | None:
+        """Do what the planner does at a tick, or for named projects."""
+
+        async def plan(mirror: Mirror) -> Run | None:
+            run = await plan_changes(mirror) if names is None else plan_projects(names)
+            return await start_run(run, mirror, JobQueue(self.queue_url))
+
+        return self.run(plan)
+
+    def work(self, *, last: bool = False) -> list[Result | PutOff]:
+        """Do the jobs that are on the queue, once each, and record what they leave."""
+
+        async def do_all(mirror: Mirror) -> list[Result | PutOff]:
+            outcomes: list[Result | PutOff] = []
+            for job in self.jobs():
+                try:
+                    result = await work(
+                        Delivery(job, 1, last=last, deadline=time.monotonic() + 60), mirror
+                    )
+                except PutOff as put_off:
+                    outcomes.append(put_off)
+                else:
+                    await mirror.ledger.record([(job, result)])
+                    outcomes.append(result)
+            return outcomes
+
+        return self.run(do_all)
+
+    def finalize(self) -> Finalized:
+        """Do what the finalizer does at a tick."""
+        return self.run(finalize)
+
+    def mirror_run(self, names: list[str] | None = None) -> Finalized:
+        """Plan, do all jobs, finalize."""
+        self.plan(names)
+        self.work(last=True)
+        return self.finalize()
+
+    def jobs(self) -> Iterator[Job]:
+        """Take the jobs off the queue."""
+        while messages := self.sqs.receive_message(
+            QueueUrl=self.queue_url, MaxNumberOfMessages=10
+        ).get("Messages"):
+            for message in messages:
+                self.sqs.delete_message(
+                    QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
+                )
+                yield Job.from_json(json.loads(message["Body"]))
+
+    def contents(self) -> dict[Key, bytes]:
+        """Return everything that is in the bucket."""
+        return {key: self.read(key) for key in self.stored()}
+
+    def stored(self, prefix: str = "") -> list[Key]:
+        """Return the keys in the bucket that begin with `prefix`."""
+        lister = self.s3.get_paginator("list_objects_v2")
+        pages = lister.paginate(Bucket=self.bucket, Prefix=prefix)
+        return [Key(entry["Key"]) for page in pages for entry in page.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def page(self, project: str) -> dict[str, Any]:
+        """Return the mirror's JSON project page."""
+        said: dict[str, Any] = json.loads(self.read(f"web/simple/{project}/index.v1_json"))
+        return said
+
+    def files(self) -> dict[Key, bytes]:
+        """Return the files that are in the bucket."""
+        return {key: body for key, body in self.contents().items() if "web/packages/" in key}
