@@ -1,0 +1,299 @@
+"""From what changed upstream to the mirror's status: plan, jobs, finalizer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.engine.finalize import finalize
+from frumious.engine.plan import InvalidProject, plan_projects
+from frumious.engine.plan import start_run as start
+from frumious.queue import JobQueue, QueueUnavailable
+from tests.upstream import Fault, Status, WrongBytes, wheel
+
+if TYPE_CHECKING:
+    from frumious.engine.mirror import Mirror
+    from frumious.model import Cursor
+    from tests.world import World
+
+ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  one\n  two\n"
+
+
+def cursor(world: World) -> Cursor:
+    return world.run(lambda mirror: mirror.ledger.cursor())
+
+
+def root(world: World) -> dict[str, int]:
+    said = json.loads(world.read("web/simple/index.v1_json"))
+    return {project["name"]: project["_last-serial"] for project in said["projects"]}
+
+
+def test_the_first_run_takes_all_projects_of_the_root_index(world: World) -> None:
+    for name in ("one", "two", "three"):
+        world.index.upload(wheel(name, "1.0"))
+
+    finalized = world.mirror_run()
+
+    assert root(world).keys() == {"one", "two", "three"}
+    assert finalized.open == 0
+    assert world.read("status") == str(world.index.serial).encode()
+    assert world.read("generation") == b"5"
+    assert time.strptime(world.read("web/last-modified").decode(), "%Y%m%dT%H:%M:%S\n")
+
+
+def test_the_first_run_of_an_allowlist_asks_for_no_root_index(world: World) -> None:
+    world.configure(sections=ALLOWLIST)
+    for name in ("one", "two", "three"):
+        world.index.upload(wheel(name, "1.0"))
+
+    world.mirror_run()
+
+    assert root(world).keys() == {"one", "two"}
+    assert not [request for request in world.upstream.requests if request.path == "/simple/"]
+
+
+def test_the_next_run_takes_only_what_changed(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.mirror_run()
+    world.index.upload(wheel("two", "2.0"))
+    world.index.journal("one", "add Owner somebody")
+    world.upstream.clear()
+
+    finalized = world.mirror_run()
+
+    (closed,) = finalized.closed
+    assert list(closed.results) == ["two"]
+    assert not world.upstream.requests_for("/simple/one/")
+    assert world.read("status") == str(world.index.serial).encode()
+    assert root(world)["two"] == world.index.serial - 1
+
+
+def test_when_nothing_wanted_changed_the_serial_moves_all_the_same(world: World) -> None:
+    world.configure(sections=ALLOWLIST)
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    world.index.upload(wheel("three", "1.0"))
+
+    assert world.plan() is None
+    assert not world.finalize().closed
+    assert world.read("status") == str(world.index.serial).encode()
+
+
+def test_named_projects_ask_upstream_for_nothing_else(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+
+    world.mirror_run(["One"])
+
+    paths = {request.path for request in world.upstream.requests}
+    assert paths - {"/simple/one/"} == {path for path in paths if path.startswith("/packages/")}
+    assert cursor(world).serial is None, "named projects say nothing of the mirror's serial"
+    assert root(world).keys() == {"one"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "-a", "a\n", "ä"])
+def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
+    with pytest.raises(InvalidProject):
+        world.plan([name])
+
+
+def test_a_removed_project_leaves_the_root_index(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.mirror_run()
+    world.index.remove_project("two")
+
+    world.mirror_run()
+
+    assert root(world).keys() == {"one"}
+    assert "two" not in world.read("web/simple/index.html").decode()
+
+
+def test_a_project_that_fails_is_lagging_and_the_rest_moves_on(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.upstream.faults.add(Fault(WrongBytes(), "/packages/", project="two"))
+
+    world.mirror_run()
+
+    status = json.loads(world.read("web/status.json"))
+    assert status["serial"] == world.index.serial
+    assert "sha256" in status["lagging"]["two"]["reason"]
+    assert status["lagging"]["two"]["attempts"] == 1
+
+
+def test_a_lagging_project_comes_back_when_it_is_due(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.mirror_run()
+    world.upstream.faults.clear()
+    assert world.plan() is None, "its pause is not over"
+
+    async def make_due(mirror: Mirror) -> None:
+        lagging = await mirror.ledger.lagging()
+        due = {name: replace(entry, due=0) for name, entry in lagging.items()}
+        await mirror.ledger.write_lagging(due)
+
+    world.run(make_due)
+    run = world.plan()
+    assert run is not None
+    assert list(run.retries) == ["one"]
+    assert world.plan() is None, "an open run has taken it up"
+    world.work(last=True)
+    world.finalize()
+
+    assert json.loads(world.read("web/status.json"))["lagging"] == {}
+    assert len(world.page("one")["files"]) == 1
+
+
+def test_a_run_waits_for_its_last_result(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.upstream.faults.add(Fault(Status(503), "/simple/two/"))
+    world.plan()
+    world.work()
+
+    finalized = world.finalize()
+
+    assert finalized.open == 1
+    assert not finalized.closed
+    assert "status" not in world.contents()
+
+
+def test_a_run_past_its_deadline_is_closed_with_what_is_missing_as_lagging(world: World) -> None:
+    world.configure("run-deadline = 0.001")
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.upstream.faults.add(Fault(Status(503), "/simple/two/"))
+    world.plan()
+    world.work()
+
+    finalized = world.finalize()
+
+    assert finalized.open == 0
+    assert root(world).keys() == {"one"}
+    assert json.loads(world.read("web/status.json"))["lagging"].keys() == {"two"}
+
+
+def test_an_open_run_holds_the_status_back_and_a_later_one_may_close_first(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    serial = world.index.serial
+    world.index.upload(wheel("one", "2.0"))
+    world.plan()
+    slow = list(world.jobs())  # nobody works on them
+    world.index.upload(wheel("two", "1.0"))
+    world.plan()
+    world.work()
+
+    assert world.finalize().open == 1
+    assert world.read("status") == str(serial).encode()
+    assert root(world).keys() == {"one", "two"}
+    assert len(slow) == 1
+
+
+def test_a_run_that_was_not_sent_is_sent_at_the_next_tick(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+
+    async def plan_only(mirror: Mirror) -> None:
+        await start(plan_projects(["one"]), mirror, JobQueue(f"{world.queue_url}-missing"))
+
+    with pytest.raises(QueueUnavailable):
+        world.run(plan_only)
+    assert [run.sent for run in cursor(world).runs] == [False]
+
+    world.plan()
+
+    assert "one" in {job.project for job in world.jobs()}
+    assert all(run.sent for run in cursor(world).runs)
+
+
+def test_results_that_come_twice_count_once(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.plan()
+    jobs = list(world.jobs())
+    for _ in range(2):
+        for job in jobs:
+            result = world.sync(job.project, serial=job.serial, run=job.run)
+            world.run(lambda mirror: mirror.ledger.record([(job, result)]))  # noqa: B023
+    (closed,) = world.finalize().closed
+    assert [len(result.added) for result in closed.results.values()] == [2]
+
+
+def test_finalizing_twice_changes_nothing_more(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    before = world.contents()
+
+    world.finalize()
+
+    assert world.contents() == before
+
+
+def test_a_finalizer_that_died_before_it_closed_the_run_is_followed_by_the_next(
+    world: World,
+) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.plan()
+    open_runs = world.read("state/cursor.json")
+    world.work()
+    world.finalize()
+    closed = world.contents()
+    world.s3.put_object(Bucket=world.bucket, Key="state/cursor.json", Body=open_runs)
+
+    world.finalize()
+
+    now = world.contents()
+    assert now["state/cursor.json"] == closed["state/cursor.json"]  # type: ignore[index]
+    lagging = json.loads(now["state/lagging.json"])  # type: ignore[index]
+    assert lagging["one"]["attempts"] == 1, "the same run is not counted twice"
+    assert len(json.loads(now["web/status.json"])["runs"]) == 1  # type: ignore[index]
+
+
+def test_two_finalizers_at_once_do_no_harm(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.plan()
+    world.work()
+
+    async def both(mirror: Mirror) -> None:
+        await asyncio.gather(finalize(mirror), finalize(mirror), return_exceptions=True)
+
+    world.run(both)
+    world.finalize()
+
+    assert root(world).keys() == {"one", "two"}
+    assert cursor(world).runs == ()
+
+
+def test_the_diff_file_names_what_was_written_and_removed(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/diff/")
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    written = world.read("diff/mirrored-files").decode().splitlines()
+    pages = [f"/{world.bucket}/web/simple/one/index.{form}" for form in ("html", "v1_html")]
+    files = [f"/{world.bucket}/{key}" for key in world.files()]
+    assert set(pages + files) < set(written)
+    assert world.read("diff/mirrored-files.removed") == b""
+
+    world.index.remove_project("one")
+    world.mirror_run()
+
+    assert world.read("diff/mirrored-files") == b""
+    removed = world.read("diff/mirrored-files.removed").decode().splitlines()
+    assert set(pages + files) < set(removed)
+
+
+def test_the_diff_file_can_be_kept_for_each_run(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
+    world.index.upload(wheel("one", "1.0"))
+
+    (closed,) = world.mirror_run().closed
+
+    assert world.read(f"mirrored-files-{int(closed.run.created)}")

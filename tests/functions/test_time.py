@@ -1,0 +1,42 @@
+"""A project that takes longer than a worker may run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localcloud import LocalCloud
+from localcloud.environment import CHECKOUT
+from tests.functions.conftest import make_runtime
+from tests.upstream import Fault, Slow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.upstream import Index, Server
+
+FILES = 30
+SECONDS_FOR_A_FILE = 0.6  # with four under way, that is more than a worker has
+
+
+def test_a_project_is_continued_by_fresh_jobs_until_all_of_it_is_stored(
+    index: Index, upstream: Server, tmp_path: Path
+) -> None:
+    template = (CHECKOUT / "template.yaml").read_text()
+    (tmp_path / "functions").symlink_to(CHECKOUT / "functions")
+    short = tmp_path / "template.yaml"
+    short.write_text(template.replace("Timeout: 900", "Timeout: 17"))
+    for number in range(FILES):
+        index.add_file("demo", f"demo-{number}.tar.gz", size=60_000)
+    upstream.faults.add(Fault(Slow(rate=60_000 / SECONDS_FOR_A_FILE), "/packages/"))
+
+    with LocalCloud(short, runtime=make_runtime(tmp_path, upstream)) as cloud:
+        cloud.invoke("PlannerFunction", {"projects": ["demo"]})
+        pumped = cloud.pump()
+        (closed,) = cloud.tick("FinalizerFunction")["closed"]
+
+    assert pumped.batches > 1
+    assert pumped.failed == 0
+    assert closed["projects"] == {"demo": "updated"}
+    assert closed["files_added"] == FILES
+    fetched = len(upstream.requests_for("/packages/"))
+    assert fetched <= FILES + 4 * pumped.batches, "only what was under way is fetched again"

@@ -1,0 +1,117 @@
+"""The worker in a process of its own: batches, crashes, and what it leaves behind."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localcloud import LocalCloud
+from localcloud.runtime_api import FunctionFailed
+from tests.functions.conftest import make_runtime
+from tests.upstream import Fault, Slow, Status, wheel
+
+if TYPE_CHECKING:
+    from tests.upstream import Index, Server
+
+EVENT = json.loads((Path(__file__).parents[2] / "events/worker.json").read_text())
+
+
+def event(*projects: str, receives: int = 1) -> dict[str, Any]:
+    """Make an SQS event with a message for each project."""
+    records = []
+    for number, project in enumerate(projects):
+        record = copy.deepcopy(EVENT["Records"][0])
+        record["messageId"] = f"{project}-{number}"
+        record["body"] = json.dumps({"run": "run-1", "project": project, "serial": 0})
+        record["attributes"]["MessageGroupId"] = project
+        record["attributes"]["ApproximateReceiveCount"] = str(receives)
+        records.append(record)
+    return {"Records": records}
+
+
+def contents(cloud: LocalCloud) -> dict[str, bytes]:
+    listed = cloud.s3.list_objects_v2(Bucket=cloud.bucket).get("Contents", ())
+    return {
+        entry["Key"]: cloud.s3.get_object(Bucket=cloud.bucket, Key=entry["Key"])["Body"].read()
+        for entry in listed
+    }
+
+
+def test_a_worker_that_is_killed_within_a_file_and_run_again_leaves_the_same_bucket(
+    cloud: LocalCloud, index: Index, upstream: Server, tmp_path: Path
+) -> None:
+    index.upload(wheel("demo", "1.0"))
+    index.add_file("demo", "demo-1.0.tar.gz", size=4_000_000)
+    large = index.files_named("demo-1.0.tar.gz")[0]
+    slow = upstream.faults.add(Fault(Slow(rate=1_000_000), large.path))
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(cloud.invoke, "WorkerFunction", event("demo"))
+        while not upstream.requests_for(large.path):
+            time.sleep(0.01)
+        time.sleep(0.5)  # a part of the file is on its way
+        cloud.stop_functions()
+        with pytest.raises(FunctionFailed):
+            killed.result()
+    assert not [key for key in contents(cloud) if "web/simple" in key or "tar.gz" in key]
+
+    upstream.faults.remove(slow)
+    cloud.invoke("WorkerFunction", event("demo", receives=2))
+
+    with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as undisturbed:
+        undisturbed.invoke("WorkerFunction", event("demo"))
+        assert contents(cloud) == contents(undisturbed)
+
+
+def test_the_same_message_twice_leaves_the_same_bucket(cloud: LocalCloud, index: Index) -> None:
+    index.upload(wheel("demo", "1.0"))
+    cloud.invoke("WorkerFunction", event("demo"))
+    once = contents(cloud)
+
+    cloud.invoke("WorkerFunction", event("demo"))
+    cloud.stop_functions()
+    cloud.invoke("WorkerFunction", event("demo", receives=2))
+
+    assert contents(cloud) == once
+
+
+def test_one_project_s_failure_is_its_own(
+    cloud: LocalCloud, index: Index, upstream: Server
+) -> None:
+    for name in ("one", "two", "three"):
+        index.upload(wheel(name, "1.0"))
+    upstream.faults.add(Fault(Status(503), "/simple/two/"))
+
+    answer = cloud.invoke("WorkerFunction", event("one", "two", "three"))
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "two-1"}]}
+    pages = {key for key in contents(cloud) if key.endswith("v1_json")}
+    assert pages == {"web/simple/one/index.v1_json", "web/simple/three/index.v1_json"}
+
+
+def test_a_message_that_is_no_job_does_not_stop_the_others(cloud: LocalCloud, index: Index) -> None:
+    index.upload(wheel("one", "1.0"))
+    both = event("one", "nonsense")
+    both["Records"][1]["body"] = '{"project": "../.."}'
+
+    answer = cloud.invoke("WorkerFunction", both)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "nonsense-1"}]}
+    assert "web/simple/one/index.v1_json" in contents(cloud)
+
+
+def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Index) -> None:
+    for name in ("one", "two"):
+        index.upload(wheel(name, "1.0"))
+
+    cloud.invoke("WorkerFunction", event("one"))
+    cloud.invoke("WorkerFunction", event("two"))
+
+    assert cloud.logs.total("UpstreamRequests") == 6  # a page, a wheel, its metadata; twice
+    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2)
+    assert cloud.logs.total("FilesStored") == 4
