@@ -1,0 +1,103 @@
+"""An upstream that says everything that the Simple API can say, and some things that it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.upstream import Edit, Fault, sdist, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.upstream import Index, Server
+
+PROVENANCE = {"version": 1, "attestation_bundles": []}
+REASON = 'it is <b>"bad"</b> & ugly'
+
+
+def fill(upstream: Server) -> None:
+    """Put the projects there, as they are before the first run."""
+    index = upstream.index
+    index.upload(wheel("Plain.Project", "1.0", requires_python=">=3.8,<4"), provenance=PROVENANCE)
+    index.upload(sdist("Plain.Project", "1.0"))
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        index.upload(wheel("yanked", version))
+    index.yank("yanked", "1.0")
+    index.yank("yanked", "2.0", REASON)
+    index.add_project("empty")
+    for name in ("archived", "deprecated", "quarantined", "stateless", "cleared", "offering"):
+        index.upload(wheel(name, "1.0"))
+    index.quarantine_project("cleared")
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        index.upload(wheel("metadata", version))
+    for name in ("old", "beyond", "future"):
+        index.upload(wheel(name, "1.0"))
+    for project, edit in EDITS.items():
+        upstream.faults.add(Fault(Edit(edit), f"/simple/{project}/"))
+
+
+def change(index: Index) -> None:
+    """Let happen what is between the first run and the second."""
+    index.archive("archived", REASON)
+    index.deprecate("deprecated")
+    index.quarantine_project("quarantined", REASON)
+    index.clear_project_quarantine("cleared")
+
+
+def _spoil_yank(page: dict[str, Any]) -> None:
+    page["files"][3]["yanked"] = ""
+
+
+def _without_status(page: dict[str, Any]) -> None:
+    del page["project-status"]
+
+
+def _offer_quarantined_files(page: dict[str, Any]) -> None:
+    page["project-status"] = {"status": "quarantined"}
+
+
+def _say_metadata_in_other_ways(page: dict[str, Any]) -> None:
+    true, of_pypi, of_pep, false = page["files"]
+    true["core-metadata"] = true["data-dist-info-metadata"] = True
+    del of_pypi["core-metadata"]
+    of_pep["dist-info-metadata"] = of_pep.pop("core-metadata")
+    del of_pep["data-dist-info-metadata"]
+    false["core-metadata"] = false["data-dist-info-metadata"] = False
+
+
+def _like_the_first_version(page: dict[str, Any]) -> None:
+    page["meta"]["api-version"] = "1.0"
+    del page["versions"], page["project-status"], page["alternate-locations"]
+    for file in page["files"]:
+        for key in ("size", "upload-time", "provenance", "yanked", "requires-python"):
+            del file[key]
+
+
+def _beyond(page: dict[str, Any]) -> None:
+    page["meta"]["api-version"] = "1.5"
+    page["meta"]["tracks"] = ["https://elsewhere.example/simple/beyond/"]
+    page["meta"]["_private"] = "upstream's"
+    page["alternate-locations"] = ["https://elsewhere.example/simple/beyond/"]
+    page["namespaces"] = [{"prefix": "beyond", "open": False, "authorized": True}]
+    page["namespace"] = None
+    page["unheard-of"] = {"deep": [1, None, {"é": "<&>"}]}
+    page["project-status"]["since"] = "2026-01-01"
+    (file,) = page["files"]
+    file["unheard-of"] = [True, 2.5]
+    file["gpg-sig"] = True
+    file["hashes"] |= {"md5": "0" * 32, "unheard-of": "abc"}
+
+
+def _future(page: dict[str, Any]) -> None:
+    page["meta"]["api-version"] = "2.0"
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "yanked": _spoil_yank,
+    "stateless": _without_status,
+    "offering": _offer_quarantined_files,
+    "metadata": _say_metadata_in_other_ways,
+    "old": _like_the_first_version,
+    "beyond": _beyond,
+    "future": _future,
+}

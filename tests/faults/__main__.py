@@ -1,0 +1,46 @@
+"""Run a trial from the command line; exit status 1 when it found anything."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+
+from tests.faults.trial import Report, Settings, Trial
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
+    options = parser.parse_args()
+    logging.getLogger("aiohttp.server").disabled = True  # clients that die are what this is about
+    print(f"seed {options.seed}: to replay, make faults SEED={options.seed} JOBS={options.jobs}")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(seed=options.seed, jobs=options.jobs)
+        report = Trial(settings, Path(folder), lambda line: print(line, flush=True)).run()
+    show(report)
+    return 1 if report.violations else 0
+
+
+def show(report: Report) -> None:
+    for title, counts in (
+        ("faults", report.faults),
+        ("changes upstream", report.changes),
+        ("why jobs failed or came again", report.reasons),
+    ):
+        print(f"\n{title}")
+        for name, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
+            print(f"  {count:6}  {name}")
+    print()
+    for name, figure in report.figures.items():
+        print(f"{figure:10}  {name}")
+    print(f"{len(report.never_named):10}  files left over that no page ever named")
+    print(f"{len(report.violations):10}  violations (seed {report.seed})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

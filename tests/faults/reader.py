@@ -1,0 +1,146 @@
+"""Reads pages and files straight from moto all the while, as pip might at any moment.
+
+What holds for it: pages parse, serials never go backwards, and whatever a page names is there
+with the right bytes for as long as the page names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from tests.faults.pages import FORMS, Page, page_key, read_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# moto asks who it is, and believes everybody.
+_WHO = "AWS4-HMAC-SHA256 Credential=reader/20260101/us-east-1/s3/aws4_request"
+_PAUSE = 0.005  # seconds between two projects
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    body: bytes
+    etag: str
+
+
+class Bucket:
+    """Reads one bucket over one connection; for one thread."""
+
+    def __init__(self, endpoint: str, bucket: str) -> None:
+        parts = urlsplit(endpoint)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        self._bucket = bucket
+
+    def get(self, key: str) -> Got | None:
+        self._connection.request(
+            "GET", f"/{self._bucket}/{quote(key)}", headers={"Authorization": _WHO}
+        )
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != http.HTTPStatus.OK:
+            msg = f"moto answers {answer.status} for {key}: {body[:200]!r}"
+            raise RuntimeError(msg)
+        return Got(body, answer.headers["ETag"])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Reader:
+    """Polls in a thread of its own; `report` is told of each violation."""
+
+    def __init__(
+        self, endpoint: str, bucket: str, projects: Sequence[str], report: Callable[[str], None]
+    ) -> None:
+        self.read: Counter[str] = Counter()
+        self.crash: Exception | None = None
+        self._bucket = Bucket(endpoint, bucket)
+        self._projects = projects
+        self._report = report
+        self._touched: deque[str] = deque()
+        self._serials: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="reader", daemon=True)
+        self._thread.start()
+
+    def touch(self, project: str) -> None:
+        """Look at a project next: something of it has just been changed."""
+        if project not in self._touched:
+            self._touched.append(project)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._bucket.close()
+        if self.crash is not None:
+            raise self.crash
+
+    def _poll(self) -> None:
+        turn = 0
+        try:
+            while not self._stop.is_set():
+                if self._touched:
+                    project = self._touched.popleft()
+                else:
+                    turn += 1
+                    project = self._projects[turn % len(self._projects)]
+                for form in FORMS:
+                    self._check(page_key(project, form))
+                time.sleep(_PAUSE)
+        except Exception as error:  # noqa: BLE001 (raised again by stop)
+            self.crash = error
+
+    def _check(self, key: str) -> None:
+        found = self._page(key)
+        if found is None:
+            return
+        etag, page = found
+        self.read["pages"] += 1
+        if page.serial < self._serials.get(key, 0):
+            self._report(f"{key}: serial {page.serial} after {self._serials[key]}")
+        self._serials[key] = page.serial
+        waiting = page.objects()
+        while waiting:
+            for name, digest in list(waiting.items()):
+                self.read["files"] += 1
+                wrong = self._wrong(name, digest)
+                if wrong is None:
+                    del waiting[name]
+                    continue
+                again = self._page(key)
+                if again is None or name not in again[1].objects():
+                    return  # no longer named: the page was replaced in between
+                if again[0] == etag:
+                    self._report(f"{key} (serial {page.serial}) names {name}, which is {wrong}")
+                    return
+                etag, page = again
+                waiting = page.objects()
+                break
+
+    def _page(self, key: str) -> tuple[str, Page] | None:
+        got = self._bucket.get(key)
+        if got is None:
+            return None
+        try:
+            return got.etag, read_page(key, got.body)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._report(f"{key} cannot be read: {error!r}")
+            return None
+
+    def _wrong(self, key: str, digest: str) -> str | None:
+        got = self._bucket.get(key)
+        if got is None:
+            return "not there"
+        if hashlib.sha256(got.body).hexdigest() != digest:
+            return f"other bytes ({len(got.body)})"
+        return None

@@ -1,0 +1,96 @@
+"""What the bucket must be in the end: what upstream says, file by file, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, page_key, read_page
+from tests.upstream import PYPI
+from tests.upstream.pages import Addresses, project_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.faults.pages import Page
+    from tests.upstream import File, Index, ProjectView
+
+_OURS = ("web/simple/", "web/packages/", "web/integrity/")
+
+
+def wrongs(
+    index: Index, upstream: str, projects: Sequence[str], contents: Mapping[str, bytes]
+) -> Iterator[str]:
+    """Tell all that is missing in the bucket, or other than upstream says."""
+    for name in projects:
+        view = index.project(name)
+        if view is not None:
+            yield from _wrongs_of(view, upstream, contents)
+
+
+def left_over(index: Index, projects: Sequence[str], contents: Mapping[str, bytes]) -> set[str]:
+    """Return the keys that nothing upstream accounts for."""
+    expected = {key for name in projects for key in _keys(index.project(name))}
+    return {key for key in contents if key.startswith(_OURS)} - expected
+
+
+def _keys(view: ProjectView | None) -> Iterator[str]:
+    if view is None:
+        return
+    project = view.normalized_name
+    yield from (page_key(project, form) for form in FORMS)
+    for listed in view.files:
+        file = listed.file
+        yield f"web{file.path}"
+        if file.core_metadata is not None:
+            yield f"web{file.path}.metadata"
+        if file.provenance is not None:
+            yield _provenance_key(file)
+
+
+def _wrongs_of(view: ProjectView, upstream: str, contents: Mapping[str, bytes]) -> Iterator[str]:
+    project = view.normalized_name
+    missing = [key for key in _keys(view) if key not in contents]
+    if missing:
+        yield f"{project}: {len(missing)} objects are missing, the first is {missing[0]}"
+        return
+    page = read_page(page_key(project, V1_JSON), contents[page_key(project, V1_JSON)])
+    yield from _wrong_pages(view, page, upstream, contents)
+    for key, digest in page.objects().items():
+        if hashlib.sha256(contents[key]).hexdigest() != digest:
+            yield f"{key} has other bytes than its page says"
+    for listed in view.files:
+        note, key = listed.file.provenance, _provenance_key(listed.file)
+        if note is not None and json.loads(contents[key]) != note:
+            yield f"{key} is not what upstream has"
+
+
+def _wrong_pages(
+    view: ProjectView, page: Page, upstream: str, contents: Mapping[str, bytes]
+) -> Iterator[str]:
+    project = view.normalized_name
+    expected = project_page(view, PYPI, Addresses(upstream, upstream))
+    for file in expected["files"]:
+        file["url"] = "../.." + unquote(urlsplit(file["url"]).path)
+        if file["provenance"] is None:
+            del file["provenance"]
+    json_key = page_key(project, V1_JSON)
+    said = json.loads(contents[json_key])
+    said["meta"].pop("_frumious")
+    if said != expected:
+        yield f"{json_key} differs: {_differences(said, expected)}"
+    for form in (HTML, V1_HTML):
+        key = page_key(project, form)
+        if read_page(key, contents[key]) != page:
+            yield f"{key} says something else than {json_key}"
+
+
+def _provenance_key(file: File) -> str:
+    return f"web/integrity/{file.project}/{file.version}/{file.filename}/provenance"
+
+
+def _differences(said: dict[str, Any], expected: dict[str, Any]) -> str:
+    keys = [key for key in said.keys() | expected.keys() if said.get(key) != expected.get(key)]
+    return "; ".join(f"{key}: {said.get(key)!r}, not {expected.get(key)!r}" for key in sorted(keys))

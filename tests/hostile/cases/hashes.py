@@ -1,0 +1,78 @@
+"""Hashes that are none, or that are another file's."""
+
+# ruff: noqa: RUF001 - characters that look like others are the point
+
+from __future__ import annotations
+
+import hashlib
+
+from tests.hostile.case import FILES, Case, Expected, accepts, also, refuses_file, victim, without
+
+_OTHER = hashlib.sha256(b"another file").hexdigest()
+_BAD = {
+    "null": (None, "'hashes' is"),
+    "list": (["sha256"], "'hashes' is"),
+    "text": ("ab" * 32, "'hashes' is"),
+    "number": (7, "'hashes' is"),
+    "none": ({}, "no hash"),
+    "only-unknown": ({"blake9": "ab" * 32}, "no hash"),
+    "only-crc": ({"crc32": "00000000"}, "no hash"),
+    "only-upper-case-name": ({"SHA256": _OTHER}, "no hash"),
+    "only-shake": ({"shake_128": "ab" * 32}, "no hash"),
+    "empty-digest": ({"sha256": ""}, "64 hexadecimal digits"),
+    "short": ({"sha256": "ab" * 31}, "64 hexadecimal digits"),
+    "long": ({"sha256": "ab" * 33}, "64 hexadecimal digits"),
+    "odd": ({"sha256": "a" * 63}, "64 hexadecimal digits"),
+    "not-hex": ({"sha256": "zz" * 32}, "64 hexadecimal digits"),
+    "spaces": ({"sha256": " " * 64}, "64 hexadecimal digits"),
+    "path": ({"sha256": "../" * 21 + "a"}, "64 hexadecimal digits"),
+    "wide-digits": ({"sha256": "１" * 64}, "64 hexadecimal digits"),
+    "prefixed": ({"sha256": "0x" + "a" * 62}, "64 hexadecimal digits"),
+    "base64": ({"sha256": "q" * 43 + "="}, "64 hexadecimal digits"),
+    "one-bad-beside-a-good-one": ({"sha256": _OTHER, "md5": "no"}, "32 hexadecimal digits"),
+    "digest-is-null": ({"sha256": None}, "not an object of strings"),
+    "digest-is-number": ({"sha256": 7}, "not an object of strings"),
+    "digest-is-list": ({"sha256": [_OTHER]}, "not an object of strings"),
+    "digest-is-object": ({"sha256": {"a": 1}}, "not an object of strings"),
+    "megabyte": ({"sha256": "a" * 1_000_000}, "64 hexadecimal digits"),
+}
+
+CASES: list[Case] = [
+    *(
+        refuses_file(f"hashes-{name}", victim(hashes=hashes), says)
+        for name, (hashes, says) in _BAD.items()
+    ),
+    refuses_file("hashes-absent", without("hashes"), "'hashes' is"),
+    refuses_file(
+        "hashes-of-another-file",
+        victim(hashes={"sha256": _OTHER}),
+        "its page promises",
+        held=Expected(says="other bytes", files=FILES),
+    ),
+    refuses_file(
+        "hashes-sha512-right-sha256-wrong",
+        victim(
+            hashes=lambda good: {
+                "sha256": _OTHER,
+                "sha512": hashlib.sha512(good["sha256"].encode()).hexdigest(),
+            }
+        ),
+        "its page promises",
+        held=Expected(says="other bytes", files=FILES),
+    ),
+    accepts(
+        "hashes-upper-case",
+        victim(hashes=lambda good: {"sha256": good["sha256"].upper()}),
+        shows={"filename": FILES[-1]},
+    ),
+    accepts(
+        "hashes-unknown-beside-sha256",
+        victim(hashes=lambda good: {**good, 'x"><script>alert(1)</script>': "&#<'\"\0"}),
+    ),
+    refuses_file(
+        "hashes-same-place-other-digest",
+        also(filename="demo-3.0.tar.gz", hashes={"sha256": _OTHER}),
+        "its page promises",
+        files=FILES,
+    ),
+]

@@ -1,0 +1,89 @@
+"""Pages that reach for what is another project's."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tests.hostile.case import (
+    FILES,
+    JSON,
+    SDIST,
+    WHEEL,
+    Case,
+    Expected,
+    accepts,
+    refuses_file,
+    victim,
+)
+from tests.upstream import Raw, wheel
+
+_OTHER = wheel("other", "1.0")
+_BLAKE = hashlib.blake2b(_OTHER.content, digest_size=32).hexdigest()
+_PATH = f"/packages/{_BLAKE[:2]}/{_BLAKE[2:4]}/{_BLAKE[4:]}/{_OTHER.filename}"
+_EVIL = b"evil"
+_EVIL_HASHES = {"sha256": hashlib.sha256(_EVIL).hexdigest()}
+_SERVED = Raw(200, {"Content-Type": "application/octet-stream"}, _EVIL)
+
+CASES: list[Case] = [
+    refuses_file(
+        "other-s-place-with-other-bytes",
+        victim(
+            filename=_OTHER.filename,
+            url=lambda good: good.partition("/packages/")[0] + _PATH,
+            hashes=_EVIL_HASHES,
+            size=len(_EVIL),
+            core_metadata=False,
+            provenance=None,
+        ),
+        "",
+        on_files=((f"{_OTHER.filename}$", _SERVED),),
+        held=Expected(says="", files=(WHEEL, SDIST)),
+    ),
+    accepts(
+        "other-s-file-named-and-dropped-again",
+        victim(
+            filename=_OTHER.filename,
+            url=lambda good: good.partition("/packages/")[0] + _PATH,
+            hashes={"sha256": hashlib.sha256(_OTHER.content).hexdigest()},
+            size=len(_OTHER.content),
+            core_metadata=False,
+            provenance=None,
+        ),
+        files=(WHEEL, SDIST, _OTHER.filename),
+    ),
+    accepts(
+        "provenance-of-another",
+        victim(
+            provenance=lambda good: (
+                good.partition("/integrity/")[0]
+                + f"/integrity/other/1.0/{_OTHER.filename}/provenance"
+            )
+        ),
+    ),
+    refuses_file(
+        "provenance-that-leads-up",
+        victim(
+            provenance=lambda good: (
+                good.partition("/integrity/")[0] + f"/integrity/demo/%2e%2e/{FILES[-1]}/provenance"
+            )
+        ),
+        "is not a name",
+    ),
+    refuses_file(
+        "provenance-that-leads-far-up",
+        victim(
+            provenance=lambda good: (
+                good.partition("/integrity/")[0]
+                + f"/integrity/..%2f..%2f..%2fstate/{FILES[-1]}/provenance"
+            )
+        ),
+        "",
+        files=FILES,
+        held=Expected(says="", files=FILES),
+    ),
+    accepts(
+        "legacy-json-of-another",
+        None,
+        on_files=(("^/pypi/demo/json$", Raw(200, JSON, b'{"info":{"name":"other"}}')),),
+    ),
+]
