@@ -1,0 +1,46 @@
+"""Jobs as the worker gets them from its queue, and what the worker is run in."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localcloud import Runtime
+from localcloud.environment import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WORKER = "WorkerFunction"
+
+
+def runtime(upstream: str, **variables: str) -> Runtime:
+    """Say what the worker runs in: this checkout, against the upstream at this address."""
+    return Runtime(
+        python_path=(CHECKOUT / "shared", CHECKOUT),
+        config=Path(__file__).with_name("mirror.conf"),
+        environment={"FRUMIOUS_MASTER": upstream, **variables},
+    )
+
+
+def batch(projects: Iterable[str], *, may_lose: bool = False) -> dict[str, Any]:
+    """Make the event of one batch: a run's jobs, delivered for the first time.
+
+    With `may_lose` they follow an event that tells of a removal.
+    """
+    run = f"bench-{uuid.uuid4()}"
+    return {"Records": [_record(run, project, may_lose=may_lose) for project in projects]}
+
+
+def _record(run: str, project: str, *, may_lose: bool) -> dict[str, Any]:
+    job = {"run": run, "project": project, "serial": 0, "may-lose": may_lose}
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "never used: no job is put off",
+        "body": json.dumps(job),
+        "attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": project},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+    }

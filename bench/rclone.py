@@ -1,0 +1,83 @@
+"""A real S3 server in a process of its own: rclone's, over an empty folder.
+
+It checks signatures and sha256, and holds no file in memory. It ignores conditions (If-Match),
+which nothing here depends on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAM = Path(sysconfig.get_path("scripts"), "rclone")
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
+_READY = "Starting s3 server on [http://"
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench-key", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """Where the server is, what it lets in, and where it keeps its one bucket."""
+
+    endpoint: str
+    credentials: dict[str, str]  # as variables of the environment
+    bucket: Path
+
+    def stored(self) -> list[int]:
+        """Return the sizes of the files that a mirror in the bucket has."""
+        files = (self.bucket / "web" / "packages").rglob("*")
+        return [path.stat().st_size for path in files if path.is_file()]
+
+
+@contextmanager
+def serving(bucket: str, space: int) -> Iterator[S3Server]:
+    """Serve an empty bucket with room for `space` bytes, in memory where that can be had."""
+    if not _PROGRAM.exists():
+        msg = f"{str(_PROGRAM)!r} is missing; `make bench` installs it (requirements/bench.txt)"
+        raise RuntimeError(msg)
+    with tempfile.TemporaryDirectory(prefix="frumious-bench-", dir=_place(space)) as name:
+        folder = Path(name, bucket)
+        folder.mkdir()
+        process = subprocess.Popen(
+            [
+                *(str(_PROGRAM), "serve", "s3", name),
+                *("--config", ""),
+                *("--addr", "127.0.0.1:0"),
+                *("--auth-key", ",".join(_CREDENTIALS.values())),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield S3Server(_endpoint(process), _CREDENTIALS, folder)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _place(space: int) -> Path | None:
+    """Prefer memory: a disk's pace would be measured otherwise. None: where temporary files go."""
+    if sys.platform == "linux" and shutil.disk_usage(_IN_MEMORY).free > space:
+        return _IN_MEMORY
+    return None
+
+
+def _endpoint(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None  # noqa: S101 (asked for above)
+    said = ""
+    for line in process.stderr:
+        said += line
+        if _READY in line:
+            return "http://" + line.partition(_READY)[2].strip().rstrip("/]")
+    msg = f"rclone did not start: {said}"
+    raise RuntimeError(msg)
