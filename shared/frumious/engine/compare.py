@@ -63,7 +63,7 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
     if lost * 2 > len(held.files):
         msg = (
             f"upstream no longer names {lost} of {len(held.files)} files of {job.project!r},"
-            " and no event tells of a removal; sync the project by name with may-lose to agree"
+            " and no event tells of a removal; plan the project by name with may_lose to agree"
         )
         raise MassLoss(msg)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 40  # seconds; doubled four times that is the ten minutes of PyPI's page cache
+_FIRST_PAUSE = 40  # seconds; with 80, 160 and 320 that is the ten minutes of PyPI's page cache
 
 
 class OutOfTime(Retryable):
