@@ -56,7 +56,7 @@ class Ledger:
                 if stored is None:
                     await self._storage.create(layout.CURSOR, body)
                 else:
-                    await self._storage.write(layout.CURSOR, body, replacing=stored)
+                    await self._storage.write(layout.CURSOR, body, replacing=stored.tag)
             except Conflict:
                 continue
             return changed
@@ -109,10 +109,10 @@ class Ledger:
 
     async def results(self, run: RunId) -> AsyncIterator[Result]:
         """Give the results of a run that are known so far; a project may have several."""
-        async for key in self._storage.list(layout.results(run)):
-            said = await self._read(key)
-            for entry in cast("list[JsonObject]", said["results"]):
-                yield Result.from_json(entry)
+        async for entry in self._storage.list(layout.results(run)):
+            said = await self._read(entry.key)
+            for result in cast("list[JsonObject]", said["results"]):
+                yield Result.from_json(result)
 
     async def lagging(self) -> dict[NormalizedName, Lagging]:
         """Return the projects that are behind upstream."""

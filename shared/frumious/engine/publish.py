@@ -49,7 +49,7 @@ async def publish_root_index(
     if stored is None:
         await mirror.storage.create(key, body)
     else:
-        await mirror.storage.write(key, body, replacing=stored)
+        await mirror.storage.write(key, body, replacing=stored.tag)
 
 
 def merge(

@@ -154,7 +154,7 @@ async def _publish_pages(
     if manifest is None:
         await mirror.storage.create(key, body)
     else:
-        await mirror.storage.write(key, body, replacing=manifest.stored)
+        await mirror.storage.write(key, body, replacing=manifest.stored.tag)
 
 
 async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:

@@ -48,7 +48,24 @@ class Head:
     """What a storage tells of an object without its bytes."""
 
     size: int
-    sha256: str | None  # hexadecimal; None: the storage does not keep it
+    tag: str  # as in Stored
+    sha256: str | None = None  # hexadecimal; None: the storage does not keep it
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object as a listing has it."""
+
+    key: Key
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantees:
+    """What a storage sees to by itself; what it does not, the mirror has to make do without."""
+
+    conditional_writes: bool  # of two writers who read the same, one gets a Conflict
+    verified_uploads: bool  # bytes of another sha256 than promised are refused
 
 
 class Storage(Protocol):
@@ -56,6 +73,10 @@ class Storage(Protocol):
 
     All methods raise StorageUnavailable, or StorageRefused, when the storage does.
     """
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """What can be relied on."""
 
     def take_requests(self) -> int:
         """Return how many requests were made since this was last asked."""
@@ -66,13 +87,13 @@ class Storage(Protocol):
     async def head(self, key: Key) -> Head | None:
         """Ask what an object is; None when there is none."""
 
-    async def write(self, key: Key, body: bytes, *, replacing: Stored | None = None) -> str:
+    async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object whatever was there, or only over exactly what was read.
 
-        Returns the new object's tag.
+        `replacing` is the tag of what was read. Returns the new object's tag.
 
         Raises:
-            Conflict: `replacing` is no longer what is there.
+            Conflict: that is no longer what is there.
         """
 
     async def create(self, key: Key, body: bytes) -> str:
@@ -89,8 +110,8 @@ class Storage(Protocol):
         wrong; whatever it raises is raised here, and nothing has been stored then.
         """
 
-    def list(self, prefix: str) -> AsyncIterator[Key]:
-        """Give the keys below a prefix, in order."""
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+        """Give what is below a prefix, in the order of the keys' UTF-8, from behind `after` on."""
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects; those that are not there are no error."""

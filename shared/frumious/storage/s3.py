@@ -19,6 +19,8 @@ from frumious import layout
 from frumious.model import Key
 from frumious.storage.protocol import (
     Conflict,
+    Entry,
+    Guarantees,
     Head,
     StorageRefused,
     StorageUnavailable,
@@ -77,6 +79,11 @@ class S3Storage:
         await self._put.close()
         self._client.close()
 
+    @property
+    def guarantees(self) -> Guarantees:
+        """What S3 promises."""
+        return Guarantees(conditional_writes=True, verified_uploads=True)
+
     def take_requests(self) -> int:
         """Return how many requests were made since this was last asked."""
         taken, self._requests = self._requests, 0
@@ -104,21 +111,23 @@ class S3Storage:
             # A multipart upload's checksum is one of checksums, and marked with its parts.
             checksum = answer.get("ChecksumSHA256", "-")
             sha256 = None if "-" in checksum else base64.b64decode(checksum).hex()
-            return Head(answer["ContentLength"], answer["Metadata"].get("sha256", sha256))
+            sha256 = answer["Metadata"].get("sha256", sha256)
+            return Head(answer["ContentLength"], answer["ETag"], sha256)
 
         try:
             return await self._do(ask, key)
         except _NoSuchObject:
             return None
 
-    async def write(self, key: Key, body: bytes, *, replacing: Stored | None = None) -> str:
+    async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object (PutObject, with If-Match where `replacing` says what was read)."""
         headers = _headers(key)
         if replacing is None:
             return await self._do(lambda: self._put_object(key, body, **headers), key)
-        tag = replacing.tag
         try:
-            return await self._do(lambda: self._put_object(key, body, IfMatch=tag, **headers), key)
+            return await self._do(
+                lambda: self._put_object(key, body, IfMatch=replacing, **headers), key
+            )
         except _NoSuchObject as error:
             msg = f"{key!r} was deleted since it was read"
             raise Conflict(msg) from error
@@ -143,15 +152,17 @@ class S3Storage:
         async with self._in_parts:
             await self._store_in_parts(key, chunks, expected)
 
-    async def list(self, prefix: str) -> AsyncIterator[Key]:
-        """Give the keys below a prefix, in order (ListObjectsV2)."""
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+        """Give what is below a prefix, in order (ListObjectsV2)."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
+            Bucket=self._bucket,
+            Prefix=self._prefix + prefix,
+            StartAfter=self._prefix + after if after else "",
         )
         turning = iter(pages)
         while (page := await self._do(lambda: next(turning, None), Key(prefix))) is not None:
             for entry in page.get("Contents", ()):
-                yield Key(entry["Key"].removeprefix(self._prefix))
+                yield Entry(Key(entry["Key"].removeprefix(self._prefix)), entry["Size"])
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects (DeleteObjects, a thousand at a time)."""
