@@ -61,10 +61,20 @@ bench: $(dev_env) ## Measure memory and requests (bench/)
 	PYTHONPATH=shared .venv/bin/python -m bench.stream
 	PYTHONPATH=shared .venv/bin/python -m bench.requests
 
+.PHONY: bench-scale
+bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: a smaller one)
+	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
+	PYTHONPATH=shared .venv/bin/python -m bench.scale $(if $(N),--projects $(N))
+
 .PHONY: faults
 faults: $(dev_env) ## Do 2,000 jobs under random faults (JOBS=500, SEED=7: that trial again)
 	PYTHONPATH=shared .venv/bin/python -m tests.faults \
 	  $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: $(dev_env) ## Do 200 runs and 20 minutes under faults (MINUTES=5 RUNS=50 SEED=7: that soak again)
+	PYTHONPATH=shared .venv/bin/python -m tests.soak \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)

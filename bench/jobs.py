@@ -7,11 +7,15 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frumious import layout, ledger_json
+from frumious.model import Cursor, OpenRun, RunId
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from mypy_boto3_s3.client import S3Client
 
 WORKER = "WorkerFunction"
 
@@ -32,6 +36,14 @@ def batch(projects: Iterable[str], *, may_lose: bool = False) -> dict[str, Any]:
     """
     run = f"bench-{uuid.uuid4()}"
     return {"Records": [_record(run, project, may_lose=may_lose) for project in projects]}
+
+
+def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
+    """Let the event's run be one that the finalizer waits for, as every run is in earnest."""
+    run = RunId(json.loads(event["Records"][0]["body"])["run"])
+    cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
+    body = json.dumps(ledger_json.of_cursor(cursor)).encode()
+    s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
 
 
 def _record(run: str, project: str, *, may_lose: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.config import Config
 
+from localcloud.dead_letters import DeadLetterQueue
 from localcloud.environment import CHECKOUT, Runtime, WarmFunction
 from localcloud.event_source import Pump, Pumped
 from localcloud.logs import LogLine, Logs
@@ -136,6 +138,14 @@ class LocalCloud:
         pump = Pump(source, self._functions[source.function], self.sqs, queue.url)
         return pump.run(environments=environments, wait_seconds=wait_seconds, give_up=give_up)
 
+    def dead_letters(self) -> list[Any]:
+        """Return what is in the messages that were received too often and are visible."""
+        return self._dead_letter_queue().bodies()
+
+    def redrive(self) -> int:
+        """Send such messages back to the queue, as the console does; return how many."""
+        return self._dead_letter_queue().redrive()
+
     def run(self, stop: threading.Event) -> None:
         """Tick by the schedules' rates and pump the queue until `stop` is set."""
 
@@ -165,6 +175,13 @@ class LocalCloud:
 
     def _queue_of(self, source: QueueSource) -> Queue:
         return next(q for q in self.stack.queues.values() if q.arn == source.queue_arn)
+
+    def _dead_letter_queue(self) -> DeadLetterQueue:
+        (source,) = self.stack.queue_sources
+        queue = self._queue_of(source)
+        arn = json.loads(queue.attributes["RedrivePolicy"])["deadLetterTargetArn"]
+        (dead,) = (q for q in self.stack.queues.values() if q.arn == arn)
+        return DeadLetterQueue(dead, queue, self.sqs)
 
     def _create_queues(self) -> None:
         # A queue that another one's redrive policy names has to be there first.

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import boto3
@@ -16,19 +17,24 @@ from frumious import config
 from frumious.engine.files import Attempt
 from frumious.engine.finalize import Finalized, finalize
 from frumious.engine.mirror import Mirror, open_mirror
-from frumious.engine.plan import plan_changes, plan_projects, start_run
+from frumious.engine.plan import plan_changes, plan_projects
+from frumious.engine.record import record_results
+from frumious.engine.retry import retry
+from frumious.engine.start import start_runs
 from frumious.engine.sync import sync_project
-from frumious.engine.work import Delivery, PutOff, work
-from frumious.model import Job, Key, Result, Run, RunId
+from frumious.engine.work import Batch, Delivery, PutOff
+from frumious.model import Cursor, Job, Key, Result, RunId
 from frumious.queue import JobQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from types import TracebackType
 
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sqs.client import SQSClient
+    from packaging.utils import NormalizedName
 
+    from frumious.model import Plan, Run
     from tests.upstream import Server
 
 T = TypeVar("T")
@@ -119,43 +125,74 @@ class World:
         job = Job(RunId(run), canonicalize_name(project), serial, may_lose=may_lose)
         return self.run(lambda mirror: sync_project(job, mirror, Attempt(resuming=resuming)))
 
-    def plan(self, names: list[str] | None = None) -> Run | None:
+    def draft(self, *, force: bool = False, agreed: int = 0) -> Plan:
+        """Plan what a tick would do, and do nothing."""
+        return self.run(lambda mirror: plan_changes(mirror, force=force, agreed=agreed))
+
+    def start(self, plan: Plan | None) -> list[Run]:
+        """Open the plan's runs and send their jobs."""
+
+        async def start(mirror: Mirror) -> list[Run]:
+            opened = await start_runs(plan, mirror, JobQueue(self.queue_url))
+            return [await mirror.ledger.plan(run) for run in opened]
+
+        return self.run(start)
+
+    def plan(
+        self, names: list[str] | None = None, *, force: bool = False, agreed: int = 0
+    ) -> list[Run]:
         """Do what the planner does at a tick, or for named projects."""
-
-        async def plan(mirror: Mirror) -> Run | None:
-            run = await plan_changes(mirror) if names is None else plan_projects(names)
-            return await start_run(run, mirror, JobQueue(self.queue_url))
-
-        return self.run(plan)
+        plan = self.draft(force=force, agreed=agreed) if names is None else plan_projects(names)
+        return self.start(plan)
 
     def work(self, *, last: bool = False) -> list[Result | PutOff]:
         """Do the jobs that are on the queue, once each, and record what they leave."""
 
         async def do_all(mirror: Mirror) -> list[Result | PutOff]:
             outcomes: list[Result | PutOff] = []
+            batch = await Batch.begin(mirror)
             for job in self.jobs():
                 try:
-                    result = await work(
-                        Delivery(job, 1, last=last, deadline=time.monotonic() + 60), mirror
+                    result = await batch.work(
+                        Delivery(job, 1, last=last, deadline=time.monotonic() + 60)
                     )
                 except PutOff as put_off:
+                    await record_results([(job, put_off.result)], mirror)
                     outcomes.append(put_off)
                 else:
-                    await mirror.ledger.record([(job, result)])
+                    await record_results([(job, result)], mirror)
                     outcomes.append(result)
             return outcomes
 
         return self.run(do_all)
 
-    def finalize(self) -> Finalized:
+    def finalize(self, *, dead: Sequence[Job] = ()) -> Finalized:
         """Do what the finalizer does at a tick."""
-        return self.run(finalize)
+        return self.run(lambda mirror: finalize(mirror, dead=dead))
 
-    def mirror_run(self, names: list[str] | None = None) -> Finalized:
+    def mirror_run(
+        self, names: list[str] | None = None, *, force: bool = False, agreed: int = 0
+    ) -> Finalized:
         """Plan, do all jobs, finalize."""
-        self.plan(names)
+        self.plan(names, force=force, agreed=agreed)
         self.work(last=True)
         return self.finalize()
+
+    def change_cursor(self, **fields: Any) -> None:
+        """Set fields of the cursor, such as when something was done last."""
+
+        async def change(mirror: Mirror) -> None:
+            await mirror.ledger.change_cursor(lambda cursor: replace(cursor, **fields))
+
+        self.run(change)
+
+    def cursor(self) -> Cursor:
+        """Return the cursor."""
+        return self.run(lambda mirror: mirror.ledger.cursor())
+
+    def retry(self, names: list[str] | None = None) -> list[NormalizedName]:
+        """Make lagging projects due."""
+        return self.run(lambda mirror: retry(mirror, names))
 
     def jobs(self) -> Iterator[Job]:
         """Take the jobs off the queue."""

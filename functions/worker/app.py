@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
+from frumious.engine.record import record_results
 from frumious.engine.work import Batch, Continued, Delivery, PutOff, counts
 from frumious.model import Job, Result
 from frumious_lambda import Environment
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SECONDS_TO_FINISH = 15  # kept for putting away what was cut off, for results and metrics
+# The queue's own timeout has to outlast the function's. Held for a short time again and again
+# instead, what a worker had when it crashed comes back before it is missed.
+SECONDS_HELD = 120
 
 environment = Environment()
 queue = environment.queue()
@@ -30,9 +32,10 @@ processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_
 @environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; answers with the messages that are to come again."""
-    batch = Batch(environment.mirror)
-    seconds = context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_FINISH
-    deadline = time.monotonic() + seconds
+    batch = environment.run(Batch.begin(environment.mirror))
+    deadline = environment.deadline(context)
+    held = {record["receiptHandle"] for record in event["Records"]}
+    put_offs: list[tuple[Job, Result]] = []
 
     async def work(record: SQSRecord) -> tuple[Job, Result] | None:
         receives = int(record.attributes.approximate_receive_count)
@@ -44,12 +47,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             await asyncio.to_thread(queue.send, [continued.job])
             return None
         except PutOff as put_off:
+            put_offs.append((job, put_off.result))
+            held.discard(record.receipt_handle)
             await asyncio.to_thread(queue.postpone, record.receipt_handle, put_off.pause)
             raise
 
-    with processor(records=event["Records"], handler=work):
+    with environment.meanwhile(hold(held)), processor(records=event["Records"], handler=work):
         outcomes = processor.async_process()
     done = [done for kind, done, _ in outcomes if kind == "success" and done is not None]
-    environment.run(environment.mirror.ledger.record(done))
+    environment.run(record_results([*done, *put_offs], environment.mirror))
     environment.count(**counts(result for _, result in done))
     return dict(processor.response())
+
+
+async def hold(receipts: set[str]) -> None:
+    """Keep messages from others for as long as this process lives."""
+    while True:
+        await asyncio.to_thread(queue.hold, sorted(receipts), SECONDS_HELD)
+        await asyncio.sleep(SECONDS_HELD / 3)

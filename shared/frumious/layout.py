@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from packaging.utils import canonicalize_name, is_normalized_name
+
 from frumious.errors import FrumiousError
 from frumious.model import File, Key, RunId
 from frumious.verify import Expected
@@ -25,6 +27,9 @@ LAST_MODIFIED = Key("web/last-modified")
 STATUS_JSON = Key("web/status.json")
 CURSOR = Key("state/cursor.json")
 LAGGING = Key("state/lagging.json")
+SELECTION = Key("state/selection.json")
+RUNS = Key("state/runs/")
+PROJECT_PAGES = Key("web/simple/")
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"
@@ -156,14 +161,32 @@ def tombstone(project: NormalizedName) -> Key:
     return Key(f"state/tombstones/{project}.json")
 
 
+def project_of_page(key: Key) -> NormalizedName | None:
+    """Return whose JSON project page a key is; None where it is something else."""
+    match key.removeprefix(PROJECT_PAGES).split("/"):
+        case [project, name] if name == V1_JSON and is_normalized_name(project):
+            return canonicalize_name(project)
+    return None
+
+
+def behind_pages(project: str) -> str:
+    """Return what lies behind a project's pages in the order of keys, and before the next's."""
+    return f"{PROJECT_PAGES}{project}/~"
+
+
 def plan(run: RunId) -> Key:
     """Return the key of a run's plan."""
-    return Key(f"state/runs/{run}/plan.json")
+    return Key(f"{RUNS}{run}/plan.json")
+
+
+def run_of(key: Key) -> RunId:
+    """Return the run that a key of the ledger belongs to."""
+    return RunId(key.removeprefix(RUNS).partition("/")[0])
 
 
 def results(run: RunId) -> Key:
     """Return the prefix of a run's results."""
-    return Key(f"state/runs/{run}/results/")
+    return Key(f"{RUNS}{run}/results/")
 
 
 def result(run: RunId, name: str) -> Key:

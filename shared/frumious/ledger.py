@@ -1,29 +1,36 @@
 """Runs, results and lagging projects, kept in the mirror's own storage.
 
-The cursor is the one object that says which runs are open; it is only ever replaced as it was
-read. Plans and results are written once. Losing any process at any point loses nothing.
+The cursor says which runs are open; it and the list of lagging projects are only ever replaced
+as they were read. Plans and results are written once. Losing any process at any point loses
+nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from frumious import layout
+from frumious import layout, ledger_json
 from frumious.errors import FrumiousError
-from frumious.model import Cursor, Job, JsonObject, Key, Lagging, OpenRun, Result, Run, RunId
+from frumious.model import Cursor, Job, JsonObject, Key, Lagging, Result, Run, RunId, Selected
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.storage.protocol import Storage, Stored
 
-_TRIES = 10
+T = TypeVar("T")
+
+_TRIES: Final = 20
+_READ_AT_ONCE: Final = 64
+_HOW_MANY: Final = re.compile(r"-(\d+)\.json$")
 
 
 class LedgerDamaged(FrumiousError):
@@ -38,7 +45,8 @@ class Ledger:
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
-        return (await self._read_cursor())[0]
+        stored = await self._storage.read(layout.CURSOR)
+        return Cursor() if stored is None else ledger_json.cursor(_load(layout.CURSOR, stored))
 
     async def change_cursor(self, change: Callable[[Cursor], Cursor]) -> Cursor:
         """Replace the cursor by what `change` makes of it, however many do so at once.
@@ -46,35 +54,39 @@ class Ledger:
         Raises:
             Conflict: others replaced it again and again.
         """
-        for _ in range(_TRIES):
-            cursor, stored = await self._read_cursor()
-            changed = change(cursor)
-            if changed == cursor:
-                return cursor
-            body = _dump(_cursor_json(changed))
-            try:
-                if stored is None:
-                    await self._storage.create(layout.CURSOR, body)
-                else:
-                    await self._storage.write(layout.CURSOR, body, replacing=stored.tag)
-            except Conflict:
-                continue
-            return changed
-        msg = f"{layout.CURSOR!r} was replaced by others {_TRIES} times in a row"
-        raise Conflict(msg)
+
+        def changed(said: JsonObject | None) -> tuple[Cursor, JsonObject]:
+            cursor = change(Cursor() if said is None else ledger_json.cursor(said))
+            return cursor, ledger_json.of_cursor(cursor)
+
+        return await self._change(layout.CURSOR, changed)
+
+    async def lagging(self) -> Mapping[NormalizedName, Lagging]:
+        """Return the projects that are behind upstream."""
+        stored = await self._storage.read(layout.LAGGING)
+        return {} if stored is None else ledger_json.lagging(_load(layout.LAGGING, stored))
+
+    async def change_lagging(
+        self,
+        change: Callable[[Mapping[NormalizedName, Lagging]], Mapping[NormalizedName, Lagging]],
+    ) -> Mapping[NormalizedName, Lagging]:
+        """Replace the lagging projects by what `change` makes of them, as `change_cursor` does.
+
+        Raises:
+            Conflict: others replaced them again and again.
+        """
+
+        def changed(
+            said: JsonObject | None,
+        ) -> tuple[Mapping[NormalizedName, Lagging], JsonObject]:
+            lagging = change({} if said is None else ledger_json.lagging(said))
+            return lagging, ledger_json.of_lagging(lagging)
+
+        return await self._change(layout.LAGGING, changed)
 
     async def write_plan(self, run: Run) -> None:
         """Keep a run's plan; it counts only once the cursor names the run."""
-        said: JsonObject = {
-            "run": run.run,
-            "created": run.created,
-            "since": run.since,
-            "until": run.until,
-            "jobs": cast("JsonObject", run.jobs),
-            "losing": [*sorted(run.losing)],
-            "retries": [*sorted(run.retries)],
-        }
-        await self._storage.write(layout.plan(run.run), _dump(said))
+        await self._storage.write(layout.plan(run.run), _dump(ledger_json.of_run(run)))
 
     async def plan(self, run: RunId) -> Run:
         """Return a run's plan.
@@ -82,21 +94,23 @@ class Ledger:
         Raises:
             LedgerDamaged: there is none.
         """
-        said = await self._read(layout.plan(run))
-        return Run(
-            run=run,
-            created=cast("float", said["created"]),
-            since=cast("int | None", said["since"]),
-            until=cast("int | None", said["until"]),
-            jobs=cast("Mapping[NormalizedName, int]", said["jobs"]),
-            losing=frozenset(cast("list[NormalizedName]", said["losing"])),
-            retries=frozenset(cast("list[NormalizedName]", said["retries"])),
-        )
+        return ledger_json.run(await self._read(layout.plan(run)))
+
+    async def selected(self) -> Selected | None:
+        """Return what the mirror's pages were made by; None where nobody has kept it yet."""
+        stored = await self._storage.read(layout.SELECTION)
+        return None if stored is None else ledger_json.selected(_load(layout.SELECTION, stored))
+
+    async def write_selected(self, selected: Selected) -> None:
+        """Keep what the mirror's pages are made by."""
+        body = _dump(ledger_json.of_selected(selected))
+        await self._storage.write(layout.SELECTION, body)
 
     async def record(self, done: Iterable[tuple[Job, Result]]) -> None:
         """Keep results, those of one run as one object.
 
-        The same results get the same key: recording them again changes nothing.
+        The same results get the same key: recording them again changes nothing. The key says
+        how many there are.
         """
         runs: dict[RunId, list[Result]] = defaultdict(list)
         for job, result in done:
@@ -104,55 +118,65 @@ class Ledger:
         for run, results in runs.items():
             ordered = sorted(results, key=lambda result: result.project)
             body = _dump({"results": [result.to_json() for result in ordered]})
-            name = hashlib.sha256(body).hexdigest()[:32]
+            name = f"{hashlib.sha256(body).hexdigest()[:32]}-{len(ordered)}"
             await self._storage.write(layout.result(run, name), body)
 
-    async def results(self, run: RunId) -> AsyncIterator[Result]:
-        """Give the results of a run that are known so far; a project may have several."""
+    async def result_keys(self, run: RunId) -> tuple[Sequence[Key], int]:
+        """Return where the run's results are, and how many at the most: some may be there twice."""
+        keys: list[Key] = []
+        results = 0
         async for entry in self._storage.list(layout.results(run)):
-            said = await self._read(entry.key)
-            for result in cast("list[JsonObject]", said["results"]):
-                yield Result.from_json(result)
+            keys.append(entry.key)
+            said = _HOW_MANY.search(entry.key)
+            results += int(said[1]) if said is not None else 0
+        return keys, results
 
-    async def lagging(self) -> dict[NormalizedName, Lagging]:
-        """Return the projects that are behind upstream."""
-        stored = await self._storage.read(layout.LAGGING)
-        said = {} if stored is None else _load(layout.LAGGING, stored)
-        return {
-            cast("NormalizedName", project): _lagging(cast("JsonObject", entry))
-            for project, entry in said.items()
-        }
+    async def results(self, keys: Sequence[Key]) -> Iterator[Result]:
+        """Return the results at the keys; a project may have several."""
+        results: list[Result] = []
+        for start in range(0, len(keys), _READ_AT_ONCE):
+            some = keys[start : start + _READ_AT_ONCE]
+            for said in await asyncio.gather(*(self._read(key) for key in some)):
+                found = cast("list[JsonObject]", said["results"])
+                results += [Result.from_json(result) for result in found]
+        return iter(results)
 
-    async def write_lagging(self, lagging: Mapping[NormalizedName, Lagging]) -> None:
-        """Keep the projects that are behind upstream."""
-        said: JsonObject = {
-            project: {
-                "serial": entry.serial,
-                "reason": entry.reason,
-                "attempts": entry.attempts,
-                "due": entry.due,
-                "run": entry.run,
-                "losing": entry.losing,
-            }
-            for project, entry in sorted(lagging.items())
-        }
-        await self._storage.write(layout.LAGGING, _dump(said))
+    async def prune(self, before: RunId, *, but: Iterable[RunId]) -> int:
+        """Forget the runs that are older than `before`, open ones (`but`) excepted.
 
-    async def _read_cursor(self) -> tuple[Cursor, Stored | None]:
-        stored = await self._storage.read(layout.CURSOR)
-        if stored is None:
-            return Cursor(), None
-        said = _load(layout.CURSOR, stored)
-        runs = tuple(
-            OpenRun(
-                run=RunId(cast("str", entry["run"])),
-                since=cast("int | None", entry["since"]),
-                sent=cast("bool", entry["sent"]),
-                retries=frozenset(cast("list[NormalizedName]", entry["retries"])),
-            )
-            for entry in cast("list[JsonObject]", said["runs"])
-        )
-        return Cursor(serial=cast("int | None", said["serial"]), runs=runs), stored
+        Returns how many objects were deleted.
+        """
+        kept = frozenset(but)
+        old: list[Key] = []
+        async for entry in self._storage.list(layout.RUNS):
+            run = layout.run_of(entry.key)
+            if run >= before:  # keys are in the order of time
+                break
+            if run not in kept:
+                old.append(entry.key)
+        await self._storage.delete(old)
+        return len(old)
+
+    async def _change(
+        self, key: Key, change: Callable[[JsonObject | None], tuple[T, JsonObject]]
+    ) -> T:
+        for _ in range(_TRIES):
+            stored = await self._storage.read(key)
+            before = None if stored is None else stored.body
+            value, said = change(None if stored is None else _load(key, stored))
+            body = _dump(said)
+            if body == before:
+                return value
+            try:
+                if stored is None:
+                    await self._storage.create(key, body)
+                else:
+                    await self._storage.write(key, body, replacing=stored.tag)
+            except Conflict:
+                continue
+            return value
+        msg = f"{key!r} was replaced by others {_TRIES} times in a row"
+        raise Conflict(msg)
 
     async def _read(self, key: Key) -> JsonObject:
         stored = await self._storage.read(key)
@@ -160,32 +184,6 @@ class Ledger:
             msg = f"{key!r} is missing; the run it belongs to cannot be finished"
             raise LedgerDamaged(msg)
         return _load(key, stored)
-
-
-def _cursor_json(cursor: Cursor) -> JsonObject:
-    return {
-        "serial": cursor.serial,
-        "runs": [
-            {
-                "run": run.run,
-                "since": run.since,
-                "sent": run.sent,
-                "retries": [*sorted(run.retries)],
-            }
-            for run in cursor.runs
-        ],
-    }
-
-
-def _lagging(said: JsonObject) -> Lagging:
-    return Lagging(
-        serial=cast("int", said["serial"]),
-        reason=cast("str", said["reason"]),
-        attempts=cast("int", said["attempts"]),
-        due=cast("float", said["due"]),
-        run=RunId(cast("str", said["run"])),
-        losing=cast("bool", said["losing"]),
-    )
 
 
 def _dump(said: JsonObject) -> bytes:

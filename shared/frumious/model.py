@@ -69,6 +69,7 @@ class Publication:
 
     run: RunId
     selection: str  # fingerprint of the configuration that shaped the page
+    etag: str = ""  # of upstream's page, where it sends one: what differs without an event
     added: tuple[Key, ...] = ()
     removed: tuple[Key, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)  # filename -> why it is not here
@@ -91,19 +92,31 @@ class ProjectPage:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A project as the root index lists it."""
+    """A project as the mirror's own root index lists it."""
 
     name: str
+    serial: int | None
+    files: int = 0  # that its page names
+    bytes_: int = 0  # that those files have
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A project that leaves the mirror's root index."""
+
     serial: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootIndex:
-    """The list of all projects (PEP 503, 691), by normalised name."""
+    """Upstream's list of all projects (PEP 503, 691): of each its serial, where there are any.
 
-    projects: Mapping[NormalizedName, Listed]
+    There may be a million of them: nothing is kept that planning does not need.
+    """
+
+    projects: Mapping[NormalizedName, int | None]
     serial: int | None = None
-    meta: Mapping[str, Json] = field(default_factory=dict)
+    tag: str = ""  # upstream's ETag
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,7 @@ class Job:
     project: NormalizedName
     serial: int  # upstream's serial that caused the job; 0: whatever upstream has
     may_lose: bool = False  # whether upstream told of a removal, so that files may be gone
+    named: bool = False  # whether somebody asked for it, so that filters of projects do not count
     again: bool = False  # whether an earlier run failed over the project, and left things undone
     part: int = 0  # how many jobs before this one ran out of time over the same project
 
@@ -134,6 +148,7 @@ class Job:
             project,
             int(str(said["serial"])),
             may_lose=bool(said.get("may-lose", False)),
+            named=bool(said.get("named", False)),
             again=bool(said.get("again", False)),
             part=int(str(said.get("part", 0))),
         )
@@ -143,6 +158,8 @@ class Job:
         said: JsonObject = {"run": self.run, "project": self.project, "serial": self.serial}
         if self.may_lose:
             said["may-lose"] = True
+        if self.named:
+            said["named"] = True
         if self.again:
             said["again"] = True
         if self.part:
@@ -159,6 +176,12 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"  # the page stays, to say so; its files are gone
     ABSENT = "absent"  # neither upstream nor the mirror has the project
     FAILED = "failed"
+    PUT_OFF = "put off"  # not the end of it: the job will be delivered again
+
+    @property
+    def changed(self) -> bool:
+        """Whether the job changed what is stored."""
+        return self in {Outcome.UPDATED, Outcome.REMOVED, Outcome.QUARANTINED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +195,9 @@ class Result:
     outcome: Outcome
     name: str = ""  # as the project page spells it
     serial: int | None = None  # that the mirror's page has now
+    listed: bool = False  # whether the root index lists the project now
+    files: int = 0  # that the page names now
+    bytes_: int = 0  # that those files have
     added: tuple[Key, ...] = ()
     added_bytes: int = 0
     removed: tuple[Key, ...] = ()
@@ -184,6 +210,9 @@ class Result:
             "outcome": self.outcome.value,
             "name": self.name,
             "serial": self.serial,
+            "listed": self.listed,
+            "files": self.files,
+            "bytes": self.bytes_,
             "added": list(self.added),
             "added-bytes": self.added_bytes,
             "removed": list(self.removed),
@@ -198,6 +227,9 @@ class Result:
             outcome=Outcome(str(said["outcome"])),
             name=str(said["name"]),
             serial=cast("int | None", said["serial"]),
+            listed=cast("bool", said["listed"]),
+            files=cast("int", said["files"]),
+            bytes_=cast("int", said["bytes"]),
             added=tuple(cast("list[Key]", said["added"])),
             added_bytes=cast("int", said["added-bytes"]),
             removed=tuple(cast("list[Key]", said["removed"])),
@@ -205,17 +237,37 @@ class Result:
         )
 
 
+class Reason(StrEnum):
+    """Why a project is part of a plan."""
+
+    NAMED = "asked for by name"
+    NEW = "not here yet"
+    CHANGED = "changed upstream"
+    DIFFERS = "differs from upstream, though no event says so"
+    RESELECTED = "its files are selected or shown in another way"
+    FORCED = "everything is checked"
+    LAGGING = "behind upstream, and due again"
+    REMOVED = "removed upstream"
+    UNWANTED = "no longer selected"
+
+    @property
+    def removes(self) -> bool:
+        """Whether the project is to leave the mirror."""
+        return self in {Reason.REMOVED, Reason.UNWANTED}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What brings the mirror from one serial to another: the plan, as the ledger keeps it."""
+    """What brings the mirror from one serial to another: a part of a plan, as the ledger has it."""
 
     run: RunId
     created: float  # seconds since the epoch
-    since: int | None  # the mirror's serial before; None: named projects, whatever their serial
+    since: int | None  # the mirror's serial before; None: the run says nothing of it
     until: int | None  # and after
     jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
     losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
-    retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
+    named: frozenset[NormalizedName] = frozenset()  # asked for by name
+    again: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -224,7 +276,8 @@ class Run:
             project,
             self.jobs[project],
             may_lose=project in self.losing,
-            again=project in self.retries,
+            named=project in self.named,
+            again=project in self.again,
         )
 
 
@@ -234,16 +287,33 @@ class OpenRun:
 
     run: RunId
     since: int | None
-    sent: bool  # whether all of its jobs are on the queue
+    sent: float | None = None  # when all of its jobs were on the queue; seconds since the epoch
+    behind: float = 0.0  # since when the mirror lacks what the run brings; the same
+    staged: bool = False  # one of several of a large plan: they are not all sent at once
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far the planner has read upstream's changes, and which runs are open."""
+    """How far the planner has read upstream's changes, and which runs are open.
 
-    serial: int | None = None  # None: nothing was planned yet
-    runs: tuple[OpenRun, ...] = ()
+    Times are seconds since the epoch; 0: never.
+    """
+
+    serial: int | None = None  # up to which changes are planned; None: upstream has no changelog
+    runs: tuple[OpenRun, ...] = ()  # the oldest first
+    plans: int = 0  # that were made; whoever plans from an older cursor was overtaken
+    asked: float = 0.0  # when upstream was last asked what changed
+    upstream: int | None = None  # upstream's own serial then
+    changelog: bool = False  # that is where the serial comes from
+    blind: bool = False  # upstream does not tell what changed: its pages are asked for in turn
+    root_tag: str = ""  # ETag of the root index that was last compared
+    reconciled: float = 0.0  # when all projects were last compared
+    swept: str = ""  # the project that the sweep came to
+    swept_at: float = 0.0
+    # Projects that left the mirror, and with which run: an older run that is still open must not
+    # list them again.
+    gone: Mapping[NormalizedName, RunId] = field(default_factory=dict)
 
     @property
     def mirror_serial(self) -> int | None:
@@ -262,3 +332,33 @@ class Lagging:
     due: float  # seconds since the epoch
     run: RunId  # the last one that failed
     losing: bool = False  # upstream told of a removal
+    named: bool = False  # asked for by name
+    untold: bool = False  # what its page says was done has to be told by a job that knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """Fingerprints of what decides which projects are here, and what their pages show."""
+
+    projects: str
+    pages: str
+    releases: Mapping[NormalizedName, str]  # of the projects with rules of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, and why: a value that can be shown before anything happens.
+
+    All of `jobs`, split into runs, is opened together with the step from `base` to `cursor`.
+    """
+
+    jobs: Mapping[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
+    reasons: Mapping[NormalizedName, Reason] = field(default_factory=dict)
+    losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
+    retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
+    named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
+    again: frozenset[NormalizedName] = frozenset()  # an earlier run may have left things undone
+    behind: float = 0.0  # since when the mirror lacks what is planned, seconds since the epoch
+    base: Cursor | None = None  # that it was planned from; None: named projects, whatever it is
+    cursor: Cursor | None = None  # what it becomes, but for the runs
+    selected: Selected | None = None  # what is kept when the runs are open; None: as it was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,25 @@ class Selection:
             allowed_releases=_specifiers(filters.allowed_releases or ()),
             blocked_releases=_specifiers(filters.blocked_releases or ()),
         )
+
+    @property
+    def projects_fingerprint(self) -> str:
+        """Identify what decides which projects are mirrored."""
+        exact = None if self.exact_projects is None else sorted(self.exact_projects)
+        return _fingerprint(exact, sorted(self.blocked_projects))
+
+    def releases_fingerprint(self, project: NormalizedName) -> str:
+        """Identify what decides which of a project's releases are; empty: all of them."""
+        allowed = self.allowed_releases.get(project)
+        blocked = self.blocked_releases.get(project)
+        if allowed is None and blocked is None:
+            return ""
+        return _fingerprint(*(sorted(map(str, rules or ())) for rules in (allowed, blocked)))
+
+    @property
+    def projects_with_rules(self) -> frozenset[NormalizedName]:
+        """Return the projects of which not all releases may be wanted."""
+        return frozenset(self.allowed_releases) | frozenset(self.blocked_releases)
 
     def wants(self, project: NormalizedName) -> bool:
         """Say whether the project is mirrored at all."""
@@ -109,6 +129,10 @@ def _matches(version: Version | None, specifiers: list[SpecifierSet]) -> bool:
     return version is not None and any(
         entry.contains(version, prereleases=True) for entry in specifiers
     )
+
+
+def _fingerprint(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def _name(entry: Requirement) -> NormalizedName:

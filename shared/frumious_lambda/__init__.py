@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+import time
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,13 +13,19 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from frumious import config
+from frumious.dead_letters import DeadLetters
 from frumious.engine.mirror import open_mirror
+from frumious.events import Announcer
 from frumious.queue import JobQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 T = TypeVar("T")
+
+SECONDS_TO_FINISH = 15  # kept for putting away what was cut off, for results and metrics
 
 
 class Environment:
@@ -42,13 +49,44 @@ class Environment:
         """Do asynchronous work on the environment's loop."""
         return self._loop.run_until_complete(work)
 
+    @contextmanager
+    def meanwhile(self, work: Coroutine[Any, Any, None]) -> Iterator[None]:
+        """Do asynchronous work beside what runs on the loop in the `with` block, and end it."""
+        task = self._loop.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                self._loop.run_until_complete(task)
+
     def queue(self) -> JobQueue:
         """Return the queue of jobs."""
         return JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
 
-    def count(self, **counts: int) -> None:
-        """Add metrics of the invocation, and how many requests it made."""
+    def dead_letters(self) -> DeadLetters:
+        """Return the queue of jobs that nobody finished."""
+        return DeadLetters(os.environ["FRUMIOUS_DEAD_LETTERS_URL"])
+
+    def announcer(self) -> Announcer | None:
+        """Return who tells of what happened; None where nobody is to be told."""
+        bus = os.environ["FRUMIOUS_EVENT_BUS"]
+        return Announcer(bus) if bus else None
+
+    def deadline(self, context: LambdaContext) -> float:
+        """Return until when the invocation may work, by `time.monotonic()`."""
+        return time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_FINISH
+
+    def count(self, **counts: float | None) -> None:
+        """Add metrics of the invocation, and how many requests it made; None: not known."""
         counts["UpstreamRequests"] = self.mirror.upstream.take_requests()
         counts["StorageRequests"] = self.mirror.storage.take_requests()
         for name, value in counts.items():
-            self.metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+            if value is not None:
+                self.metrics.add_metric(name=name, unit=_unit(name), value=value)
+
+
+def _unit(metric: str) -> MetricUnit:
+    if metric.startswith("Bytes"):
+        return MetricUnit.Bytes
+    return MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count

@@ -139,9 +139,7 @@ def test_secrets_are_not_shown() -> None:
 
 def test_the_fingerprint_follows_what_shapes_pages_and_nothing_else() -> None:
     def fingerprint(lines: str) -> str:
-        return config.parse(f"[mirror]\ndirectory = /b\n{lines}\n", {}).fingerprint
+        return config.parse(f"[mirror]\ndirectory = /b\n{lines}\n", {}).pages_fingerprint
 
     assert fingerprint("workers = 5") == fingerprint("")
     assert fingerprint("root_uri = https://files.example") != fingerprint("")
-    allow = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = six"
-    assert fingerprint(allow) != fingerprint("")

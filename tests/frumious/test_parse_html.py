@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from frumious.model import File, Listed, ProjectPage, RootIndex, Status
-from frumious.simple import parse, parse_html, render
+from frumious.simple import parse, parse_html, render, root_index
 from frumious.simple.values import InvalidPage
 from tests.upstream import BANDERSNATCH, DEVPI, HTML_ONLY, PYPI, Index, Personality, sdist, wheel
 
@@ -80,10 +80,7 @@ def test_the_root_index_of_an_index_in_html(index: Index, upstream: Server) -> N
         upstream.personality = kind
         body, url = get(f"{upstream.url}/simple/")
         found = parse_html.root_index(body, url)
-        assert found.projects == {
-            "six": Listed("six", None),
-            "zope-interface": Listed("Zope.Interface", None),
-        }
+        assert found.projects == {"six": None, "zope-interface": None}
         assert found.serial == (index.serial if kind is PYPI else None)
 
 
@@ -379,7 +376,7 @@ def test_a_page_that_is_not_utf_8_is_read_as_it_declares(charset: str, reason: s
 )
 def test_a_project_s_name_is_the_text_or_else_the_address_s(anchor: str, name: str) -> None:
     found = parse_html.root_index(f"<title>Simple index</title>{anchor}".encode(), ROOT)
-    assert found.projects == {canonicalize_name(name): Listed(name, None)}
+    assert found.projects == {canonicalize_name(name): None}
 
 
 @pytest.mark.parametrize(
@@ -397,9 +394,7 @@ def test_a_project_s_name_is_the_text_or_else_the_address_s(anchor: str, name: s
 )
 def test_a_link_to_no_project_is_passed_over(anchor: str) -> None:
     html = f"<!--SERIAL 9-->{anchor}<a href='six/'>six</a>".encode()
-    assert parse_html.root_index(html, ROOT) == RootIndex(
-        projects={SIX: Listed("six", None)}, serial=9
-    )
+    assert parse_html.root_index(html, ROOT) == RootIndex(projects={SIX: None}, serial=9)
 
 
 @pytest.mark.parametrize(
@@ -428,10 +423,9 @@ def test_pep_503_s_own_example_is_a_root_index() -> None:
 
 
 def test_a_root_index_that_is_rendered_and_parsed_is_the_same() -> None:
-    index = RootIndex(
-        projects={canonicalize_name(name): Listed(name, None) for name in ("six", "Zope.Interface")}
-    )
-    assert parse_html.root_index(render.root_index_html(index), ROOT) == index
+    listed = {canonicalize_name(name): Listed(name, None) for name in ("six", "Zope.Interface")}
+    found = parse_html.root_index(root_index.html_page(listed.items()), ROOT)
+    assert found == RootIndex(projects=dict.fromkeys(listed))
 
 
 # Hostile pages

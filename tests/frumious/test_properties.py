@@ -8,15 +8,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from frumious.model import File, Key, Listed, ProjectPage, Publication, RootIndex, RunId, Status
-from frumious.simple import parse, render
+from frumious.model import File, Gone, Key, Listed, ProjectPage, Publication, RunId, Status
+from frumious.simple import parse, render, root_index
 from frumious.verify import DIGEST_LENGTHS
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
 
 URL = "https://upstream.example/simple/demo-project/"
 PROJECT = canonicalize_name("demo-project")
@@ -171,21 +174,50 @@ def test_the_same_page_gives_the_same_bytes_again(page: ProjectPage) -> None:
     assert render.project_page_html(again) == render.project_page_html(page)
 
 
-@reproducible
-@given(
-    st.dictionaries(
-        st.sampled_from(["six", "Zope.Interface", "a__b", "x"]), st.none() | st.integers(0, 10**15)
-    ),
-    st.none() | st.integers(0, 10**15),
-    unknown("api-version", "_last-serial"),
+NUMBERS = st.integers(0, 10**15)
+SPELLINGS = st.sampled_from(["six", "Zope.Interface", "a__b", "x", "x-1", "y"])
+LISTED = st.dictionaries(SPELLINGS, st.tuples(st.none() | NUMBERS, NUMBERS, NUMBERS)).map(
+    lambda said: {canonicalize_name(name): Listed(name, *rest) for name, rest in said.items()}
 )
-def test_a_root_index_that_is_rendered_and_parsed_is_the_same(
-    serials: dict[str, int | None], serial: int | None, meta: dict[str, Any]
-) -> None:
-    projects = {canonicalize_name(name): Listed(name, last) for name, last in serials.items()}
-    index = RootIndex(projects=projects, serial=serial, meta=meta)
+CHANGES = st.dictionaries(
+    SPELLINGS.map(canonicalize_name),
+    st.builds(Gone, st.none() | NUMBERS) | st.builds(Listed, TEXT, NUMBERS),
+)
 
-    assert parse.root_index(render.root_index_json(index), URL) == index
+
+@reproducible
+@given(LISTED, st.none() | NUMBERS)
+def test_a_root_index_that_is_rendered_and_read_is_the_same(
+    listed: dict[NormalizedName, Listed], serial: int | None
+) -> None:
+    page = root_index.json_page(root_index.json_projects(listed.items()), serial, {"a": 1})
+
+    assert dict(root_index.entries(page, Key("key"))) == listed
+    said = {"api-version": "1.4", "_last-serial": serial, "a": 1}
+    assert root_index.meta(page, Key("key")) == said
+    upstream = root_index.upstream_serials(page, URL)
+    assert upstream.projects == {project: each.serial for project, each in listed.items()}
+    assert upstream.serial == serial
+
+
+@reproducible
+@given(LISTED, CHANGES)
+def test_a_merge_says_what_replacing_one_by_one_says(
+    listed: dict[NormalizedName, Listed], changes: dict[NormalizedName, Listed | Gone]
+) -> None:
+    expected = dict(listed)
+    for project, change in changes.items():
+        before = expected.get(project)
+        if before is not None and (before.serial or 0) > (change.serial or 0):
+            continue
+        if isinstance(change, Gone):
+            expected.pop(project, None)
+        else:
+            expected[project] = change
+
+    found = list(root_index.merged(sorted(listed.items()), changes))
+
+    assert found == sorted(expected.items())
 
 
 class Reader(HTMLParser):
@@ -280,8 +312,8 @@ def test_html_has_the_anchors_of_the_files_and_nothing_else(page: ProjectPage) -
 @given(TEXT)
 def test_no_name_becomes_markup(name: str) -> None:
     page = Reader(render.project_page_html(ProjectPage(name=name)))
-    index = RootIndex(projects={canonicalize_name("six"): Listed(name, None)})
-    root = Reader(render.root_index_html(index))
+    listed = [(canonicalize_name("six"), Listed(name, None))]
+    root = Reader(root_index.html_page(listed))
 
     assert page.text == dict.fromkeys(("title", "h1"), f"Links for {as_html(name)}")
     assert page.tags == ["html", "head", "meta", "title", "body", "h1"]

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from frumious.engine.finalize import finalize
 from frumious.engine.plan import InvalidProject, plan_projects
-from frumious.engine.plan import start_run as start
+from frumious.engine.start import start_runs
 from frumious.queue import JobQueue, QueueUnavailable
 from tests.upstream import Fault, Status, WrongBytes, wheel
 
 if TYPE_CHECKING:
     from frumious.engine.mirror import Mirror
-    from frumious.model import Cursor
     from tests.world import World
 
 ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  one\n  two\n"
-
-
-def cursor(world: World) -> Cursor:
-    return world.run(lambda mirror: mirror.ledger.cursor())
 
 
 def root(world: World) -> dict[str, int]:
@@ -80,7 +75,7 @@ def test_when_nothing_wanted_changed_the_serial_moves_all_the_same(world: World)
     world.mirror_run()
     world.index.upload(wheel("three", "1.0"))
 
-    assert world.plan() is None
+    assert world.plan() == []
     assert not world.finalize().closed
     assert world.read("status") == str(world.index.serial).encode()
 
@@ -92,7 +87,7 @@ def test_named_projects_ask_upstream_for_nothing_else(world: World) -> None:
 
     paths = {request.path for request in world.upstream.requests}
     assert paths - {"/simple/one/"} == {path for path in paths if path.startswith("/packages/")}
-    assert cursor(world).serial is None, "named projects say nothing of the mirror's serial"
+    assert world.cursor().serial is None, "named projects say nothing of the mirror's serial"
     assert root(world).keys() == {"one"}
 
 
@@ -132,18 +127,12 @@ def test_a_lagging_project_comes_back_when_it_is_due(world: World) -> None:
     world.upstream.faults.add(Fault(Status(404), "/packages/"))
     world.mirror_run()
     world.upstream.faults.clear()
-    assert world.plan() is None, "its pause is not over"
+    assert world.plan() == [], "its pause is not over"
 
-    async def make_due(mirror: Mirror) -> None:
-        lagging = await mirror.ledger.lagging()
-        due = {name: replace(entry, due=0) for name, entry in lagging.items()}
-        await mirror.ledger.write_lagging(due)
-
-    world.run(make_due)
-    run = world.plan()
-    assert run is not None
-    assert list(run.retries) == ["one"]
-    assert world.plan() is None, "an open run has taken it up"
+    assert world.retry() == ["one"]
+    (run,) = world.plan()
+    assert run.again == {"one"}
+    assert world.plan() == [], "an open run has taken it up"
     world.work(last=True)
     world.finalize()
 
@@ -201,16 +190,16 @@ def test_a_run_that_was_not_sent_is_sent_at_the_next_tick(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
 
     async def plan_only(mirror: Mirror) -> None:
-        await start(plan_projects(["one"]), mirror, JobQueue(f"{world.queue_url}-missing"))
+        await start_runs(plan_projects(["one"]), mirror, JobQueue(f"{world.queue_url}-missing"))
 
     with pytest.raises(QueueUnavailable):
         world.run(plan_only)
-    assert [run.sent for run in cursor(world).runs] == [False]
+    assert [run.sent for run in world.cursor().runs] == [None]
 
     world.plan()
 
     assert "one" in {job.project for job in world.jobs()}
-    assert all(run.sent for run in cursor(world).runs)
+    assert all(run.sent for run in world.cursor().runs)
 
 
 def test_results_that_come_twice_count_once(world: World) -> None:
@@ -269,7 +258,7 @@ def test_two_finalizers_at_once_do_no_harm(world: World) -> None:
     world.finalize()
 
     assert root(world).keys() == {"one", "two"}
-    assert cursor(world).runs == ()
+    assert world.cursor().runs == ()
 
 
 def test_the_diff_file_names_what_was_written_and_removed(world: World) -> None:
@@ -294,6 +283,10 @@ def test_the_diff_file_can_be_kept_for_each_run(world: World) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
     world.index.upload(wheel("one", "1.0"))
 
-    (closed,) = world.mirror_run().closed
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.mirror_run()
 
-    assert world.read(f"mirrored-files-{int(closed.run.created)}")
+    kept = world.stored("mirrored-files-")
+    assert len(kept) == 4, "two, each with its .removed"
+    assert re.fullmatch(r"mirrored-files-\d{10}", kept[0])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.model import File, Key, Listed, ProjectPage, Publication, RootIndex, RunId, Status
+from frumious.model import File, Key, ProjectPage, Publication, RunId, Status
 from frumious.simple import parse, render
 from frumious.simple.values import InvalidPage
 
@@ -212,17 +212,3 @@ def test_a_file_that_is_none_is_refused_and_the_others_go_on(
 def test_what_is_no_project_page_is_an_error_that_names_the_address(body: bytes) -> None:
     with pytest.raises(InvalidPage, match=URL):
         parse.project_page(body, URL, DEMO)
-
-
-def test_the_root_index_keeps_each_project_s_serial() -> None:
-    index = RootIndex(
-        projects={
-            canonicalize_name("Demo.One"): Listed("Demo.One", 5),
-            canonicalize_name("two"): Listed("two", None),
-        },
-        serial=9,
-    )
-
-    assert parse.root_index(render.root_index_json(index), URL) == index
-    links = Anchors(render.root_index_html(index)).links
-    assert links == [{"href": "demo-one/"}, {"href": "two/"}]

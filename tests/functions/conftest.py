@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localcloud import LocalCloud, Runtime
+from tests.upstream import Index, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.upstream import Server
 
 
 def make_runtime(folder: Path, upstream: Server) -> Runtime:
@@ -29,3 +28,20 @@ def make_runtime(folder: Path, upstream: Server) -> Runtime:
 def cloud(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
     with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as cloud:
         yield cloud
+
+
+@pytest.fixture(scope="package")
+def shared_index() -> Index:
+    return Index()
+
+
+@pytest.fixture(scope="package")
+def shared_cloud(
+    shared_index: Index, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalCloud]:
+    """One for several tests: each has projects of its own, and leaves nothing to be done."""
+    with Server(shared_index) as upstream:
+        runtime = make_runtime(tmp_path_factory.mktemp("shared"), upstream)
+        runtime.config.write_text(runtime.config.read_text() + "max-removals = 0% 1\n")
+        with LocalCloud(runtime=runtime) as cloud:
+            yield cloud

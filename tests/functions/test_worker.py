@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious import ledger_json
+from frumious.model import Cursor, OpenRun, RunId
 from localcloud import LocalCloud
 from localcloud.runtime_api import FunctionFailed
 from tests.functions.conftest import make_runtime
@@ -33,6 +35,18 @@ def event(*projects: str, receives: int = 1) -> dict[str, Any]:
         record["attributes"]["ApproximateReceiveCount"] = str(receives)
         records.append(record)
     return {"Records": records}
+
+
+def open_run(cloud: LocalCloud) -> None:
+    """Let the run of the events be one that the finalizer waits for."""
+    cursor = Cursor(runs=(OpenRun(run=RunId("run-1"), since=None, sent=1.0),))
+    body = json.dumps(ledger_json.of_cursor(cursor)).encode()
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=body)
+
+
+@pytest.fixture(autouse=True)
+def run(cloud: LocalCloud) -> None:
+    open_run(cloud)
 
 
 def contents(cloud: LocalCloud) -> dict[str, bytes]:
@@ -64,6 +78,7 @@ def test_a_worker_that_is_killed_within_a_file_and_run_again_leaves_the_same_buc
     cloud.invoke("WorkerFunction", event("demo", receives=2))
 
     with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as undisturbed:
+        open_run(undisturbed)
         undisturbed.invoke("WorkerFunction", event("demo"))
         assert contents(cloud) == contents(undisturbed)
 
@@ -113,5 +128,6 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("two"))
 
     assert cloud.logs.total("UpstreamRequests") == 6  # a page, a wheel, its metadata; twice
-    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2)
+    # A file and its metadata, three pages, manifest and result, the cursor before and after.
+    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2)
     assert cloud.logs.total("FilesStored") == 4

@@ -53,7 +53,7 @@ def test_a_handler_sees_the_templates_variables(cloud: LocalCloud) -> None:
     assert variables["FRUMIOUS_QUEUE_URL"] == cloud.stack.queues["JobQueue"].url
     assert variables["FRUMIOUS_CONFIG"] == str(CHECKOUT / "mirror.conf")
     assert variables["AWS_ENDPOINT_URL"] == cloud.endpoint
-    assert variables["POWERTOOLS_SERVICE_NAME"] == "planner"
+    assert variables["POWERTOOLS_SERVICE_NAME"] == "frumious-local-planner"
 
 
 def test_a_handler_sees_nothing_of_this_machines_environment(

@@ -39,13 +39,6 @@ def receives(cloud: LocalCloud) -> list[tuple[str, int]]:
     ]
 
 
-def dead_letters(cloud: LocalCloud) -> list[str]:
-    answer = cloud.sqs.receive_message(
-        QueueUrl=cloud.stack.queues["DeadLetterQueue"].url, WaitTimeSeconds=0
-    )
-    return [json.loads(message["Body"])["project"] for message in answer.get("Messages", [])]
-
-
 def test_the_worker_is_given_what_sqs_gives_it(cloud: LocalCloud) -> None:
     message_id = send(cloud, "six")
     cloud.pump()
@@ -95,7 +88,24 @@ def test_a_message_ends_in_the_dead_letter_queue_after_five_receives(cloud: Loca
     pumped = cloud.pump()
     assert [count for project, count in receives(cloud) if project == "flit"] == [1, 2, 3, 4, 5]
     assert (pumped.succeeded, pumped.failed, pumped.left) == (1, 5, 0)
-    assert dead_letters(cloud) == ["flit"]
+    assert [letter["project"] for letter in cloud.dead_letters()] == ["flit"]
+
+
+def test_dead_letters_are_sent_back_as_new_messages(cloud: LocalCloud) -> None:
+    for _ in range(5):
+        send(cloud, "flit", do="fail", retry=0)
+    cloud.pump()
+    letters = cloud.dead_letters()
+    assert len(letters) == 5
+    assert cloud.dead_letters() == letters, "looking at them leaves them where they are"
+    cloud.logs.lines.clear()
+
+    assert cloud.redrive() == 5
+
+    assert cloud.dead_letters() == []
+    cloud.pump()
+    assert receives(cloud)[0] == ("flit", 1)
+    assert len(cloud.dead_letters()) == 5
 
 
 def test_an_exception_leaves_the_whole_batch(cloud: LocalCloud) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+OLD_RUN = "20200101T000000.000000-c0ffee-000"
 FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction")
 
 
@@ -38,10 +39,23 @@ def guarded(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
             function = cloud._functions[id_]
             environment = {**function._runtime.environment, **credentials}
             function._runtime = replace(function._runtime, environment=environment)
+        leave_things_behind(cloud)
         # An event source polls its queue with the role of its function.
         cloud.sqs = client("sqs", cloud, **assume_role_of("WorkerFunction", cloud))
         enforce_iam(cloud)
         yield cloud
+
+
+def leave_things_behind(cloud: LocalCloud) -> None:
+    """Let there be a run of long ago, a dead letter of it, and one that is no job."""
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=f"state/runs/{OLD_RUN}/plan.json", Body=b"{}")
+    for body in (json.dumps({"run": OLD_RUN, "project": "six", "serial": 1}), "no job"):
+        cloud.sqs.send_message(
+            QueueUrl=cloud.stack.queues["DeadLetterQueue"].url,
+            MessageBody=body,
+            MessageGroupId=body[:1],
+            MessageDeduplicationId=body[:1],
+        )
 
 
 def client(service: str, cloud: LocalCloud, **credentials: str) -> Any:
@@ -81,16 +95,24 @@ def assume_role_of(function: str, cloud: LocalCloud) -> dict[str, str]:
 def as_moto_asks(document: dict[str, Any], cloud: LocalCloud) -> dict[str, Any]:
     """Add what moto asks for where AWS does not.
 
-    AWS has one action for sending one message and sending many, and asks for each key of a
-    DeleteObjects; moto asks for the operation's own name, and for the bucket.
+    AWS has one action for doing it to one message and to many, and asks for each key of a
+    DeleteObjects; moto asks for the operation's own name, and for the bucket. For an event bus it
+    asks for anything at all.
     """
     statements = list(document["Statement"])
     actions = json.dumps(statements)
-    if '"sqs:SendMessage"' in actions:
-        statements.append({"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": "*"})
-    if '"s3:DeleteObject"' in actions:
-        bucket = f"arn:aws:s3:::{cloud.bucket}"
-        statements.append({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": bucket})
+    asked = {
+        "s3:DeleteObject": ("s3:DeleteObject", f"arn:aws:s3:::{cloud.bucket}"),
+        "sqs:SendMessage": ("sqs:SendMessageBatch", "*"),
+        "sqs:DeleteMessage": ("sqs:DeleteMessageBatch", "*"),
+        "sqs:ChangeMessageVisibility": ("sqs:ChangeMessageVisibilityBatch", "*"),
+        "events:PutEvents": ("events:PutEvents", "*"),
+    }
+    statements += [
+        {"Effect": "Allow", "Action": action, "Resource": resource}
+        for allowed, (action, resource) in asked.items()
+        if f'"{allowed}"' in actions
+    ]
     return {**document, "Statement": statements}
 
 
@@ -110,6 +132,13 @@ def advance(cloud: LocalCloud) -> list[dict[str, str]]:
     return [run["projects"] for run in cloud.tick("FinalizerFunction")["closed"]]
 
 
+def s3_of(function: str, cloud: LocalCloud) -> Any:
+    """Return a client with the credentials that the function has."""
+    environment = cloud._functions[function]._runtime.environment
+    credentials = {name: value for name, value in environment.items() if name in CREDENTIALS}
+    return client("s3", cloud, **credentials)
+
+
 def test_a_project_goes_all_the_way_with_the_roles_of_the_template(
     guarded: LocalCloud, index: Index
 ) -> None:
@@ -117,15 +146,25 @@ def test_a_project_goes_all_the_way_with_the_roles_of_the_template(
     index.upload(wheel("sampleproject", "2.0"))
     assert advance(guarded) == [{"sampleproject": "updated"}]
     index.remove_release("sampleproject", "1.0")
+    told = guarded.invoke("PlannerFunction", {"dry_run": True, "force_check": True})
+    assert set(told["plan"]["updated"]) == {"sampleproject"}
     assert advance(guarded) == [{"sampleproject": "updated"}]
     index.remove_project("sampleproject")
     assert advance(guarded) == [{"sampleproject": "removed"}]
 
+    # What the finalizer complains of, it was not allowed to do.
+    fields = [line.fields for line in guarded.logs.lines if line.fields is not None]
+    said = [line["message"] for line in fields if line.get("level") in {"WARNING", "ERROR"}]
+    assert set(said) == {"a dead letter is no job"}
+    assert guarded.logs.total("EventsLost") == 0
+    listed = s3_of("FinalizerFunction", guarded).list_objects_v2(
+        Bucket=guarded.bucket, Prefix=f"state/runs/{OLD_RUN}"
+    )
+    assert listed["KeyCount"] == 0
+
 
 def test_the_roles_are_enforced(guarded: LocalCloud) -> None:
-    environment = guarded._functions["PlannerFunction"]._runtime.environment
-    planner = {name: value for name, value in environment.items() if name in CREDENTIALS}
-    s3 = client("s3", guarded, **planner)
+    s3 = s3_of("PlannerFunction", guarded)
     s3.put_object(Bucket=guarded.bucket, Key="state/lagging.json", Body=b"{}")
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.put_object(Bucket=guarded.bucket, Key="web/simple/six/index.html", Body=b"")

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud import TemplateError
 from localcloud.environment import CHECKOUT
-from localcloud.stack_reader import read_stack
+from localcloud.stack_reader import Reading, read_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,34 @@ def test_schedules_and_the_queue_invoke_the_functions(stack: Stack) -> None:
     assert source.function == "WorkerFunction"
     assert source.queue_arn == stack.queues["JobQueue"].arn
     assert (source.batch_size, source.reports_item_failures) == (10, True)
+
+
+def test_the_finalizer_knows_the_dead_letters_and_the_event_bus(stack: Stack) -> None:
+    finalizer = stack.functions["FinalizerFunction"].environment
+    assert finalizer["FRUMIOUS_DEAD_LETTERS_URL"] == stack.queues["DeadLetterQueue"].url
+    assert finalizer["FRUMIOUS_EVENT_BUS"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("alarm", "function", "metric"),
+    [
+        ("RunsStoppedAlarm", "PlannerFunction", "RunsStopped"),
+        ("LagAlarm", "FinalizerFunction", "LagSeconds"),
+    ],
+)
+def test_alarms_look_at_the_metrics_that_the_functions_send(
+    stack: Stack, alarm: str, function: str, metric: str
+) -> None:
+    reading = Reading(CHECKOUT / "template.yaml", "http://aws.test", {})
+    properties = reading.resolver.resolve(reading.resources[alarm]["Properties"])
+    environment = stack.functions[function].environment
+    assert properties["MetricName"] == metric
+    assert properties["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
+    assert properties["Dimensions"] == [
+        {"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}
+    ]
+    app = (stack.functions[function].code / "app.py").read_text()
+    assert f"{metric}=" in app
 
 
 def test_readers_see_web_and_nothing_else(stack: Stack) -> None:

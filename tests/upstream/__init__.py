@@ -34,7 +34,7 @@ from .answer import Ask
 from .dist import Dist, sdist, wheel
 from .faults import Fault, Faults
 from .index import Change, Index
-from .personality import BANDERSNATCH, DEVPI, HTML_ONLY, PYPI, Personality
+from .personality import BANDERSNATCH, DEVPI, HTML_ONLY, NO_CHANGELOG, PYPI, Personality
 from .project import File, ProjectView
 from .record import Request
 from .server import Server
@@ -43,6 +43,7 @@ __all__ = [
     "BANDERSNATCH",
     "DEVPI",
     "HTML_ONLY",
+    "NO_CHANGELOG",
     "PYPI",
     "Action",
     "Ask",

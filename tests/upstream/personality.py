@@ -28,9 +28,12 @@ class Personality:
     cache_control: bool = True
     redirects: bool = True  # un-normalised names answer 301, not 404
     apis: bool = True  # XML-RPC, legacy JSON and provenance
+    xml_rpc: bool = True  # where there are APIs
 
 
 PYPI = Personality()
+
+NO_CHANGELOG = Personality(xml_rpc=False)
 
 BANDERSNATCH = Personality(
     api_version="1.1",

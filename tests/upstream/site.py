@@ -138,7 +138,7 @@ class Site:
 
     def _api(self, ask: Ask, parts: list[str]) -> Answer:
         match ask.method, parts:
-            case "POST", ["pypi"] | ["pypi", ""]:
+            case "POST", ["pypi"] | ["pypi", ""] if self.personality.xml_rpc:
                 return self._xml_rpc(ask)
             case "GET" | "HEAD", ["pypi", name, "json"]:
                 return self._legacy_json(ask, name)

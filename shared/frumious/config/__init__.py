@@ -80,6 +80,14 @@ class Filters:
     blocked_releases: tuple[Requirement, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """How many projects one run may remove without being asked: the larger of the two counts."""
+
+    share: float = 0.05  # of the mirror's projects
+    number: int = 10
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that the configuration says. Times are seconds."""
@@ -102,14 +110,18 @@ class Config:
     allow_changed_files: bool = False  # whether a file may get another hash under its name
     diff_file: str = ""  # key of the list of what changed; empty: none
     diff_append_epoch: bool = False
+    discovery: str = "auto"  # or changelog, index, names: how changes are found
+    sweep_days: float = 30  # in which each project is asked for once; 0: never
+    max_removals: Removals = Removals()
     run_deadline: int = 6 * 3600  # a run's unfinished projects are lagging after that
+    retry_pause: float = 60  # until a lagging project is tried again; doubled each time
     filters: Filters = Filters()
     warnings: tuple[str, ...] = ()
 
     @property
-    def fingerprint(self) -> str:
-        """Identify what shapes a project page: pages of another fingerprint are made anew."""
-        shaping = (self.filters, self.root_uri, self.core_metadata, self.json)
+    def pages_fingerprint(self) -> str:
+        """Identify what shapes every project page: pages of another fingerprint are made anew."""
+        shaping = (self.root_uri, self.core_metadata, self.json)
         return hashlib.sha256(repr(shaping).encode()).hexdigest()[:16]
 
 
@@ -222,6 +234,7 @@ def _config(reader: _Reader, environment: Mapping[str, str]) -> Config:
     master = reader.get("mirror", "master", values.address(insecure=insecure), PYPI)
     mirror = reader.get("mirror", "download-mirror", values.optional_address(insecure=insecure), "")
     hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
+    filters = _filters(reader)
     return Config(
         bucket=bucket,
         prefix=prefix,
@@ -252,10 +265,27 @@ def _config(reader: _Reader, environment: Mapping[str, str]) -> Config:
         ),
         diff_file=reader.get("mirror", "diff-file", values.below(directory), ""),
         diff_append_epoch=reader.get("mirror", "diff-append-epoch", values.boolean, default=False),
+        discovery=_discovery(reader, filters),
+        sweep_days=reader.get("mirror", "sweep-days", values.days, 30.0),
+        max_removals=Removals(
+            *reader.get("mirror", "max-removals", values.removals, (0.05, 10)),
+        ),
+        retry_pause=reader.get("mirror", "retry-pause", values.seconds, 60.0),
         run_deadline=int(reader.get("mirror", "run-deadline", values.seconds, 6 * 3600.0)),
-        filters=_filters(reader),
+        filters=filters,
         warnings=reader.warnings(),  # last: only now is it known which keys there are
     )
+
+
+def _discovery(reader: _Reader, filters: Filters) -> str:
+    ways = values.one_of("auto", "changelog", "index", "names")
+    discovery = reader.get("mirror", "discovery", ways, "auto")
+    if discovery == "names" and not filters.allowed_projects:
+        reader.mistakes.append(
+            "[mirror] discovery = 'names': there are no names to ask for; enable allowlist_project"
+            " and list them as [allowlist] packages"
+        )
+    return discovery
 
 
 def _filters(reader: _Reader) -> Filters:

@@ -22,6 +22,7 @@ _PLUGINS: Final = (
     "blocklist_release",
 )
 _MOST_WORKERS: Final = 10
+_ALL: Final = 100  # percent
 
 
 def hosts(text: str) -> frozenset[str]:
@@ -66,6 +67,27 @@ def seconds(text: str) -> float:
         return seconds
     msg = "allowed is a number of seconds above 0"
     raise ValueError(msg)
+
+
+def days(text: str) -> float:
+    """Read a number of days; 0 is never."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1
+    if 0 <= days < float("inf"):
+        return days
+    msg = "allowed is a number of days; 0 is never"
+    raise ValueError(msg)
+
+
+def removals(text: str) -> tuple[float, int]:
+    """Read how much may be removed: a share and a number, of which the larger counts."""
+    said = re.fullmatch(r"(\d+(?:\.\d+)?)%\s+(\d+)", text)
+    if said is None or float(said[1]) > _ALL:
+        msg = "allowed are a share and a number, of which the larger counts, such as '5% 10'"
+        raise ValueError(msg)
+    return float(said[1]) / _ALL, int(said[2])
 
 
 def workers(text: str) -> int:

@@ -12,12 +12,12 @@ from frumious.model import File, Key, ProjectPage, Publication
 from frumious.verify import DIGEST_LENGTHS, Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.config import Config
-    from frumious.model import Job
+    from frumious.model import Job, RunId
     from frumious.simple.values import ParsedPage
 
 
@@ -38,11 +38,22 @@ class Blob:
     expected: Expected | None  # None: nothing says what it has to be (provenance)
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the last job of a project did, as its page or its tombstone says."""
+
+    run: RunId
+    added: Collection[Key]
+    removed: Collection[Key]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What brings the mirror's project page to upstream's."""
 
     page: ProjectPage  # upstream's, with only what is wanted
+    fingerprint: str  # of the configuration that shapes the page
+    etag: str  # of upstream's page
     refused: Mapping[str, str]  # filename -> why it is not what upstream has
     new: tuple[Blob, ...]
 
@@ -69,11 +80,16 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
 
 
 def compare(
-    project: NormalizedName, parsed: ParsedPage, held: ProjectPage | None, config: Config
+    project: NormalizedName,
+    parsed: ParsedPage,
+    held: ProjectPage | None,
+    config: Config,
+    fingerprint: str,
 ) -> Change:
     """Compare what is wanted with what the mirror holds, by key and digest.
 
-    `parsed` is upstream's page after selection; its file URLs are absolute.
+    `parsed` is upstream's page after selection; its file URLs are absolute. `fingerprint` is of
+    the configuration that shapes the page.
     """
     quarantined = _is_quarantined(parsed.page)  # PEP 792: then nobody gets a file
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, held)
@@ -82,7 +98,7 @@ def compare(
     there_already = {file.filename for file in kept}
     kept += [
         file
-        for file in _keep_refused_files(refused, held, config)
+        for file in _keep_refused_files(refused, held, fingerprint)
         if file.filename not in there_already
     ]
     places = {layout.file_key(file) for file in kept}
@@ -97,6 +113,8 @@ def compare(
         page=replace(
             parsed.page, files=advertised, api_version=_api_version(parsed.page, advertised)
         ),
+        fingerprint=fingerprint,
+        etag=parsed.etag,
         refused={**refused, **changed},
         new=tuple(
             blob
@@ -106,28 +124,34 @@ def compare(
     )
 
 
-def published_page(
-    change: Change, failed: Mapping[Key, str], job: Job, held: ProjectPage | None, config: Config
+def published_page(  # noqa: PLR0913, PLR0917 - what it is made of
+    change: Change,
+    failed: Mapping[Key, str],
+    job: Job,
+    held: ProjectPage | None,
+    config: Config,
+    untold: Before | None,
 ) -> ProjectPage:
     """Return the page that the mirror publishes: without what could not be stored.
 
-    `failed` says why blobs were not stored. When a page of the same run is replaced, what that
-    one had added and removed is told again, since its result may not have been recorded.
+    `failed` says why blobs were not stored. `untold` is what an earlier job did, and perhaps
+    nobody has heard of.
     """
     files = tuple(_published_files(job.project, change.page.files, failed, held, config))
     here = {blob.key for file in files for blob in _blobs(job.project, file)}
     added = {blob.key for blob in change.new}
     removed = {*(held_keys(job.project, held) if held is not None else ())}
     removed.update(added - failed.keys())  # what goes with a file that could not be stored
-    if held is not None and held.publication is not None and held.publication.run == job.run:
-        added.update(held.publication.added)
-        removed.update(held.publication.removed)
+    if untold is not None:
+        added.update(untold.added)
+        removed.update(untold.removed)
     return replace(
         change.page,
         files=files,
         publication=Publication(
             run=job.run,
-            selection=config.fingerprint,
+            selection=change.fingerprint,
+            etag=change.etag,
             added=tuple(sorted(added & here)),
             removed=tuple(sorted(removed - here)),
             refused={
@@ -200,12 +224,12 @@ def _keep_changed_files(
 
 
 def _keep_refused_files(
-    refused: Mapping[str, str], held: ProjectPage | None, config: Config
+    refused: Mapping[str, str], held: ProjectPage | None, fingerprint: str
 ) -> list[File]:
     """Keep what the mirror has of files that upstream now describes in a way that is none."""
     if held is None or held.publication is None:
         return []
-    if held.publication.selection != config.fingerprint:
+    if held.publication.selection != fingerprint:
         return []  # nobody can say whether they are still wanted
     return [file for file in held.files if file.filename in refused]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from frumious.engine.compare import Blob
     from frumious.engine.mirror import Mirror
-    from frumious.model import Key
+    from frumious.model import Key, RunId
     from frumious.verify import Expected
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Attempt:
 
     resuming: bool = False  # earlier ones may have stored files
     last: bool = False  # what cannot be had now is left out, so that the rest gets on
+    open_runs: Collection[RunId] = ()  # of which not all results may be recorded
     stored: int = 0  # blobs, so far
 
 

@@ -1,40 +1,32 @@
 """Runs whose jobs all have a result are closed: root index, lagging projects, status, diff-file.
 
-Every step may be done twice, and the run is closed last: a finalizer that dies anywhere is
-simply followed by the next one.
+Every step may be done twice, and the runs are closed last: a finalizer that dies anywhere is
+simply followed by the next one, and one that was overtaken by another writes nothing older over
+what that one wrote.
 """
 
 from __future__ import annotations
 
-import logging
+import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from frumious.engine.publish import publish_diff, publish_root_index, publish_status
-from frumious.engine.work import failure
-from frumious.model import Cursor, Lagging, Outcome, Result, Run, RunId
+from frumious.engine.close import ClosedRun, close_runs, record_deaths
+from frumious.engine.lagging import update_lagging
+from frumious.engine.publish import Diff, Freshness, events_of, publish_status
+from frumious.engine.root_index import publish_root_index
+from frumious.model import Cursor, Gone, Job, Listed, Outcome, Result, RunId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
+    from frumious.events import Event
 
-logger = logging.getLogger(__name__)
-
-_FIRST_PAUSE = 60  # seconds until a project that failed is tried again; doubled each time
-_LONGEST_PAUSE = 6 * 3600
-_CHANGES = frozenset({Outcome.UPDATED, Outcome.QUARANTINED, Outcome.REMOVED})
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedRun:
-    """A run with the one result that counts for each of its projects."""
-
-    run: Run
-    results: Mapping[NormalizedName, Result]
+_REMEMBERED: Final = 7 * 24 * 3600  # seconds that a closed run's plan and results are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,80 +36,110 @@ class Finalized:
     closed: Sequence[ClosedRun]
     lagging: int  # projects
     open: int  # runs
+    freshness: Freshness
+    done_with: Sequence[Job]  # dead letters that nobody waits for any more
 
 
-async def finalize(mirror: Mirror) -> Finalized:
-    """Close the runs that are complete or past their deadline, and publish what they changed."""
+async def finalize(
+    mirror: Mirror,
+    *,
+    dead: Sequence[Job] = (),
+    announce: Callable[[Iterable[Event]], Awaitable[None]] | None = None,
+    deadline: float = math.inf,
+) -> Finalized:
+    """Close the runs that are complete or past their deadline, and publish what they changed.
+
+    `dead` are the jobs on the dead-letter queue; `announce` hears what happened; after the
+    `deadline` (by time.monotonic()) no more runs are begun with.
+
+    Raises:
+        Conflict: another finalizer is at it; the next tick goes on.
+    """
+    diff = await Diff.look(mirror)
     cursor = await mirror.ledger.cursor()
-    closed = [
-        run
-        for open_run in cursor.runs
-        if open_run.sent and (run := await _close(open_run.run, mirror)) is not None
-    ]
-    after = _without(cursor, closed)
+    await record_deaths(dead, cursor, mirror)
     lagging = await mirror.ledger.lagging()
+    closed = await close_runs(cursor, lagging, mirror, deadline=deadline)
+    after = _without(cursor, closed)
+    totals = None
     if closed:
-        lagging = update_lagging(lagging, closed, now=time.time())
-        await mirror.ledger.write_lagging(lagging)
-        await publish_root_index(closed, after.mirror_serial, mirror)
-        for run in closed:
-            await publish_diff(run, mirror)
-    await publish_status(closed, after.mirror_serial, lagging, mirror)
+        pause, now = mirror.config.retry_pause, time.time()
+        lagging = await mirror.ledger.change_lagging(
+            lambda lagging: update_lagging(lagging, closed, cursor.gone, pause=pause, now=now)
+        )
+        changes = changes_of(closed, cursor.gone)
+        totals = await publish_root_index(changes, after.mirror_serial, mirror)
+        await diff.publish(closed, mirror)
+        if announce is not None:
+            await announce(events_of(closed))
+    freshness = Freshness.of(after, time.time())
+    await publish_status(closed, freshness, totals, lagging, mirror)
     if closed:
         after = await mirror.ledger.change_cursor(lambda now: _without(now, closed))
-    return Finalized(closed, len(lagging), len(after.runs))
+        await _prune(after, mirror)
+    waiting = {run.run for run in after.runs}
+    return Finalized(
+        closed=closed,
+        lagging=len(lagging),
+        open=len(after.runs),
+        freshness=freshness,
+        done_with=_done_with(dead, waiting, lagging),
+    )
 
 
-def update_lagging(
-    lagging: Mapping[NormalizedName, Lagging], closed: Sequence[ClosedRun], *, now: float
-) -> dict[NormalizedName, Lagging]:
-    """Add the projects that failed in the closed runs, and take out those that came up."""
-    updated = dict(lagging)
+def _done_with(
+    dead: Sequence[Job], waiting: Container[RunId], lagging: Container[NormalizedName]
+) -> list[Job]:
+    """Return the dead letters that nobody waits for: of each lagging project the last one stays."""
+    last = {job.project: job.run for job in sorted(dead, key=lambda job: job.run)}
+    return [
+        job
+        for job in dead
+        if job.run not in waiting and (job.project not in lagging or job.run != last[job.project])
+    ]
+
+
+def changes_of(
+    closed: Sequence[ClosedRun], gone: Mapping[NormalizedName, RunId]
+) -> dict[NormalizedName, Listed | Gone]:
+    """Return what the runs change in the root index, the later of two changes of a project.
+
+    `gone` are projects that younger runs took out: an older run does not bring them back.
+    """
+    changes: dict[NormalizedName, Listed | Gone] = {}
     for one in closed:
         for project, result in one.results.items():
-            before = updated.get(project)
-            if result.error is None:
-                if before is not None and (result.serial or before.serial) >= before.serial:
-                    del updated[project]
-            elif before is None or before.run != one.run.run:
-                attempts = before.attempts + 1 if before is not None else 1
-                pause = min(_FIRST_PAUSE * 2 ** (attempts - 1), _LONGEST_PAUSE)
-                updated[project] = Lagging(
-                    serial=max(one.run.jobs[project], before.serial if before else 0),
-                    reason=result.error,
-                    attempts=attempts,
-                    due=now + pause,
-                    run=one.run.run,
-                    losing=project in one.run.losing or (before is not None and before.losing),
-                )
-    return updated
+            change = _change(result)
+            before = changes.get(project)
+            if change is None or gone.get(project, "") > one.run.run:
+                continue
+            if before is None or (change.serial or 0) >= (before.serial or 0):
+                changes[project] = change
+    return changes
 
 
-async def _close(run_id: RunId, mirror: Mirror) -> ClosedRun | None:
-    """Gather a run's results; None while there are jobs without, and time left for them."""
-    run = await mirror.ledger.plan(run_id)
-    results: dict[NormalizedName, Result] = {}
-    async for result in mirror.ledger.results(run_id):
-        before = results.get(result.project)
-        if before is None or _weight(result) > _weight(before):
-            results[result.project] = result
-    missing = run.jobs.keys() - results.keys()
-    if missing and time.time() < run.created + mirror.config.run_deadline:
+def _change(result: Result) -> Listed | Gone | None:
+    if result.outcome in {Outcome.FAILED, Outcome.PUT_OFF}:
         return None
-    for project in missing:
-        reason = f"no result within {mirror.config.run_deadline} s; the job died or is stuck"
-        results[project] = failure(run.job(project), reason)
-    logger.info("run closed", extra={"run": run_id, "jobs": len(run.jobs), "died": len(missing)})
-    return ClosedRun(run, results)
-
-
-def _weight(result: Result) -> tuple[int, bool, int]:
-    """Order the results of one job: the one that reached most, and that changed most, counts."""
-    changed = len(result.added) + len(result.removed)
-    reached = (result.serial or 0) if result.outcome is not Outcome.FAILED else -1
-    return reached, result.outcome in _CHANGES, changed
+    if result.listed:
+        return Listed(result.name, result.serial, result.files, result.bytes_)
+    return Gone(result.serial)
 
 
 def _without(cursor: Cursor, closed: Sequence[ClosedRun]) -> Cursor:
+    """Take the closed runs out; remember what left, as long as an older run is open."""
     ids = {one.run.run for one in closed}
-    return replace(cursor, runs=tuple(run for run in cursor.runs if run.run not in ids))
+    runs = tuple(run for run in cursor.runs if run.run not in ids)
+    gone = dict(cursor.gone)
+    for one in closed:
+        for project, result in one.results.items():
+            if isinstance(_change(result), Gone):
+                gone[project] = max(one.run.run, gone.get(project, one.run.run))
+    oldest = min((run.run for run in runs), default=None)
+    still = {project: run for project, run in gone.items() if oldest is not None and oldest < run}
+    return replace(cursor, runs=runs, gone=still)
+
+
+async def _prune(cursor: Cursor, mirror: Mirror) -> None:
+    before = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() - _REMEMBERED))
+    await mirror.ledger.prune(RunId(before), but=[run.run for run in cursor.runs])

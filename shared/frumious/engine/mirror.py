@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.ledger import Ledger
+from frumious.model import Selected
 from frumious.selection import Selection
 from frumious.storage.s3 import S3Storage
 from frumious.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from packaging.utils import NormalizedName
 
     from frumious.config import Config
     from frumious.storage.protocol import Storage
@@ -29,6 +32,22 @@ class Mirror:
     ledger: Ledger
     selection: Selection
     transfers: asyncio.Semaphore  # files under way at the same time, over all projects
+
+    def fingerprint(self, project: NormalizedName) -> str:
+        """Identify all of the configuration that shapes the project's page."""
+        return self.config.pages_fingerprint + self.selection.releases_fingerprint(project)
+
+    @property
+    def selected(self) -> Selected:
+        """What the configuration makes of the mirror as a whole."""
+        return Selected(
+            projects=self.selection.projects_fingerprint,
+            pages=self.config.pages_fingerprint,
+            releases={
+                project: self.selection.releases_fingerprint(project)
+                for project in self.selection.projects_with_rules
+            },
+        )
 
 
 @asynccontextmanager

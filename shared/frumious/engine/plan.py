@@ -1,173 +1,153 @@
-"""What changed becomes a run, and the run becomes jobs on the queue.
-
-The run is planned, then opened together with the step of the cursor in one write, then sent.
-Whatever is cut off in between is found again at the next tick.
-"""
+"""What is to be done becomes a plan: a value that can be shown before anything happens."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import secrets
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
+from frumious.engine.discover import discover
+from frumious.engine.draft import Draft
+from frumious.engine.held import held_projects
+from frumious.engine.reselect import reselect
+from frumious.engine.sweep import sweep
 from frumious.errors import FrumiousError
-from frumious.model import Cursor, OpenRun, Run, RunId
+from frumious.model import JsonObject, Plan, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Lagging
-    from frumious.queue import JobQueue
+    from frumious.model import Cursor, Lagging
 
-logger = logging.getLogger(__name__)
-
-_RETRIED_AT_ONCE = 1000  # lagging projects that one run takes up again
+_RETRIED_AT_ONCE: Final = 1000  # lagging projects that one plan takes up again
+_TOLD: Final = 1000  # projects of each kind that are told by name
 
 
 class InvalidProject(FrumiousError):
     """A name that no project can have."""
 
 
-def plan_projects(names: Iterable[str], *, may_lose: bool = False) -> Run:
-    """Plan a run for named projects, whatever their serial; upstream is not asked.
+class TooManyRemovals(FrumiousError):
+    """The plan would remove more of the mirror than `max-removals` allows."""
+
+    def __init__(self, plan: Plan, removals: int, projects: int, allowed: int) -> None:
+        super().__init__(
+            f"the run would remove {removals} of the mirror's {projects} projects, and max-removals"
+            f" allows {allowed}: nothing was started; confirm {removals} removals to go on"
+        )
+        self.plan = plan
+        self.removals = removals
+
+
+def plan_projects(names: Iterable[str], *, may_lose: bool = False) -> Plan:
+    """Plan named projects, whatever their serial; upstream is not asked.
 
     With `may_lose` the projects may lose most of their files, though no event says so.
 
     Raises:
         InvalidProject: a name is none.
     """
-    jobs: dict[NormalizedName, int] = {}
+    draft = Draft()
     for name in names:
         try:
-            jobs[canonicalize_name(name, validate=True)] = 0
+            project = canonicalize_name(name, validate=True)
         except (InvalidName, TypeError) as error:
             msg = f"{name!r} is not a project's name: letters, digits, '.', '-' and '_' are allowed"
             raise InvalidProject(msg) from error
-    losing = frozenset(jobs) if may_lose else frozenset[NormalizedName]()
-    return _run(since=None, until=None, jobs=jobs, losing=losing)
+        draft.add(project, 0, Reason.NAMED, losing=may_lose)
+    return Plan(
+        jobs=draft.jobs,
+        reasons=draft.reasons,
+        losing=frozenset(draft.losing),
+        named=frozenset(draft.jobs),
+    )
 
 
-async def plan_changes(mirror: Mirror) -> Run | None:
-    """Plan a run for what changed upstream since the cursor, and for what is due again.
+async def plan_changes(mirror: Mirror, *, force: bool = False, agreed: int = 0) -> Plan:
+    """Plan what brings the mirror in step with upstream and with its configuration.
 
-    The first run takes all that is selected: the allowlist's projects, or the root index's.
-    Returns None when there is nothing to do; the cursor has then moved by itself.
+    `force` plans every project; `agreed` is how many removals somebody has confirmed.
 
     Raises:
         UpstreamUnavailable: upstream did not answer.
+        NoChangelog: it has none, and nothing else is configured.
+        TooManyRemovals: more than `max-removals` would be removed.
     """
-    cursor = await mirror.ledger.cursor()
-    if cursor.serial is None:
-        until = await mirror.upstream.last_serial()  # first: what changes meanwhile comes next
-        return _run(since=0, until=until, jobs=await _all_projects(mirror))
-    changes = await mirror.upstream.changes_since(cursor.serial)
-    wanted = mirror.selection.wants
-    jobs = {name: serial for name, serial in changes.projects.items() if wanted(name)}
-    retries = await _due(cursor, mirror)
-    for name, entry in retries.items():
-        jobs[name] = max(entry.serial, jobs.get(name, 0))
-    if jobs:
-        losing = changes.losing | {name for name, entry in retries.items() if entry.losing}
-        return _run(
-            since=cursor.serial,
-            until=changes.serial,
-            jobs=jobs,
-            losing=frozenset(jobs.keys() & losing),
-            retries=frozenset(retries),
-        )
-    await mirror.ledger.change_cursor(lambda now: _moved(now, changes.serial))
-    return None
+    base = await mirror.ledger.cursor()
+    draft = Draft()
+    cursor = await discover(base, draft, mirror)
+    selected = await reselect(draft, mirror, force=force)
+    cursor = await sweep(cursor, draft, mirror)
+    lagging = await mirror.ledger.lagging()
+    due = _due(base, lagging)
+    for project, entry in due.items():
+        draft.add(project, entry.serial, Reason.LAGGING, losing=entry.losing)
+    plan = Plan(
+        jobs=draft.jobs,
+        reasons=draft.reasons,
+        losing=frozenset(draft.losing),
+        retries=frozenset(due),
+        again=frozenset(draft.jobs if force else draft.jobs.keys() & lagging.keys()),
+        named=frozenset(project for project, entry in due.items() if entry.named),
+        behind=time.time() if draft.behind is None else draft.behind,
+        base=base,
+        cursor=cursor,
+        selected=mirror.selected if base.asked == 0 else selected,
+    )
+    await _check_removals(plan, mirror, agreed)
+    return plan
 
 
-async def start_run(run: Run | None, mirror: Mirror, queue: JobQueue) -> Run | None:
-    """Open a planned run and send its jobs, and those of runs that were cut off before.
+def told(plan: Plan) -> JsonObject:
+    """Tell a plan: what would be updated, removed and retried, and why.
 
-    Raises:
-        QueueUnavailable: not all jobs were sent; the next tick sends them.
+    Of each kind a thousand projects at the most are named; `counts` has them all.
     """
-    if run is not None:
-        await _open_run(run, mirror)
-    for unsent in (await mirror.ledger.cursor()).runs:
-        if not unsent.sent:
-            plan = await mirror.ledger.plan(unsent.run)
-            await asyncio.to_thread(queue.send, [plan.job(project) for project in plan.jobs])
-            await mirror.ledger.change_cursor(lambda now: _sent(now, plan.run))  # noqa: B023
-    return run
-
-
-async def _open_run(run: Run, mirror: Mirror) -> None:
-    """Keep the plan, then open the run and move the cursor in one write."""
-    await mirror.ledger.write_plan(run)
-    opened = OpenRun(run=run.run, since=run.since, sent=False, retries=run.retries)
-
-    def change(cursor: Cursor) -> Cursor:
-        return replace(_moved(cursor, run.until), runs=(*cursor.runs, opened))
-
-    await mirror.ledger.change_cursor(change)
-    logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
-
-
-async def _all_projects(mirror: Mirror) -> Mapping[NormalizedName, int]:
-    exact = mirror.selection.exact_projects
-    if exact is not None:
-        return {name: 0 for name in sorted(exact) if mirror.selection.wants(name)}
-    index = await mirror.upstream.root_index()
+    kinds: dict[str, dict[NormalizedName, Reason]] = {"updated": {}, "removed": {}, "retried": {}}
+    for project, reason in sorted(plan.reasons.items()):
+        kind = "updated"
+        if reason.removes:
+            kind = "removed"
+        elif project in plan.retries:
+            kind = "retried"
+        kinds[kind][project] = reason
     return {
-        name: listed.serial or 0
-        for name, listed in index.projects.items()
-        if mirror.selection.wants(name)
+        "since": plan.base.serial if plan.base is not None else None,
+        "until": plan.cursor.serial if plan.cursor is not None else None,
+        "counts": {kind: len(projects) for kind, projects in kinds.items()},
+        **{
+            kind: {project: reason.value for project, reason in list(projects.items())[:_TOLD]}
+            for kind, projects in kinds.items()
+        },
     }
 
 
-async def _due(cursor: Cursor, mirror: Mirror) -> dict[NormalizedName, Lagging]:
+def _due(
+    cursor: Cursor, lagging: Mapping[NormalizedName, Lagging]
+) -> Mapping[NormalizedName, Lagging]:
     """Return the lagging projects whose pause is over and that no open run has taken up."""
     taken = {name for run in cursor.runs for name in run.retries}
     now = time.time()
-    due = {
-        name: entry
-        for name, entry in (await mirror.ledger.lagging()).items()
-        if entry.due <= now and name not in taken
-    }
+    due = {name: entry for name, entry in lagging.items() if entry.due <= now and name not in taken}
     return dict(list(due.items())[:_RETRIED_AT_ONCE])
 
 
-def _run(
-    *,
-    since: int | None,
-    until: int | None,
-    jobs: Mapping[NormalizedName, int],
-    losing: frozenset[NormalizedName] = frozenset(),
-    retries: frozenset[NormalizedName] = frozenset(),
-) -> Run:
-    now = time.time()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
-    return Run(
-        run=RunId(f"{stamp}-{secrets.token_hex(4)}"),
-        created=now,
-        since=since,
-        until=until,
-        jobs=jobs,
-        losing=losing,
-        retries=retries,
-    )
+async def _check_removals(plan: Plan, mirror: Mirror, agreed: int) -> None:
+    """Make sure that nobody's glitch or slip empties the mirror.
 
-
-def _moved(cursor: Cursor, serial: int | None) -> Cursor:
-    if serial is None or serial <= (cursor.serial or 0):
-        return cursor
-    return replace(cursor, serial=serial)
-
-
-def _sent(cursor: Cursor, run: RunId) -> Cursor:
-    return replace(
-        cursor,
-        runs=tuple(
-            replace(entry, sent=True) if entry.run == run else entry for entry in cursor.runs
-        ),
-    )
+    Raises:
+        TooManyRemovals: more would be removed than is allowed or agreed to.
+    """
+    limit = mirror.config.max_removals
+    candidates = {project for project, reason in plan.reasons.items() if reason.removes}
+    if len(candidates) <= max(limit.number, agreed):
+        return
+    projects = removals = 0
+    for project, _ in await held_projects(mirror):
+        projects += 1
+        removals += project in candidates
+    allowed = max(limit.number, int(projects * limit.share), agreed)
+    if removals > allowed:
+        raise TooManyRemovals(plan, removals, projects, allowed)

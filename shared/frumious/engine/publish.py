@@ -1,117 +1,220 @@
-"""What a mirror says of itself as a whole: root index, diff-file, status."""
+"""What a mirror says of itself as a whole: diff-file, status, events."""
 
 from __future__ import annotations
 
+import calendar
 import json
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from frumious import layout
-from frumious.model import JsonObject, Key, Lagging, Listed, Outcome, Result, RootIndex
-from frumious.simple import parse, render
+from frumious.events import project_changed, run_finished
+from frumious.model import JsonObject, Key, Lagging, Outcome, Result
+from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
-    from frumious.engine.finalize import ClosedRun
+    from frumious.engine.close import ClosedRun
     from frumious.engine.mirror import Mirror
-    from frumious.model import Json
-    from frumious.storage.protocol import Stored
+    from frumious.engine.root_index import Totals
+    from frumious.events import Event
+    from frumious.model import Cursor, Json
 
-GENERATION = b"5"  # bandersnatch's number for this layout
-_RUNS_TOLD = 10
-_PROJECTS_TOLD = 1000
+GENERATION: Final = b"5"  # bandersnatch's number for this layout
+_RUNS_TOLD: Final = 10
+_PROJECTS_TOLD: Final = 1000
+_TELL_AGAIN: Final = 300  # seconds after which the status is written though nothing happened
+_PASSING: Final = frozenset({"updated", "checked", "lag_seconds"})  # what time alone changes
+_TRIES: Final = 5
 
 
-async def publish_root_index(
-    closed: Sequence[ClosedRun], serial: int | None, mirror: Mirror
-) -> None:
-    """Merge the runs' results into the root index; the JSON page last, as it is the manifest.
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far behind upstream the mirror is."""
 
-    Raises:
-        Conflict: somebody else wrote the root index meanwhile.
+    serial: int | None  # the mirror's
+    upstream_serial: int | None  # upstream's, when it was last asked
+    checked: float  # when that was, in seconds since the epoch; 0: never
+    lag_seconds: float  # since the mirror is known to have been equal to upstream
+
+    @property
+    def lag_serials(self) -> int | None:
+        """How many of upstream's changes are not here yet; None where nobody counts them."""
+        if self.serial is None or self.upstream_serial is None:
+            return None
+        return max(0, self.upstream_serial - self.serial)
+
+    @classmethod
+    def of(cls, cursor: Cursor, now: float) -> Self:
+        """Say how fresh the mirror is, from what the cursor knows."""
+        waiting = [run.behind for run in cursor.runs if run.since is not None and run.behind]
+        equal = min([*waiting, cursor.asked])
+        return cls(
+            serial=cursor.mirror_serial,
+            upstream_serial=cursor.upstream,
+            checked=cursor.asked,
+            lag_seconds=max(0.0, now - equal) if cursor.asked else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """The diff-file, and beside it `.removed`: what runs wrote and deleted, a path a line.
+
+    Without `diff-append-epoch` each pair of files replaces the one before, and only that: a
+    finalizer that was overtaken does not write over what the other one told.
     """
-    key = layout.root_page(layout.V1_JSON)
-    stored = await mirror.storage.read(key)
-    before = RootIndex(projects={}) if stored is None else parse.root_index(stored.body, key)
-    projects = merge(before.projects, closed)
-    after = replace(before, projects=projects, serial=serial)
-    if stored is not None and after == before:
-        return
-    if stored is None or _names(after) != _names(before):
-        html = render.root_index_html(after)
-        await mirror.storage.write(layout.root_page(layout.HTML), html)
-        await mirror.storage.write(layout.root_page(layout.V1_HTML), html)
-    body = render.root_index_json(after)
-    if stored is None:
-        await mirror.storage.create(key, body)
-    else:
-        await mirror.storage.write(key, body, replacing=stored.tag)
+
+    before: Mapping[Key, str]  # tags
+
+    @classmethod
+    async def look(cls, mirror: Mirror) -> Self:
+        """Look at the files before anything is read that they are to tell of."""
+        before: dict[Key, str] = {}
+        if mirror.config.diff_file and not mirror.config.diff_append_epoch:
+            for key in _diff_keys(mirror.config.diff_file):
+                head = await mirror.storage.head(key)
+                before[key] = "" if head is None else head.tag
+        return cls(before)
+
+    async def publish(self, closed: Sequence[ClosedRun], mirror: Mirror) -> None:
+        """Write what the runs changed.
+
+        Raises:
+            Conflict: another finalizer did so meanwhile.
+        """
+        config = mirror.config
+        if not config.diff_file:
+            return
+        results = [result for one in closed for result in one.results.values()]
+        written = {key for result in results for key in _written(result)}
+        deleted = {key for result in results for key in _deleted(result)}
+        if not written and not deleted:
+            return
+        bodies = [_paths(sorted(keys), mirror) for keys in (written, deleted)]
+        if config.diff_append_epoch:
+            await _publish_with_epoch(bodies, mirror)
+            return
+        for key, body in zip(_diff_keys(config.diff_file), bodies, strict=True):
+            if self.before[key]:
+                await mirror.storage.write(key, body, replacing=self.before[key])
+            else:
+                await mirror.storage.create(key, body)
 
 
-def merge(
-    projects: Mapping[NormalizedName, Listed], closed: Sequence[ClosedRun]
-) -> dict[NormalizedName, Listed]:
-    """Return the root index's projects after the runs; no project's serial goes backwards."""
-    merged = dict(projects)
-    for run in closed:
-        for project, result in run.results.items():
-            listed = merged.get(project)
-            if listed is not None and (listed.serial or 0) > (result.serial or 0):
-                continue
-            if result.outcome in {Outcome.REMOVED, Outcome.QUARANTINED, Outcome.ABSENT}:
-                merged.pop(project, None)
-            elif result.outcome in {Outcome.UPDATED, Outcome.UNCHANGED}:
-                merged[project] = Listed(result.name, result.serial)
-    return {project: merged[project] for project in sorted(merged)}
+async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
+    """Write a new pair of files, named by the second; by a later one where there is one already."""
+    epoch = int(time.time())
+    while True:
+        key, removed = _diff_keys(f"{mirror.config.diff_file}-{epoch}")
+        try:
+            await mirror.storage.create(key, bodies[0])
+        except Conflict:
+            epoch += 1
+        else:
+            await mirror.storage.write(removed, bodies[1])
+            return
 
 
-async def publish_diff(closed: ClosedRun, mirror: Mirror) -> None:
-    """Write the diff-file, and beside it `.removed`: one absolute path a line."""
-    config = mirror.config
-    if not config.diff_file:
-        return
-    written = sorted(key for result in closed.results.values() for key in _written(result))
-    deleted = sorted(key for result in closed.results.values() for key in _deleted(result))
-    if not written and not deleted:
-        return
-    suffix = f"-{int(closed.run.created)}" if config.diff_append_epoch else ""
-    key = Key(config.diff_file + suffix)
-    await mirror.storage.write(key, _paths(written, mirror))
-    await mirror.storage.write(Key(f"{key}.removed"), _paths(deleted, mirror))
+def events_of(closed: Sequence[ClosedRun]) -> Iterator[Event]:
+    """Give what others may want to hear: what became of each project, then that a run is over."""
+    for one in closed:
+        for _, result in sorted(one.results.items()):
+            event = project_changed(one.run.run, result, _written(result), _deleted(result))
+            if event is not None:
+                yield event
+        yield run_finished(summary(one))
 
 
 async def publish_status(
     closed: Sequence[ClosedRun],
-    serial: int | None,
+    freshness: Freshness,
+    totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
     mirror: Mirror,
 ) -> None:
-    """Write the serial that the mirror has reached, and when; nothing while nothing happens."""
-    storage = mirror.storage
-    before = await storage.read(layout.STATUS)
-    body = b"" if serial is None else str(serial).encode()
-    if not closed and (before.body if before is not None else b"") == body:
+    """Write how far the mirror is; seldom while nothing happens, and never an older serial.
+
+    `totals` is None where they are as they were.
+    """
+    for _ in range(_TRIES):
+        try:
+            await _publish_status_json(closed, freshness, totals, lagging, mirror)
+            return await _publish_serial(freshness.serial, mirror, changed=bool(closed))
+        except Conflict:
+            continue  # another finalizer wrote in between: what it wrote counts as well
+    msg = f"{layout.STATUS!r} was replaced by others {_TRIES} times in a row"
+    raise Conflict(msg)
+
+
+async def _publish_status_json(
+    closed: Sequence[ClosedRun],
+    freshness: Freshness,
+    totals: Totals | None,
+    lagging: Mapping[NormalizedName, Lagging],
+    mirror: Mirror,
+) -> None:
+    stored = await mirror.storage.read(layout.STATUS_JSON)
+    before = cast("JsonObject", json.loads(stored.body)) if stored is not None else {}
+    if cast("int", before.get("serial") or 0) > (freshness.serial or 0):
         return
-    now = time.gmtime()
-    told = await storage.read(layout.STATUS_JSON)
-    status: JsonObject = {
-        "serial": serial,
-        "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
+    now = time.time()
+    holds: JsonObject = {name: before.get(name, 0) for name in ("projects", "files", "bytes")}
+    if totals is not None:
+        holds = {"projects": totals.projects, "files": totals.files, "bytes": totals.bytes_}
+    said: JsonObject = {
+        "serial": freshness.serial,
+        "upstream_serial": freshness.upstream_serial,
+        "lag_seconds": round(freshness.lag_seconds),
+        "lag_serials": freshness.lag_serials,
+        "updated": _utc(now),
+        "checked": _utc(freshness.checked) if freshness.checked else None,
+        **holds,
         "lagging": {
-            project: {"reason": entry.reason, "attempts": entry.attempts, "serial": entry.serial}
+            project: {
+                "reason": entry.reason,
+                "attempts": entry.attempts,
+                "serial": entry.serial,
+                "due": _utc(entry.due),
+            }
             for project, entry in sorted(lagging.items())
         },
-        "runs": list(_last_runs(told, closed)),
+        "runs": _last_runs(before, closed),
     }
-    await storage.write(layout.STATUS_JSON, json.dumps(status, indent=1).encode())
+    lasting = {name: value for name, value in said.items() if name not in _PASSING}
+    if lasting == {name: value for name, value in before.items() if name not in _PASSING}:
+        told = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
+        if now < _seconds(told) + _TELL_AGAIN:
+            return
+    body = json.dumps(said, indent=1).encode()
+    if stored is None:
+        await mirror.storage.create(layout.STATUS_JSON, body)
+    else:
+        await mirror.storage.write(layout.STATUS_JSON, body, replacing=stored.tag)
+
+
+async def _publish_serial(serial: int | None, mirror: Mirror, *, changed: bool) -> None:
+    """Write `status` and what goes with it, as bandersnatch has them."""
+    storage = mirror.storage
+    before = await storage.read(layout.STATUS)
+    reached = int(before.body) if before is not None and before.body.strip().isdigit() else -1
+    moved = serial is not None and serial > reached
+    if moved or changed:
+        stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime()).encode()
+        await storage.write(layout.LAST_MODIFIED, stamp)
+        if before is None:
+            await storage.write(layout.GENERATION, GENERATION)
+    if not moved:
+        return
+    body = str(serial).encode()
     if before is None:
-        await storage.write(layout.GENERATION, GENERATION)
-    await storage.write(layout.LAST_MODIFIED, time.strftime("%Y%m%dT%H:%M:%S\n", now).encode())
-    await storage.write(layout.STATUS, body)
+        await storage.create(layout.STATUS, body)
+    else:
+        await storage.write(layout.STATUS, body, replacing=before.tag)
 
 
 def summary(closed: ClosedRun) -> JsonObject:
@@ -141,16 +244,21 @@ def details(closed: ClosedRun) -> JsonObject:
     return said
 
 
-def _last_runs(told: Stored | None, closed: Sequence[ClosedRun]) -> Sequence[Json]:
+def _last_runs(before: JsonObject, closed: Sequence[ClosedRun]) -> list[Json]:
     """Return the last runs in numbers, the closed ones among them."""
-    before = cast("list[JsonObject]", json.loads(told.body)["runs"]) if told is not None else []
+    told = cast("list[JsonObject]", before.get("runs", []))
     new = [summary(one) for one in closed]
     ids = {run["run"] for run in new}
-    return [*(run for run in before if run["run"] not in ids), *new][-_RUNS_TOLD:]
+    runs: list[Json] = [*(run for run in told if run["run"] not in ids), *new]
+    return runs[-_RUNS_TOLD:]
 
 
-def _names(index: RootIndex) -> list[tuple[NormalizedName, str]]:
-    return [(project, listed.name) for project, listed in index.projects.items()]
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _seconds(utc: time.struct_time) -> float:
+    return float(calendar.timegm(utc))
 
 
 def _pages(result: Result) -> list[Key]:
@@ -166,6 +274,10 @@ def _written(result: Result) -> list[Key]:
 def _deleted(result: Result) -> list[Key]:
     gone = _pages(result) if result.outcome is Outcome.REMOVED else []
     return [*result.removed, *gone]
+
+
+def _diff_keys(key: str) -> tuple[Key, Key]:
+    return Key(key), Key(f"{key}.removed")
 
 
 def _paths(keys: Sequence[Key], mirror: Mirror) -> bytes:

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from frumious import layout
-from frumious.engine.compare import held_keys
+from frumious.engine.compare import Before, held_keys
 from frumious.engine.manifest import delete_files
 from frumious.model import Job, Json, Key, Outcome, ProjectPage, Result
 
@@ -43,25 +43,28 @@ async def remove_project(job: Job, held: ProjectPage | None, mirror: Mirror) -> 
         if stored is None:
             # A job that was cut off may have written HTML alone.
             await mirror.storage.delete(pages)
-            return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial)
+            return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)
         tombstone = json.loads(stored.body)
     removed = tuple(cast("list[Key]", tombstone["removed"]))
     await mirror.storage.delete(pages)
     await delete_files(job.project, removed, mirror)
-    mine = tombstone["run"] == job.run
+    told = job.again or tombstone["run"] == job.run  # again: that run's result may not have counted
     return Result(
         project=job.project,
-        outcome=Outcome.REMOVED if mine else Outcome.ABSENT,
+        outcome=Outcome.REMOVED if told else Outcome.ABSENT,
         name=job.project,
         serial=cast("int", tombstone["serial"]),
-        removed=removed if mine else (),
+        removed=removed if told else (),
     )
 
 
-async def unfinished_removal(project: NormalizedName, mirror: Mirror) -> Sequence[Key]:
+async def unfinished_removal(project: NormalizedName, mirror: Mirror) -> Before | None:
     """Return what the project's last removal was to delete, and may have been cut off before."""
     stored = await mirror.storage.read(layout.tombstone(project))
-    return () if stored is None else cast("list[Key]", json.loads(stored.body)["removed"])
+    if stored is None:
+        return None
+    tombstone = json.loads(stored.body)
+    return Before(tombstone["run"], (), tombstone["removed"])
 
 
 def _keys_of(project: NormalizedName, held: ProjectPage) -> Sequence[Key]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious import layout
-from frumious.engine.compare import check_losses, compare, held_keys, published_page
+from frumious.engine.compare import Before, check_losses, compare, held_keys, published_page
 from frumious.engine.files import Attempt, store_blobs
 from frumious.engine.manifest import Manifest, delete_files, read_manifest
 from frumious.engine.remove import remove_project, unfinished_removal
@@ -62,18 +62,24 @@ async def sync_project(job: Job, mirror: Mirror, attempt: Attempt | None = None)
 async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     manifest = await read_manifest(job.project, mirror)
     held = manifest.page if manifest is not None else None
+    if not job.named and not mirror.selection.wants(job.project):
+        return await remove_project(job, held, mirror)
     parsed = await _ask_upstream(job, held, mirror)
     if parsed is None:
         return await remove_project(job, held, mirror)
 
     selected = replace(parsed, page=mirror.selection.select(job.project, parsed.page))
-    change = compare(job.project, selected, held, mirror.config)
+    change = compare(job.project, selected, held, mirror.config, mirror.fingerprint(job.project))
     if change.new:
         sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
         new = {"new_files": len(change.new), "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": job.project, **new})
     failed = await store_blobs(job.project, change.new, mirror, attempt)
-    page = published_page(change, failed, job, held, mirror.config)
+    before = await _before(job, held, mirror, attempt)
+    mine = before is not None and before.run == job.run
+    # Whoever was here before may have left no result that counts: then it is told again.
+    untold = before if mine or job.again or (before and before.run in attempt.open_runs) else None
+    page = published_page(change, failed, job, held, mirror.config, untold)
     if manifest is not None and _says_the_same(manifest, page):
         if _published_by(manifest.page, job):
             await _delete_left_over(job.project, manifest.page, mirror)
@@ -82,7 +88,7 @@ async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
         if not attempt.resuming:
             return _result(job, manifest.page)
     await _keep_legacy_json(job.project, mirror)
-    left = await _left_by_others(job, held, mirror, resuming=attempt.resuming)
+    left = before.removed if before is not None and not mine else ()
     await _publish_pages(job.project, page, manifest, left, mirror)
     await _delete_left_over(job.project, page, mirror)
     return _result(job, page)
@@ -118,19 +124,22 @@ def _says_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
-async def _left_by_others(
-    job: Job, held: ProjectPage | None, mirror: Mirror, *, resuming: bool
-) -> Collection[Key]:
-    """Return what other runs' jobs were to delete, and may have been cut off before.
+async def _before(
+    job: Job, held: ProjectPage | None, mirror: Mirror, attempt: Attempt
+) -> Before | None:
+    """Return what the last job of the project did: whoever publishes anew takes its place.
 
-    What knows of it is about to be replaced: the page, or the tombstone of a project that was
-    created anew. A tombstone is looked for where there may be one that matters.
+    The page says it, or the tombstone of a project that was created anew; that is looked for
+    where there may be one that matters.
     """
-    if held is None:
-        return await unfinished_removal(job.project, mirror) if resuming or job.may_lose else ()
-    if held.publication is None or _published_by(held, job):
-        return ()
-    return held.publication.removed
+    if held is not None:
+        publication = held.publication
+        if publication is None:
+            return None
+        return Before(publication.run, publication.added, publication.removed)
+    if attempt.resuming or job.may_lose or job.again:
+        return await unfinished_removal(job.project, mirror)
+    return None
 
 
 async def _publish_pages(
@@ -176,20 +185,27 @@ async def _delete_left_over(project: NormalizedName, page: ProjectPage, mirror: 
 
 
 def _result(job: Job, page: ProjectPage) -> Result:
-    """Tell from the published page what the job did: the same each time it is asked."""
+    """Tell from the published page what the job did: the same each time it is asked.
+
+    A project that lagged behind may have been published by a job whose result came too late to
+    count: what that one did is told now, perhaps twice, but never lost.
+    """
     publication = page.publication
     refused = publication.refused if publication is not None else {}
+    quarantined = page.status is not None and page.status.quarantined
     unchanged = Result(
         project=job.project,
         outcome=Outcome.UNCHANGED,
         name=page.name,
         serial=page.serial,
+        listed=not quarantined,
+        files=len(page.files),
+        bytes_=sum(file.size or 0 for file in page.files),
         error=_refusals(refused) if refused else None,
     )
-    if publication is None or not _published_by(page, job):
+    if publication is None or not (job.again or _published_by(page, job)):
         return unchanged
     added = frozenset(publication.added)
-    quarantined = page.status is not None and page.status.quarantined
     return replace(
         unchanged,
         outcome=Outcome.QUARANTINED if quarantined else Outcome.UPDATED,

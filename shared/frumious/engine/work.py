@@ -7,7 +7,7 @@ import logging
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from frumious.engine.files import Attempt
 from frumious.engine.sync import sync_project
@@ -16,11 +16,12 @@ from frumious.model import Job, Outcome, Result
 from frumious.queue import LONGEST_PAUSE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
+    from frumious.model import RunId
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,15 @@ class Continued(FrumiousError):
 
 
 class PutOff(FrumiousError):
-    """The job is to be delivered again, not before `pause` seconds."""
+    """The job is to be delivered again, not before `pause` seconds.
 
-    def __init__(self, pause: int) -> None:
+    `result` says why, so that nobody has to wait for it.
+    """
+
+    def __init__(self, pause: int, result: Result) -> None:
         super().__init__(f"the job is put off for {pause} s")
         self.pause = pause
+        self.result = result
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,16 @@ class Delivery:
 class Batch:
     """Deliveries that are worked on at the same time, those of one project in their order."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, open_runs: Collection[RunId] = ()) -> None:
         self._mirror = mirror
+        self._open_runs = open_runs
         self._turns: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._put_off: dict[NormalizedName, PutOff] = {}
+
+    @classmethod
+    async def begin(cls, mirror: Mirror) -> Self:
+        """Begin with a batch, knowing which runs are open."""
+        return cls(mirror, {run.run for run in (await mirror.ledger.cursor()).runs})
 
     async def work(self, delivery: Delivery) -> Result:
         """Do a job when it is its turn.
@@ -74,17 +85,18 @@ class Batch:
         """
         project = delivery.job.project
         async with self._turns[project]:
-            if project in self._put_off:
-                raise self._put_off[project]
+            if (earlier := self._put_off.get(project)) is not None:
+                reason = earlier.result.error or ""
+                raise PutOff(earlier.pause, _put_off(delivery.job, reason))
             try:
-                return await work(delivery, self._mirror)
+                return await work(delivery, self._mirror, self._open_runs)
             except PutOff as put_off:
                 self._put_off[project] = put_off
                 raise
 
 
-async def work(delivery: Delivery, mirror: Mirror) -> Result:
-    """Do a job.
+async def work(delivery: Delivery, mirror: Mirror, open_runs: Collection[RunId] = ()) -> Result:
+    """Do a job; `open_runs` are those of which not all results may be recorded yet.
 
     A fault that may pass puts the job off; at its last delivery, and for a fault that stays,
     the result says that the project failed and why.
@@ -95,7 +107,7 @@ async def work(delivery: Delivery, mirror: Mirror) -> Result:
     """
     job = delivery.job
     try:
-        return await _in_time(delivery, mirror)
+        return await _in_time(delivery, mirror, open_runs)
     except Continued:
         raise
     except Exception as error:  # whatever it is, it is this project's alone
@@ -112,13 +124,17 @@ async def work(delivery: Delivery, mirror: Mirror) -> Result:
             exc_info=None if isinstance(error, FrumiousError) else error,
         )
         if retry is not None:
-            raise PutOff(retry) from error
+            raise PutOff(retry, _put_off(job, reason)) from error
         return failure(job, reason)
 
 
 def failure(job: Job, reason: str) -> Result:
     """Make the result of a job that could not be done."""
     return Result(project=job.project, outcome=Outcome.FAILED, serial=job.serial, error=reason)
+
+
+def _put_off(job: Job, reason: str) -> Result:
+    return replace(failure(job, reason), outcome=Outcome.PUT_OFF)
 
 
 def counts(results: Iterable[Result]) -> dict[str, int]:
@@ -135,10 +151,10 @@ def counts(results: Iterable[Result]) -> dict[str, int]:
     }
 
 
-async def _in_time(delivery: Delivery, mirror: Mirror) -> Result:
+async def _in_time(delivery: Delivery, mirror: Mirror, open_runs: Collection[RunId]) -> Result:
     job = delivery.job
     resuming = delivery.number > 1 or job.part > 0 or job.again
-    attempt = Attempt(resuming=resuming, last=delivery.last)
+    attempt = Attempt(resuming=resuming, last=delivery.last, open_runs=open_runs)
     try:
         async with asyncio.timeout_at(delivery.deadline):
             return await sync_project(job, mirror, attempt)

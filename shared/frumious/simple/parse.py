@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 from urllib.parse import urldefrag, urljoin
-
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.model import (
     File,
     Json,
     JsonObject,
     Key,
-    Listed,
     ProjectPage,
     Publication,
-    RootIndex,
     RunId,
     Status,
 )
@@ -36,6 +30,7 @@ from frumious.simple.values import (
     check_url,
     checked_hashes,
     checked_name,
+    checked_serial,
     without_duplicates,
 )
 from frumious.verify import LARGEST_FILE
@@ -43,17 +38,17 @@ from frumious.verify import LARGEST_FILE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from packaging.utils import NormalizedName
+
 T = TypeVar("T")
 
 _PUBLICATION = "_frumious"
 # What is small on the wire may be large in memory: "[]," takes 64 bytes, and what is nested
 # deeply is read by functions that call themselves. A file takes some twenty values and five
-# levels, a project of the root index three.
+# levels.
 _MOST_VALUES: Final = 4_000_000
-_MOST_ROOT_VALUES: Final = 12_000_000
 _DEEPEST: Final = 100  # levels
 _LONGEST_NAME: Final = 255  # characters of a refused file's name that are told
-_SERIAL: Final = re.compile(r"[0-9]{1,18}")
 
 
 def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
@@ -114,35 +109,14 @@ def _page(said: JsonObject, meta: JsonObject, url: str) -> ParsedPage:
     return without_duplicates(page, refused)
 
 
-def root_index(body: bytes, url: str) -> RootIndex:
-    """Parse the root index in JSON (PEP 691, API 1.x).
-
-    Raises:
-        InvalidPage: `body` is not such a page.
-    """
-    said = json_object(body, url, most_values=_MOST_ROOT_VALUES)
-    projects: dict[NormalizedName, Listed] = {}
-    try:
-        meta = _take(said, "meta", dict)
-        _api_version(meta)
-        for entry in _take(said, "projects", list):
-            listed = _listed(entry)
-            with suppress(InvalidName):  # no project page can have such an address
-                projects[canonicalize_name(listed.name, validate=True)] = listed
-        return RootIndex(projects=projects, serial=_serial(meta), meta=meta)
-    except InvalidValue as error:
-        msg = f"{url} is not a root index: {error}"
-        raise InvalidPage(msg) from error
-
-
-def json_object(body: bytes, url: str, *, most_values: int = _MOST_VALUES) -> JsonObject:
+def json_object(body: bytes, url: str) -> JsonObject:
     """Read a JSON object that upstream sent.
 
     Raises:
         InvalidPage: it is none, or one of more values or levels than there is a use for.
     """
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > most_values:
-        msg = f"{url} has more than {most_values} values"
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+        msg = f"{url} has more than {_MOST_VALUES} values"
         raise InvalidPage(msg)
     said = _object(body, url)
     level: list[Json] = [said]
@@ -157,13 +131,6 @@ def json_object(body: bytes, url: str, *, most_values: int = _MOST_VALUES) -> Js
             return said
     msg = f"{url} is nested more than {_DEEPEST} levels deep"
     raise InvalidPage(msg)
-
-
-def _listed(entry: Json) -> Listed:
-    if not isinstance(entry, dict):
-        msg = f"the project {entry!r:.80} is not an object"
-        raise InvalidValue(msg)
-    return Listed(_take(entry, "name", str), _serial(entry))
 
 
 def _object(body: bytes, url: str) -> JsonObject:
@@ -208,16 +175,7 @@ def _api_version(meta: JsonObject) -> str:
 
 
 def _serial(said: JsonObject) -> int | None:
-    """Take `_last-serial`: PyPI gives a number, bandersnatch's pages have it as text."""
-    serial = said.pop("_last-serial", None)
-    if serial is None:
-        return None
-    if isinstance(serial, int | str) and not isinstance(serial, bool):
-        digits = str(serial)
-        if _SERIAL.fullmatch(digits):
-            return int(digits)
-    msg = f"'_last-serial' is {serial!r:.80}, not a number"
-    raise InvalidValue(msg)
+    return checked_serial(said.pop("_last-serial", None))
 
 
 def _strings(value: Json, key: str) -> list[str]:
@@ -266,6 +224,7 @@ def _publication(value: Json) -> Publication | None:
     return Publication(
         run=RunId(_take(value, "run", str)),
         selection=_take(value, "selection", str),
+        etag=_optional(value, "etag", str) or "",
         added=tuple(Key(key) for key in _strings(value.pop("added", []), "added")),
         removed=tuple(Key(key) for key in _strings(value.pop("removed", []), "removed")),
         refused=_string_map(value.pop("refused", {}), "refused"),

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
-from frumious.model import File, Listed, ProjectPage, RootIndex, Status
+from frumious.model import File, ProjectPage, RootIndex, Status
 from frumious.simple import html_page
 from frumious.simple.values import (
     API_VERSION,
@@ -113,11 +113,10 @@ def root_index(body: bytes, url: str) -> RootIndex:
     said = html_page.read(body, url, most_markup=_MOST_ROOT_MARKUP)
     _api_version(said, url)
     folder = urlsplit(url).path.rpartition("/")[0] + "/"
-    projects: dict[NormalizedName, Listed] = {}
+    projects: dict[NormalizedName, int | None] = {}
     certain = True  # text and address of every link name the same project
     for anchor in said.anchors:
-        text = anchor.text.rstrip("/")
-        by_text = _normalized(text)
+        by_text = _normalized(anchor.text.rstrip("/"))
         if by_text is None or anchor.href not in {f"{by_text}/", f"{folder}{by_text}/"}:
             link = _Link.of(anchor, said.base)
             if not link.leads_on_from(url):
@@ -126,9 +125,9 @@ def root_index(body: bytes, url: str) -> RootIndex:
             certain = certain and by_text is not None and by_text == by_url
             # PEP 503: the text is the name. Folder listings cut it short, portals decorate it.
             if by_text is None:
-                text, by_text = link.folder, by_url
+                by_text = by_url
         if by_text is not None:
-            projects.setdefault(by_text, Listed(text, None))
+            projects[by_text] = None
     # As with project pages: without a sign only what cannot be anything else is believed. PEP
     # 503's own example has no title, and no links but those to projects.
     known = _signed(said) or any(map(_ROOT_HEADING.search, said.headings))

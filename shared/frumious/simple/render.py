@@ -14,10 +14,9 @@ from frumious.verify import DIGEST_LENGTHS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from frumious.model import File, Json, JsonObject, ProjectPage, RootIndex, Status
+    from frumious.model import File, Json, JsonObject, ProjectPage, Status
 
 _KNOWN_TO_CLIENTS = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
-ROOT_VERSION = "1.4"  # of the root index, which says no more in any version
 
 
 def project_page_json(page: ProjectPage) -> bytes:
@@ -28,6 +27,7 @@ def project_page_json(page: ProjectPage) -> bytes:
         meta["_frumious"] = {
             "run": publication.run,
             "selection": publication.selection,
+            "etag": publication.etag,
             "added": list(publication.added),
             "removed": list(publication.removed),
             "refused": dict(publication.refused),
@@ -51,24 +51,6 @@ def project_page_html(page: ProjectPage) -> bytes:
         [f"<h1>{title}</h1>", *(_anchor(file) for file in page.files)],
         page.serial,
     )
-
-
-def root_index_json(index: RootIndex) -> bytes:
-    """Render the root index as JSON (PEP 691), with each project's serial as PyPI has it."""
-    projects: list[Json] = []
-    for listed in index.projects.values():
-        entry: JsonObject = {} if listed.serial is None else {"_last-serial": listed.serial}
-        projects.append({**entry, "name": listed.name})
-    return _json({"meta": _meta(index.meta, ROOT_VERSION, index.serial), "projects": projects})
-
-
-def root_index_html(index: RootIndex) -> bytes:
-    """Render the root index as HTML (PEP 503)."""
-    anchors = (
-        f'<a href="{escape(project)}/">{escape(listed.name)}</a><br/>'
-        for project, listed in index.projects.items()
-    )
-    return _html("Simple index", ROOT_VERSION, (), anchors, None)
 
 
 def _json(said: JsonObject) -> bytes:

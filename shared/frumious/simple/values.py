@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.model import File, ProjectPage
+    from frumious.model import File, Json, ProjectPage
 
 API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
 LONGEST_URL: Final = 8192  # characters; signed ones have thousands
 
 _HEXADECIMAL = frozenset(string.hexdigits)
+_BEYOND_SERIALS: Final = 10**18
+_SERIAL: Final = re.compile(r"[0-9]{1,18}")
 
 
 class InvalidPage(FrumiousError):
@@ -40,6 +42,7 @@ class ParsedPage:
 
     page: ProjectPage
     refused: Mapping[str, str]  # filename -> why
+    etag: str = ""  # that upstream sent with it
 
 
 def checked_name(name: str, project: NormalizedName) -> None:
@@ -54,6 +57,22 @@ def checked_name(name: str, project: NormalizedName) -> None:
     except InvalidName:
         pass
     msg = f"it is the page of {name!r:.80}, not of {project!r}"
+    raise InvalidValue(msg)
+
+
+def checked_serial(said: Json) -> int | None:
+    """Return `_last-serial`: PyPI gives a number, bandersnatch's pages have it as text.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    if type(said) is int and 0 <= said < _BEYOND_SERIALS:  # a root index has a million of them
+        return said
+    if said is None:
+        return None
+    if isinstance(said, str) and _SERIAL.fullmatch(said):
+        return int(said)
+    msg = f"'_last-serial' is {said!r:.80}, not a number"
     raise InvalidValue(msg)
 
 

@@ -7,20 +7,29 @@ way in.
 from __future__ import annotations
 
 import re
-import xmlrpc.client
 from dataclasses import dataclass, replace
+from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, overload
 from urllib.parse import quote, urljoin, urlsplit
-from xml.parsers.expat import ExpatError
-
-from packaging.utils import InvalidName, canonicalize_name
 
 from frumious.errors import Retryable
-from frumious.simple import parse, parse_html
-from frumious.simple.values import InvalidPage
+from frumious.simple import parse, parse_html, root_index
+from frumious.simple.values import InvalidPage, InvalidValue, checked_serial
+from frumious.upstream import changelog
+from frumious.upstream.changelog import Changes, NoChangelog
 from frumious.upstream.client import Answer, Client, HostRefused, UpstreamUnavailable
 from frumious.upstream.download import Download, download
+
+__all__ = [
+    "NOT_MODIFIED",
+    "Asked",
+    "Changes",
+    "NoChangelog",
+    "NotModified",
+    "StalePage",
+    "Upstream",
+]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +38,13 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config import Config
-    from frumious.model import ProjectPage, RootIndex
+    from frumious.model import RootIndex
     from frumious.simple.values import ParsedPage
 
 LARGEST_PAGE: Final = 256 * 1024**2  # bytes, unpacked; PyPI's largest are a tenth of it
 LARGEST_ROOT: Final = 512 * 1024**2
 LARGEST_NOTE: Final = 16 * 1024**2  # provenance of one file
-_LONGEST_SERIAL: Final = 18  # digits
-FULL_CALL: Final = 50_000  # rows that one changelog call gives at the most
+_LONGEST_ETAG: Final = 256  # characters; it is kept with the page
 
 _SIMPLE: Final = {
     "Accept": "application/vnd.pypi.simple.v1+json,"
@@ -46,24 +54,29 @@ _JSON_TYPES: Final = re.compile(r"application/(vnd\.pypi\.simple\.(v1|latest)\+)
 _HTML_TYPES: Final = re.compile(
     r"application/vnd\.pypi\.simple\.(v1|latest)\+html|text/html|application/xhtml\+xml"
 )
-# "add Owner someone", "invite Maintainer someone": nothing about files, and the CDN is not
-# told, so that waiting for such a serial on a project page would be in vain.
-_ROLE_EVENT: Final = re.compile(r"\w+ (Owner|Maintainer)\b")
-# After one of these a project may have fewer files, or none.
-_LOSS: Final = re.compile(r"remove |(project|release) quarantined")
+_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 class StalePage(Retryable):
     """A cache between upstream and the mirror still has an older page than is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What happened upstream since a serial."""
+class NotModified(Enum):
+    """What a page is that is still the one of the given ETag."""
 
-    projects: Mapping[NormalizedName, int]  # those that changed, each with its highest serial
-    losing: frozenset[NormalizedName]  # those of them from which something was removed
-    serial: int  # that this brings one to
+    NOT_MODIFIED = "not modified"
+
+
+NOT_MODIFIED: Final = NotModified.NOT_MODIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What upstream says of a project page without giving it."""
+
+    serial: int | None  # None: upstream does not say
+    changed: bool  # against the given ETag
+    gone: bool  # there is no such project
 
 
 class Upstream:
@@ -82,42 +95,81 @@ class Upstream:
         taken, self._client.requests = self._client.requests, 0
         return taken
 
-    async def project_page(self, project: NormalizedName, *, at_least: int) -> ParsedPage | None:
+    @overload
+    async def project_page(
+        self, project: NormalizedName, *, at_least: int
+    ) -> ParsedPage | None: ...
+
+    @overload
+    async def project_page(
+        self, project: NormalizedName, *, at_least: int, unless: str
+    ) -> ParsedPage | NotModified | None: ...
+
+    async def project_page(
+        self, project: NormalizedName, *, at_least: int, unless: str = ""
+    ) -> ParsedPage | NotModified | None:
         """Return the project page, or None where upstream has no such project.
+
+        NOT_MODIFIED where the page still has the ETag `unless`. Then the serial is checked only
+        if upstream says it; the page of that ETag has the serial that it had.
 
         Raises:
             StalePage: the page's serial is below `at_least`.
             UpstreamUnavailable: upstream did not answer in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the answer is no project page.
         """
-        url = f"{self._config.master}/simple/{project}/"
-        answer = await self._client.fetch(url, limit=LARGEST_PAGE, headers=_SIMPLE)
-        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        url = self._project_url(project)
+        answer = await self._client.fetch(url, limit=LARGEST_PAGE, headers=_accepting(unless))
+        if answer.status in _GONE:
             return None
+        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+            _check_serial(url, _serial(answer), at_least)
+            return NOT_MODIFIED
         _check(answer)
         if _is_json(answer):
             parsed = parse.project_page(answer.body, answer.url, project)
         else:
             parsed = parse_html.project_page(answer.body, answer.url, project)
-        page = _with_serial(parsed.page, answer)
-        if page.serial is not None and page.serial < at_least:
-            msg = f"{url} is at serial {page.serial}, and {at_least} is due: a cache is behind"
-            raise StalePage(msg)
-        return replace(parsed, page=page)
+        page = parsed.page
+        if page.serial is None:
+            page = replace(page, serial=_serial(answer))
+        _check_serial(url, page.serial, at_least)
+        return replace(parsed, page=page, etag=_etag(answer))
 
-    async def root_index(self) -> RootIndex:
-        """Return the list of all projects.
+    async def ask(self, project: NormalizedName, *, unless: str) -> Asked:
+        """Ask whether a project page still has the ETag `unless`; the page itself is not read.
+
+        Raises:
+            UpstreamUnavailable: upstream did not answer in time, or with an error.
+            HostRefused: a redirect leads to a host that is not allowed.
+        """
+        answer = await self._client.ask(self._project_url(project), headers=_accepting(unless))
+        serial = _serial(answer)
+        if answer.status in _GONE:
+            return Asked(serial, changed=True, gone=True)
+        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+            return Asked(serial, changed=False, gone=False)
+        _check(answer)
+        return Asked(serial, changed=not _is_same(_etag(answer), unless), gone=False)
+
+    async def root_index(self, *, unless: str = "") -> RootIndex | None:
+        """Return the list of all projects; None where it still has the ETag `unless`.
 
         Raises:
             UpstreamUnavailable: upstream did not answer in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the answer is no root index.
         """
         url = f"{self._config.master}/simple/"
-        answer = await self._client.fetch(url, limit=LARGEST_ROOT, headers=_SIMPLE)
+        answer = await self._client.fetch(url, limit=LARGEST_ROOT, headers=_accepting(unless))
+        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+            return None
         _check(answer)
         if _is_json(answer):
-            return parse.root_index(answer.body, answer.url)
-        return parse_html.root_index(answer.body, answer.url)
+            index = root_index.upstream_serials(answer.body, answer.url)
+        else:
+            index = parse_html.root_index(answer.body, answer.url)
+        serial = _serial(answer) if index.serial is None else index.serial
+        return replace(index, serial=serial, tag=_etag(answer))
 
     def sources(self, url: str) -> tuple[str, ...]:
         """Return the addresses to get a file from, the first one first."""
@@ -163,67 +215,19 @@ class Upstream:
         return await self._json_object(url, LARGEST_PAGE, {"Accept": "application/json"})
 
     async def last_serial(self) -> int:
-        """Return upstream's serial (XML-RPC `changelog_last_serial`).
-
-        Raises:
-            UpstreamUnavailable: upstream did not answer, or with a fault.
-        """
-        (serial,) = await self._call("changelog_last_serial")
-        if not isinstance(serial, int):
-            msg = f"upstream's serial is {serial!r:.80}, not a number"
-            raise UpstreamUnavailable(msg)
-        return serial
+        """Return upstream's serial; see `frumious.upstream.changelog.last_serial`."""
+        return await changelog.last_serial(self._client, self._config.master)
 
     async def changes_since(self, serial: int) -> Changes:
-        """Return what changed after `serial`.
+        """Return what changed since; see `frumious.upstream.changelog.changes_since`."""
+        return await changelog.changes_since(self._client, self._config.master, serial)
 
-        XML-RPC `changelog_since_serial`, asked again while a call comes back full. Events that
-        say nothing about the index (owners, invitations) are left out.
-
-        Raises:
-            UpstreamUnavailable: upstream did not answer, or with a fault.
-        """
-        projects: dict[NormalizedName, int] = {}
-        losing: set[NormalizedName] = set()
-        while True:
-            (rows,) = await self._call("changelog_since_serial", serial)
-            if not isinstance(rows, list):
-                msg = f"upstream's changelog is {rows!r:.80}, not a list"
-                raise UpstreamUnavailable(msg)
-            for row in rows:
-                name, _, _, action, serial = cast("tuple[str, object, int, str, int]", row)
-                if _ROLE_EVENT.match(action):
-                    continue
-                try:
-                    project = canonicalize_name(name, validate=True)
-                except InvalidName:
-                    continue  # can have no project page under any address
-                projects[project] = serial  # rows come in the order of their serials
-                if _LOSS.match(action):
-                    losing.add(project)
-            if len(rows) < FULL_CALL:
-                return Changes(projects, frozenset(losing), serial)
-
-    async def _call(self, method: str, *arguments: int) -> tuple[object, ...]:
-        answer = await self._client.fetch(
-            f"{self._config.master}/pypi",
-            limit=LARGEST_PAGE,
-            headers={"Content-Type": "text/xml"},
-            data=xmlrpc.client.dumps(arguments, method),
-        )
-        _check(answer)
-        try:
-            return xmlrpc.client.loads(answer.body)[0]
-        except xmlrpc.client.Fault as fault:
-            msg = f"upstream refuses {method}: {fault.faultString}"
-            raise UpstreamUnavailable(msg) from fault
-        except (ExpatError, xmlrpc.client.Error, ValueError, TypeError) as error:
-            msg = f"upstream's answer to {method} is not XML-RPC: {error}"
-            raise UpstreamUnavailable(msg) from error
+    def _project_url(self, project: NormalizedName) -> str:
+        return f"{self._config.master}/simple/{project}/"
 
     async def _json_object(self, url: str, limit: int, headers: Mapping[str, str]) -> bytes | None:
         answer = await self._client.fetch(url, limit=limit, headers=headers)
-        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        if answer.status in _GONE:
             return None
         _check(answer)
         parse.json_object(answer.body, answer.url)
@@ -236,12 +240,33 @@ def _check(answer: Answer) -> None:
         raise UpstreamUnavailable(msg)
 
 
-def _with_serial(page: ProjectPage, answer: Answer) -> ProjectPage:
-    """Take the serial from the header, as PyPI sends it, where the page itself says none."""
-    said = answer.headers.get("X-PyPI-Last-Serial", "")
-    if page.serial is None and said.isdecimal() and len(said) < _LONGEST_SERIAL:
-        return replace(page, serial=int(said))
-    return page
+def _check_serial(url: str, serial: int | None, at_least: int) -> None:
+    if serial is not None and serial < at_least:
+        msg = f"{url} is at serial {serial}, and {at_least} is due: a cache is behind"
+        raise StalePage(msg)
+
+
+def _accepting(unless: str) -> Mapping[str, str]:
+    """Return the headers that ask for a page of the Simple API, unless it has an ETag."""
+    return {**_SIMPLE, "If-None-Match": unless} if unless else _SIMPLE
+
+
+def _serial(answer: Answer) -> int | None:
+    """Return the serial of the header that PyPI sends."""
+    try:
+        return checked_serial(answer.headers.get("X-PyPI-Last-Serial"))
+    except InvalidValue:
+        return None
+
+
+def _etag(answer: Answer) -> str:
+    said = answer.headers.get("ETag", "")
+    return said if len(said) <= _LONGEST_ETAG else ""
+
+
+def _is_same(etag: str, other: str) -> bool:
+    """Compare weakly (RFC 9110, 8.8.3.2), for upstreams that ignore If-None-Match."""
+    return bool(etag) and etag.removeprefix("W/") == other.removeprefix("W/")
 
 
 def _is_json(answer: Answer) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cost some
 
+_WORTH_READING = 256 * 1024  # bytes; beyond, a new connection costs less
 _LONGEST_ASKED = 24 * 3600.0  # seconds; no Retry-After counts for more
 _REDIRECTS = 5
 _PASSING = frozenset(
@@ -110,6 +111,28 @@ class Client:
                 async with self.open(url, headers=headers, data=data) as response:
                     body = await _body(response, limit)
                     return Answer(response.status, response.headers, body, str(response.url))
+            except UpstreamUnavailable as error:
+                await backoff.wait(error)
+
+    async def ask(self, url: str, *, headers: Mapping[str, str]) -> Answer:
+        """Get an answer's status and headers; its body is not kept.
+
+        A GET, as not every upstream answers HEAD with the same headers, or at all.
+
+        Raises:
+            UpstreamUnavailable: upstream did not answer, however often it was asked.
+            HostRefused: the address, or a redirect, leads to a host that is not allowed.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                async with self.open(url, headers=headers) as response:
+                    seen = 0  # what is short is read, so that the connection can be used again
+                    async for chunk in response.content.iter_chunked(CHUNK):
+                        seen += len(chunk)
+                        if seen > _WORTH_READING:
+                            break
+                    return Answer(response.status, response.headers, b"", str(response.url))
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
 

@@ -1,0 +1,160 @@
+"""The mirror's own root index: what runs changed is merged into it.
+
+The JSON page is the list; the HTML pages follow from it. Reading, merging and writing is one pass
+over the page, however few projects changed, and never holds all projects as objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from frumious import layout
+from frumious.simple import root_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.engine.mirror import Mirror
+    from frumious.model import Gone, Json, Key, Listed
+    from frumious.storage.protocol import Stored
+
+_PRIVATE = "_frumious"  # in `meta`; a leading underscore, as PEP 691 has it
+_KEY = layout.root_page(layout.V1_JSON)
+_HTML_KEYS = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the mirror holds, as its root index has it."""
+
+    projects: int
+    files: int
+    bytes_: int
+
+
+async def publish_root_index(
+    changes: Mapping[NormalizedName, Listed | Gone], serial: int | None, mirror: Mirror
+) -> Totals:
+    """Merge changes into the root index; the JSON page last, as it is what the mirror reads.
+
+    Neither the page's serial nor a project's goes backwards. Nothing is written where nothing
+    changes, and the HTML pages only where a name does, or where they are not those that were
+    written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
+
+    Raises:
+        Conflict: somebody else wrote the root index meanwhile.
+        InvalidPage: what is stored is no root index.
+    """
+    stored = await mirror.storage.read(_KEY)
+    tags = [await _tag(key, mirror) for key in _HTML_KEYS]
+    before = _Before.of(stored)
+    merging = _Merging(changes)
+    projects = await asyncio.to_thread(merging.render, b"" if stored is None else stored.body)
+    stored = None  # it is large, as is everything here
+    serial = _later(before.serial, serial)
+    if merging.names_changed or tags != before.html_tags or None in tags:
+        page = root_index.json_page(projects, serial, before.meta)
+        html = await asyncio.to_thread(_html, page)
+        tags = [
+            await _write(key, html, tag, mirror) for key, tag in zip(_HTML_KEYS, tags, strict=True)
+        ]
+    page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: {"html": [*tags]}})
+    if _digest(page) != before.digest:
+        await _write(_KEY, page, before.tag, mirror)
+    return merging.totals
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What is to be known of the page that is replaced, without the page."""
+
+    tag: str | None = None  # None: there is none
+    digest: bytes = b""
+    serial: int | None = None
+    meta: Mapping[str, Json] = field(default_factory=dict)  # but for the private part
+    html_tags: Json = None
+
+    @classmethod
+    def of(cls, stored: Stored | None) -> _Before:
+        if stored is None:
+            return cls()
+        meta = root_index.meta(stored.body, _KEY)
+        private = meta.pop(_PRIVATE, None)
+        return cls(
+            stored.tag,
+            _digest(stored.body),
+            cast("int | None", meta.pop("_last-serial")),
+            meta,
+            private.get("html") if isinstance(private, dict) else None,
+        )
+
+
+class _Merging:
+    """One pass over the projects, and what was seen on the way."""
+
+    def __init__(self, changes: Mapping[NormalizedName, Listed | Gone]) -> None:
+        self._changes = changes
+        self.totals = Totals(0, 0, 0)
+        self.names_changed = False
+
+    def render(self, body: bytes) -> bytes:
+        """Render the list of projects after the changes."""
+        listed = root_index.entries(body, _KEY) if body else iter(())
+        try:
+            return root_index.json_projects(self._seen(listed))
+        except root_index.NotInOrder:  # another program's
+            in_order = sorted(dict(root_index.entries(body, _KEY)).items())
+            return root_index.json_projects(self._seen(in_order))
+
+    def _seen(
+        self, listed: Iterable[tuple[NormalizedName, Listed]]
+    ) -> Iterator[tuple[NormalizedName, Listed]]:
+        """Merge, count, and compare the names of what changes."""
+        names: dict[NormalizedName, str] = {}  # before; the merge is one project ahead at most
+        self.names_changed = False
+
+        def remembered() -> Iterator[tuple[NormalizedName, Listed]]:
+            for project, before in listed:
+                if project in self._changes:
+                    names[project] = before.name
+                yield project, before
+
+        projects = files = bytes_ = 0
+        for project, after in root_index.merged(remembered(), self._changes):
+            if project in self._changes and names.pop(project, None) != after.name:
+                self.names_changed = True
+            projects += 1
+            files += after.files
+            bytes_ += after.bytes_
+            yield project, after
+        self.names_changed = self.names_changed or bool(names)
+        self.totals = Totals(projects, files, bytes_)
+
+
+def _html(page: bytes) -> bytes:
+    return root_index.html_page(root_index.entries(page, _KEY))
+
+
+def _later(serial: int | None, other: int | None) -> int | None:
+    return max((one for one in (serial, other) if one is not None), default=None)
+
+
+def _digest(page: bytes) -> bytes:
+    return hashlib.sha256(page).digest()
+
+
+async def _tag(key: Key, mirror: Mirror) -> str | None:
+    head = await mirror.storage.head(key)
+    return None if head is None else head.tag
+
+
+async def _write(key: Key, page: bytes, tag: str | None, mirror: Mirror) -> str:
+    """Write a page over exactly the one that was read."""
+    if tag is None:
+        return await mirror.storage.create(key, page)
+    return await mirror.storage.write(key, page, replacing=tag)

@@ -1,0 +1,114 @@
+"""Projects are asked for in turn, with their ETag: for what changes without an event.
+
+Upstream tells nobody that a project was archived, or that a file got its metadata late. Where
+it tells of no changes at all, the same is done as fast as is polite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from frumious import layout
+from frumious.engine.discover import short_allowlist
+from frumious.engine.manifest import read_manifest
+from frumious.model import Reason
+from frumious.simple.values import InvalidPage
+from frumious.upstream.client import UpstreamUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from packaging.utils import NormalizedName
+
+    from frumious.engine.draft import Draft
+    from frumious.engine.mirror import Mirror
+    from frumious.model import Cursor
+
+logger = logging.getLogger(__name__)
+
+_EVERY: Final = 300  # seconds between two parts of a slow sweep
+_MOST: Final = 500  # projects in one part of it
+_MOST_BLIND: Final = 200  # at each tick, where upstream tells of no changes
+_AT_ONCE: Final = 5  # requests
+_DAY: Final = 24 * 3600
+
+
+async def sweep(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
+    """Ask for the projects whose turn it is, add those that differ, and return the cursor.
+
+    Raises:
+        UpstreamUnavailable: upstream did not answer.
+    """
+    now = time.time()
+    count = _MOST_BLIND if cursor.blind else await _due(cursor, mirror, now)
+    if not count:
+        return cursor if cursor.swept_at else replace(cursor, swept_at=now)
+    allowed = mirror.selection.exact_projects if mirror.config.discovery == "names" else None
+    names = allowed if allowed is not None else short_allowlist(mirror)
+    if names is not None:
+        wanted = sorted(filter(mirror.selection.wants, names))
+        turn = [name for name in wanted if name > cursor.swept][:count]
+    else:
+        turn = await _held_after(cursor.swept, count, mirror)
+    known = {*draft.jobs, *await mirror.ledger.lagging()}
+    known |= {name for run in cursor.runs for name in run.retries}
+    await _ask([name for name in turn if name not in known], draft, mirror)
+    return replace(cursor, swept=turn[-1] if len(turn) == count else "", swept_at=now)
+
+
+async def _due(cursor: Cursor, mirror: Mirror, now: float) -> int:
+    """Return how many projects have to be asked for by now, to come round in `sweep-days`."""
+    elapsed = now - cursor.swept_at
+    if not mirror.config.sweep_days or not cursor.swept_at or elapsed < _EVERY:
+        return 0
+    stored = await mirror.storage.read(layout.STATUS_JSON)
+    projects = 0 if stored is None else json.loads(stored.body).get("projects") or 0
+    return min(int(projects * elapsed / (mirror.config.sweep_days * _DAY)), _MOST)
+
+
+async def _held_after(project: str, count: int, mirror: Mirror) -> list[NormalizedName]:
+    """Return the next projects that have a page here, quarantined ones as well."""
+    found: list[NormalizedName] = []
+    after = layout.behind_pages(project) if project else ""
+    async for entry in mirror.storage.list(layout.PROJECT_PAGES, after=after):
+        name = layout.project_of_page(entry.key)
+        if name is not None and mirror.selection.wants(name):
+            found.append(name)
+            if len(found) == count:
+                break
+    return found
+
+
+async def _ask(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) -> None:
+    at_once = asyncio.Semaphore(_AT_ONCE)
+    failed: list[UpstreamUnavailable] = []
+
+    async def ask(name: NormalizedName) -> None:
+        async with at_once:
+            try:
+                manifest = await read_manifest(name, mirror)
+            except InvalidPage:
+                draft.add(name, 0, Reason.DIFFERS)
+                return
+            publication = manifest.page.publication if manifest is not None else None
+            unless = publication.etag if publication is not None else ""
+            try:
+                asked = await mirror.upstream.ask(name, unless=unless)
+            except UpstreamUnavailable as error:
+                failed.append(error)
+                logger.info("project is asked for later", extra={"project": name})
+                return
+        if asked.gone and manifest is not None:
+            draft.add(name, 0, Reason.REMOVED, losing=True)
+        elif asked.changed and not asked.gone:
+            reason = Reason.NEW if manifest is None else Reason.DIFFERS
+            draft.add(name, asked.serial or 0, reason)
+
+    await asyncio.gather(*(ask(name) for name in names))
+    if failed and len(failed) == len(names):
+        raise failed[0]

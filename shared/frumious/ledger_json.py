@@ -1,0 +1,154 @@
+"""How the ledger's values are written down as JSON, and read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from frumious.model import Cursor, JsonObject, Lagging, OpenRun, Run, RunId, Selected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.model import Json
+
+
+def cursor(said: JsonObject) -> Cursor:
+    """Read the cursor."""
+    return Cursor(
+        serial=cast("int | None", said["serial"]),
+        runs=tuple(
+            OpenRun(
+                run=RunId(cast("str", entry["run"])),
+                since=cast("int | None", entry["since"]),
+                sent=cast("float | None", entry["sent"]),
+                behind=cast("float", entry["behind"]),
+                staged=cast("bool", entry["staged"]),
+                retries=_names(entry["retries"]),
+            )
+            for entry in cast("list[JsonObject]", said["runs"])
+        ),
+        plans=cast("int", said["plans"]),
+        asked=cast("float", said["asked"]),
+        upstream=cast("int | None", said["upstream"]),
+        changelog=cast("bool", said["changelog"]),
+        blind=cast("bool", said["blind"]),
+        root_tag=cast("str", said["root-tag"]),
+        reconciled=cast("float", said["reconciled"]),
+        swept=cast("str", said["swept"]),
+        swept_at=cast("float", said["swept-at"]),
+        gone=cast("Mapping[NormalizedName, RunId]", said["gone"]),
+    )
+
+
+def of_cursor(cursor: Cursor) -> JsonObject:
+    """Write the cursor down."""
+    return {
+        "serial": cursor.serial,
+        "runs": [
+            {
+                "run": run.run,
+                "since": run.since,
+                "sent": run.sent,
+                "behind": run.behind,
+                "staged": run.staged,
+                "retries": [*sorted(run.retries)],
+            }
+            for run in cursor.runs
+        ],
+        "plans": cursor.plans,
+        "asked": cursor.asked,
+        "upstream": cursor.upstream,
+        "changelog": cursor.changelog,
+        "blind": cursor.blind,
+        "root-tag": cursor.root_tag,
+        "reconciled": cursor.reconciled,
+        "swept": cursor.swept,
+        "swept-at": cursor.swept_at,
+        "gone": cast("JsonObject", dict(cursor.gone)),
+    }
+
+
+def run(said: JsonObject) -> Run:
+    """Read a run's plan."""
+    return Run(
+        run=RunId(cast("str", said["run"])),
+        created=cast("float", said["created"]),
+        since=cast("int | None", said["since"]),
+        until=cast("int | None", said["until"]),
+        jobs=cast("Mapping[NormalizedName, int]", said["jobs"]),
+        losing=_names(said["losing"]),
+        named=_names(said["named"]),
+        again=_names(said["again"]),
+    )
+
+
+def of_run(run: Run) -> JsonObject:
+    """Write a run's plan down."""
+    return {
+        "run": run.run,
+        "created": run.created,
+        "since": run.since,
+        "until": run.until,
+        "jobs": cast("JsonObject", run.jobs),
+        "losing": [*sorted(run.losing)],
+        "named": [*sorted(run.named)],
+        "again": [*sorted(run.again)],
+    }
+
+
+def lagging(said: JsonObject) -> dict[NormalizedName, Lagging]:
+    """Read the lagging projects."""
+    return {
+        cast("NormalizedName", project): Lagging(
+            serial=cast("int", entry["serial"]),
+            reason=cast("str", entry["reason"]),
+            attempts=cast("int", entry["attempts"]),
+            due=cast("float", entry["due"]),
+            run=RunId(cast("str", entry["run"])),
+            losing=cast("bool", entry["losing"]),
+            named=cast("bool", entry["named"]),
+            untold=cast("bool", entry["untold"]),
+        )
+        for project, entry in cast("dict[str, JsonObject]", said).items()
+    }
+
+
+def of_lagging(lagging: Mapping[NormalizedName, Lagging]) -> JsonObject:
+    """Write the lagging projects down."""
+    return {
+        project: {
+            "serial": entry.serial,
+            "reason": entry.reason,
+            "attempts": entry.attempts,
+            "due": entry.due,
+            "run": entry.run,
+            "losing": entry.losing,
+            "named": entry.named,
+            "untold": entry.untold,
+        }
+        for project, entry in sorted(lagging.items())
+    }
+
+
+def selected(said: JsonObject) -> Selected:
+    """Read the fingerprints of the configuration."""
+    return Selected(
+        projects=cast("str", said["projects"]),
+        pages=cast("str", said["pages"]),
+        releases=cast("Mapping[NormalizedName, str]", said["releases"]),
+    )
+
+
+def of_selected(selected: Selected) -> JsonObject:
+    """Write the fingerprints of the configuration down."""
+    return {
+        "projects": selected.projects,
+        "pages": selected.pages,
+        "releases": cast("JsonObject", dict(sorted(selected.releases.items()))),
+    }
+
+
+def _names(said: Json) -> frozenset[NormalizedName]:
+    return frozenset(cast("list[NormalizedName]", said))

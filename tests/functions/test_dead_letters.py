@@ -1,0 +1,130 @@
+"""Jobs whose worker dies: they hold up nothing, are told, and come back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localcloud import LocalCloud
+from localcloud.environment import CHECKOUT
+from tests.functions.conftest import make_runtime
+from tests.upstream import Fault, Slow, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.upstream import Index, Server
+
+BOOTSTRAP = Path(__file__).with_name("bootstrap")
+QUICKER = {
+    "MaxReceives: 5": "MaxReceives: 1",  # each one is the death of a process
+    "VisibilityTimeout: 5400": "VisibilityTimeout: 3",
+    "BatchSize: 10": "BatchSize: 1",  # who dies, dies alone
+}
+
+
+@pytest.fixture
+def deadly(tmp_path: Path) -> Path:
+    """The file that names the project of which workers die; there is none any more without it."""
+    return tmp_path / "deadly"
+
+
+@pytest.fixture
+def cloud(upstream: Server, tmp_path: Path, deadly: Path) -> Iterator[LocalCloud]:
+    template = (CHECKOUT / "template.yaml").read_text()
+    for slow, quick in QUICKER.items():
+        assert slow in template
+        template = template.replace(slow, quick)
+    (tmp_path / "functions").symlink_to(CHECKOUT / "functions")
+    (tmp_path / "template.yaml").write_text(template)
+    runtime = make_runtime(tmp_path, upstream)
+    runtime = replace(
+        runtime,
+        python_path=(*runtime.python_path, BOOTSTRAP),
+        environment={**runtime.environment, "DEADLY": str(deadly)},
+    )
+    with LocalCloud(tmp_path / "template.yaml", runtime=runtime, on_line=lambda _: None) as cloud:
+        worker = cloud._functions["WorkerFunction"]
+        worker.settings = replace(worker.settings, handler="deadly_worker.handler")
+        yield cloud
+
+
+def go_round(cloud: LocalCloud, event: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Plan, work and finalize once; return the closed runs."""
+    cloud.invoke("PlannerFunction", event or {})
+    cloud.pump(environments=1, wait_seconds=20)
+    closed: list[dict[str, Any]] = cloud.tick("FinalizerFunction")["closed"]
+    return closed
+
+
+def status(cloud: LocalCloud) -> dict[str, Any]:
+    body = cloud.s3.get_object(Bucket=cloud.bucket, Key="web/status.json")["Body"].read()
+    said: dict[str, Any] = json.loads(body)
+    return said
+
+
+def files(cloud: LocalCloud, project: str) -> list[str]:
+    key = f"web/simple/{project}/index.v1_json"
+    page = json.loads(cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+    return [file["filename"] for file in page["files"]]
+
+
+def dead(cloud: LocalCloud) -> list[str]:
+    return [letter["project"] for letter in cloud.dead_letters()]
+
+
+def test_a_job_whose_worker_dies_is_its_project_s_alone_and_comes_back(
+    cloud: LocalCloud, index: Index, deadly: Path
+) -> None:
+    deadly.write_text("demo")
+    index.upload(wheel("demo", "1.0"))
+    index.upload(wheel("fine", "1.0"))
+
+    (closed,) = go_round(cloud)
+
+    assert closed["projects"] == {"demo": "failed", "fine": "updated"}
+    assert dead(cloud) == ["demo"]
+    said = status(cloud)
+    assert said["serial"] == index.serial, "the mirror as a whole has moved on"
+    assert "crashed" in said["lagging"]["demo"]["reason"]
+
+    # Somebody mends what it died of, and sends it back from the console: that is one way.
+    deadly.unlink()
+    assert cloud.redrive() == 1
+    cloud.pump(environments=1)
+    assert files(cloud, "demo") == ["demo-1.0-py3-none-any.whl"]
+    assert dead(cloud) == []
+
+    # It is the mirror's planner that takes it off the list; what was done already does no harm.
+    (closed,) = go_round(cloud, {"retry": ["Demo"]})
+    assert closed["projects"]["demo"] != "failed"
+    assert status(cloud)["lagging"] == {}
+
+    # The other way is to ask the planner alone; the dead letter is then of no more use.
+    deadly.write_text("demo")
+    index.upload(wheel("demo", "2.0"))
+    go_round(cloud)
+    assert dead(cloud) == ["demo"]
+    deadly.unlink()
+    (closed,) = go_round(cloud, {"retry": True})
+    assert closed["projects"] == {"demo": "updated"}
+    assert (status(cloud)["lagging"], dead(cloud)) == ({}, [])
+    assert len(files(cloud, "demo")) == 2
+
+
+def test_a_job_is_nobody_else_s_while_its_worker_lives(
+    cloud: LocalCloud, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("quick", "1.0"))
+    go_round(cloud)  # the worker is warm
+    index.add_file("large", "large-1.0.tar.gz", size=50_000)
+    upstream.faults.add(Fault(Slow(rate=10_000), "/packages/"))
+    cloud.invoke("PlannerFunction", {"projects": ["large"]})
+
+    pumped = cloud.pump(environments=2, wait_seconds=10)
+
+    assert (pumped.batches, pumped.succeeded, pumped.left) == (1, 1, 0)

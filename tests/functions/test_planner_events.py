@@ -1,0 +1,122 @@
+"""What the planner can be asked for by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from localcloud import FunctionFailed
+from tests.upstream import wheel
+
+if TYPE_CHECKING:
+    from localcloud import LocalCloud
+    from tests.upstream import Index
+
+
+@pytest.fixture
+def index(shared_index: Index) -> Index:
+    return shared_index
+
+
+@pytest.fixture
+def cloud(shared_cloud: LocalCloud) -> LocalCloud:
+    return shared_cloud
+
+
+def ask(cloud: LocalCloud, **event: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = cloud.invoke("PlannerFunction", event)
+    return answer
+
+
+def finish(cloud: LocalCloud) -> list[dict[str, str]]:
+    """Do what was planned; return what became of the projects of each run."""
+    cloud.pump()
+    return [run["projects"] for run in cloud.tick("FinalizerFunction")["closed"]]
+
+
+def stored(cloud: LocalCloud) -> dict[str, str]:
+    listed = cloud.s3.list_objects_v2(Bucket=cloud.bucket).get("Contents", [])
+    return {one["Key"]: one["ETag"] for one in listed}
+
+
+def jobs_waiting(cloud: LocalCloud) -> int:
+    url = cloud.stack.queues["JobQueue"].url
+    answer = cloud.sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_a_dry_run_tells_what_a_tick_would_do_and_does_nothing(
+    cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    index.upload(wheel("two", "1.0"))
+    before = stored(cloud)
+
+    told = ask(cloud, dry_run=True)["plan"]
+
+    assert set(told["updated"]) == {"one", "two"}
+    assert all(told["updated"].values()), "each with a reason"
+    assert (told["removed"], told["retried"]) == ({}, {})
+    assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
+
+    answer = ask(cloud)
+    assert (answer["runs"], answer["jobs"]) == ([answer["run"]], 2)
+    assert finish(cloud) == [{"one": "updated", "two": "updated"}]
+    assert ask(cloud) == {"runs": [], "run": None, "jobs": 0}
+
+
+def test_everything_is_planned_anew_where_that_is_asked_for(
+    cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("anew", "1.0"))
+    ask(cloud)
+    finish(cloud)
+
+    assert ask(cloud, force_check=True)["jobs"] == len(index.projects())
+
+    (closed,) = finish(cloud)
+    assert "anew" in closed
+
+
+def test_a_run_that_removes_too_much_waits_for_a_confirmation(
+    cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("soon", "1.0"))
+    index.upload(wheel("gone", "1.0"))
+    ask(cloud)
+    finish(cloud)
+    before = stored(cloud)
+    index.remove_project("soon")
+    index.remove_project("gone")
+    stops = cloud.logs.total("RunsStopped")
+
+    answer = ask(cloud)
+
+    assert (answer["runs"], answer["jobs"], answer["removals"]) == ([], 0, 2)
+    assert "confirm 2 removals" in answer["stopped"]
+    assert cloud.logs.total("RunsStopped") == stops + 1
+    assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
+
+    told = ask(cloud, dry_run=True)
+    assert (set(told["plan"]["removed"]), told["removals"]) == ({"soon", "gone"}, 2)
+    assert ask(cloud, confirm_removals=1)["removals"] == 2, "that is not what was confirmed"
+
+    planned = cloud.logs.total("RemovalsPlanned")
+    assert ask(cloud, confirm_removals=2)["jobs"] == 2
+    assert cloud.logs.total("RemovalsPlanned") == planned + 2
+    assert finish(cloud) == [{"soon": "removed", "gone": "removed"}]
+
+
+def test_a_request_that_the_planner_does_not_know_does_nothing(
+    cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("unknown", "1.0"))
+    before = stored(cloud)
+    with pytest.raises(FunctionFailed, match="the event has 'dryrun'"):
+        ask(cloud, dryrun=True)
+    assert stored(cloud) == before
+    ask(cloud)
+    finish(cloud)
