@@ -1,0 +1,52 @@
+"""Run a soak from the command line; exit status 1 when it found anything."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+
+from tests.soak.soak import Report, Settings, Soak
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--runs", type=int, default=200)
+    options = parser.parse_args()
+    logging.getLogger("aiohttp.server").disabled = True  # clients that die are what this is about
+    print(
+        f"seed {options.seed}: to replay, make soak SEED={options.seed}"
+        f" MINUTES={options.minutes:g} RUNS={options.runs}",
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(seed=options.seed, minutes=options.minutes, runs=options.runs)
+        report = Soak(settings, Path(folder), lambda line: print(line, flush=True)).run()
+    show(report)
+    return 1 if report.violations else 0
+
+
+def show(report: Report) -> None:
+    for title, counts in (
+        ("faults", report.faults),
+        ("changes upstream", report.changes),
+        ("kills, by the write that they happened at", report.kills),
+        ("why ticks and batches failed, and jobs came again", report.reasons),
+    ):
+        print(f"\n{title}")
+        for name, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
+            print(f"  {count:6}  {name}")
+    print()
+    for name, figure in report.figures.items():
+        print(f"{figure:10}  {name}")
+    print(f"{len(report.never_named):10}  files left over that no page ever named")
+    print(f"{len(report.violations):10}  violations (seed {report.seed})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

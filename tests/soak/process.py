@@ -1,0 +1,112 @@
+"""One function's handler in a process of its own, started anew when it was killed."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localcloud import ExecutionEnvironment, FunctionFailed, Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localcloud.stack import Function
+    from tests.soak.gateway import Fate, Gateway
+
+_BOOTSTRAP = Path(__file__).with_name("bootstrap")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an invocation ended: `answer` is the handler's, or None with the reason in `error`."""
+
+    event: dict[str, Any]
+    answer: Any = None
+    error: str = ""
+    killed: bool = False
+    writes: int = 0
+
+
+class Process:
+    """Takes one invocation at a time.
+
+    Args:
+        read_timeout: How long it waits for an answer of AWS's, in seconds.
+        on_end: Told when an invocation has ended, in its thread.
+    """
+
+    def __init__(  # noqa: PLR0913 (it is all that a process depends on)
+        self,
+        function: Function,
+        config: Path,
+        master: str,
+        gateway: Gateway,
+        on_line: Callable[[str], None],
+        *,
+        read_timeout: float,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = gateway.name
+        self.gateway = gateway
+        self.started = 0
+        self.running: Future[Ended] | None = None
+        self._function = replace(function, handler="hurried.handler")
+        runtime = Runtime(config=config)
+        self._runtime = replace(
+            runtime,
+            python_path=(_BOOTSTRAP, *runtime.python_path),
+            environment={
+                "AWS_ENDPOINT_URL": gateway.url,
+                "FRUMIOUS_MASTER": master,
+                "SOAK_READ_TIMEOUT": f"{read_timeout}",
+            },
+        )
+        self._on_line = on_line
+        self._on_end = on_end
+        self._environment: ExecutionEnvironment | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=self.name)
+
+    def begin(self, event: dict[str, Any], fate: Fate, ahead: float) -> None:
+        """Invoke the handler with its clock so many seconds ahead, and do not wait for it."""
+        self.running = self._thread.submit(self._invoke, event, fate, ahead)
+
+    def take(self) -> Ended | None:
+        """Return how the last invocation ended, once; None while it has not."""
+        if self.running is None or not self.running.done():
+            return None
+        ended, self.running = self.running.result(), None
+        return ended
+
+    def stop(self) -> None:
+        if self._environment is not None and self.running is not None:
+            self._environment.kill()
+        self._thread.shutdown()
+        if self._environment is not None:
+            self._environment.close()
+        self._environment = None
+        self.gateway.stop()
+
+    def _invoke(self, event: dict[str, Any], fate: Fate, ahead: float) -> Ended:
+        if self._environment is None:
+            self.started += 1
+            self._environment = ExecutionEnvironment(self._function, self._runtime, self._on_line)
+        environment = self._environment
+        self.gateway.expect(fate, environment.kill)
+        try:
+            answer = environment.invoke({**event, "ahead": ahead})
+        except FunctionFailed as error:
+            killed = self.gateway.struck
+            ended = Ended(event, error="" if killed else f"{error}", killed=killed)
+        else:
+            ended = Ended(event, answer, writes=self.gateway.writes)
+        finally:
+            self._on_end()
+            if not environment.alive:
+                environment.close()
+                self._environment = None
+            while self.gateway.under_way:
+                time.sleep(0.005)  # AWS carries out what it was asked before the process died
+        return ended

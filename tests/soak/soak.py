@@ -1,0 +1,500 @@
+"""One soak: rounds of changes, ticks and jobs under faults, then peace, then the verdict."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from localcloud.environment import CHECKOUT
+from localcloud.moto_server import MotoServer
+from localcloud.stack import REGION
+from localcloud.stack_reader import read_stack
+from tests.faults.chance import Chance
+from tests.faults.history import History
+from tests.faults.kills import project_of
+from tests.faults.pages import V1_JSON, page_key
+from tests.faults.reader import Bucket
+from tests.faults.trial import _shape
+from tests.faults.verdict import left_over, wrongs
+from tests.soak import verdict
+from tests.soak.books import untold
+from tests.soak.gateway import Fate, Gateway
+from tests.soak.process import Ended, Process
+from tests.soak.queue import Queue
+from tests.soak.turns import Turns
+from tests.soak.upstream import Troubles, Upheaval
+from tests.soak.witness import CURSOR, STATUS, Reader, Watch, Witness
+from tests.upstream import Index, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from random import Random
+
+    from tests.faults.jobs import Message
+
+_PLANNERS = _FINALIZERS = 2
+_BATCH = 10
+_LEAST_PEACE = 3  # rounds: more than the day in which all projects are compared, and asked for
+_MOST_PEACE = 20
+_HOUR = 3600.0
+_CONFIG = """\
+[mirror]
+directory = /bucket
+allow-non-https = true
+workers = 4
+timeout = 2
+global-timeout = 4
+run-deadline = 3600
+diff-file = {{{{mirror_directory}}}}/mirrored-files
+sweep-days = 1
+diff-append-epoch = {epoch}
+"""
+_PAUSES = (60.0, 60.0, 300.0, 900.0, 2 * _HOUR)  # between two rounds, in the soak's time
+# What a tick or a batch may fail with while everything around it does; the next one comes.
+_FORESEEN = re.compile(
+    r"(StorageUnavailable|Conflict|UpstreamUnavailable|_RateLimited|QueueUnavailable|InvalidPage)\b"
+)
+_OVERTAKEN = re.compile(r"^Conflict\b")  # by one that slept until now
+# What the runtime client prints of a handler that raises, and Powertools when it has no metrics.
+_FAILING = re.compile(r"^\[ERROR\]|UserWarning: No application metrics|flush_metrics\(")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How long, and how bad.
+
+    Attributes:
+        minutes, runs: Under faults; it goes on until both are reached.
+        changes: Upstream, in each round, besides those that are made between two requests.
+        kills: The share of invocations that are killed at one of their writes.
+        sleeps: The share of ticks that fall asleep for some rounds.
+        upstream_faults: The share of requests upstream that something goes wrong with.
+        storage_faults: The same of requests to the storage, and to the queue.
+        messages: The share of messages that are lost, doubled or refused.
+    """
+
+    seed: int
+    minutes: float = 20
+    runs: int = 200
+    projects: int = 40
+    workers: int = 2
+    changes: int = 5
+    kills: float = 0.3
+    sleeps: float = 0.15
+    upstream_faults: float = 0.12
+    storage_faults: float = 0.03
+    messages: float = 0.06
+
+
+@dataclass(slots=True)
+class Report:
+    """What a soak found."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    never_named: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)  # by the write they happened at
+    reasons: Counter[str] = field(default_factory=Counter)  # why ticks and batches failed
+
+
+class Soak:
+    """Everything that takes part, from the start to the verdict."""
+
+    def __init__(
+        self, settings: Settings, folder: Path, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.report = Report(settings.seed)
+        self._settings = settings
+        self._tell = tell
+        self._chance = Chance(settings.seed)
+        self._lock = threading.Lock()
+        self._turns = Turns()
+        self._history = History()
+        self._ahead = 0.0  # seconds, of the soak's clock
+        self._at_war = True
+        self._asleep: dict[str, int] = {}  # by name: until which round
+        self._fates: dict[str, Fate] = {}
+        self._runs: set[str] = set()
+        self._agreed = 0  # removals that the next planner's tick may plan
+        self._counts: Counter[str] = Counter()
+        projects = [f"project-{number:02}" for number in range(settings.projects)]
+        self._projects = projects
+        with ExitStack() as opened:
+            moto = MotoServer()
+            opened.callback(moto.stop)
+            self._index = Index()
+            self._changes = Upheaval(self._index, projects)
+            self._upstream = opened.enter_context(Server(self._index))
+            self._troubles = Troubles(self._chance, self._index, settings.upstream_faults)
+            self._upstream.faults.inject = self._troubles
+            self._witness = Witness(self._index, self._violation)
+            stack = read_stack(CHECKOUT / "template.yaml", endpoint=moto.endpoint, parameters={})
+            most = int(stack.functions["WorkerFunction"].environment["FRUMIOUS_MAX_RECEIVES"])
+            self._queue = Queue(most, self._chance, settings.messages)
+            self._bucket = stack.bucket
+            self._s3 = boto3.client(
+                "s3",
+                region_name=REGION,
+                endpoint_url=moto.endpoint,
+                aws_access_key_id="local",
+                aws_secret_access_key="local",
+            )
+            self._s3.create_bucket(Bucket=self._bucket)
+            self._eye = Bucket(moto.endpoint, self._bucket)
+            opened.callback(self._eye.close)
+            config = folder / "mirror.conf"
+            self._appends = self._chance.of("config").random() < 0.5
+            config.write_text(_CONFIG.format(epoch=str(self._appends).lower()))
+
+            def process(kind: str, number: int) -> Process:
+                name = f"{kind}-{number}"
+                ticks = kind != "worker"
+                gateway = Gateway(
+                    name,
+                    moto.endpoint,
+                    self._bucket,
+                    chance=self._chance,
+                    rate=settings.storage_faults,
+                    on_change=self._take_change,
+                    queue=self._queue,
+                    turns=self._turns if ticks else None,
+                )
+                made = Process(
+                    stack.functions[f"{kind.title()}Function"],
+                    config,
+                    self._upstream.url,
+                    gateway,
+                    self._take_line,
+                    read_timeout=600 if ticks else 2,  # ticks may sleep
+                    on_end=(lambda: self._turns.leave(name)) if ticks else (lambda: None),
+                )
+                opened.callback(made.stop)
+                return made
+
+            self._planners = [process("planner", number) for number in range(_PLANNERS)]
+            self._finalizers = [process("finalizer", number) for number in range(_FINALIZERS)]
+            self._workers = [process("worker", number) for number in range(settings.workers)]
+            self._reader = Reader(moto.endpoint, self._bucket, projects, self._violation)
+            opened.callback(self._reader.stop)
+            self._watch = Watch(moto.endpoint, self._bucket, self._violation)
+            opened.callback(self._watch.stop)
+            self._closing = opened.pop_all()
+
+    def run(self) -> Report:
+        """Go through with it; everything is closed afterwards."""
+        started = time.monotonic()
+        settings = self._settings
+        with self._closing:
+            while (
+                time.monotonic() < started + settings.minutes * 60
+                or len(self._runs) < settings.runs
+            ):
+                self._round()
+            under_faults = time.monotonic() - started
+            self._make_peace()
+            self._judge()
+            self._count(under_faults)
+        self.report.figures["seconds"] = round(time.monotonic() - started, 1)
+        return self.report
+
+    # Rounds
+
+    @property
+    def _ticking(self) -> Sequence[Process]:
+        return [*self._planners, *self._finalizers]
+
+    def _round(self) -> None:
+        self._chance.next_round()
+        random = self._chance.of("round")
+        self._ahead += random.choice(_PAUSES)
+        for _ in range(random.randrange(2 * self._settings.changes)):
+            self._changes.make(random)
+        if random.random() < 0.3:
+            self._queue.repeat(random)
+        if random.random() < 0.05:
+            self._queue.redrive()
+        self._queue.let_go()
+        for process in self._ticking:
+            if process.running is None and random.random() < 0.75:
+                event = self._planners_event(random) if process in self._planners else {}
+                self._begin(process, event, self._fate(random, ticks=True))
+        self._take_turns(random)
+        for _ in range(random.randrange(1, 4)):
+            self._deliver(self._chance.of("batches"))
+        if self._chance.round % 10 == 0:
+            self._tell(
+                f"round {self._chance.round}: {len(self._runs)} runs, {self._queue.sent} jobs,"
+                f" {self._counts['deliveries']} deliveries,"
+                f" {len(self.report.violations)} violations"
+            )
+
+    def _planners_event(self, random: Random) -> dict[str, Any]:
+        """Choose what a planner is asked: mostly a tick."""
+        if self._agreed:
+            agreed, self._agreed = self._agreed, 0
+            return {"confirm_removals": agreed}
+        named = {"projects": sorted(random.sample(self._projects, 2))}
+        odd: list[dict[str, Any]] = [named, {"retry": True}, {"dry_run": True}]
+        if random.random() < 0.1:
+            odd.append({"force_check": True})
+        return random.choice(odd) if random.random() < 0.15 else {}
+
+    def _fate(self, random: Random, *, ticks: bool) -> Fate:
+        killed = random.random() < self._settings.kills
+        sleeps = ticks and random.random() < self._settings.sleeps
+        return Fate(
+            killed_at=random.randint(1, 12) if killed else 0,
+            after=random.random() < 0.5,
+            sleeps_at=random.randint(2, 16) if sleeps else 0,
+            sleeps=random.randint(1, 4),
+        )
+
+    def _begin(self, process: Process, event: dict[str, Any], fate: Fate) -> None:
+        self._fates[process.name] = fate
+        self._turns.enter(process.name)
+        process.begin(event, fate, self._ahead)
+
+    def _take_turns(self, random: Random) -> None:
+        """Let planners and finalizers go on, request by request, until all that is left sleeps."""
+        now = self._chance.round
+        by_name = {process.name: process for process in self._ticking}
+        weights = {name: random.choice([1, 1, 5, 20]) for name in by_name}
+        self._asleep = {name: until for name, until in self._asleep.items() if until > now}
+        while True:
+            waiting = self._turns.waiting()
+            for process in self._ticking:
+                self._end(process)
+            for name in waiting:
+                fate = self._fates[name]
+                if by_name[name].gateway.asked + 1 == fate.sleeps_at and self._at_war:
+                    self._fates[name] = Fate()  # it wakes up in the same place, and goes on
+                    self._asleep[name] = now + fate.sleeps
+                    self._counts["ticks that slept"] += 1
+            awake = [name for name in waiting if name not in self._asleep]
+            if awake:
+                if self._at_war and random.random() < 0.02:
+                    self._changes.make(random)
+                (name,) = random.choices(awake, [weights[name] for name in awake])
+                self._turns.give(name)
+            elif all(p.running is None or p.name in self._asleep for p in self._ticking):
+                return
+            else:
+                time.sleep(0.002)  # somebody starts, ends or waits for upstream
+
+    def _end(self, process: Process) -> None:
+        """Take note of how a tick ended, if it did."""
+        ended = process.take()
+        if ended is None:
+            return
+        kind = process.name.partition("-")[0]
+        self._counts[f"{kind}s' ticks"] += 1
+        if ended.killed or ended.error:
+            self._take_failure(kind, ended)
+        elif kind == "planner":
+            self._take_plan(ended)
+        else:
+            self._counts["runs closed"] += len(ended.answer["closed"])
+
+    def _take_plan(self, ended: Ended) -> None:
+        answer = ended.answer
+        if "stopped" in answer:
+            self._counts["ticks that were stopped before too many removals"] += 1
+            self._agreed = int(answer["removals"])
+        if "dry_run" in ended.event and ended.writes and "plan" in answer:
+            self._violation(f"a dry run made {ended.writes} writes")
+        runs = answer.get("runs") or ([answer["run"]] if answer.get("run") else [])
+        self._runs.update(runs)
+
+    def _take_failure(self, kind: str, ended: Ended) -> None:
+        reason = "killed" if ended.killed else _shape(ended.error)
+        self.report.reasons[f"{kind}: {reason}"] += 1
+        foreseen = _FORESEEN if self._at_war else _OVERTAKEN
+        if not ended.killed and not foreseen.search(ended.error):
+            self._violation(f"a {kind} failed at {ended.event}: {ended.error}")
+
+    def _deliver(self, random: Random) -> None:
+        """Hand each worker a batch, and wait for both."""
+        taken: set[str] = set()
+        batches: list[tuple[Process, list[Message]]] = []
+        for worker in self._workers:
+            batch = self._queue.receive(random, _BATCH, taken)
+            if not batch:
+                continue
+            taken.update(message.project for message in batch)
+            fate = self._fate(random, ticks=False) if self._at_war else Fate()
+            worker.begin({"Records": [each.record() for each in batch]}, fate, self._ahead)
+            batches.append((worker, batch))
+        for worker, batch in batches:
+            assert worker.running is not None
+            worker.running.result()
+            ended = worker.take()
+            assert ended is not None
+            self._settle(batch, ended)
+
+    def _settle(self, batch: Sequence[Message], ended: Ended) -> None:
+        """Delete what was done, now and then not even that; the rest comes again."""
+        failed = {message.id for message in batch}
+        if ended.killed or ended.error:
+            self._take_failure("worker", ended)
+        else:
+            failed = {failure["itemIdentifier"] for failure in ended.answer["batchItemFailures"]}
+        random = self._chance.of("settle", batch[0].project)
+        for message in batch:
+            self._counts["deliveries"] += 1
+            if message.id in failed:
+                self._queue.give_back(message)
+            elif self._at_war and random.random() < self._settings.messages:
+                self._counts["deliveries that were repeated"] += 1
+                self._queue.give_back(message)
+            else:
+                self._queue.delete(message)
+
+    # Peace
+
+    def _make_peace(self) -> None:
+        """End the faults, and let ticks go on until nothing is open and nothing lags."""
+        self._at_war = False
+        self._upstream.faults.clear()
+        self._queue.rate = 0
+        for process in (*self._ticking, *self._workers):
+            process.gateway.rate = 0
+        self._asleep.clear()
+        while True:
+            self._chance.next_round()
+            self._counts["rounds of peace"] += 1
+            self._ahead += 9 * _HOUR  # more than the longest pause; three make a day
+            self._queue.let_go()
+            for process in self._ticking[::_PLANNERS]:  # one of each
+                if process.running is None:
+                    event: dict[str, Any] = {}
+                    if process in self._planners and self._agreed:
+                        event, self._agreed = {"confirm_removals": self._agreed}, 0
+                    self._begin(process, event, Fate())
+                    self._take_turns(self._chance.of("turns"))
+            while len(self._queue):
+                self._deliver(self._chance.of("batches"))
+            unfinished = self._unfinished()
+            if self._counts["rounds of peace"] >= _LEAST_PEACE and not unfinished:
+                return
+            if self._counts["rounds of peace"] == _MOST_PEACE:
+                self._violation(f"after {_MOST_PEACE} rounds of peace {unfinished}")
+                return
+
+    def _unfinished(self) -> str:
+        """Say what is still to come; nothing, when all is done."""
+        last = self._witness.last
+        runs = json.loads(last.get(CURSOR, b'{"runs": []}'))["runs"]
+        if runs:
+            return f"{len(runs)} runs are open"
+        if lagging := self._witness.lagging():
+            return f"{sorted(lagging)} lag"
+        if int(last.get(STATUS, b"") or b"0") != self._index.serial:
+            return f"status is {last.get(STATUS)!r}, and upstream's serial {self._index.serial}"
+        return ""
+
+    def _judge(self) -> None:
+        contents = self._contents()
+        known = [name for name in self._projects if not self._was_never_listed(name)]
+        for wrong in wrongs(self._index, self._upstream.url, known, contents):
+            self._violation(wrong)
+        for wrong in verdict.wrongs_of_the_whole(self._index, contents):
+            self._violation(wrong)
+        for key in sorted(left_over(self._index, self._projects, contents) - verdict.ROOTS):
+            if self._history.was_published(key) or key.startswith("web/simple/"):
+                self._violation(f"{key} is left over")
+            else:
+                self.report.never_named.append(key)
+        diffs = [(key, body) for key, body in contents.items() if key.startswith("mirrored-files")]
+        if not self._appends:  # each was to be read before the next one came
+            diffs = self._witness.diffs
+        published = self._witness.published
+        for wrong in untold(diffs, self._bucket, contents.keys(), published):
+            self._violation(wrong)
+
+    def _was_never_listed(self, project: str) -> bool:
+        """Say whether a project was quarantined before the mirror could hear of it."""
+        view = self._index.project(project)
+        page = page_key(project, V1_JSON)
+        return (
+            view is not None
+            and view.status == "quarantined"
+            and page not in self._witness.published
+        )
+
+    def _contents(self) -> dict[str, bytes]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        wanted = (key for key in keys if not key.startswith("state/"))
+        found = {key: self._eye.get(key) for key in wanted}
+        return {key: got.body for key, got in found.items() if got is not None}
+
+    # What the others tell, each from a thread of its own
+
+    def _take_change(self, method: str, keys: list[str], body: bytes) -> None:
+        for key in keys:
+            self._history.take(method, key, body)
+            self._witness.take("DELETE" if method == "POST" else method, key, body)
+            project = project_of(key)
+            if project is not None and key.startswith("web/"):
+                self._reader.touch(project)
+
+    def _take_line(self, text: str) -> None:
+        if not text.strip():
+            return
+        try:
+            said: dict[str, Any] = json.loads(text)
+        except ValueError:
+            if not _FAILING.search(text):  # how an invocation ends is judged there
+                self._violation(f"a function prints {text}")
+            return
+        if said.get("message") == "project failed":
+            with self._lock:
+                self.report.reasons[f"job: {_shape(said['error'])}"] += 1
+        if "exception" in said and not _FORESEEN.search(said["exception"]):
+            self._violation(f"nobody foresaw {said['exception']}")
+
+    def _violation(self, text: str) -> None:
+        with self._lock:
+            self.report.violations.append(f"round {self._chance.round}: {text}")
+        self._tell(f"VIOLATION in round {self._chance.round}: {text}")
+
+    def _count(self, under_faults: float) -> None:
+        report = self.report
+        processes = (*self._ticking, *self._workers)
+        report.changes = self._changes.made
+        report.faults = self._troubles.happened + self._queue.happened
+        for process in processes:
+            report.faults += process.gateway.happened
+            report.kills += process.gateway.places
+            for target in process.gateway.unexpected:
+                self._violation(f"{process.name} asks {target}, which the soak does not know")
+        report.figures = {
+            "runs": len(self._runs),
+            "jobs": self._queue.sent,
+            **dict(sorted(self._counts.items())),
+            "dead letters": self._queue.dead,
+            "pages published for runs that were closed": self._witness.belated.total(),
+            "rounds": self._chance.round,
+            "days of the soak's clock": round(self._ahead / 24 / _HOUR, 1),
+            "kills": report.kills.total(),
+            "processes started": sum(process.started for process in processes),
+            "changes upstream": report.changes.total(),
+            "requests upstream": len(self._upstream.requests),
+            "requests to AWS": sum(process.gateway.requests for process in processes),
+            "project pages read": self._reader.read["pages"],
+            "files read": self._reader.read["files"],
+            "looks at status, root index, cursor": self._watch.marks.looks.total(),
+            "seconds under faults": round(under_faults, 1),
+        }

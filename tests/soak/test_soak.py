@@ -1,0 +1,28 @@
+"""A short soak by a fixed seed; `make soak` runs the long ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.soak.soak import Settings, Soak
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # of the proxy, in one piece
+def test_after_runs_under_faults_of_all_kinds_the_mirror_is_what_upstream_is(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(
+        seed=4, minutes=0, runs=3, projects=6, changes=3, workers=1, kills=0.4, upstream_faults=0.2
+    )
+    report = Soak(settings, tmp_path).run()
+
+    assert report.violations == [], f"seed {report.seed}"
+    assert report.figures["runs"] >= 3
+    assert report.figures["kills"] > 0
+    assert report.faults.total() > 10
+    assert report.figures["looks at status, root index, cursor"] > 0

@@ -1,0 +1,88 @@
+"""What happens upstream, and what goes wrong there, beyond what `tests.faults` has.
+
+Projects are also renamed and archived, and what a planner asks goes wrong as well: the changelog
+and the root index.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.faults.changes import Changes
+from tests.faults.upstream_faults import UpstreamFaults
+from tests.upstream import (
+    Action,
+    Chunked,
+    RateLimited,
+    Raw,
+    Reset,
+    Slow,
+    Stale,
+    Status,
+    Truncated,
+    Wire,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from tests.upstream import Ask, ProjectView
+
+_STALE = 30  # serials that a cache may be behind
+
+
+class Upheaval(Changes):
+    """Changes, and renamings: somebody uploads a release under another spelling."""
+
+    def _choose(
+        self, random: Random, name: str, view: ProjectView | None
+    ) -> tuple[str, Callable[[], object]]:
+        if view is None or view.status == "quarantined" or random.random() >= 0.12:
+            return super()._choose(random, name, view)
+        if random.random() < 0.5:  # no event tells of it
+            if view.status == "archived":
+                return "end of an archiving", lambda: self._index.unarchive(name)
+            return "archiving", lambda: self._index.archive(name)
+        spelling = random.choice([name.title(), name.upper(), name.replace("-", "_")])
+
+        def rename() -> None:
+            self._index.rename(spelling)
+            self._release(random, name)
+
+        return "renaming", rename
+
+
+class Troubles(UpstreamFaults):
+    """Faults of everything that is asked upstream."""
+
+    def __call__(self, ask: Ask) -> Action | None:
+        if ask.path not in {"/pypi", "/simple/"}:
+            return super().__call__(ask)
+        random = self._chance.of("upstream", ask.path)
+        if random.random() >= self._rate:
+            return None
+        kinds = self._of_planners(random, ask.path)
+        kind = random.choice(sorted(kinds))
+        self.happened[f"upstream, planner: {kind}"] += 1
+        return kinds[kind]
+
+    def _of_planners(self, random: Random, path: str) -> dict[str, Action]:
+        kinds: dict[str, Action] = {
+            "status 500": Status(500),
+            "status 503": Status(503),
+            "429, at once": Status(429, retry_after=0),
+            "429, in a minute": Status(429, retry_after=60),
+            "status 403": Status(403),
+            "reset before the answer": Reset(),
+            "truncated": Truncated(random.randrange(400)),
+            "late": Slow(delay=random.uniform(0.05, 0.3)),
+            "not HTTP": Wire(b"220 ready\r\n"),
+            "unannounced length": Chunked(),
+            "login page": Raw(200, {"Content-Type": "text/html"}, b"<p>Log in</p>"),
+            "stale": Stale(self._index.serial - random.randrange(_STALE)),
+        }
+        if path == "/pypi":
+            kinds["rate limited, for long"] = RateLimited(reset=900)
+            kinds["rate limited, for short"] = RateLimited(reset=0)
+        return kinds

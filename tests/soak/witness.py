@@ -1,0 +1,227 @@
+"""Sees every change that the storage carries out, and what readers see: nothing goes back.
+
+What is claimed is checked too: what the mirror's status says to have reached is there, or is told
+to be lagging.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from tests.faults import reader as faults
+from tests.faults.history import _objects
+from tests.faults.kills import project_of
+from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, page_key, read_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.upstream import Index
+
+STATUS = "status"
+STATUS_JSON = "web/status.json"
+CURSOR = "state/cursor.json"
+LAGGING = "state/lagging.json"
+ROOT, ROOT_HTML, ROOT_V1_HTML = (f"web/simple/{form}" for form in (V1_JSON, HTML, V1_HTML))
+_WATCHED = (STATUS, STATUS_JSON, CURSOR, ROOT, ROOT_HTML, ROOT_V1_HTML)
+_LEAVING = ("remove project", "project quarantined")
+_PAUSE = 0.03  # seconds between two looks
+
+
+class Marks:
+    """The highest serials that were seen; told the objects one after the other."""
+
+    def __init__(self, who: str, report: Callable[[str], None]) -> None:
+        self.looks: Counter[str] = Counter()
+        self._who = who
+        self._report = report
+        self._highest: dict[str, int] = {}
+
+    def look(self, key: str, body: bytes) -> None:
+        """See an object as it is now."""
+        self.looks[key] += 1
+        try:
+            for what, serial in _serials(key, body):
+                before = self._highest.get(what, 0)
+                if serial < before:
+                    self._report(f"{self._who}: {what} goes back from {before} to {serial}")
+                self._highest[what] = max(serial, before)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._report(f"{self._who}: {key} cannot be read: {error!r}: {body[-80:]!r}")
+
+
+class Watch:
+    """Reads in a thread of its own what the mirror says of itself as a whole."""
+
+    def __init__(self, endpoint: str, bucket: str, report: Callable[[str], None]) -> None:
+        self.marks = Marks("a reader", report)
+        self.crash: Exception | None = None
+        self._bucket = faults.Bucket(endpoint, bucket)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._bucket.close()
+        if self.crash is not None:
+            raise self.crash
+
+    def _poll(self) -> None:
+        seen: dict[str, str] = {}
+        try:
+            while not self._stop.is_set():
+                for key in _WATCHED:
+                    got = self._bucket.get(key)
+                    if got is not None and got.etag != seen.get(key):
+                        seen[key] = got.etag
+                        self.marks.look(key, got.body)
+                time.sleep(_PAUSE)
+        except Exception as error:  # noqa: BLE001 (raised again by stop)
+            self.crash = error
+
+
+class Reader(faults.Reader):
+    """Reads project pages and files, those first that have just been changed, and in no hurry."""
+
+    def _poll(self) -> None:
+        turn = 0
+        try:
+            while not self._stop.is_set():
+                if not self._touched:
+                    self._stop.wait(_PAUSE)
+                    turn += 1
+                    self._touched.append(self._projects[turn % len(self._projects)])
+                project = self._touched.popleft()
+                for form in FORMS:
+                    self._check(page_key(project, form))
+        except Exception as error:  # noqa: BLE001 (raised again by stop)
+            self.crash = error
+
+
+class Witness:
+    """Told of each change when the storage has carried it out; from any thread."""
+
+    def __init__(self, index: Index, report: Callable[[str], None]) -> None:
+        self.marks = Marks("the storage", report)
+        self.last: dict[str, bytes] = {}  # of what the mirror says of itself as a whole
+        self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
+        self.belated: Counter[str] = Counter()  # pages, by the closed run that published them
+        self.published: set[str] = set()  # pages that ever were whole, and what they ever named
+        self._index = index
+        self._report = report
+        self._lock = threading.Lock()
+        self._pages: dict[str, int] = {}  # project -> serial of its JSON page
+        self._events: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        self._read = 0  # serial up to which `_events` are known
+
+    def take(self, method: str, key: str, body: bytes) -> None:
+        with self._lock:
+            if key.startswith("mirrored-files"):
+                self.diffs.append((key, body))
+            elif key.startswith("web/simple/") and key.endswith(f"/{V1_JSON}") and key != ROOT:
+                self._take_page(method, key, body)
+            elif key in _WATCHED or key == LAGGING:
+                if method != "PUT":
+                    self._report(f"{key} was deleted")
+                    return
+                self.last[key] = body
+                if key != LAGGING:
+                    self.marks.look(key, body)
+                if key == STATUS and body:
+                    self._check_claim(int(body))
+
+    def lagging(self) -> frozenset[str]:
+        """Return the projects that the mirror says to be behind."""
+        told = json.loads(self.last.get(STATUS_JSON, b"{}")).get("lagging", {})
+        return frozenset({*json.loads(self.last.get(LAGGING, b"{}")), *told})
+
+    def _take_page(self, method: str, key: str, body: bytes) -> None:
+        project = project_of(key) or ""
+        if method == "PUT":
+            self._pages[project] = read_page(key, body).serial
+            run = json.loads(body)["meta"]["_frumious"]["run"]
+            if run not in self._open_runs():
+                self.belated[run] += 1
+            self.published.update(page_key(project, form) for form in FORMS)
+            self.published |= _objects(key, body)
+        else:
+            self._pages.pop(project, None)
+
+    def _open_runs(self) -> frozenset[str]:
+        cursor = json.loads(self.last.get(CURSOR, b'{"runs": []}'))
+        return frozenset(run["run"] for run in cursor["runs"])
+
+    def _check_claim(self, serial: int) -> None:
+        """Make sure that every event up to the serial has come to its project's page."""
+        for change in self._index.changes_since(self._read):
+            self._events[canonicalize_name(change.name)].append((change.serial, change.action))
+            self._read = change.serial
+        lagging = self.lagging()
+        for project, events in self._events.items():
+            due = max((at for at, _ in events if at <= serial), default=0)
+            if not due or project in lagging:
+                continue
+            page = self._pages.get(project)
+            if page is None:
+                # What is quarantined is not listed, so that a new mirror does not get to know it.
+                if not any(at >= due and action.startswith(_LEAVING) for at, action in events):
+                    self._report(f"status claims {serial}, but {project!r} of {due} is not here")
+            elif page < due:
+                self._report(f"status claims {serial}, but {project!r} is at {page}, not at {due}")
+
+
+def root_names(body: bytes) -> dict[str, str]:
+    """Return the projects that a root index in HTML links to: what is shown, by address.
+
+    Raises:
+        ValueError: it is not whole.
+    """
+    text = body.decode()
+    if not text.startswith("<!DOCTYPE html>") or not text.rstrip().endswith("</html>"):
+        msg = f"no whole page: {text[-60:]!r}"
+        raise ValueError(msg)
+    reading = _Links()
+    reading.feed(text)
+    reading.close()
+    return reading.found
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._open: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open = dict(attrs)["href"] if tag == "a" else None
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None:
+            self.found[self._open.removesuffix("/")] = data
+            self._open = None
+
+
+def _serials(key: str, body: bytes) -> Iterator[tuple[str, int]]:
+    """Return the serials that an object says, each with a name of its own."""
+    if key in {ROOT_HTML, ROOT_V1_HTML}:
+        root_names(body)
+        return
+    if key == STATUS:
+        yield key, int(body or b"0")
+        return
+    said: dict[str, Any] = json.loads(body)
+    if key == ROOT:
+        yield key, said["meta"].get("_last-serial") or 0
+        for entry in said["projects"]:
+            yield f"{key} of {canonicalize_name(entry['name'])}", entry["_last-serial"]
+    else:
+        yield key, said["serial"] or 0
