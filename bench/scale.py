@@ -1,0 +1,352 @@
+"""What the planner and the finalizer take at PyPI's size: CPU, memory, requests.
+
+    python -m bench.scale [--projects 740000]
+
+Each line is a process of its own, over a mirror of its own: the engine as the functions call it,
+with boto3 and aiohttp, without what Lambda adds. Upstream is the tests' own, S3 is rclone's
+server, and the queue an endpoint that takes all messages; each in another process. Ends with 1
+when a line is above the limit, or when 500 changes cost more the larger the mirror is, apart from
+reading and writing its root index once. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from bench import null_queue, rclone, synthetic
+from bench.synthetic import CHANGES, World
+from frumious import config
+from frumious.engine.finalize import finalize
+from frumious.engine.mirror import Mirror, open_mirror
+from frumious.engine.plan import plan_changes
+from frumious.engine.root_index import publish_root_index
+from frumious.engine.start import start_runs
+from frumious.model import Cursor, Listed, Selected
+from frumious.queue import JobQueue
+from frumious.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+    from bench.null_queue import NullQueue
+
+PYPI: Final = 740_000  # projects
+SMALLER: Final = 100  # times, the mirror that is compared with
+MIB: Final = 1024**2
+LIMIT: Final = 512 * MIB
+SLACK: Final = 1.0  # seconds of CPU that the same work may differ by from process to process
+BUCKET: Final = "mirror"
+SPACE: Final = 4 * 1024**3  # bytes; results are many small files
+
+Step: TypeAlias = "Callable[[Mirror, JobQueue], Awaitable[int]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a step took, and what it says of itself: jobs or runs."""
+
+    said: int
+    cpu: float  # seconds
+    seconds: float
+    peak: int  # bytes of resident memory
+    upstream: int = 0  # requests
+    storage: int = 0
+    queue: int = 0
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the table."""
+
+    text: str
+    projects: int
+    took: Figures
+    problem: str = ""
+
+    @property
+    def verdict(self) -> str:
+        too_large = "too much memory" if self.took.peak > LIMIT else ""
+        return ", ".join(filter(None, (too_large, self.problem))) or "ok"
+
+
+# What is measured
+
+
+async def plan_and_send(mirror: Mirror, queue: JobQueue) -> int:
+    """Do one tick of the planner; returns how many jobs it planned."""
+    plan = await plan_changes(mirror)
+    await start_runs(plan, mirror, queue)
+    return len(plan.jobs)
+
+
+async def send_what_waits(mirror: Mirror, queue: JobQueue) -> int:
+    """Do ticks until all stages are sent, each as if those before it were done and closed."""
+    ticks = 0
+    while (await mirror.ledger.change_cursor(_without_sent)).runs:
+        await start_runs(None, mirror, queue)
+        ticks += 1
+    return ticks
+
+
+def _without_sent(cursor: Cursor) -> Cursor:
+    return replace(cursor, runs=tuple(run for run in cursor.runs if run.sent is None))
+
+
+async def finalize_once(mirror: Mirror, _: JobQueue) -> int:
+    """Do one tick of the finalizer; returns how many runs are still open."""
+    return (await finalize(mirror)).open
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRootIndex:
+    """Merge the changes into the root index, and nothing else."""
+
+    world: World
+
+    async def __call__(self, mirror: Mirror, _: JobQueue) -> int:
+        changed = self.world.changed()
+        changes = {name: Listed(name, serial, 3, 100_000) for name, serial in changed.items()}
+        return (await publish_root_index(changes, self.world.now, mirror)).projects
+
+
+# How it is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """A mirror in a bucket of its own, its upstream and its queue."""
+
+    folder: Path
+    environment: dict[str, str]
+    queue: NullQueue
+    conf: str
+
+    @property
+    def selected(self) -> Selected:
+        """What its pages would be made by."""
+        parsed = config.parse(self.conf, {})
+        selection = Selection.of(parsed.filters)
+        return Selected(
+            projects=selection.projects_fingerprint, pages=parsed.pages_fingerprint, releases={}
+        )
+
+    def measure(self, step: Step) -> Figures:
+        """Do a step in a process of its own."""
+        spawn = multiprocessing.get_context("spawn")
+        here, there = spawn.Pipe()
+        arguments = (there, self.environment, self.conf, self.queue.url, step)
+        process = spawn.Process(target=_measured, args=arguments)
+        process.start()
+        there.close()
+        try:
+            figures: Figures = here.recv()
+        except EOFError:
+            msg = f"the process that measures {step!r} died"
+            raise RuntimeError(msg) from None
+        finally:
+            process.join()
+        requests, messages = self.queue.taken()
+        return replace(figures, queue=requests, messages=messages)
+
+
+def _measured(
+    pipe: Connection, environment: dict[str, str], conf: str, queue_url: str, step: Step
+) -> None:
+    os.environ |= environment
+
+    async def work() -> Figures:
+        async with open_mirror(config.parse(conf, {})) as mirror:
+            queue = JobQueue(queue_url)
+            cpu, started = time.process_time(), time.monotonic()
+            said = await step(mirror, queue)
+            return Figures(
+                said,
+                time.process_time() - cpu,
+                time.monotonic() - started,
+                _peak(),
+                mirror.upstream.take_requests(),
+                mirror.storage.take_requests(),
+            )
+
+    pipe.send(asyncio.run(work()))
+
+
+def _peak() -> int:
+    """Return the most resident memory that this process ever had, in bytes.
+
+    Not `getrusage`, which counts the process that this one was started from as well.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.removeprefix("VmHWM:").removesuffix("kB")) * 1024
+
+
+@contextmanager
+def _mirrored(upstream: str) -> Iterator[Mirrored]:
+    with rclone.serving(BUCKET, SPACE) as s3, null_queue.serving() as queue:
+        environment = {
+            "AWS_ENDPOINT_URL_S3": s3.endpoint,
+            "AWS_ENDPOINT_URL_SQS": queue.endpoint,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            **s3.credentials,
+        }
+        conf = (
+            f"[mirror]\ndirectory = /{BUCKET}\nstorage-backend = s3\nmaster = {upstream}\n"
+            "allow-non-https = true\ndiff-file = {{mirror_directory}}/mirrored-files\n"
+        )
+        yield Mirrored(s3.bucket, environment, queue, conf)
+
+
+class Bench:
+    """Takes the figures, line by line, and shows them as they come."""
+
+    def __init__(self, console: Console, projects: int) -> None:
+        self._console = console
+        self.large = World(projects)
+        self.small = World(max(projects // SMALLER, CHANGES))
+        self.lines: list[Line] = []
+
+    def run(self) -> None:
+        with ExitStack() as stack:
+            self._console.print("Making an upstream ...")
+            upstream = stack.enter_context(synthetic.upstream(self.large))
+            small_upstream = stack.enter_context(synthetic.upstream(self.small))
+            self._first_plan(upstream)
+            self._reconciliation(upstream)
+            self._incremental_plans((upstream, self.large), (small_upstream, self.small))
+            self._incremental_merges(upstream)
+            self._first_merge(upstream)
+
+    def _first_plan(self, upstream: str) -> None:
+        with _mirrored(upstream) as mirrored:
+            took = mirrored.measure(plan_and_send)
+            expected = self.large.projects_now
+            problem = "" if took.said == expected else f"{took.said} jobs"
+            self._add("planner: all new, first stages sent", self.large, took, problem)
+            rest = mirrored.measure(send_what_waits)
+            missing = expected - took.messages - rest.messages
+            problem = f"{missing} jobs were not sent" if missing else ""
+            self._add(f"... other stages, {rest.said} ticks", self.large, rest, problem)
+
+    def _reconciliation(self, upstream: str) -> None:
+        with _mirrored(upstream) as mirrored:
+            cursor = synthetic.in_step(self.large, serial=self.large.now, reconciled=False)
+            self._make(mirrored, self.large, cursor)
+            took = mirrored.measure(plan_and_send)
+            problem = "" if took.said == CHANGES else f"{took.said} jobs"
+            self._add(f"planner: {CHANGES} differ in root index", self.large, took, problem)
+
+    def _incremental_plans(self, *worlds: tuple[str, World]) -> None:
+        took: list[Figures] = []
+        for upstream, world in worlds:
+            with _mirrored(upstream) as mirrored:
+                cursor = synthetic.in_step(world, serial=world.before, reconciled=True)
+                self._make(mirrored, world, cursor)
+                took.append(mirrored.measure(plan_and_send))
+        large, small = took
+        for (_, world), one in zip(worlds, took, strict=True):
+            problem = "" if one.said == CHANGES else f"{one.said} jobs"
+            if one is large and large.storage != small.storage:
+                problem = "more requests than in a small mirror"
+            elif one is large and large.cpu > small.cpu + SLACK:
+                problem = "grows with the mirror"
+            self._add(f"planner: {CHANGES} changes in changelog", world, one, problem)
+
+    def _incremental_merges(self, upstream: str) -> None:
+        took: list[Figures] = []
+        for world in (self.large, self.small):
+            with _mirrored(upstream) as mirrored:
+                cursor = synthetic.in_step(world, serial=world.now, reconciled=True)
+                self._make(mirrored, world, cursor)
+                synthetic.leave_results(mirrored.folder, world.changed(), cursor, first=False)
+                took.append(mirrored.measure(finalize_once))
+        with _mirrored(upstream) as mirrored:
+            self._make(mirrored, self.large, Cursor())
+            root_index = mirrored.measure(PublishRootIndex(self.large))
+        large, small = took
+        problem = "more requests than in a small mirror" if large.storage != small.storage else ""
+        if large.cpu > small.cpu + root_index.cpu + SLACK:
+            problem = "grows with the mirror beyond its root index"
+        self._add(f"finalizer: {CHANGES} results", self.large, large, problem)
+        self._add("... of which the root index", self.large, root_index)
+        self._add(f"finalizer: {CHANGES} results", self.small, small)
+
+    def _first_merge(self, upstream: str) -> None:
+        jobs = {name: listed.serial or 0 for name, listed in self.large.listed().items()}
+        with _mirrored(upstream) as mirrored:
+            self._console.print("Leaving results ...")
+            cursor = synthetic.in_step(self.large, serial=self.large.before, reconciled=True)
+            synthetic.leave_results(mirrored.folder, jobs, cursor, first=True)
+            tick = 1
+            while True:
+                took = mirrored.measure(finalize_once)
+                text = f"finalizer: all results, tick {tick}"
+                self._add(text, self.large, took)
+                if took.said == 0:
+                    return
+                tick += 1
+
+    def _make(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
+        self._console.print(f"Making a mirror of {world.projects:,} projects ...")
+        synthetic.make_mirror(mirrored.folder, world, mirrored.selected, cursor)
+
+    def _add(self, text: str, world: World, took: Figures, problem: str = "") -> None:
+        line = Line(text, world.projects, took, problem)
+        self.lines.append(line)
+        self._console.print(
+            f"{text}: {took.cpu:.1f} s of CPU, {took.peak / MIB:.0f} MiB, {line.verdict}"
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale")
+    parser.add_argument("--projects", type=int, default=PYPI, help="how many upstream has")
+    console = Console(highlight=False, width=max(Console().width, 110))
+    bench = Bench(console, max(parser.parse_args().projects, 2 * CHANGES))
+    bench.run()
+    console.print(_table(bench.lines))
+    console.print(
+        "CPU of the step, peak of the process's resident memory as Linux counts it (VmHWM), and"
+        " requests to upstream, S3 and SQS. Upstream, S3 (rclone's server, which ignores If-Match)"
+        " and the queue (an endpoint that takes everything) share this machine, and its pace.",
+        style="dim",
+    )
+    return 0 if all(line.verdict == "ok" for line in bench.lines) else 1
+
+
+def _table(lines: Sequence[Line]) -> Table:
+    table = Table(title=f"At PyPI's size; at most {LIMIT // MIB} MiB", box=SIMPLE_HEAD, padding=0)
+    table.add_column("One process", no_wrap=True)
+    for heading in ("projects", "CPU s", "s", "MiB", "upstream", "S3", "SQS", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in lines:
+        took = line.took
+        table.add_row(
+            line.text,
+            f"{line.projects:,}",
+            f"{took.cpu:.1f}",
+            f"{took.seconds:.1f}",
+            f"{took.peak / MIB:.0f}",
+            *(f"{count:,}" for count in (took.upstream, took.storage, took.queue)),
+            line.verdict,
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
