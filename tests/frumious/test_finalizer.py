@@ -143,11 +143,9 @@ def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_
     world.run(lambda mirror: record_results([(duplicate, result)], mirror))
     world.work()
     world.finalize()
-    assert "2.0" not in world.read("mirrored-files").decode(), "the next run did nothing"
-
-    world.mirror_run()
 
     assert "2.0" in world.read("mirrored-files").decode()
+    world.mirror_run()
     assert status(world)["lagging"] == {}
 
 

@@ -128,6 +128,7 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("two"))
 
     assert cloud.logs.total("UpstreamRequests") == 6  # a page, a wheel, its metadata; twice
-    # A file and its metadata, three pages, manifest and result, the cursor before and after.
-    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2)
+    # A file and its metadata, three pages, manifest and result; the cursor and who is lagging
+    # before, and the cursor after.
+    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2 + 1)
     assert cloud.logs.total("FilesStored") == 4

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from frumious.model import Lagging
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
     from frumious.model import Job, Result
 
-_TOO_LATE = "its run was closed before its job was done; the next job tells what that one did"
+_TOO_LATE = "its run was closed before its job was done: another job makes sure of it"
 
 
 async def record_results(done: Collection[tuple[Job, Result]], mirror: Mirror) -> None:
@@ -30,25 +30,30 @@ async def record_results(done: Collection[tuple[Job, Result]], mirror: Mirror) -
     if not changed:
         return
     waiting = {run.run for run in (await mirror.ledger.cursor()).runs}
-    late = {job.project: (job, result) for job, result in changed if job.run not in waiting}
-    if not late:
-        return
+    late = [(job, result.serial or job.serial) for job, result in changed if job.run not in waiting]
+    if late:
+        await make_due(late, mirror)
+
+
+async def make_due(jobs: Iterable[tuple[Job, int]], mirror: Mirror) -> None:
+    """Let the next run take up projects whose jobs' results may not count.
+
+    With each job comes the serial that its project has to reach.
+    """
 
     def change(lagging: Mapping[NormalizedName, Lagging]) -> Mapping[NormalizedName, Lagging]:
-        return {
-            **lagging,
-            **{project: _due(lagging.get(project), *one) for project, one in late.items()},
-        }
+        due = {job.project: _due(lagging.get(job.project), job, serial) for job, serial in jobs}
+        return {**lagging, **due}
 
     await mirror.ledger.change_lagging(change)
 
 
-def _due(before: Lagging | None, job: Job, result: Result) -> Lagging:
+def _due(before: Lagging | None, job: Job, serial: int) -> Lagging:
     now = time.time()
     if before is not None:
         return replace(before, due=now, untold=True)
     return Lagging(
-        serial=result.serial or job.serial,
+        serial=serial,
         reason=_TOO_LATE,
         attempts=0,
         due=now,

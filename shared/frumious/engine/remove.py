@@ -15,17 +15,21 @@ from frumious.engine.manifest import delete_files
 from frumious.model import Job, Json, Key, Outcome, ProjectPage, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
+    from frumious.model import RunId
 
 
-async def remove_project(job: Job, held: ProjectPage | None, mirror: Mirror) -> Result:
+async def remove_project(
+    job: Job, held: ProjectPage | None, mirror: Mirror, open_runs: Collection[RunId]
+) -> Result:
     """Remove what the mirror has of a project.
 
-    `held` is the mirror's page; None where it has none, or has lost it in an earlier try.
+    `held` is the mirror's page; None where it has none, or has lost it in an earlier try. Of
+    `open_runs` not all results may be recorded: what one of them removed is told again.
     """
     key = layout.tombstone(job.project)
     forms = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
@@ -48,7 +52,7 @@ async def remove_project(job: Job, held: ProjectPage | None, mirror: Mirror) -> 
     removed = tuple(cast("list[Key]", tombstone["removed"]))
     await mirror.storage.delete(pages)
     await delete_files(job.project, removed, mirror)
-    told = job.again or tombstone["run"] == job.run  # again: that run's result may not have counted
+    told = job.again or tombstone["run"] in {job.run, *open_runs}
     return Result(
         project=job.project,
         outcome=Outcome.REMOVED if told else Outcome.ABSENT,

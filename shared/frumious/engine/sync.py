@@ -63,10 +63,10 @@ async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     manifest = await read_manifest(job.project, mirror)
     held = manifest.page if manifest is not None else None
     if not job.named and not mirror.selection.wants(job.project):
-        return await remove_project(job, held, mirror)
+        return await remove_project(job, held, mirror, attempt.open_runs)
     parsed = await _ask_upstream(job, held, mirror)
     if parsed is None:
-        return await remove_project(job, held, mirror)
+        return await remove_project(job, held, mirror, attempt.open_runs)
 
     selected = replace(parsed, page=mirror.selection.select(job.project, parsed.page))
     change = compare(job.project, selected, held, mirror.config, mirror.fingerprint(job.project))
@@ -132,14 +132,16 @@ async def _before(
     The page says it, or the tombstone of a project that was created anew; that is looked for
     where there may be one that matters.
     """
-    if held is not None:
+    before: Before | None = None
+    if held is not None and held.publication is not None:
         publication = held.publication
-        if publication is None:
-            return None
-        return Before(publication.run, publication.added, publication.removed)
-    if attempt.resuming or job.may_lose or job.again:
-        return await unfinished_removal(job.project, mirror)
-    return None
+        before = Before(publication.run, publication.added, publication.removed)
+    if job.again or (held is None and (attempt.resuming or job.may_lose)):
+        removal = await unfinished_removal(job.project, mirror)
+        if before is None or removal is None:
+            return before or removal
+        return replace(before, removed={*before.removed, *removal.removed})
+    return before
 
 
 async def _publish_pages(

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from frumious.engine.files import Attempt
+from frumious.engine.record import make_due
 from frumious.engine.sync import sync_project
 from frumious.errors import FrumiousError, Retryable
 from frumious.model import Job, Outcome, Result
 from frumious.queue import LONGEST_PAUSE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Container, Iterable
 
     from packaging.utils import NormalizedName
 
@@ -65,16 +66,23 @@ class Delivery:
 class Batch:
     """Deliveries that are worked on at the same time, those of one project in their order."""
 
-    def __init__(self, mirror: Mirror, open_runs: Collection[RunId] = ()) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        open_runs: Collection[RunId],
+        lagging: Container[NormalizedName] = (),
+    ) -> None:
         self._mirror = mirror
         self._open_runs = open_runs
+        self._lagging = lagging
         self._turns: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._put_off: dict[NormalizedName, PutOff] = {}
 
     @classmethod
     async def begin(cls, mirror: Mirror) -> Self:
-        """Begin with a batch, knowing which runs are open."""
-        return cls(mirror, {run.run for run in (await mirror.ledger.cursor()).runs})
+        """Begin with a batch, knowing which runs are open and who is lagging."""
+        open_runs = {run.run for run in (await mirror.ledger.cursor()).runs}
+        return cls(mirror, open_runs, await mirror.ledger.lagging())
 
     async def work(self, delivery: Delivery) -> Result:
         """Do a job when it is its turn.
@@ -83,8 +91,14 @@ class Batch:
             PutOff: the job, or an earlier one of its project, is to be tried again later.
             Continued: another job is to go on where this one stopped.
         """
-        project = delivery.job.project
+        job = delivery.job
+        project = job.project
         async with self._turns[project]:
+            if job.run not in self._open_runs:
+                # It was lost, or came twice, and nobody reads its result: another job will tell.
+                await make_due([(job, job.serial)], self._mirror)
+            elif project in self._lagging:
+                delivery = replace(delivery, job=replace(job, again=True))
             if (earlier := self._put_off.get(project)) is not None:
                 reason = earlier.result.error or ""
                 raise PutOff(earlier.pause, _put_off(delivery.job, reason))
