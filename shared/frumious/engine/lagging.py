@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import Lagging
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.close import ClosedRun
-    from frumious.model import RunId
+    from frumious.model import Result, Run, RunId
 
 _LONGEST_PAUSE: Final = 6 * 3600  # seconds
 _MOST_DOUBLINGS: Final = 20
@@ -37,25 +38,53 @@ def update_lagging(
     for one in closed:
         for project, result in one.results.items():
             before = updated.get(project)
-            if before is not None and before.untold and project not in one.run.again:
-                continue
             if result.error is None:
-                if before is not None and (result.serial or before.serial) >= before.serial:
+                if before is not None and _came_up(before, result, one.run):
                     del updated[project]
-            elif gone.get(project, "") > one.run.run:
-                continue
-            elif before is None or before.run < one.run.run:
-                attempts = before.attempts + 1 if before is not None else 1
-                doubled = min(attempts - 1, _MOST_DOUBLINGS)
-                # Projects that failed together, perhaps because of one of them, part here.
-                apart = 0.9 + zlib.crc32(project.encode()) % 100 / 500
-                updated[project] = Lagging(
-                    serial=max(one.run.jobs[project], before.serial if before else 0),
-                    reason=result.error,
-                    attempts=attempts,
-                    due=now + min(pause * 2**doubled, _LONGEST_PAUSE) * apart,
-                    run=one.run.run,
-                    losing=project in one.run.losing or (before is not None and before.losing),
-                    named=project in one.run.named or (before is not None and before.named),
-                )
+            elif gone.get(project, "") <= one.run.run:
+                updated[project] = _failed(result, one.run, before, pause=pause, now=now)
     return updated
+
+
+def _came_up(before: Lagging, result: Result, run: Run) -> bool:
+    reached = result.serial is None or result.serial >= before.serial
+    return reached and (not before.untold or result.project in run.again)
+
+
+def _failed(
+    result: Result, run: Run, before: Lagging | None, *, pause: float, now: float
+) -> Lagging:
+    """Return what is known of a project after its failure in a run."""
+    project = result.project
+    failure = Lagging(
+        serial=run.jobs[project],
+        reason=result.error or "",
+        attempts=1,
+        due=now + pause * _apart(project),
+        run=run.run,
+        losing=project in run.losing,
+        named=project in run.named,
+    )
+    if before is None:
+        return failure
+    both = replace(
+        before,
+        serial=max(before.serial, failure.serial),
+        losing=before.losing or failure.losing,
+        named=before.named or failure.named,
+    )
+    if before.run >= run.run:
+        return both  # this failure was counted, or is of the past
+    doubled = pause * 2 ** min(before.attempts, _MOST_DOUBLINGS)
+    return replace(
+        both,
+        reason=failure.reason,
+        attempts=before.attempts + 1,
+        due=now + min(doubled, _LONGEST_PAUSE) * _apart(project),
+        run=run.run,
+    )
+
+
+def _apart(project: NormalizedName) -> float:
+    """Spread retries: what failed together, perhaps because of one project, parts here."""
+    return 0.9 + zlib.crc32(project.encode()) % 100 / 500
