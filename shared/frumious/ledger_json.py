@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from frumious.model import Cursor, JsonObject, Lagging, OpenRun, Run, RunId, Selected
+from frumious.model import Cursor, JsonObject, Lagging, Left, OpenRun, Run, RunId, Selected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,10 @@ def cursor(said: JsonObject) -> Cursor:
         reconciled=cast("float", said["reconciled"]),
         swept=cast("str", said["swept"]),
         swept_at=cast("float", said["swept-at"]),
-        gone=cast("Mapping[NormalizedName, RunId]", said["gone"]),
+        gone={
+            cast("NormalizedName", project): Left(RunId(run), serial)
+            for project, (run, serial) in cast("dict[str, tuple[str, int]]", said["gone"]).items()
+        },
     )
 
 
@@ -66,7 +69,7 @@ def of_cursor(cursor: Cursor) -> JsonObject:
         "reconciled": cursor.reconciled,
         "swept": cursor.swept,
         "swept-at": cursor.swept_at,
-        "gone": cast("JsonObject", dict(cursor.gone)),
+        "gone": {project: [left.run, left.serial] for project, left in cursor.gone.items()},
     }
 
 

@@ -293,6 +293,18 @@ class OpenRun:
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """With which run a project left the mirror, and at which serial; 0: nobody says."""
+
+    run: RunId
+    serial: int
+
+    def overrules(self, run: RunId, serial: int | None) -> bool:
+        """Say whether what a run knows of the project is of before that."""
+        return run < self.run and (serial or 0) <= self.serial
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """How far the planner has read upstream's changes, and which runs are open.
@@ -311,9 +323,8 @@ class Cursor:
     reconciled: float = 0.0  # when all projects were last compared
     swept: str = ""  # the project that the sweep came to
     swept_at: float = 0.0
-    # Projects that left the mirror, and with which run: an older run that is still open must not
-    # list them again.
-    gone: Mapping[NormalizedName, RunId] = field(default_factory=dict)
+    # Projects that left the mirror: an older run that is still open must not list them again.
+    gone: Mapping[NormalizedName, Left] = field(default_factory=dict)
 
     @property
     def mirror_serial(self) -> int | None:

@@ -64,12 +64,18 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
     `page` is all that upstream says; None where it says that there is no such project.
 
     Raises:
-        MassLoss: more than half of the held files would be gone, and upstream's changelog
-            told of no removal.
+        MassLoss: the project, or more than half of its held files, would be gone, and
+            upstream's changelog told of no removal.
     """
     if held is None or job.may_lose or (page is not None and _is_quarantined(page)):
         return
-    named = {file.filename for file in page.files} if page is not None else set[str]()
+    if page is None:
+        msg = (
+            f"upstream no longer has {job.project!r}, and no event tells of its removal;"
+            " plan the project by name with may_lose to agree"
+        )
+        raise MassLoss(msg)
+    named = {file.filename for file in page.files}
     lost = sum(file.filename not in named for file in held.files)
     if lost * 2 > len(held.files):
         msg = (

@@ -16,7 +16,7 @@ from frumious.engine.close import ClosedRun, close_runs, record_deaths
 from frumious.engine.lagging import update_lagging
 from frumious.engine.publish import Diff, Freshness, events_of, publish_status
 from frumious.engine.root_index import publish_root_index
-from frumious.model import Cursor, Gone, Job, Listed, Outcome, Result, RunId
+from frumious.model import Cursor, Gone, Job, Left, Listed, Outcome, Result, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
@@ -100,7 +100,7 @@ def _done_with(
 
 
 def changes_of(
-    closed: Sequence[ClosedRun], gone: Mapping[NormalizedName, RunId]
+    closed: Sequence[ClosedRun], gone: Mapping[NormalizedName, Left]
 ) -> dict[NormalizedName, Listed | Gone]:
     """Return what the runs change in the root index, the later of two changes of a project.
 
@@ -111,7 +111,8 @@ def changes_of(
         for project, result in one.results.items():
             change = _change(result)
             before = changes.get(project)
-            if change is None or gone.get(project, "") > one.run.run:
+            left = gone.get(project)
+            if change is None or (left is not None and left.overrules(one.run.run, change.serial)):
                 continue
             if before is None or (change.serial or 0) >= (before.serial or 0):
                 changes[project] = change
@@ -134,9 +135,13 @@ def _without(cursor: Cursor, closed: Sequence[ClosedRun]) -> Cursor:
     for one in closed:
         for project, result in one.results.items():
             if isinstance(_change(result), Gone):
-                gone[project] = max(one.run.run, gone.get(project, one.run.run))
+                before = gone.get(project)
+                if before is None or before.run < one.run.run:
+                    gone[project] = Left(one.run.run, result.serial or 0)
     oldest = min((run.run for run in runs), default=None)
-    still = {project: run for project, run in gone.items() if oldest is not None and oldest < run}
+    still = {
+        project: left for project, left in gone.items() if oldest is not None and oldest < left.run
+    }
     return replace(cursor, runs=runs, gone=still)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.close import ClosedRun
-    from frumious.model import Result, Run, RunId
+    from frumious.model import Left, Result, Run
 
 _LONGEST_PAUSE: Final = 6 * 3600  # seconds
 _MOST_DOUBLINGS: Final = 20
@@ -23,7 +23,7 @@ _MOST_DOUBLINGS: Final = 20
 def update_lagging(
     lagging: Mapping[NormalizedName, Lagging],
     closed: Sequence[ClosedRun],
-    gone: Mapping[NormalizedName, RunId],
+    gone: Mapping[NormalizedName, Left],
     *,
     pause: float,
     now: float,
@@ -41,9 +41,14 @@ def update_lagging(
             if result.error is None:
                 if before is not None and _came_up(before, result, one.run):
                     del updated[project]
-            elif gone.get(project, "") <= one.run.run:
+            elif not _is_gone(project, gone, one.run):
                 updated[project] = _failed(result, one.run, before, pause=pause, now=now)
     return updated
+
+
+def _is_gone(project: NormalizedName, gone: Mapping[NormalizedName, Left], run: Run) -> bool:
+    left = gone.get(project)
+    return left is not None and left.overrules(run.run, run.jobs[project])
 
 
 def _came_up(before: Lagging, result: Result, run: Run) -> bool:
