@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from frumious.errors import Retryable
@@ -22,11 +21,9 @@ from frumious.upstream.client import Answer, Client, HostRefused, UpstreamUnavai
 from frumious.upstream.download import Download, download
 
 __all__ = [
-    "NOT_MODIFIED",
     "Asked",
     "Changes",
     "NoChangelog",
-    "NotModified",
     "StalePage",
     "Upstream",
 ]
@@ -61,15 +58,6 @@ class StalePage(Retryable):
     """A cache between upstream and the mirror still has an older page than is asked for."""
 
 
-class NotModified(Enum):
-    """What a page is that is still the one of the given ETag."""
-
-    NOT_MODIFIED = "not modified"
-
-
-NOT_MODIFIED: Final = NotModified.NOT_MODIFIED
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What upstream says of a project page without giving it."""
@@ -95,23 +83,8 @@ class Upstream:
         taken, self._client.requests = self._client.requests, 0
         return taken
 
-    @overload
-    async def project_page(
-        self, project: NormalizedName, *, at_least: int
-    ) -> ParsedPage | None: ...
-
-    @overload
-    async def project_page(
-        self, project: NormalizedName, *, at_least: int, unless: str
-    ) -> ParsedPage | NotModified | None: ...
-
-    async def project_page(
-        self, project: NormalizedName, *, at_least: int, unless: str = ""
-    ) -> ParsedPage | NotModified | None:
+    async def project_page(self, project: NormalizedName, *, at_least: int) -> ParsedPage | None:
         """Return the project page, or None where upstream has no such project.
-
-        NOT_MODIFIED where the page still has the ETag `unless`. Then the serial is checked only
-        if upstream says it; the page of that ETag has the serial that it had.
 
         Raises:
             StalePage: the page's serial is below `at_least`.
@@ -119,12 +92,9 @@ class Upstream:
             InvalidPage, TooLarge, HostRefused: the answer is no project page.
         """
         url = self._project_url(project)
-        answer = await self._client.fetch(url, limit=LARGEST_PAGE, headers=_accepting(unless))
+        answer = await self._client.fetch(url, limit=LARGEST_PAGE, headers=_SIMPLE)
         if answer.status in _GONE:
             return None
-        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
-            _check_serial(url, _serial(answer), at_least)
-            return NOT_MODIFIED
         _check(answer)
         if _is_json(answer):
             parsed = parse.project_page(answer.body, answer.url, project)
@@ -133,7 +103,9 @@ class Upstream:
         page = parsed.page
         if page.serial is None:
             page = replace(page, serial=_serial(answer))
-        _check_serial(url, page.serial, at_least)
+        if page.serial is not None and page.serial < at_least:
+            msg = f"{url} is at serial {page.serial}, and {at_least} is due: a cache is behind"
+            raise StalePage(msg)
         return replace(parsed, page=page, etag=_etag(answer))
 
     async def ask(self, project: NormalizedName, *, unless: str) -> Asked:
@@ -238,12 +210,6 @@ def _check(answer: Answer) -> None:
     if answer.status != HTTPStatus.OK:
         msg = f"{answer.url} answers {answer.status}"
         raise UpstreamUnavailable(msg)
-
-
-def _check_serial(url: str, serial: int | None, at_least: int) -> None:
-    if serial is not None and serial < at_least:
-        msg = f"{url} is at serial {serial}, and {at_least} is due: a cache is behind"
-        raise StalePage(msg)
 
 
 def _accepting(unless: str) -> Mapping[str, str]:
