@@ -17,6 +17,8 @@ checksum = $(firstword $(shell cksum $(1) 2>/dev/null | cksum))
 dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
+servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
+bandersnatch_env := .venv-bandersnatch/.made-$(call checksum,requirements/bandersnatch.txt)
 built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirror.conf \
     requirements/runtime.txt $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
 
@@ -35,6 +37,14 @@ deploy: $(built) ## Deploy to AWS: asks for the settings, or takes samconfig.tom
 .PHONY: test
 test: $(dev_env) ## Run the tests (ARGS="tests/test_x.py -k name")
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+.PHONY: test-servers
+test-servers: $(dev_env) $(servers_env) ## Test against real servers: nginx, Swift, LocalStack, rclone (ARGS=...)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
+
+.PHONY: bandersnatch
+bandersnatch: $(dev_env) $(bandersnatch_env) ## Test beside bandersnatch 8 (ARGS="-k folder")
+	.venv/bin/python -m pytest -m bandersnatch tests/bandersnatch $(ARGS)
 
 .PHONY: corpus
 corpus: $(dev_env) ## Run all of the hostile corpus, over a full and over an empty mirror
@@ -80,10 +90,16 @@ soak: $(dev_env) ## Do 200 runs and 20 minutes under faults (MINUTES=5 RUNS=50 S
 	PYTHONPATH=shared .venv/bin/python -m tests.soak \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: kills
+kills: $(dev_env) ## Kill the command 200 times in a folder, and in a bucket (KILLS=50 SEED=7: that trial again)
+	PYTHONPATH=shared .venv/bin/python -m tests.kills \
+	  $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev lambda sam bench; do \
-	  $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	for name in runtime dev lambda sam bench servers bandersnatch; do \
+	  case "$$name" in servers) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
+	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
 	    --output-file requirements/$$name.txt requirements/$$name.in || exit; \
 	done
@@ -104,7 +120,7 @@ lambda-env: $(lambda_env) ## Make .venv-lambda: Python 3.13 with what Lambda's r
 
 .PHONY: clean
 clean: ## Remove all that make has made: environments, builds, caches, the demo's mirror
-	rm -rf .venv .venv-sam .venv-lambda .python .aws-sam .localcloud \
+	rm -rf .venv .venv-sam .venv-lambda .venv-servers .venv-bandersnatch .python .aws-sam .localcloud \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -112,7 +128,7 @@ clean: ## Remove all that make has made: environments, builds, caches, the demo'
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 
 # The environment of the code, its tests and its tools; by pip, which knows the machine's settings.
 $(dev_env):
@@ -135,18 +151,36 @@ $(sam_env): $(dev_env)
 	@touch $@
 
 # A python3.13 on PATH may be a shim that does not run. Where there is none, uv brings one.
-$(lambda_env): $(dev_env)
+define venv_3_13
 	@found=3.13; \
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13; do \
 	  path=$$("$$python" -c 'import sys; print(sys.executable)' 2>/dev/null) \
 	    && found=$$path && break; \
 	done; \
-	$(UV) venv --quiet --clear --python "$$found" .venv-lambda || { \
-	  echo "No Python 3.13, which is Lambda's, was found on PATH or among pyenv's, and uv could" \
-	    "not fetch one: install it (pyenv install 3.13) and try again." >&2; \
+	$(UV) venv --quiet --clear --python "$$found" $(1) || { \
+	  echo "No Python 3.13, which Lambda and LocalStack run on, was found on PATH or among" \
+	    "pyenv's, and uv could not fetch one: install it (pyenv install 3.13) and try again." >&2; \
 	  exit 1; }
+endef
+
+$(lambda_env): $(dev_env)
+	$(call venv_3_13,.venv-lambda)
 	$(UV) pip install --quiet --python .venv-lambda/bin/python \
 	  --require-hashes -r requirements/lambda.txt
+	@touch $@
+
+# LocalStack's pins are many of the libraries that we use too.
+$(servers_env): $(dev_env)
+	$(call venv_3_13,.venv-servers)
+	$(UV) pip install --quiet --python .venv-servers/bin/python \
+	  --require-hashes -r requirements/servers.txt
+	@touch $@
+
+# Any Python from 3.12 on would do; this one is needed anyway.
+$(bandersnatch_env): $(dev_env)
+	$(call venv_3_13,.venv-bandersnatch)
+	$(UV) pip install --quiet --python .venv-bandersnatch/bin/python \
+	  --require-hashes -r requirements/bandersnatch.txt
 	@touch $@
 
 # sam and the layer's Makefile look for uv and for python3.13 on PATH. Not cached: sam compares the

@@ -90,7 +90,7 @@ class World:
     def configure(self, options: str = "", sections: str = "") -> None:
         """Set the mirror.conf: lines of [mirror], and whole sections behind it."""
         text = (
-            f"[mirror]\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
+            f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
             f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
         )
         self.config = config.parse(text, {})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
 STATUS = Key("status")
+TODO = Key("todo")  # bandersnatch's, of a run that was interrupted
 GENERATION = Key("generation")
 LAST_MODIFIED = Key("web/last-modified")
 STATUS_JSON = Key("web/status.json")
@@ -29,7 +30,6 @@ CURSOR = Key("state/cursor.json")
 LAGGING = Key("state/lagging.json")
 SELECTION = Key("state/selection.json")
 RUNS = Key("state/runs/")
-PROJECT_PAGES = Key("web/simple/")
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"
@@ -44,6 +44,7 @@ CONTENT_TYPES = {
 _LONGEST_NAME = 255  # bytes, what file systems take
 _LONGEST_KEY = 1024  # bytes, what S3 takes
 _PYPI_PLACE = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
+_VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
 _PAGE_AGE = "public, max-age=60"
 _FILE_AGE = "public, max-age=31536000, immutable"
 
@@ -63,8 +64,8 @@ class Headers:
 def headers(key: Key) -> Headers:
     """Say what the object at `key` is served with."""
     if not key.startswith("web/"):
-        kind = "application/json" if key.endswith(".json") else "text/plain; charset=utf-8"
-        return Headers(kind, None)
+        json = key.endswith((".json", V1_JSON))
+        return Headers("application/json" if json else "text/plain; charset=utf-8", None)
     if key.startswith("web/packages/"):
         return Headers("application/octet-stream", _FILE_AGE)
     if key.startswith("web/integrity/"):
@@ -72,20 +73,105 @@ def headers(key: Key) -> Headers:
     if key.startswith(("web/json/", "web/pypi/")):
         return Headers("application/json", _PAGE_AGE)
     name = filename(key)
-    if name in CONTENT_TYPES:
-        return Headers(CONTENT_TYPES[name], _PAGE_AGE)
+    page = f"index.{name.rpartition('.')[2]}"  # an older version is called index_<...>.<form>
+    if page in CONTENT_TYPES and (name == page or name.startswith("index_")):
+        return Headers(CONTENT_TYPES[page], _PAGE_AGE)
     kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
     return Headers(kind, _PAGE_AGE)
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Where pages lie and which forms readers get: `hash-index` and `simple-format`.
+
+    The JSON pages are the mirror's own books as well. Where readers are to have HTML alone, they
+    are kept as state.
+    """
+
+    hashed: bool = False  # project pages lie below their first letter
+    html: bool = True
+    json: bool = True
+
+    @classmethod
+    def named(cls, name: str) -> Pages:
+        """Read what `name` says."""
+        words = name.split()
+        return cls("hashed" in words, html="html" in words, json="json" in words)
+
+    @property
+    def name(self) -> str:
+        """How the ledger calls them."""
+        words = (("hashed", self.hashed), ("html", self.html), ("json", self.json))
+        return " ".join(word for word, holds in words if holds)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that readers get."""
+        return (*((HTML, V1_HTML) if self.html else ()), *((V1_JSON,) if self.json else ()))
+
+    @property
+    def books(self) -> str:
+        """What the keys of all JSON pages begin with."""
+        return "web/simple/" if self.json else "state/simple/"
+
+    @property
+    def root_books(self) -> Key:
+        """The key of the JSON root index."""
+        return Key(f"{self.books}{V1_JSON}")
+
+    @property
+    def root_html(self) -> tuple[Key, ...]:
+        """The keys of the root index in HTML."""
+        return tuple(root_page(form) for form in self.forms if form != V1_JSON)
+
+    def of(self, project: str) -> tuple[Key, ...]:
+        """Return the keys of a project's pages that readers get."""
+        return tuple(Key(f"web/simple/{self._folder(project)}/{form}") for form in self.forms)
+
+    def page(self, project: str, form: str) -> Key:
+        """Return the key of a project page for readers; `form` is HTML, V1_HTML or V1_JSON."""
+        return Key(f"web/simple/{self._folder(project)}/{form}")
+
+    def manifest(self, project: str) -> Key:
+        """Return the key of a project's JSON page, whoever reads it."""
+        return Key(f"{self.books}{self._folder(project)}/{V1_JSON}")
+
+    def versions(self, project: str) -> str:
+        """Return the prefix of a project's older pages."""
+        return f"web/simple/{self._folder(project)}/versions/"
+
+    def project_of(self, key: Key) -> NormalizedName | None:
+        """Return whose JSON project page a key is; None where it is something else."""
+        *_, project, _ = ("", "", *key.split("/"))
+        if is_normalized_name(project) and key == self.manifest(canonicalize_name(project)):
+            return canonicalize_name(project)
+        return None
+
+    def behind(self, project: str) -> str:
+        """Return what lies behind a project's JSON page in the order of keys, before the next's."""
+        return f"{self.books}{self._folder(project)}/~"
+
+    def _folder(self, project: str) -> str:
+        return f"{project[0]}/{project}" if self.hashed else project
+
+
 def root_page(form: str) -> Key:
-    """Return the key of the root index; `form` is HTML, V1_HTML or V1_JSON."""
+    """Return the key of the root index for readers; `form` is HTML, V1_HTML or V1_JSON."""
     return Key(f"web/simple/{form}")
 
 
-def project_page(project: NormalizedName, form: str) -> Key:
-    """Return the key of a project page; `form` is HTML, V1_HTML or V1_JSON."""
-    return Key(f"web/simple/{project}/{form}")
+def version_of_page(serial: int | None, run: RunId, form: str) -> str:
+    """Return what an older page is called: by its serial and when its run began."""
+    began, _, _ = run.partition("-")
+    if began[:8].isdecimal():
+        began = f"{began[:4]}-{began[4:6]}-{began[6:]}Z"
+    return f"index_{serial or 0}_{began}.{form.removeprefix('index.')}"
+
+
+def age_of_version(key: Key) -> tuple[int, str] | None:
+    """Return what orders older pages by age, the same for all forms; None where it is none."""
+    found = _VERSION.fullmatch(filename(key))
+    return (int(found["serial"]), found["time"]) if found is not None else None
 
 
 def file_key(file: File) -> Key:
@@ -159,19 +245,6 @@ def file_url(key: Key, root_uri: str) -> str:
 def tombstone(project: NormalizedName) -> Key:
     """Return the key of what is remembered of a project that was removed."""
     return Key(f"state/tombstones/{project}.json")
-
-
-def project_of_page(key: Key) -> NormalizedName | None:
-    """Return whose JSON project page a key is; None where it is something else."""
-    match key.removeprefix(PROJECT_PAGES).split("/"):
-        case [project, name] if name == V1_JSON and is_normalized_name(project):
-            return canonicalize_name(project)
-    return None
-
-
-def behind_pages(project: str) -> str:
-    """Return what lies behind a project's pages in the order of keys, and before the next's."""
-    return f"{PROJECT_PAGES}{project}/~"
 
 
 def plan(run: RunId) -> Key:

@@ -42,6 +42,7 @@ class Ledger:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._layouts: Sequence[layout.Pages] | None = None
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
@@ -100,6 +101,14 @@ class Ledger:
         """Return what the mirror's pages were made by; None where nobody has kept it yet."""
         stored = await self._storage.read(layout.SELECTION)
         return None if stored is None else ledger_json.selected(_load(layout.SELECTION, stored))
+
+    async def layouts(self) -> Sequence[layout.Pages]:
+        """Return how the mirror's pages have ever been laid out; asked once in a process."""
+        if self._layouts is None:
+            selected = await self.selected()
+            names = selected.layouts if selected is not None else ()
+            self._layouts = [layout.Pages.named(name) for name in names]
+        return self._layouts
 
     async def write_selected(self, selected: Selected) -> None:
         """Keep what the mirror's pages are made by."""

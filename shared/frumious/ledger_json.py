@@ -141,6 +141,7 @@ def selected(said: JsonObject) -> Selected:
         projects=cast("str", said["projects"]),
         pages=cast("str", said["pages"]),
         releases=cast("Mapping[NormalizedName, str]", said["releases"]),
+        layouts=tuple(cast("list[str]", said.get("layouts", ["html json"]))),
     )
 
 
@@ -150,6 +151,7 @@ def of_selected(selected: Selected) -> JsonObject:
         "projects": selected.projects,
         "pages": selected.pages,
         "releases": cast("JsonObject", dict(sorted(selected.releases.items()))),
+        "layouts": [*selected.layouts],
     }
 
 

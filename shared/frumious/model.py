@@ -73,6 +73,7 @@ class Publication:
     added: tuple[Key, ...] = ()
     removed: tuple[Key, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)  # filename -> why it is not here
+    stored: bool = True  # False: only the index is mirrored, none of the files is here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,6 +355,7 @@ class Selected:
     projects: str
     pages: str
     releases: Mapping[NormalizedName, str]  # of the projects with rules of their own
+    layouts: tuple[str, ...] = ()  # of pages, that there ever were: names of `layout.Pages`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

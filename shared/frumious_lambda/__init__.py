@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious import config
 from frumious.dead_letters import DeadLetters
@@ -39,7 +41,7 @@ class Environment:
         self.metrics = Metrics()
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # where Powertools' batch processor looks for it
-        settings = config.load(Path(os.environ["FRUMIOUS_CONFIG"]), os.environ)
+        settings = _configuration(os.environ["FRUMIOUS_CONFIG"])
         for warning in settings.warnings:
             self.logger.warning(warning)
         self._open = AsyncExitStack()
@@ -90,3 +92,24 @@ def _unit(metric: str) -> MetricUnit:
     if metric.startswith("Bytes"):
         return MetricUnit.Bytes
     return MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
+
+
+def _configuration(place: str) -> config.Config:
+    """Read mirror.conf: the file at a path, or the object at `s3://bucket/key`.
+
+    Raises:
+        ConfigError: it cannot be read, or something in it cannot be meant.
+    """
+    if not place.startswith("s3://"):
+        return config.load(Path(place), os.environ)
+    bucket, _, key = place.removeprefix("s3://").partition("/")
+    try:
+        answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)
+        text = answer["Body"].read().decode("utf-8")
+    except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
+        msg = (
+            f"FRUMIOUS_CONFIG = {place!r} cannot be read: {error};"
+            " it is a path or s3://bucket/key, which the function may s3:GetObject"
+        )
+        raise config.ConfigError(msg) from error
+    return config.parse(text, os.environ, source=place)

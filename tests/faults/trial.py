@@ -42,6 +42,7 @@ _BATCH = 10
 _CONFIG = """\
 [mirror]
 directory = /bucket
+storage-backend = s3
 allow-non-https = true
 workers = 4
 timeout = 2

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frumious import config
+from frumious.cli.template import TEMPLATE
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
     from tests.world import World
 
 SHARED = Path(__file__).parents[2] / "shared"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SHARED), "COLUMNS": "120"}
 
 
 def frumious(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(SHARED), "COLUMNS": "120"}
     return subprocess.run(
         [sys.executable, "-m", "frumious.cli", *arguments],
-        env=environment,
+        env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,
         check=False,
@@ -95,4 +98,35 @@ def test_help_names_the_commands() -> None:
     said = frumious("--help")
 
     assert said.returncode == 0
-    assert all(command in said.stdout for command in ("plan", "retry"))
+    commands = ("mirror", "sync", "plan", "retry", "init", "completion")
+    assert all(command in said.stdout for command in commands)
+
+
+def test_the_written_configuration_can_be_used_and_is_not_overwritten(tmp_path: Path) -> None:
+    conf = str(tmp_path / "mirror.conf")
+
+    assert frumious("-c", conf, "init").returncode == 0
+    settings = config.load(Path(conf), {})
+    assert settings.warnings == ()
+    again = frumious("-c", conf, "init")
+
+    assert again.returncode == 1
+    assert "File exists" in again.stderr
+
+
+def test_every_option_of_the_written_configuration_is_known(tmp_path: Path) -> None:
+    lines = [line.removeprefix(";") for line in TEMPLATE.splitlines()]
+    options = [line for line in lines if re.match(r"\[\w+\]|[\w-]+ =|    \w", line)]
+    others = (
+        "storage-backend = s3",
+        "storage-backend = swift",
+        "directory = /bucket",
+        "directory = /pre",
+    )
+    text = "\n".join(line for line in options if not line.startswith(others))
+
+    assert config.parse(text, {}).warnings == ()
+
+
+def test_a_shell_can_complete_the_command() -> None:
+    assert "_frumious_completion" in frumious("completion", "bash").stdout

@@ -77,8 +77,10 @@ def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: Wor
 def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: World) -> None:
     for number in range(5):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=100)
+    world.sync("other")  # a process looks once how pages were laid out before
 
     async def sync(mirror: Mirror) -> int:
+        mirror.storage.take_requests()
         job = Job(RunId("run-1"), canonicalize_name("demo"), 0)
         result = await sync_project(job, mirror)
         await mirror.ledger.record([(job, result)])

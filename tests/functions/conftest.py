@@ -18,7 +18,7 @@ def make_runtime(folder: Path, upstream: Server) -> Runtime:
     """Return what the functions run in, with a mirror.conf for the fake upstream."""
     config = folder / "mirror.conf"
     config.write_text(
-        "[mirror]\ndirectory = /bucket\nallow-non-https = true\nworkers = 4\n"
+        "[mirror]\ndirectory = /bucket\nstorage-backend = s3\nallow-non-https = true\nworkers = 4\n"
         "diff-file = {{mirror_directory}}/mirrored-files\n"
     )
     return Runtime(config=config, environment={"FRUMIOUS_MASTER": upstream.url})

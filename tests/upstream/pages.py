@@ -193,6 +193,7 @@ def _legacy_file(listed: ListedFile, addresses: Addresses) -> Page:
         "sha256": file.content.sha256,
     }
     return {
+        "core-metadata": {"sha256": file.core_metadata.sha256} if file.core_metadata else False,
         "digests": digests,
         "filename": file.filename,
         "has_sig": False,

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import get_completion_class
 from rich.console import Console
 
-from frumious import __version__, config
-from frumious.cli.show import counts_text, plan_table
-from frumious.engine.mirror import Mirror, open_mirror
-from frumious.engine.plan import plan_changes, told
+from frumious import __version__
+from frumious.cli.process import with_mirror
+from frumious.cli.progress import Progress
+from frumious.cli.show import counts_text, done_table, plan_table
+from frumious.cli.template import TEMPLATE
+from frumious.engine.local import run_here
+from frumious.engine.plan import plan_changes, plan_projects, told
 from frumious.engine.retry import retry as make_due
-from frumious.errors import FrumiousError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-T = TypeVar("T")
+    from frumious.engine.local import Done
+    from frumious.engine.mirror import Mirror
+    from frumious.model import Plan
 
-
-class _BadConfig(click.ClickException):
-    exit_code = 2
+_SHELLS = ("bash", "zsh", "fish")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,22 +40,67 @@ class _BadConfig(click.ClickException):
     envvar="FRUMIOUS_CONFIG",
     help="What is mirrored, from where and into what; bandersnatch's keys.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="Tell what is done, step by step.")
 @click.version_option(__version__, prog_name="frumious")
 @click.pass_context
-def main(context: click.Context, path: Path) -> None:
-    """Mirror PyPI, or a part of it.
+def main(context: click.Context, path: Path, *, verbose: bool) -> None:
+    """Mirror PyPI, or a part of it, into a folder, an S3 bucket or a Swift container.
 
-    Exit status: 0 when all went well, 1 when something did not, 2 for a configuration or a
-    command line that cannot be used.
+    \b
+    To begin with:
+      frumious init           writes a mirror.conf to look through
+      frumious plan           shows what would be done
+      frumious mirror         does it; from cron, again and again
+
+    Exit status: 0 when all went well, 1 when projects are behind upstream or something else did
+    not go well, 2 for a configuration or a command line that cannot be used.
+    """  # noqa: D301 - click's sign for lines that stay as they are
+    context.obj = (path, verbose)
+
+
+@main.command()
+@click.option("--force-check", is_flag=True, help="Check every project, changed or not.")
+@click.option(
+    "--confirm-removals",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="NUMBER",
+    help="Let this run remove up to so many projects, though max-removals allows fewer.",
+)
+@click.pass_obj
+def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int) -> None:
+    """Bring the mirror in step with upstream.
+
+    What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
+    the next run goes on.
     """
-    context.obj = path
+
+    async def plan(mirror: Mirror) -> Plan:
+        return await plan_changes(mirror, force=force_check, agreed=confirm_removals)
+
+    _run(place, plan)
+
+
+@main.command()
+@click.argument("projects", nargs=-1, required=True, metavar="PROJECT...")
+@click.option(
+    "--may-lose", is_flag=True, help="Believe upstream when most of their files are gone."
+)
+@click.pass_obj
+def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, may_lose: bool) -> None:
+    """Bring the named projects in step with upstream, past the filters of projects."""
+
+    async def plan(_mirror: Mirror) -> Plan:
+        return plan_projects(projects, may_lose=may_lose)
+
+    _run(place, plan)
 
 
 @main.command()
 @click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_obj
-def plan(path: Path, *, force_check: bool, as_json: bool) -> None:
+def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing."""
 
     async def work(mirror: Mirror) -> None:
@@ -65,13 +111,13 @@ def plan(path: Path, *, force_check: bool, as_json: bool) -> None:
             click.echo(f"The next run: {counts_text(said)}.")
             Console(highlight=False).print(plan_table(said))
 
-    _with_mirror(path, work)
+    with_mirror(place, work)
 
 
 @main.command()
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
 @click.pass_obj
-def retry(path: Path, projects: tuple[str, ...]) -> None:
+def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
     """Let the next run take up lagging projects, all or the named ones, without their pause."""
 
     async def work(mirror: Mirror) -> None:
@@ -80,23 +126,43 @@ def retry(path: Path, projects: tuple[str, ...]) -> None:
         for project in due:
             click.echo(f"  {project}")
 
-    _with_mirror(path, work)
+    with_mirror(place, work)
 
 
-def _with_mirror(path: Path, work: Callable[[Mirror], Awaitable[T]]) -> T:
-    """Do something with the mirror that the configuration describes."""
+@main.command()
+@click.pass_obj
+def init(place: tuple[Path, bool]) -> None:
+    """Write a commented mirror.conf to begin with."""
+    path, _ = place
     try:
-        settings = config.load(path, os.environ)
-    except config.ConfigError as error:
-        raise _BadConfig(str(error)) from error
-    for warning in settings.warnings:
-        click.echo(f"{path}: {warning}", err=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be written: {error.strerror}"
+        raise click.ClickException(msg) from error
+    click.echo(f"{path} is written: look through it, then try 'frumious -c {path} plan'.")
 
-    async def opened() -> T:
-        async with open_mirror(settings) as mirror:
-            return await work(mirror)
 
-    try:
-        return asyncio.run(opened())
-    except FrumiousError as error:
-        raise click.ClickException(str(error)) from error
+@main.command()
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete this command: eval "$(frumious completion bash)"."""
+    kind = get_completion_class(shell)
+    if kind is None:  # pragma: no cover - click knows them all
+        raise click.BadParameter(shell)
+    click.echo(kind(main, {}, "frumious", "_FRUMIOUS_COMPLETE").source())
+
+
+def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
+    """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
+
+    async def work(mirror: Mirror) -> Done:
+        with Progress() as progress:
+            return await run_here(await plan(mirror), mirror, progress.tell)
+
+    done = with_mirror(place, work, alone=True)
+    Console(highlight=False).print(done_table(done))
+    for project, entry in sorted(done.lagging.items()):
+        click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
+    if done.lagging or done.stopped:
+        raise SystemExit(1)

@@ -7,64 +7,31 @@ All mistakes are reported at once.
 from __future__ import annotations
 
 import configparser
-import difflib
 import hashlib
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from frumious.config import values
+from frumious.config.choices import Backend, CompareMethod, SimpleFormat
+from frumious.config.proxy import read_proxy
+from frumious.config.reader import Reader
+from frumious.config.s3 import S3Config, read_s3
+from frumious.config.swift import SwiftConfig, read_swift
 from frumious.errors import FrumiousError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from packaging.requirements import Requirement
 
-T = TypeVar("T")
-
 PYPI: Final = "https://pypi.org"
 PYPI_FILES: Final = "files.pythonhosted.org"
-
-_ENVIRONMENT: Final = ("FRUMIOUS_BUCKET", "FRUMIOUS_PREFIX", "FRUMIOUS_MASTER")
-_NOT_YET: Final = frozenset(
-    {
-        "cleanup",
-        "compare-method",
-        "digest_name",
-        "hash-index",
-        "keep_index_versions",
-        "log-config",
-        "proxy",
-        "release-files",
-        "simple-format",
-        "stop-on-error",
-        "storage-filesystem-manage-permissions",
-        "verifiers",
-    }
-)
-_TOLERATED: Final = frozenset({"api-method", "delete-packages", "keep-index-versions"})
-_REFERENCE: Final = re.compile(r"\{\{([a-z0-9-]+)_([A-Za-z0-9_-]+)\}\}")
 
 
 class ConfigError(FrumiousError):
     """mirror.conf or the environment cannot be used; the text lists every mistake."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Config:
-    """How the bucket is reached; what is None is left to boto3's own chain."""
-
-    region_name: str | None = None
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: str | None = None
-    endpoint_url: str | None = None
-
-    def __repr__(self) -> str:
-        """Show all but the secrets."""
-        return f"S3Config(region_name={self.region_name!r}, endpoint_url={self.endpoint_url!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +59,45 @@ class Removals:
 class Config:
     """All that the configuration says. Times are seconds."""
 
-    bucket: str
+    backend: Backend
+    directory: str  # as the file has it, without a slash at its end
+    bucket: str = ""
     prefix: str = ""  # of every key in the bucket; empty, or without slashes at its ends
-    s3: S3Config = S3Config()
+    s3: S3Config = field(default_factory=S3Config)
+    swift: SwiftConfig = field(default_factory=SwiftConfig)
+    manage_permissions: bool = True  # of files and folders, whatever the umask
     master: str = PYPI
     allow_non_https: bool = False
     allowed_hosts: frozenset[str] = frozenset()  # that anything is fetched from
     download_mirror: str = ""  # files come from there first
     download_mirror_fallback: bool = True  # and then from upstream's URL
+    proxy: str = field(default="", repr=False)  # to upstream; it may have a password
+    no_proxy: str = ""  # hosts that are reached without it, as NO_PROXY has them
     timeout: float = 10  # to connect, and between two reads
     global_timeout: float = 1800  # for one whole transfer
     workers: int = 3  # files under way at the same time
+    verifiers: int = 3  # projects that are verified at the same time
+    stop_on_error: bool = False
     contact: str = ""  # how upstream's people reach the mirror's, in the User-Agent
     root_uri: str = ""  # makes file URLs absolute
     core_metadata: bool = True
     json: bool = False  # keep the legacy JSON as well
+    release_files: bool = True  # whether the files are mirrored, not only the index
+    hash_index: bool = False  # project pages lie below their first letter
+    simple_format: SimpleFormat = SimpleFormat.ALL
+    compare_method: CompareMethod = CompareMethod.HASH
+    digest_name: str = "sha256"  # in the pages' URLs
+    keep_index_versions: int = 0  # how many older pages of each project are kept
+    cleanup: bool = False  # whether pages under names that are not normalised are removed
     allow_changed_files: bool = False  # whether a file may get another hash under its name
     diff_file: str = ""  # key of the list of what changed; empty: none
+    diff_directory: str | None = None  # the key is of; None: the mirror's own
     diff_append_epoch: bool = False
     discovery: str = "auto"  # or changelog, index, names: how changes are found
     sweep_days: float = 30  # in which each project is asked for once; 0: never
     max_removals: Removals = Removals()
     run_deadline: int = 6 * 3600  # a run's unfinished projects are lagging after that
+    log_config: Path | None = None  # for logging.config.fileConfig
     retry_pause: float = 60  # until a lagging project is tried again; doubled each time
     filters: Filters = Filters()
     warnings: tuple[str, ...] = ()
@@ -121,12 +105,27 @@ class Config:
     @property
     def pages_fingerprint(self) -> str:
         """Identify what shapes every project page: pages of another fingerprint are made anew."""
-        shaping = (self.root_uri, self.core_metadata, self.json)
+        shaping = (
+            self.root_uri,
+            self.core_metadata,
+            self.json,
+            self.release_files,
+            self.hash_index,
+            self.simple_format.value,
+            self.digest_name,
+        )
         return hashlib.sha256(repr(shaping).encode()).hexdigest()[:16]
+
+    def below(self, directory: str) -> Config:
+        """Return the same configuration for another directory of the same storage."""
+        bucket, _, prefix = directory.removeprefix("/").partition("/")
+        if self.backend is not Backend.S3:
+            return replace(self, directory=directory)
+        return replace(self, directory=directory, bucket=bucket, prefix=prefix)
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
-    """Read mirror.conf; `environment` may override bucket, prefix and master.
+    """Read mirror.conf; `environment` may override bucket, prefix and master, and name a proxy.
 
     Raises:
         ConfigError: the file cannot be read, or something in it cannot be meant.
@@ -149,102 +148,63 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
     ini.optionxform = lambda optionstr: optionstr  # type: ignore[method-assign]
     try:
         ini.read_string(text, source)
+    except configparser.MissingSectionHeaderError as error:
+        msg = f"{source} is not an INI file: line {error.lineno} stands before any [section]"
+        raise ConfigError(msg) from None  # its own text has the line, perhaps with a secret
     except configparser.Error as error:
         msg = f"{source} is not an INI file: {error}"
         raise ConfigError(msg) from error
-    reader = _Reader(ini)
-    config = _config(reader, {name: environment.get(name, "") for name in _ENVIRONMENT})
+    reader = Reader(ini)
+    config = _config(reader, environment)
     if reader.mistakes:
         msg = f"{source} cannot be used:\n" + "\n".join(f"- {line}" for line in reader.mistakes)
         raise ConfigError(msg)
     return config
 
 
-class _Reader:
-    """Reads one option at a time and remembers every mistake and every key that was asked for."""
-
-    def __init__(self, ini: configparser.RawConfigParser) -> None:
-        self.mistakes: list[str] = []
-        self._ini = ini
-        self._asked: dict[str, set[str]] = {}
-
-    def get(self, section: str, key: str, read: Callable[[str], T], default: T) -> T:
-        """Read an option; `read` raises ValueError with what is allowed."""
-        self._asked.setdefault(section, set()).add(key)
-        text = self._ini.get(section, key, fallback=None)
-        if text is None:
-            return default
-        try:
-            return read(self._resolve(text).strip())
-        except ValueError as error:
-            self.mistakes.append(f"[{section}] {key} = {text.strip()!r:.120}: {error}")
-            return default
-
-    def override(self, section: str, key: str, value: str) -> None:
-        """Let the environment's word stand before the file's."""
-        if not self._ini.has_section(section):
-            self._ini.add_section(section)
-        self._ini.set(section, key, value)
-
-    def warnings(self) -> tuple[str, ...]:
-        """Name the options that have no effect, with the nearest known key."""
-        found = []
-        for section in self._ini.sections():
-            known = self._asked.get(section)
-            if known is None:
-                found.append(f"[{section}] is not known and has no effect")
-                continue
-            for key in self._ini.options(section):
-                if key in known or (section == "mirror" and key in _TOLERATED):
-                    continue
-                if section == "mirror" and key in _NOT_YET:
-                    found.append(f"[{section}] {key} has no effect yet")
-                    continue
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"; do you mean {near[0]!r}?" if near else ""
-                found.append(f"[{section}] {key} is not known and has no effect{hint}")
-        return tuple(found)
-
-    def _resolve(self, text: str) -> str:
-        """Replace `{{section_option}}` by that option's value."""
-
-        def value(reference: re.Match[str]) -> str:
-            said = self._ini.get(reference[1], reference[2], fallback=None)
-            if said is None:
-                msg = f"{reference[0]} refers to an option that is not there"
-                raise ValueError(msg)
-            return said.strip()
-
-        return _REFERENCE.sub(value, text)
-
-
-def _config(reader: _Reader, environment: Mapping[str, str]) -> Config:
-    if environment["FRUMIOUS_BUCKET"]:
-        directory = f"/{environment['FRUMIOUS_BUCKET']}/{environment['FRUMIOUS_PREFIX']}"
+def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
+    if bucket := environment.get("FRUMIOUS_BUCKET", ""):
+        directory = f"/{bucket}/{environment.get('FRUMIOUS_PREFIX', '')}"
+        reader.override("mirror", "storage-backend", Backend.S3)
         reader.override("mirror", "directory", directory.rstrip("/"))
-    if environment["FRUMIOUS_MASTER"]:
+    if environment.get("FRUMIOUS_MASTER"):
         reader.override("mirror", "master", environment["FRUMIOUS_MASTER"])
 
-    directory = reader.get("mirror", "directory", values.directory, "")
-    if not directory and not reader.mistakes:
-        reader.mistakes.append("[mirror] directory is missing; it is /bucket or /bucket/prefix")
-    bucket, _, prefix = directory.partition("/")
-    reader.get("mirror", "storage-backend", values.one_of("s3"), "s3")
+    backend = reader.get("mirror", "storage-backend", values.choice(Backend), Backend.FILESYSTEM)
+    unset: str | None = None
+    said = reader.get("mirror", "directory", values.directory(backend), unset)
+    if said is None and not reader.mistakes:
+        meant = values.DIRECTORIES[backend]
+        reader.mistakes.append(f"[mirror] directory is missing; it is {meant}")
+    directory = said or ""
+    in_bucket = directory.removeprefix("/") if backend is Backend.S3 else ""
+    bucket, _, prefix = in_bucket.partition("/")
+    swift = backend is Backend.SWIFT
+    proxy, no_proxy = read_proxy(reader, environment)
     insecure = reader.get("mirror", "allow-non-https", values.boolean, default=False)
     master = reader.get("mirror", "master", values.address(insecure=insecure), PYPI)
     mirror = reader.get("mirror", "download-mirror", values.optional_address(insecure=insecure), "")
     hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
+    release_files = reader.get("mirror", "release-files", values.boolean, default=True)
+    root_uri = reader.get("mirror", "root_uri", values.optional_address(insecure=True), "")
+    if not release_files and not root_uri and PYPI_FILES in _allowed_hosts(master, "", hosts):
+        root_uri = f"https://{PYPI_FILES}"  # where the files are, as none of them are here
+    none: tuple[str | None, str] = (None, "")
+    diff_directory, diff_file = reader.get(
+        "mirror", "diff-file", values.diff_file(backend, directory), none
+    )
     filters = _filters(reader)
+    for section, key in (("mirror", "verifiers"), ("s3", "verify_concurrency")):
+        reader.no_effect_yet(section, key, "there is no verify yet")
     return Config(
+        backend=backend,
+        directory=directory,
         bucket=bucket,
         prefix=prefix,
-        s3=S3Config(
-            region_name=reader.get("s3", "region_name", values.text_or_none, None),
-            aws_access_key_id=reader.get("s3", "aws_access_key_id", values.text_or_none, None),
-            aws_secret_access_key=reader.get(
-                "s3", "aws_secret_access_key", values.text_or_none, None
-            ),
-            endpoint_url=reader.get("s3", "endpoint_url", values.text_or_none, None),
+        s3=read_s3(reader, environment),
+        swift=read_swift(reader, environment if swift else {}, used=swift),
+        manage_permissions=reader.get(
+            "mirror", "storage-filesystem-manage-permissions", values.boolean, default=True
         ),
         master=master,
         allow_non_https=insecure,
@@ -253,17 +213,33 @@ def _config(reader: _Reader, environment: Mapping[str, str]) -> Config:
         download_mirror_fallback=not reader.get(
             "mirror", "download-mirror-no-fallback", values.boolean, default=False
         ),
+        proxy=proxy,
+        no_proxy=no_proxy,
         timeout=reader.get("mirror", "timeout", values.seconds, 10.0),
         global_timeout=reader.get("mirror", "global-timeout", values.seconds, 1800.0),
         workers=reader.get("mirror", "workers", values.workers, 3),
+        verifiers=reader.get("mirror", "verifiers", values.whole_number(1), 3),
+        stop_on_error=reader.get("mirror", "stop-on-error", values.boolean, default=False),
         contact=reader.get("mirror", "contact", values.header_text, ""),
-        root_uri=reader.get("mirror", "root_uri", values.optional_address(insecure=True), ""),
+        root_uri=root_uri,
         core_metadata=reader.get("mirror", "core-metadata", values.boolean, default=True),
         json=reader.get("mirror", "json", values.boolean, default=False),
+        release_files=release_files,
+        hash_index=reader.get("mirror", "hash-index", values.boolean, default=False),
+        simple_format=reader.get(
+            "mirror", "simple-format", values.choice(SimpleFormat), SimpleFormat.ALL
+        ),
+        compare_method=reader.get(
+            "mirror", "compare-method", values.choice(CompareMethod), CompareMethod.HASH
+        ),
+        digest_name=reader.get("mirror", "digest_name", values.digest_name, "sha256"),
+        keep_index_versions=reader.get("mirror", "keep_index_versions", values.whole_number(0), 0),
+        cleanup=reader.get("mirror", "cleanup", values.boolean, default=False),
         allow_changed_files=reader.get(
             "mirror", "allow-changed-files", values.boolean, default=False
         ),
-        diff_file=reader.get("mirror", "diff-file", values.below(directory), ""),
+        diff_file=diff_file,
+        diff_directory=diff_directory,
         diff_append_epoch=reader.get("mirror", "diff-append-epoch", values.boolean, default=False),
         discovery=_discovery(reader, filters),
         sweep_days=reader.get("mirror", "sweep-days", values.days, 30.0),
@@ -272,12 +248,13 @@ def _config(reader: _Reader, environment: Mapping[str, str]) -> Config:
         ),
         retry_pause=reader.get("mirror", "retry-pause", values.seconds, 60.0),
         run_deadline=int(reader.get("mirror", "run-deadline", values.seconds, 6 * 3600.0)),
+        log_config=reader.get("mirror", "log-config", values.path, None),
         filters=filters,
         warnings=reader.warnings(),  # last: only now is it known which keys there are
     )
 
 
-def _discovery(reader: _Reader, filters: Filters) -> str:
+def _discovery(reader: Reader, filters: Filters) -> str:
     ways = values.one_of("auto", "changelog", "index", "names")
     discovery = reader.get("mirror", "discovery", ways, "auto")
     if discovery == "names" and not filters.allowed_projects:
@@ -288,7 +265,7 @@ def _discovery(reader: _Reader, filters: Filters) -> str:
     return discovery
 
 
-def _filters(reader: _Reader) -> Filters:
+def _filters(reader: Reader) -> Filters:
     enabled = reader.get("plugins", "enabled", values.plugins, frozenset[str]())
     none: tuple[Requirement, ...] = ()
     allowed = reader.get("allowlist", "packages", values.requirements, none)

@@ -6,14 +6,22 @@ Each function reads the text of one kind of option and raises ValueError with wh
 from __future__ import annotations
 
 import configparser
+import posixpath
 import re
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from frumious.config.choices import Backend
+from frumious.verify import DIGEST_LENGTHS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import StrEnum
+
+E = TypeVar("E", bound="StrEnum")
 
 _PLUGINS: Final = (
     "allowlist_project",
@@ -22,6 +30,11 @@ _PLUGINS: Final = (
     "blocklist_release",
 )
 _MOST_WORKERS: Final = 10
+DIRECTORIES: Final = {
+    Backend.FILESYSTEM: "the absolute path of a folder, /data/pypi/mirror",
+    Backend.S3: "/bucket or /bucket/prefix",
+    Backend.SWIFT: "/prefix, or / for a container of its own",
+}
 _ALL: Final = 100  # percent
 
 
@@ -98,6 +111,18 @@ def workers(text: str) -> int:
     raise ValueError(msg)
 
 
+def whole_number(least: int) -> Callable[[str], int]:
+    """Read a whole number that is not below `least`."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and int(text) >= least:
+            return int(text)
+        msg = f"allowed is a whole number from {least} on"
+        raise ValueError(msg)
+
+    return read
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     """Read one of a few words."""
 
@@ -110,24 +135,80 @@ def one_of(*allowed: str) -> Callable[[str], str]:
     return read
 
 
-def directory(text: str) -> str:
-    """Read where the mirror lies: `bucket` or `bucket/prefix`, without the first slash."""
-    directory = text.strip("/")
-    if text.startswith("/") and directory:
-        return directory
-    msg = "allowed is /bucket or /bucket/prefix"
+def choice(words: type[E]) -> Callable[[str], E]:
+    """Read one of an enumeration's words, in any case."""
+
+    def read(text: str) -> E:
+        for word in words:
+            if word.lower() == text.lower():
+                return word
+        msg = f"allowed: {', '.join(words)}"
+        raise ValueError(msg)
+
+    return read
+
+
+def digest_name(text: str) -> str:
+    """Read the name of a hash that can verify a file."""
+    if text.lower() in DIGEST_LENGTHS:
+        return text.lower()
+    msg = f"allowed: {', '.join(DIGEST_LENGTHS)}"
     raise ValueError(msg)
 
 
-def below(directory: str) -> Callable[[str], str]:
-    """Read a path below the mirror's directory, and return the key that it is."""
+def path(text: str) -> Path | None:
+    """Read a file's path; nothing is none."""
+    return Path(text) if text else None
+
+
+def role(text: str) -> str | None:
+    """Read an IAM role's ARN, or nothing."""
+    if not text or re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/\S+", text):
+        return text or None
+    msg = "allowed is arn:aws:iam::<account>:role/<name>"
+    raise ValueError(msg)
+
+
+def directory(backend: Backend) -> Callable[[str], str]:
+    """Read where the mirror lies, as the storage has it; without a slash at its end."""
 
     def read(text: str) -> str:
-        if text.startswith(f"/{directory}/"):
-            key = text.removeprefix(f"/{directory}/")
-            return f"{key}mirrored-files" if text.endswith("/") else key
-        msg = f"the diff-file must lie below the mirror's directory, /{directory}/"
+        if text.startswith("/"):
+            # The one that begins with two slashes is POSIX's: it may mean anything.
+            directory = posixpath.normpath(f"/{text.lstrip('/')}")
+            if directory != "/":
+                return directory
+            if backend is Backend.SWIFT:
+                return ""
+        msg = f"allowed is {DIRECTORIES[backend]}"
         raise ValueError(msg)
+
+    return read
+
+
+def diff_file(backend: Backend, directory: str) -> Callable[[str], tuple[str | None, str]]:
+    """Read where the list of what changed lies: a directory, and the key in it.
+
+    The directory is None where it is the mirror's own. A bucket takes the list anywhere; one
+    bucket's list does not go into another.
+    """
+
+    def read(text: str) -> tuple[str | None, str]:
+        if not text:
+            return None, ""
+        name = f"{text}mirrored-files" if text.endswith("/") else text
+        absolute = posixpath.normpath(f"/{name.lstrip('/')}")
+        if text.startswith("/") and absolute.startswith(f"{directory}/"):
+            return None, absolute.removeprefix(f"{directory}/")
+        bucket = posixpath.join("/", *directory.split("/")[1:2])
+        outside = {Backend.FILESYSTEM: "/", Backend.S3: bucket, Backend.SWIFT: ""}[backend]
+        if not text.startswith("/") or not absolute.startswith(f"{outside.rstrip('/')}/"):
+            where = f"in the mirror's bucket, {outside}/" if backend is Backend.S3 else "/..."
+            msg = f"the diff-file must be an absolute path {where}"
+            raise ValueError(msg)
+        if backend is Backend.FILESYSTEM:
+            return posixpath.split(absolute)
+        return outside, absolute.removeprefix(f"{outside}/")
 
     return read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from frumious import layout
 from frumious.errors import FrumiousError
@@ -97,6 +97,8 @@ def compare(
     `parsed` is upstream's page after selection; its file URLs are absolute. `fingerprint` is of
     the configuration that shapes the page.
     """
+    if held is not None:  # of another configuration only what is here counts
+        held = replace(held, files=stored_files(held) if config.release_files else ())
     quarantined = _is_quarantined(parsed.page)  # PEP 792: then nobody gets a file
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, held)
     refused = {} if quarantined else {**parsed.refused, **unsafe}
@@ -109,7 +111,8 @@ def compare(
     ]
     places = {layout.file_key(file) for file in kept}
     advertised = tuple(_as_mirrored(file, places, config) for file in kept)
-    wanted = {blob.key: blob for file in advertised for blob in _blobs(project, file)}
+    mirrored = advertised if config.release_files else ()
+    wanted = {blob.key: blob for file in mirrored for blob in _blobs(project, file)}
     there = {
         blob.key: blob.expected
         for file in (held.files if held is not None else ())
@@ -144,7 +147,8 @@ def published_page(  # noqa: PLR0913, PLR0917 - what it is made of
     nobody has heard of.
     """
     files = tuple(_published_files(job.project, change.page.files, failed, held, config))
-    here = {blob.key for file in files for blob in _blobs(job.project, file)}
+    mirrored = files if config.release_files else ()
+    here = {blob.key for file in mirrored for blob in _blobs(job.project, file)}
     added = {blob.key for blob in change.new}
     removed = {*(held_keys(job.project, held) if held is not None else ())}
     removed.update(added - failed.keys())  # what goes with a file that could not be stored
@@ -164,13 +168,20 @@ def published_page(  # noqa: PLR0913, PLR0917 - what it is made of
                 **change.refused,
                 **{key.removeprefix("web/"): reason for key, reason in failed.items()},
             },
+            stored=config.release_files,
         ),
     )
 
 
+def stored_files(page: ProjectPage) -> tuple[File, ...]:
+    """Return the files of a page of the mirror's that are here: all, or none of them."""
+    publication = page.publication
+    return page.files if publication is None or publication.stored else ()
+
+
 def held_keys(project: NormalizedName, page: ProjectPage) -> tuple[Key, ...]:
-    """Return the keys of everything that a page of the mirror's names."""
-    return tuple(blob.key for file in page.files for blob in _blobs(project, file))
+    """Return the keys of everything that a page of the mirror's names and the mirror has."""
+    return tuple(blob.key for file in stored_files(page) for blob in _blobs(project, file))
 
 
 def _is_quarantined(page: ProjectPage) -> bool:
@@ -256,6 +267,8 @@ def _as_mirrored(file: File, places: Container[Key], config: Config) -> File:
     Core metadata is, where it can be verified and its place is not another file's; a GPG
     signature is not.
     """
+    if not config.release_files:
+        return _as_upstream_has_it(file, config)
     verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
     free = layout.metadata_key(layout.file_key(file)) not in places
     return replace(
@@ -263,6 +276,21 @@ def _as_mirrored(file: File, places: Container[Key], config: Config) -> File:
         core_metadata=file.core_metadata if verifiable and free else False,
         gpg_sig=False if file.gpg_sig else file.gpg_sig,
     )
+
+
+def _as_upstream_has_it(file: File, config: Config) -> File:
+    """Advertise what lies beside a file where the link leads to upstream's own."""
+    link = _link(file, layout.file_key(file), config)
+    if unquote(link) == unquote(file.url):
+        return file if config.core_metadata else replace(file, core_metadata=False)
+    return replace(file, core_metadata=False, gpg_sig=False if file.gpg_sig else file.gpg_sig)
+
+
+def _link(file: File, key: Key, config: Config) -> str:
+    """Return where readers get a file; without files of its own the mirror leads elsewhere."""
+    if config.release_files or config.root_uri:
+        return layout.file_url(key, config.root_uri)
+    return file.url
 
 
 def _blobs(project: NormalizedName, file: File) -> Iterator[Blob]:
@@ -307,7 +335,7 @@ def _published_files(
     held: ProjectPage | None,
     config: Config,
 ) -> Iterator[File]:
-    before = {file.filename: file for file in held.files} if held is not None else {}
+    before = {file.filename: file for file in stored_files(held)} if held is not None else {}
     for file in files:
         key = layout.file_key(file)
         if key in failed:
@@ -323,7 +351,7 @@ def _published_files(
         without = layout.metadata_key(key) in failed
         yield replace(
             file,
-            url=layout.file_url(key, config.root_uri),
+            url=_link(file, key, config),
             core_metadata=False if without else file.core_metadata,
             provenance=_published_provenance(project, file, failed, config),
         )
@@ -336,8 +364,8 @@ def _published_provenance(
 
     PEP 740 asks for a whole address, so that it stays upstream's otherwise.
     """
-    if file.provenance is None:
-        return None
+    if file.provenance is None or not config.release_files:
+        return file.provenance
     key = layout.provenance_key(project, file)
     if key in failed:
         return None

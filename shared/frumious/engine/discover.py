@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from frumious import layout
 from frumious.engine.held import held_projects
 from frumious.model import Reason
 from frumious.upstream import NoChangelog
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 SHORT: Final = 500  # names of an allowlist that are asked for without a root index
 _RECONCILED_EVERY: Final = 24 * 3600  # seconds
+_OLDEST_TAKEN_OVER: Final = 2_000_000  # events, some three months of PyPI's and forty calls
 
 
 async def discover(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
@@ -65,6 +67,7 @@ async def _by_changelog(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     if cursor.serial is None:
         until = await mirror.upstream.last_serial()  # first: what changes meanwhile comes next
         await _compare_all(draft, mirror)
+        await _take_over(until, draft, mirror)
         return replace(cursor, serial=until, upstream=until, reconciled=now, swept_at=now)
     changes = await mirror.upstream.changes_since(cursor.serial)
     draft.behind = changes.earliest
@@ -78,6 +81,18 @@ async def _by_changelog(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     if short_allowlist(mirror) is None:  # else the sweep asks for each often enough
         await _compare_all(draft, mirror)
     return replace(after, reconciled=now)
+
+
+async def _take_over(until: int, draft: Draft, mirror: Mirror) -> None:
+    """Ask what was removed since another program brought the mirror to its `status`."""
+    stored = await mirror.storage.read(layout.STATUS)
+    if stored is None or not stored.body.strip().isdigit():
+        return
+    draft.taken_over = True
+    since = int(stored.body)
+    if until - _OLDEST_TAKEN_OVER <= since < until:
+        changes = await mirror.upstream.changes_since(since)
+        draft.losing |= changes.losing & draft.jobs.keys()
 
 
 def _by_names(

@@ -71,7 +71,7 @@ async def finalize(
         totals = await publish_root_index(changes, after.mirror_serial, mirror)
         await diff.publish(closed, mirror)
         if announce is not None:
-            await announce(events_of(closed))
+            await announce(events_of(closed, mirror.pages))
     freshness = Freshness.of(after, time.time())
     await publish_status(closed, freshness, totals, lagging, mirror)
     if closed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from frumious import layout
 from frumious.simple import root_index
 
 if TYPE_CHECKING:
@@ -13,11 +12,23 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Listed
+    from frumious.model import Key, Listed
+    from frumious.storage.protocol import Stored
 
 
 async def held_projects(mirror: Mirror) -> Iterable[tuple[NormalizedName, Listed]]:
     """Return the projects of the mirror's root index, as a stream that can be read once."""
-    key = layout.root_page(layout.V1_JSON)
-    stored = await mirror.storage.read(key)
+    key, stored = await read_root_index(mirror)
     return () if stored is None else root_index.entries(stored.body, key)
+
+
+async def read_root_index(mirror: Mirror) -> tuple[Key, Stored | None]:
+    """Return the JSON root index, and where it lies: perhaps as it was configured before."""
+    here = mirror.pages.root_books
+    stored = await mirror.storage.read(here)
+    if stored is None:
+        for pages in await mirror.former_pages():
+            if pages.root_books != here:
+                stored = await mirror.storage.read(pages.root_books)
+                return pages.root_books, stored
+    return here, stored

@@ -14,7 +14,8 @@ from packaging.utils import NormalizedName, canonicalize_name, is_normalized_nam
 from frumious import layout
 from frumious.engine.compare import held_keys
 from frumious.selection import project_of
-from frumious.simple import parse
+from frumious.simple import parse, parse_html
+from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -29,16 +30,38 @@ class Manifest:
     """The page, and the object that it was read from."""
 
     page: ProjectPage
+    key: Key
     stored: Stored
 
 
 async def read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | None:
-    """Read the mirror's page of a project; None where there is none."""
-    key = layout.project_page(project, layout.V1_JSON)
+    """Read the mirror's page of a project; None where there is none.
+
+    It may still lie where another configuration had it.
+    """
+    key = mirror.pages.manifest(project)
+    stored = await mirror.storage.read(key)
+    if stored is None:
+        former = {pages.manifest(project) for pages in await mirror.former_pages()}
+        for key in sorted(former - {key}):  # noqa: B020
+            stored = await mirror.storage.read(key)
+            if stored is not None:
+                break
+        else:
+            return None
+    return Manifest(parse.manifest(stored.body, key), key, stored)
+
+
+async def read_html_page(project: NormalizedName, mirror: Mirror) -> ProjectPage | None:
+    """Read the page of a project where there is HTML alone, as older bandersnatch left it."""
+    key = mirror.pages.page(project, layout.HTML)
     stored = await mirror.storage.read(key)
     if stored is None:
         return None
-    return Manifest(parse.manifest(stored.body, key), stored)
+    try:
+        return parse_html.project_page(stored.body, f"/{key}", project).page
+    except InvalidPage:
+        return None
 
 
 async def delete_files(project: NormalizedName, keys: Collection[Key], mirror: Mirror) -> None:

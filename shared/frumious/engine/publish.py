@@ -77,7 +77,7 @@ class Diff:
         before: dict[Key, str] = {}
         if mirror.config.diff_file and not mirror.config.diff_append_epoch:
             for key in _diff_keys(mirror.config.diff_file):
-                head = await mirror.storage.head(key)
+                head = await mirror.diffs.head(key)
                 before[key] = "" if head is None else head.tag
         return cls(before)
 
@@ -91,8 +91,8 @@ class Diff:
         if not config.diff_file:
             return
         results = [result for one in closed for result in one.results.values()]
-        written = {key for result in results for key in _written(result)}
-        deleted = {key for result in results for key in _deleted(result)}
+        written = {key for result in results for key in _written(result, mirror.pages)}
+        deleted = {key for result in results for key in _deleted(result, mirror.pages)}
         if not written and not deleted:
             return
         bodies = [_paths(sorted(keys), mirror) for keys in (written, deleted)]
@@ -101,9 +101,9 @@ class Diff:
             return
         for key, body in zip(_diff_keys(config.diff_file), bodies, strict=True):
             if self.before[key]:
-                await mirror.storage.write(key, body, replacing=self.before[key])
+                await mirror.diffs.write(key, body, replacing=self.before[key])
             else:
-                await mirror.storage.create(key, body)
+                await mirror.diffs.create(key, body)
 
 
 async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
@@ -112,19 +112,21 @@ async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
     while True:
         key, removed = _diff_keys(f"{mirror.config.diff_file}-{epoch}")
         try:
-            await mirror.storage.create(key, bodies[0])
+            await mirror.diffs.create(key, bodies[0])
         except Conflict:
             epoch += 1
         else:
-            await mirror.storage.write(removed, bodies[1])
+            await mirror.diffs.write(removed, bodies[1])
             return
 
 
-def events_of(closed: Sequence[ClosedRun]) -> Iterator[Event]:
+def events_of(closed: Sequence[ClosedRun], pages: layout.Pages) -> Iterator[Event]:
     """Give what others may want to hear: what became of each project, then that a run is over."""
     for one in closed:
         for _, result in sorted(one.results.items()):
-            event = project_changed(one.run.run, result, _written(result), _deleted(result))
+            event = project_changed(
+                one.run.run, result, _written(result, pages), _deleted(result, pages)
+            )
             if event is not None:
                 yield event
         yield run_finished(summary(one))
@@ -261,18 +263,13 @@ def _seconds(utc: time.struct_time) -> float:
     return float(calendar.timegm(utc))
 
 
-def _pages(result: Result) -> list[Key]:
-    forms = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
-    return [layout.project_page(result.project, form) for form in forms]
-
-
-def _written(result: Result) -> list[Key]:
+def _written(result: Result, pages: layout.Pages) -> list[Key]:
     published = result.outcome in {Outcome.UPDATED, Outcome.QUARANTINED}
-    return [*result.added, *_pages(result)] if published else []
+    return [*result.added, *pages.of(result.project)] if published else []
 
 
-def _deleted(result: Result) -> list[Key]:
-    gone = _pages(result) if result.outcome is Outcome.REMOVED else []
+def _deleted(result: Result, pages: layout.Pages) -> list[Key]:
+    gone = pages.of(result.project) if result.outcome is Outcome.REMOVED else ()
     return [*result.removed, *gone]
 
 
@@ -281,6 +278,4 @@ def _diff_keys(key: str) -> tuple[Key, Key]:
 
 
 def _paths(keys: Sequence[Key], mirror: Mirror) -> bytes:
-    config = mirror.config
-    root = f"/{config.bucket}/{config.prefix}".rstrip("/")
-    return "".join(f"{root}/{key}\n" for key in keys).encode()
+    return "".join(f"{mirror.config.directory}/{key}\n" for key in keys).encode()

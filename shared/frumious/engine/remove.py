@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from frumious import layout
 from frumious.engine.compare import Before, held_keys
 from frumious.engine.manifest import delete_files
+from frumious.engine.pages import page_keys
 from frumious.model import Job, Json, Key, Outcome, ProjectPage, Result
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ async def remove_project(
     `open_runs` not all results may be recorded: what one of them removed is told again.
     """
     key = layout.tombstone(job.project)
-    forms = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
-    pages = [layout.project_page(job.project, form) for form in forms]
-    pages += layout.legacy_json(job.project)
+    pages = [*await page_keys(job.project, mirror), *layout.legacy_json(job.project)]
     if held is not None:
         tombstone: dict[str, Json] = {
             "run": job.run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious.engine.held import held_projects
@@ -29,6 +30,8 @@ async def reselect(draft: Draft, mirror: Mirror, *, force: bool) -> Selected | N
     """
     now = mirror.selected
     before = await mirror.ledger.selected()
+    if before is not None:
+        now = replace(now, layouts=tuple(sorted({*before.layouts, *now.layouts})))
     if force:
         before = _NOTHING
     elif before is None or before == now:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from frumious import layout
+from frumious.engine.held import read_root_index
 from frumious.simple import root_index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Stored
 
 _PRIVATE = "_frumious"  # in `meta`; a leading underscore, as PEP 691 has it
-_KEY = layout.root_page(layout.V1_JSON)
-_HTML_KEYS = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
+_EVERY_HTML = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +50,42 @@ async def publish_root_index(
         Conflict: somebody else wrote the root index meanwhile.
         InvalidPage: what is stored is no root index.
     """
-    stored = await mirror.storage.read(_KEY)
-    tags = [await _tag(key, mirror) for key in _HTML_KEYS]
-    before = _Before.of(stored)
-    merging = _Merging(changes)
+    here, html_keys = mirror.pages.root_books, mirror.pages.root_html
+    key, stored = await read_root_index(mirror)
+    tags = [await _tag(key, mirror) for key in html_keys]
+    before = _Before.of(key, stored)
+    merging = _Merging(key, changes)
     projects = await asyncio.to_thread(merging.render, b"" if stored is None else stored.body)
     stored = None  # it is large, as is everything here
     serial = _later(before.serial, serial)
-    if merging.names_changed or tags != before.html_tags or None in tags:
-        page = root_index.json_page(projects, serial, before.meta)
-        html = await asyncio.to_thread(_html, page)
-        tags = [
-            await _write(key, html, tag, mirror) for key, tag in zip(_HTML_KEYS, tags, strict=True)
-        ]
+    if tags != before.html_tags or None in tags or (merging.names_changed and html_keys):
+        tags = await _publish_html(projects, serial, before, tags, mirror)
     page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: {"html": [*tags]}})
-    if _digest(page) != before.digest:
-        await _write(_KEY, page, before.tag, mirror)
+    if key != here:
+        await mirror.storage.create(here, page)
+    elif _digest(page) != before.digest:
+        await _write(here, page, before.tag, mirror)
+    left = {pages.root_books for pages in await mirror.former_pages()} - {here}
+    if left:
+        await mirror.storage.delete(sorted(left))
     return merging.totals
+
+
+async def _publish_html(
+    projects: bytes,
+    serial: int | None,
+    before: _Before,
+    tags: Sequence[str | None],
+    mirror: Mirror,
+) -> list[str | None]:
+    """Write the HTML pages, or delete them where readers get JSON alone; return their tags."""
+    keys = mirror.pages.root_html
+    if not keys:
+        await mirror.storage.delete(_EVERY_HTML)
+        return []
+    page = root_index.json_page(projects, serial, before.meta)
+    html = await asyncio.to_thread(_html, page, mirror.pages.root_books)
+    return [await _write(key, html, tag, mirror) for key, tag in zip(keys, tags, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +99,10 @@ class _Before:
     html_tags: Json = None
 
     @classmethod
-    def of(cls, stored: Stored | None) -> _Before:
+    def of(cls, key: Key, stored: Stored | None) -> _Before:
         if stored is None:
             return cls()
-        meta = root_index.meta(stored.body, _KEY)
+        meta = root_index.meta(stored.body, key)
         private = meta.pop(_PRIVATE, None)
         return cls(
             stored.tag,
@@ -97,18 +116,19 @@ class _Before:
 class _Merging:
     """One pass over the projects, and what was seen on the way."""
 
-    def __init__(self, changes: Mapping[NormalizedName, Listed | Gone]) -> None:
+    def __init__(self, key: Key, changes: Mapping[NormalizedName, Listed | Gone]) -> None:
+        self._key = key
         self._changes = changes
         self.totals = Totals(0, 0, 0)
         self.names_changed = False
 
     def render(self, body: bytes) -> bytes:
         """Render the list of projects after the changes."""
-        listed = root_index.entries(body, _KEY) if body else iter(())
+        listed = root_index.entries(body, self._key) if body else iter(())
         try:
             return root_index.json_projects(self._seen(listed))
         except root_index.NotInOrder:  # another program's
-            in_order = sorted(dict(root_index.entries(body, _KEY)).items())
+            in_order = sorted(dict(root_index.entries(body, self._key)).items())
             return root_index.json_projects(self._seen(in_order))
 
     def _seen(
@@ -136,8 +156,8 @@ class _Merging:
         self.totals = Totals(projects, files, bytes_)
 
 
-def _html(page: bytes) -> bytes:
-    return root_index.html_page(root_index.entries(page, _KEY))
+def _html(page: bytes, key: Key) -> bytes:
+    return root_index.html_page(root_index.entries(page, key))
 
 
 def _later(serial: int | None, other: int | None) -> int | None:

@@ -12,19 +12,19 @@ import math
 import secrets
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from frumious import layout
 from frumious.errors import FrumiousError
 from frumious.model import Cursor, OpenRun, Run, RunId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Plan
-    from frumious.queue import JobQueue
+    from frumious.model import Job, Plan
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,19 @@ _LARGEST_RUN: Final = 10_000  # jobs; a larger plan becomes several runs, its st
 _STAGES_AT_ONCE: Final = 3
 
 
+class Queue(Protocol):
+    """Where jobs are sent to: SQS, or the process itself."""
+
+    def send(self, jobs: Iterable[Job], *, deadline: float = math.inf) -> int:
+        """Take jobs until the deadline, and return how many."""
+
+
 class _Overtaken(FrumiousError):
     """Somebody else planned from the same cursor, and was first."""
 
 
 async def start_runs(
-    plan: Plan | None, mirror: Mirror, queue: JobQueue, *, deadline: float = math.inf
+    plan: Plan | None, mirror: Mirror, queue: Queue, *, deadline: float = math.inf
 ) -> list[RunId]:
     """Open a plan's runs, send their jobs, and those of runs that were cut off before.
 
@@ -89,8 +96,12 @@ async def _open(plan: Plan, mirror: Mirror) -> list[RunId]:
         )
 
     await mirror.ledger.change_cursor(change)
+    if plan.base is not None and plan.base.asked == 0:
+        await mirror.storage.delete([layout.TODO])  # all of it is planned now
     if plan.selected is not None:
         await mirror.ledger.write_selected(plan.selected)
+    elif await mirror.ledger.selected() is None:
+        await mirror.ledger.write_selected(mirror.selected)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
     return [run.run for run in runs]
@@ -131,7 +142,7 @@ def _split(plan: Plan) -> Sequence[Run]:
     return runs
 
 
-async def _send(mirror: Mirror, queue: JobQueue, deadline: float) -> None:
+async def _send(mirror: Mirror, queue: Queue, deadline: float) -> None:
     runs = (await mirror.ledger.cursor()).runs
     stages = sum(run.staged and run.sent is not None for run in runs)
     for waiting in runs:

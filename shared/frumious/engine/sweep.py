@@ -74,9 +74,10 @@ async def _due(cursor: Cursor, mirror: Mirror, now: float) -> int:
 async def _held_after(project: str, count: int, mirror: Mirror) -> list[NormalizedName]:
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
-    after = layout.behind_pages(project) if project else ""
-    async for entry in mirror.storage.list(layout.PROJECT_PAGES, after=after):
-        name = layout.project_of_page(entry.key)
+    pages = mirror.pages
+    after = pages.behind(project) if project else ""
+    async for entry in mirror.storage.list(pages.books, after=after):
+        name = pages.project_of(entry.key)
         if name is not None and mirror.selection.wants(name):
             found.append(name)
             if len(found) == count:

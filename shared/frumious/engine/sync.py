@@ -12,9 +12,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious import layout
-from frumious.engine.compare import Before, check_losses, compare, held_keys, published_page
+from frumious.engine.compare import (
+    Before,
+    check_losses,
+    compare,
+    published_page,
+    stored_files,
+)
 from frumious.engine.files import Attempt, store_blobs
-from frumious.engine.manifest import Manifest, delete_files, read_manifest
+from frumious.engine.manifest import Manifest, delete_files, read_html_page, read_manifest
+from frumious.engine.pages import delete_other_names, publish_pages, tidy_pages
 from frumious.engine.remove import remove_project, unfinished_removal
 from frumious.model import Job, Outcome, ProjectPage, Result
 from frumious.simple import render
@@ -22,12 +29,11 @@ from frumious.storage.protocol import Conflict
 from frumious.upstream import StalePage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Key
     from frumious.simple.values import ParsedPage
 
 logger = logging.getLogger(__name__)
@@ -62,6 +68,8 @@ async def sync_project(job: Job, mirror: Mirror, attempt: Attempt | None = None)
 async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     manifest = await read_manifest(job.project, mirror)
     held = manifest.page if manifest is not None else None
+    if manifest is None and job.again:
+        held = await read_html_page(job.project, mirror)
     if not job.named and not mirror.selection.wants(job.project):
         return await remove_project(job, held, mirror, attempt.open_runs)
     parsed = await _ask_upstream(job, held, mirror)
@@ -82,14 +90,18 @@ async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     page = published_page(change, failed, job, held, mirror.config, untold)
     if manifest is not None and _says_the_same(manifest, page):
         if _published_by(manifest.page, job):
-            await _delete_left_over(job.project, manifest.page, mirror)
-            return _result(job, manifest.page)
+            page = replace(page, publication=manifest.page.publication)
+            await tidy_pages(job.project, page, mirror)
+            await _delete_left_over(job.project, page, mirror)
+            return _result(job, page)
         # An earlier try that was cut off may have written HTML: then all is published again.
         if not attempt.resuming:
+            await delete_other_names(job.project, page, mirror)
             return _result(job, manifest.page)
     await _keep_legacy_json(job.project, mirror)
     left = before.removed if before is not None and not mine else ()
-    await _publish_pages(job.project, page, manifest, left, mirror)
+    await publish_pages(job.project, page, manifest, left, mirror)
+    await tidy_pages(job.project, page, mirror)
     await _delete_left_over(job.project, page, mirror)
     return _result(job, page)
 
@@ -144,30 +156,6 @@ async def _before(
     return before
 
 
-async def _publish_pages(
-    project: NormalizedName,
-    page: ProjectPage,
-    manifest: Manifest | None,
-    left: Collection[Key],
-    mirror: Mirror,
-) -> None:
-    """Write the three pages, the JSON page last: only then does the job count as done.
-
-    `left` is deleted right before, when no page names it and the old JSON page still knows it.
-    """
-    html = render.project_page_html(page)
-    await mirror.storage.write(layout.project_page(project, layout.HTML), html)
-    await mirror.storage.write(layout.project_page(project, layout.V1_HTML), html)
-    here = frozenset(held_keys(project, page))
-    await delete_files(project, [key for key in left if key not in here], mirror)
-    key = layout.project_page(project, layout.V1_JSON)
-    body = render.project_page_json(page)
-    if manifest is None:
-        await mirror.storage.create(key, body)
-    else:
-        await mirror.storage.write(key, body, replacing=manifest.stored.tag)
-
-
 async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:
     """Store upstream's legacy JSON where it is wanted; upstream has none of empty projects."""
     if not mirror.config.json:
@@ -195,14 +183,15 @@ def _result(job: Job, page: ProjectPage) -> Result:
     publication = page.publication
     refused = publication.refused if publication is not None else {}
     quarantined = page.status is not None and page.status.quarantined
+    files = stored_files(page)
     unchanged = Result(
         project=job.project,
         outcome=Outcome.UNCHANGED,
         name=page.name,
         serial=page.serial,
         listed=not quarantined,
-        files=len(page.files),
-        bytes_=sum(file.size or 0 for file in page.files),
+        files=len(files),
+        bytes_=sum(file.size or 0 for file in files),
         error=_refusals(refused) if refused else None,
     )
     if publication is None or not (job.again or _published_by(page, job)):

@@ -228,6 +228,7 @@ def _publication(value: Json) -> Publication | None:
         added=tuple(Key(key) for key in _strings(value.pop("added", []), "added")),
         removed=tuple(Key(key) for key in _strings(value.pop("removed", []), "removed")),
         refused=_string_map(value.pop("refused", {}), "refused"),
+        stored=value.pop("stored", True) is not False,
     )
 
 

@@ -31,6 +31,7 @@ def project_page_json(page: ProjectPage) -> bytes:
             "added": list(publication.added),
             "removed": list(publication.removed),
             "refused": dict(publication.refused),
+            **({} if publication.stored else {"stored": False}),
         }
     said: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:
@@ -41,14 +42,17 @@ def project_page_json(page: ProjectPage) -> bytes:
     return _json({**page.extra, **said})
 
 
-def project_page_html(page: ProjectPage) -> bytes:
-    """Render a project page as HTML (PEP 503, 592, 629, 658, 714, 740, 792)."""
+def project_page_html(page: ProjectPage, digest_name: str = "sha256") -> bytes:
+    """Render a project page as HTML (PEP 503, 592, 629, 658, 714, 740, 792).
+
+    Links carry the hash `digest_name`; where there is none, the best that there is.
+    """
     title = f"Links for {escape(page.name)}"
     return _html(
         title,
         page.api_version,
         _status_tags(page.status),
-        [f"<h1>{title}</h1>", *(_anchor(file) for file in page.files)],
+        [f"<h1>{title}</h1>", *(_anchor(file, digest_name) for file in page.files)],
         page.serial,
     )
 
@@ -104,8 +108,8 @@ def _status_tags(status: Status | None) -> Iterable[str]:
         yield f'<meta name="pypi:project-status-reason" content="{escape(status.reason)}">'
 
 
-def _anchor(file: File) -> str:
-    attributes = [f'href="{escape(f"{file.url}{_fragment(file.hashes)}")}"']
+def _anchor(file: File, digest_name: str) -> str:
+    attributes = [f'href="{escape(f"{file.url}{_fragment(file.hashes, digest_name)}")}"']
     if file.requires_python:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
     if file.core_metadata is not False:
@@ -121,11 +125,14 @@ def _anchor(file: File) -> str:
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br/>"
 
 
-def _fragment(hashes: Mapping[str, str]) -> str:
+def _fragment(hashes: Mapping[str, str], wanted: str = "sha256") -> str:
     if not hashes:
         return ""
-    # There is room for one: the best that installers know, else one that verifies the file.
-    name = min(hashes, key=lambda name: (_rank(name), name not in DIGEST_LENGTHS, name))
+    # There is room for one: else the best that installers know, or one that verifies the file.
+    name = min(
+        hashes,
+        key=lambda name: (name != wanted, _rank(name), name not in DIGEST_LENGTHS, name),
+    )
     return f"#{name}={hashes[name]}"
 
 

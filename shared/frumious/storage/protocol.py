@@ -115,3 +115,6 @@ class Storage(Protocol):
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects; those that are not there are no error."""
+
+    async def sweep_litter(self) -> int:
+        """Remove what killed processes left unfinished and no key names; return how much it was."""

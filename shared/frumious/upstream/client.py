@@ -18,6 +18,7 @@ import aiohttp
 from frumious import __version__
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Retryable
+from frumious.upstream.proxy import Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -73,7 +74,7 @@ class Answer:
 
 
 class Client:
-    """One session to upstream and its file host, kept for as long as the process lives."""
+    """The sessions to upstream and its file host, kept for as long as the process lives."""
 
     def __init__(self, config: Config) -> None:
         self.requests = 0
@@ -82,7 +83,9 @@ class Client:
         contact = f" ({config.contact})" if config.contact else ""
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._count)
-        self._session = aiohttp.ClientSession(
+        self._route = Route(
+            config.proxy,
+            config.no_proxy,
             headers={"User-Agent": f"frumious/{__version__}{contact}"},
             timeout=aiohttp.ClientTimeout(
                 total=config.global_timeout, connect=config.timeout, sock_read=config.timeout
@@ -93,7 +96,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the session's connections."""
-        await self._session.close()
+        await self._route.close()
 
     async def fetch(
         self, url: str, *, limit: int, headers: Mapping[str, str], data: str | None = None
@@ -151,7 +154,7 @@ class Client:
         try:
             for _ in range(_REDIRECTS + 1):
                 self._check_host(url)
-                async with self._session.request(
+                async with self._route.to(url).request(
                     method, url, headers=headers, data=data, allow_redirects=False
                 ) as response:
                     if response.status in _PASSING:
@@ -164,7 +167,7 @@ class Client:
         except aiohttp.InvalidURL as error:
             msg = f"{url!r:.300} is no address"
             raise HostRefused(msg) from error
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except self._route.errors as error:
             # What an HTTP parser complains of it also quotes.
             msg = f"{url} cannot be read: {(str(error) or type(error).__name__):.200}"
             raise UpstreamUnavailable(msg) from error

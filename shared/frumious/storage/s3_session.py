@@ -1,0 +1,118 @@
+"""Who asks S3, and how: credentials, endpoint, retries."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config as BotoConfig
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    CredentialProvider,
+    CredentialResolver,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import BotoCoreError
+
+from frumious.storage.protocol import StorageRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+    from frumious.config.s3 import S3Config
+
+_CONNECTIONS: Final = 50
+
+
+def is_amazon(config: S3Config) -> bool:
+    """Say whether the bucket is AWS's own, which does all that this mirror asks of S3."""
+    host = urlsplit(config.endpoint_url or "").hostname or "amazonaws.com"
+    return host.endswith(("amazonaws.com", "amazonaws.com.cn"))
+
+
+@cache
+def open_session(config: S3Config) -> boto3.Session:
+    """Return the session for a configuration: making one takes longer than many requests.
+
+    Raises:
+        StorageRefused: there is no such profile, or there are no credentials.
+    """
+    try:
+        session = boto3.Session(
+            aws_access_key_id=config.aws_access_key_id,
+            aws_secret_access_key=config.aws_secret_access_key,
+            aws_session_token=config.aws_session_token,
+            region_name=config.region_name,
+            profile_name=config.profile_name,
+        )
+        found = session.get_credentials()
+    except BotoCoreError as error:
+        msg = f"there are no AWS credentials of use: {error}"
+        raise StorageRefused(msg) from error
+    if found is None:
+        msg = (
+            "there are no AWS credentials: name a key, a profile_name or a role_arn in [s3],"
+            " or let boto3 find some"
+        )
+        raise StorageRefused(msg)
+    if config.role_arn is None:
+        return session
+    core = botocore.session.Session(profile=config.profile_name)
+    role = _AssumedRole(session, config.role_arn)
+    core.register_component("credential_provider", CredentialResolver([role]))
+    return boto3.Session(botocore_session=core, region_name=session.region_name)
+
+
+def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> S3Client:
+    """Make the client; `timeout` is in seconds, to connect."""
+    options: dict[str, Any] = {"s3": {"addressing_style": config.addressing_style}}
+    if config.signature_version is not None:
+        options["signature_version"] = config.signature_version
+    if not is_amazon(config):
+        # Many servers know nothing of the checksums that boto3 adds by itself.
+        options["request_checksum_calculation"] = "when_required"
+        options["response_checksum_validation"] = "when_required"
+    client: S3Client = session.client(
+        "s3",
+        endpoint_url=config.endpoint_url,
+        config=BotoConfig(
+            connect_timeout=timeout,
+            max_pool_connections=_CONNECTIONS,
+            retries={"mode": "adaptive", "max_attempts": config.max_attempts},
+            **options,
+        ),
+    )
+    if not is_amazon(config):
+        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    return client
+
+
+class _AssumedRole(CredentialProvider):
+    """A role, taken on with other credentials and again whenever it is about to end."""
+
+    METHOD = "assume-role"
+
+    def __init__(self, session: boto3.Session, role: str) -> None:
+        super().__init__()
+        self._session = session
+        self._role = role
+
+    def load(self) -> DeferredRefreshableCredentials:
+        fetcher = AssumeRoleCredentialFetcher(
+            self._session.client,
+            self._session.get_credentials(),
+            self._role,
+            extra_args={"RoleSessionName": "frumious"},
+        )
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
+
+
+def _add_md5(params: dict[str, Any], **_: object) -> None:
+    """Add what servers older than the checksums ask for with every DeleteObjects."""
+    md5 = hashlib.md5(params["body"], usedforsecurity=False)
+    params["headers"]["Content-MD5"] = base64.b64encode(md5.digest()).decode()

@@ -1,0 +1,152 @@
+"""`frumious mirror` and `sync`: whole runs in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious.storage.file_lock import lock
+from tests.frumious.test_cli import ENVIRONMENT, frumious
+from tests.upstream import Fault, Slow, Status, wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.upstream import Index, Server
+
+
+@pytest.fixture
+def conf(upstream: Server, tmp_path: Path) -> str:
+    """A mirror.conf for a folder; a job that is put off is not waited for long."""
+    path = tmp_path / "mirror.conf"
+    path.write_text(
+        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
+        "allow-non-https = true\nworkers = 4\nretry-pause = 1\n"
+    )
+    return str(path)
+
+
+def page(folder: Path, project: str) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(
+        (folder / f"mirror/web/simple/{project}/index.v1_json").read_text()
+    )
+    return said
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "mirror/web/packages").rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_mirrored_and_followed(index: Index, conf: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        index.upload(wheel(name, "1.0"))
+
+    first = frumious("-c", conf, "mirror")
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "mirror/status").read_text() == str(index.serial)
+    assert len(files(tmp_path)) == 4
+
+    index.upload(wheel("one", "2.0"))
+    index.remove_project("two")
+    second = frumious("-c", conf, "mirror")
+
+    assert second.returncode == 0, second.stderr
+    assert page(tmp_path, "one")["versions"] == ["1.0", "2.0"]
+    assert not (tmp_path / "mirror/web/simple/two").exists()
+    assert (tmp_path / "mirror/status").read_text() == str(index.serial)
+
+
+def test_projects_are_synced_by_name(
+    index: Index, upstream: Server, conf: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        index.upload(wheel(name, "1.0"))
+
+    said = frumious("-c", conf, "sync", "One")
+
+    assert said.returncode == 0, said.stderr
+    assert len(page(tmp_path, "one")["files"]) == 1
+    assert not upstream.requests_for("/simple/two/")
+    assert frumious("-c", conf, "sync", "../etc").returncode == 1
+
+
+def test_what_failed_is_named_and_the_status_is_1(
+    index: Index, upstream: Server, conf: str, tmp_path: Path
+) -> None:
+    for name in ("good", "broken"):
+        index.upload(wheel(name, "1.0"))
+    fault = upstream.faults.add(Fault(Status(404), "/packages/", project="broken"))
+
+    said = frumious("-c", conf, "mirror")
+
+    assert said.returncode == 1
+    assert "broken is behind upstream: " in said.stderr
+    assert "good" not in said.stderr
+    assert (tmp_path / "mirror/status").read_text() == str(index.serial)
+    upstream.faults.remove(fault)
+    time.sleep(1.2)  # its pause
+    assert frumious("-c", conf, "mirror").returncode == 0
+    assert len(page(tmp_path, "broken")["files"]) == 1
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
+    index: Index, upstream: Server, conf: str, tmp_path: Path, sign: signal.Signals
+) -> None:
+    for number in range(12):
+        index.upload(wheel(f"project-{number}", "1.0"))
+    slow = upstream.faults.add(Fault(Slow(delay=30), "/simple/project-7/"))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "frumious.cli", "-c", conf, "mirror"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while len(files(tmp_path)) < 20:
+            time.sleep(0.05)
+        running.send_signal(sign)
+        _, said = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 1
+    assert "the next run goes on from there" in said
+    assert "Traceback" not in said
+
+    upstream.faults.remove(slow)
+    upstream.clear()
+    assert frumious("-c", conf, "mirror").returncode == 0
+
+    assert len(files(tmp_path)) == 24
+    assert not upstream.requests_for("/simple/project-0/"), "that one was done"
+
+
+def test_two_at_once_keep_apart(conf: str, tmp_path: Path) -> None:
+    with lock(tmp_path / "mirror"):
+        said = frumious("-c", conf, "mirror")
+
+    assert said.returncode == 1
+    assert "mirror" in said.stderr
+    assert str(os.getpid()) in said.stderr
+
+
+def test_the_first_error_stops_the_run_where_that_is_asked_for(
+    index: Index, upstream: Server, conf: str, tmp_path: Path
+) -> None:
+    with open(conf, "a", encoding="utf-8") as file:  # noqa: PTH123
+        file.write("stop-on-error = true\n")
+    for number in range(30):
+        index.upload(wheel(f"project-{number:02}", "1.0"))
+    upstream.faults.add(Fault(Status(404), "/packages/"))
+
+    said = frumious("-c", conf, "mirror")
+
+    assert said.returncode == 1
+    assert len(upstream.requests_for("/simple/project-")) < 30

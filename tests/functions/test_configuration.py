@@ -1,0 +1,52 @@
+"""Where the functions find mirror.conf: beside their code, or in a bucket."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.config import ConfigError
+from frumious_lambda import _configuration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.world import Aws
+
+TEXT = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nworkers = 7\n"
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> str:
+    name = f"settings-{uuid.uuid4()}"
+    place = aws.s3.meta.region_name
+    aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})  # type: ignore[typeddict-item]
+    return name
+
+
+def test_it_may_come_with_the_code(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.conf"
+    file.write_text(TEXT)
+
+    assert _configuration(str(file)).workers == 7
+
+
+def test_it_may_lie_in_a_bucket(aws: Aws, bucket: str) -> None:
+    aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.encode())
+
+    assert _configuration(f"s3://{bucket}/some/mirror.conf").workers == 7
+
+
+@pytest.mark.parametrize("key", ["nothing.conf", ""])
+def test_what_is_not_in_the_bucket_is_named(bucket: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"FRUMIOUS_CONFIG = 's3://{bucket}/{key}' cannot be"):
+        _configuration(f"s3://{bucket}/{key}")
+
+
+def test_mistakes_in_a_bucket_s_file_name_it(aws: Aws, bucket: str) -> None:
+    aws.s3.put_object(Bucket=bucket, Key="mirror.conf", Body=b"[mirror]\nworkers = many\n")
+
+    with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf cannot be used"):
+        _configuration(f"s3://{bucket}/mirror.conf")

@@ -1,0 +1,119 @@
+"""Stands before an S3 server: remembers what is asked, and can do less than the server."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from dataclasses import dataclass
+from enum import Enum, auto
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CONDITIONS = ("if-match", "if-none-match")
+_NOT_IMPLEMENTED = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
+
+
+class Conditions(Enum):
+    """What is made of If-Match and If-None-Match."""
+
+    KEPT = auto()
+    IGNORED = auto()
+    REFUSED = auto()  # 501
+    UNQUOTED = auto()  # a tag in quotes is no tag
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]  # names in lower case
+
+
+class Between:
+    """The server at `url`; a context manager."""
+
+    def __init__(self, endpoint: str, conditions: Conditions = Conditions.KEPT) -> None:
+        self.asked: list[Asked] = []
+        host = urlsplit(endpoint).netloc
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                if self.headers.get("Expect"):
+                    self.send_response_only(100)
+                    self.end_headers()
+                body = self.rfile.read(length)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                parts = urlsplit(self.path)
+                asked.append(Asked(self.command, parts.path, parts.query, dict(headers)))
+                self._answer(*_ask(host, self.command, self.path, headers, body, conditions))
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
+
+            def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response_only(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _ask(  # noqa: PLR0913, PLR0917 (a request)
+    host: str,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    conditions: Conditions,
+) -> tuple[int, dict[str, str], bytes]:
+    said = {name: headers[name] for name in _CONDITIONS if name in headers}
+    if said and conditions is Conditions.REFUSED:
+        return 501, {"Content-Length": str(len(_NOT_IMPLEMENTED))}, _NOT_IMPLEMENTED
+    if said and conditions is Conditions.IGNORED:
+        headers = {name: value for name, value in headers.items() if name not in said}
+    if "if-match" in said and conditions is Conditions.UNQUOTED:
+        tag = said["if-match"]
+        headers = {**headers, "if-match": '"quoted"' if tag.startswith('"') else f'"{tag}"'}
+    connection = http.client.HTTPConnection(host)
+    try:
+        connection.request(method, path, body, {**headers, "host": host})
+        answer = connection.getresponse()
+        read = answer.read()
+        kept: dict[str, Any] = dict(answer.getheaders())
+    finally:
+        connection.close()
+    kept.pop("Connection", None)
+    kept.pop("Transfer-Encoding", None)
+    if method != "HEAD":
+        kept["Content-Length"] = str(len(read))
+    return answer.status, kept, read
