@@ -1,0 +1,81 @@
+"""A mirror in a folder, in the mirror's own format, as a web server finds it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from frumious import layout
+from frumious.model import File, Key, Listed, ProjectPage
+from frumious.simple import render, root_index
+from frumious.storage.filesystem import FilesystemStorage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from tests.upstream import Dist
+
+PROVENANCE = Key("web/integrity/needy/1.0/needy-1.0-py3-none-any.whl/provenance")
+LEGACY_JSON = Key("web/pypi/needy/json")
+
+
+def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[str, Key]:
+    """Write a mirror of the dists; return where each file lies, by filename."""
+    keys: dict[str, Key] = {}
+    projects: dict[NormalizedName, ProjectPage] = {}
+    bodies: dict[Key, bytes] = {
+        PROVENANCE: b"{}",
+        LEGACY_JSON: b"{}",
+        layout.STATUS: b"7",
+        layout.CURSOR: b"{}",
+        layout.STATUS_JSON: b"{}",
+        layout.LAST_MODIFIED: b"20260101T00:00:00\n",
+    }
+    for dist in dists:
+        file, key = _file(dist)
+        keys[dist.filename] = key
+        bodies[key] = dist.content
+        if dist.core_metadata is not None:
+            bodies[layout.metadata_key(key)] = dist.core_metadata
+        name = canonicalize_name(dist.project)
+        page = projects.get(name, ProjectPage(name=dist.project, api_version="1.0", serial=7))
+        projects[name] = replace(page, files=(*page.files, file))
+    pages = layout.Pages(hashed=hash_index)
+    for name, page in projects.items():
+        html = render.project_page_html(page)
+        for form in (layout.HTML, layout.V1_HTML):
+            bodies[pages.page(name, form)] = html
+        bodies[pages.manifest(name)] = render.project_page_json(page)
+    listed = [(name, Listed(page.name, 7)) for name, page in sorted(projects.items())]
+    html = root_index.html_page(listed)
+    bodies |= dict.fromkeys(pages.root_html, html)
+    bodies[pages.root_books] = root_index.json_page(root_index.json_projects(listed), 7, {})
+    asyncio.run(_write(folder, bodies))
+    return keys
+
+
+async def _write(folder: Path, bodies: dict[Key, bytes]) -> None:
+    storage = FilesystemStorage(folder)
+    for key, body in bodies.items():
+        await storage.write(key, body)
+
+
+def _file(dist: Dist) -> tuple[File, Key]:
+    digest = hashlib.blake2b(dist.content, digest_size=32).hexdigest()
+    file = File(
+        filename=dist.filename,
+        url=f"https://upstream.example/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{dist.filename}",
+        hashes={"sha256": hashlib.sha256(dist.content).hexdigest()},
+        size=len(dist.content),
+        core_metadata=False
+        if dist.core_metadata is None
+        else {"sha256": hashlib.sha256(dist.core_metadata).hexdigest()},
+    )
+    key = layout.file_key(file)
+    return replace(file, url=layout.file_url(key, "")), key

@@ -1,0 +1,114 @@
+"""The real nginx with `docs/serving/nginx.conf`, on loopback.
+
+Of the configuration, what an operator sets is set, and what only root may write goes elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from localcloud.environment import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+CONFIGURATION = CHECKOUT / "docs/serving/nginx.conf"
+PATIENCE_SECONDS = 10.0
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+class Nginx:
+    """A server of what is below `mirror`/web; a context manager. `url` is its address."""
+
+    def __init__(self, mirror: Path, folder: Path, *, hash_index: bool = False) -> None:
+        self._folder = folder
+        self._port = _free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        folder.mkdir(exist_ok=True)
+        (folder / "nginx.conf").write_text(
+            _configuration(mirror, folder, self._port, hash_index=hash_index)
+        )
+
+    def __enter__(self) -> Self:
+        as_root = os.geteuid() == 0
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                # What tests write may be for nobody else to read.
+                [
+                    _program(),
+                    *("-p", self._folder, "-c", self._folder / "nginx.conf"),
+                    *("-g", "daemon off;" + (" user root;" if as_root else "")),
+                ],
+                stderr=errors,
+            )
+        self._await_start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        finally:
+            self._process.kill()
+
+    @property
+    def _errors(self) -> Path:
+        return self._folder / "errors"
+
+    def _await_start(self) -> None:
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < give_up and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        self._process.kill()
+        pytest.fail(f"nginx did not start: {self._errors.read_text()}")
+
+
+def _program() -> str:
+    # Debian has it where only root looks.
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.fail("nginx is missing: install it (Debian, Ubuntu: apt-get install nginx-light)")
+    return found
+
+
+def _configuration(mirror: Path, folder: Path, port: int, *, hash_index: bool) -> str:
+    text = CONFIGURATION.read_text()
+    paths = "".join(f"\n    {name}_temp_path {folder}/{name};" for name in TEMPORARY)
+    changes = {
+        "pid /run/nginx.pid;": f"pid {folder}/pid;",
+        "\nhttp {": "\nhttp {" + paths,
+        "listen 80;": f"listen 127.0.0.1:{port};",
+        "root /srv/pypi/web;": f"root {mirror}/web;",
+    }
+    if hash_index:
+        changes['# "~^(?<frumious_initial>.)"'] = '"~^(?<frumious_initial>.)"'
+    for there, instead in changes.items():
+        assert text.count(there) == 1, f"{CONFIGURATION} has not one {there!r}"
+        text = text.replace(there, instead)
+    return text
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,282 @@
+"""The nginx that the documentation describes, asked by pip, uv and by hand."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.clients import HTML, JSON, TEXT, found_by_pip, get
+from tests.serving.folder import write_mirror
+from tests.serving.nginx import Nginx
+from tests.upstream import sdist, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from frumious.model import Key
+
+pytestmark = pytest.mark.servers
+
+DISTS = [
+    wheel("needy", "1.0", requires=["elsewhere"]),
+    wheel("elsewhere", "2.0"),
+    wheel("Py.YAML_x", "3.0"),
+    sdist("Py.YAML_x", "3.0"),
+]
+PIP = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
+PAGE = "public, max-age=60"
+FILE = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Site:
+    """A mirror that nginx serves."""
+
+    url: str
+    keys: Mapping[str, Key]  # where each file lies, by filename
+
+    def ask(self, path: str, accept: str | None = None, method: str = "GET", **headers: str) -> Raw:
+        """Ask once; redirects are not followed."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
+        if accept is not None:
+            headers["Accept"] = accept
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        said = {name: ", ".join(answer.headers.get_all(name, ())) for name in answer.headers}
+        raw = Raw(answer.status, said, answer.read())
+        connection.close()
+        return raw
+
+    def path(self, filename: str) -> str:
+        """Return the address of a file on the server."""
+        return "/" + self.keys[filename].removeprefix("web/")
+
+
+@pytest.fixture(scope="module", params=["plain", "hash-index"])
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("mirror")
+    hash_index = request.param == "hash-index"
+    keys = write_mirror(folder, DISTS, hash_index=hash_index)
+    # What must never be seen.
+    (folder / "web/packages/.frumious-0123456789abcdef.tmp").write_text("half")
+    with Nginx(folder, tmp_path_factory.mktemp("nginx"), hash_index=hash_index) as nginx:
+        yield Site(nginx.url, keys)
+
+
+@pytest.mark.parametrize(
+    "installer",
+    [
+        [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"],
+        [str(Path(sys.executable).with_name("uv")), "pip", "install", "--no-cache"],
+    ],
+    ids=["pip", "uv"],
+)
+def test_installers_install_a_project_and_what_it_needs(
+    site: Site, tmp_path: Path, installer: list[str]
+) -> None:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("PIP_", "UV_")) and not name.upper().endswith("_PROXY")
+    }
+    done = subprocess.run(
+        [
+            *installer,
+            "--index-url",
+            f"{site.url}/simple/",
+            "--target",
+            tmp_path,
+            "needy",
+            "Py_yaml-X",
+        ],
+        env={**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for module in ("needy", "elsewhere", "py_yaml_x"):
+        assert (tmp_path / module / "__init__.py").exists()
+
+
+def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
+    found = found_by_pip(site.url, "Py.YAML.x")
+    assert sorted(found) == sorted(dist.filename for dist in DISTS[2:])
+    for candidate in found.values():
+        assert get(candidate.url).status == 200
+    of_wheel = found[DISTS[2].filename]
+    assert of_wheel.metadata
+    assert get(of_wheel.url + ".metadata").body == DISTS[2].core_metadata
+
+
+@pytest.mark.parametrize("path", ["/simple/", "/simple/needy/"])
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "text/html; charset=utf-8"),
+        ("*/*", "text/html; charset=utf-8"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html; charset=utf-8"),
+        (HTML, HTML),
+        (JSON, JSON),
+        (JSON.upper(), JSON),
+        ("application/vnd.pypi.simple.latest+json", JSON),
+        (PIP, JSON),
+        (f"{JSON}, */*;q=0.1", JSON),
+        (f"{TEXT}, {JSON};q=0", JSON),  # q-values are not looked at
+    ],
+)
+def test_a_page_has_the_form_that_is_asked_for(
+    site: Site, path: str, accept: str | None, kind: str
+) -> None:
+    answer = site.ask(path, accept)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == kind
+    assert answer.headers["Cache-Control"] == PAGE
+    assert answer.headers["Vary"] == "Accept-Encoding, Accept"
+    assert "Content-Encoding" not in answer.headers
+    assert (kind == JSON) == answer.body.startswith(b"{")
+    assert site.ask(path, accept, "HEAD").headers["Content-Length"] == str(len(answer.body))
+    assert site.ask(path, accept, "HEAD").body == b""
+
+
+@pytest.mark.parametrize("path", ["/simple/", "/simple/needy/"])
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [("index.html", "text/html; charset=utf-8"), ("index.v1_html", HTML), ("index.v1_json", JSON)],
+)
+def test_a_form_can_be_asked_for_by_name(site: Site, path: str, form: str, kind: str) -> None:
+    answer = site.ask(path + form)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+    assert answer.headers["Cache-Control"] == PAGE
+    assert answer.headers["Vary"] == "Accept-Encoding"
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(site: Site) -> None:
+    first = site.ask("/simple/needy/", JSON)
+    again = site.ask("/simple/needy/", JSON, **{"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert (
+        site.ask("/simple/needy/", TEXT, **{"If-None-Match": first.headers["ETag"]}).status == 200
+    )
+
+
+def test_pages_are_sent_small_to_those_who_can_unpack_them(site: Site) -> None:
+    answer = site.ask("/simple/needy/", JSON, **{"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(answer.body) == site.ask("/simple/needy/", JSON).body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_files_come_as_they_are_and_may_be_kept(site: Site, method: str) -> None:
+    for dist in DISTS:
+        answer = site.ask(site.path(dist.filename), None, method, **{"Accept-Encoding": "gzip"})
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["Cache-Control"] == FILE
+        assert answer.headers["Content-Length"] == str(len(dist.content))
+        assert "Content-Encoding" not in answer.headers
+        assert answer.body == (dist.content if method == "GET" else b"")
+    answer = site.ask(site.path(DISTS[0].filename) + ".metadata")
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.body == DISTS[0].core_metadata
+
+
+def test_a_part_of_a_file_can_be_had(site: Site) -> None:
+    answer = site.ask(site.path(DISTS[0].filename), Range="bytes=2-5")
+    assert (answer.status, answer.body) == (206, DISTS[0].content[2:6])
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (
+            "/integrity/needy/1.0/needy-1.0-py3-none-any.whl/provenance",
+            "application/vnd.pypi.integrity.v1+json",
+        ),
+        ("/pypi/needy/json", "application/json"),
+        ("/status.json", "application/json"),
+        ("/last-modified", "text/plain; charset=utf-8"),
+    ],
+)
+def test_the_rest_has_its_type_too(site: Site, path: str, kind: str) -> None:
+    answer = site.ask(path)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
+    assert answer.headers["Cache-Control"] == PAGE
+
+
+@pytest.mark.parametrize(
+    "path", ["/simple", "/simple/needy", "/simple/Needy", "/simple/NEEDY/", "/simple/py.yaml_x/"]
+)
+def test_names_that_are_not_normalised_are_redirected_for_good(site: Site, path: str) -> None:
+    answer = site.ask(path)
+    assert answer.status == 301
+    assert answer.headers["Location"].startswith("/simple/")
+
+
+@pytest.mark.parametrize(
+    "name", ["needy", "Py.YAML_x", "PY--yaml...X", "py_-._yaml-x", "pY.yAmL.X/", "py-yaml-x"]
+)
+def test_redirects_end_at_the_page(site: Site, name: str) -> None:
+    answer = get(f"{site.url}/simple/{name}", JSON)
+    assert answer.status == 200
+    assert json.loads(answer.body)["name"] in {"needy", "Py.YAML_x"}
+    assert answer.url.rpartition("/simple/")[2] in {"needy/", "py-yaml-x/"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/simple/absent/",
+        "/simple/absent/index.v1_json",
+        "/simple/needy/other.html",
+        "/simple/-needy-/",
+        "/simple/needy-/",
+        "/simple/.needy/",
+        "/simple/needy%0d%0aX-Injected:1/",
+        "/simple/n/",
+        "/packages/",
+        "/packages/aa/bb/cc/absent-1.0.tar.gz",
+        "/packages/.frumious-0123456789abcdef.tmp",
+        "/packages/%2efrumious-0123456789abcdef.tmp",
+        "/status",
+        "/generation",
+        "/state/cursor.json",
+        "/simple/../../status",
+        "/%2e%2e/status",
+        "/packages/..%2f..%2fstate/cursor.json",
+        "/.lock",
+        "/web/status.json",
+    ],
+)
+def test_what_is_not_for_readers_is_not_there(site: Site, path: str) -> None:
+    answer = site.ask(path, PIP)
+    assert answer.status in ({400, 404} if ".." in path or "%2e" in path else {404})
+    assert "X-Injected" not in answer.headers
+    assert "immutable" not in answer.headers.get("Cache-Control", "")
+
+
+def test_nothing_can_be_written(site: Site) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert site.ask("/simple/needy/", None, method).status == 405
