@@ -1,0 +1,138 @@
+"""What is visible in a mirror at a moment, and what in it is litter.
+
+Takes everything that is there, by its key; shares no code with the mirror.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from tests.faults.pages import FORMS, V1_JSON, read_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.upstream import Index
+
+ROOT_PAGES = tuple(f"web/simple/{form}" for form in FORMS)
+_FORM = r"index\.(?:html|v1_html|v1_json)"
+_PAGE = re.compile(rf"web/simple/[^/]+/{_FORM}")
+_FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")
+_NOTE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
+_OTHER = re.compile(
+    rf"web/simple/{_FORM}|web/(?:last-modified|status\.json|index\.html)|status|generation"
+    r"|state/(?:cursor|lagging|selection)\.json|state/tombstones/[^/]+\.json"
+    r"|state/runs/[^/]+/(?:plan|results/[^/]+)\.json"
+    r"|\.lock|\.frumious/lock"  # locks stay, so that nobody locks a file that is gone
+)
+_MIRROR_S = (_PAGE, _FILE, _NOTE, _OTHER)
+_METADATA = ".metadata"
+
+
+def wrongs(contents: Mapping[str, bytes], index: Index) -> Iterator[str]:
+    """Tell all that a reader could be misled by."""
+    digests = {
+        key: hashlib.sha256(body).hexdigest()
+        for key, body in contents.items()
+        if key.startswith("web/packages/")
+    }
+    for key, body in contents.items():
+        if not key.startswith("web/") or is_hidden(key):
+            continue
+        if not _is_mirror_s(key):
+            yield f"{key} is visible, and nothing of a mirror's"
+        elif _PAGE.fullmatch(key):
+            yield from _wrongs_of_page(key, body, digests)
+        elif file := _FILE.fullmatch(key):
+            if digests[key] not in _had(index, file[1], file[2]):
+                yield f"{key} has {len(body)} bytes that upstream never had there"
+        elif not _is_whole(key, body):
+            yield f"{key} is not whole: {body[-60:]!r}"
+
+
+def litter(contents: Mapping[str, bytes]) -> Iterator[str]:
+    """Tell what is there and none of the mirror's, wherever it is."""
+    for key in names_of_litter(contents):
+        yield f"{key} is litter"
+
+
+def names_of_litter(contents: Mapping[str, bytes]) -> list[str]:
+    """Return the keys that are none of the mirror's."""
+    return [key for key in contents if not _is_mirror_s(key)]
+
+
+def is_hidden(key: str) -> bool:
+    """Say whether a web server would not show it: what is on its way into a folder."""
+    return any(part.startswith(".") for part in key.split("/"))
+
+
+def named(contents: Mapping[str, bytes]) -> Iterator[str]:
+    """Give the keys that JSON pages name, provenance too."""
+    for key, body in contents.items():
+        if _PAGE.fullmatch(key) and key.endswith(V1_JSON):
+            yield from read_page(key, body).objects()
+            project = key.split("/")[2]
+            for file in json.loads(body)["files"]:
+                if address := file.get("provenance"):
+                    version = address.split("/")[-3]
+                    yield f"web/integrity/{project}/{version}/{file['filename']}/provenance"
+
+
+def listed(contents: Mapping[str, bytes]) -> dict[str, int]:
+    """Return what the root index lists: projects, and their serials."""
+    said = json.loads(contents.get(f"web/simple/{V1_JSON}", b'{"projects": []}'))
+    return {canonicalize_name(each["name"]): each["_last-serial"] for each in said["projects"]}
+
+
+def serial(contents: Mapping[str, bytes]) -> int:
+    """Return the mirror's serial; 0 where it has none yet."""
+    return int(contents.get("status", b"0"))
+
+
+def open_runs(contents: Mapping[str, bytes]) -> int:
+    """Return how many runs are not closed."""
+    return len(json.loads(contents.get("state/cursor.json", b"{}")).get("runs", ()))
+
+
+def _is_mirror_s(key: str) -> bool:
+    return any(pattern.fullmatch(key) for pattern in _MIRROR_S)
+
+
+def _wrongs_of_page(key: str, body: bytes, digests: Mapping[str, str]) -> Iterator[str]:
+    try:
+        page = read_page(key, body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"{key} cannot be read: {error!r}"
+        return
+    for name, digest in page.objects().items():
+        if name not in digests:
+            yield f"{key} names {name}, which is not there"
+        elif digests[name] != digest:
+            yield f"{key} names {name}, which has other bytes"
+
+
+def _had(index: Index, path: str, filename: str) -> set[str]:
+    """Return the sha256 of what upstream ever had at a path."""
+    if filename.endswith(_METADATA):
+        files = index.files_named(filename.removesuffix(_METADATA))
+        contents = [file.core_metadata for file in files if f"{file.path}{_METADATA}" == path]
+    else:
+        contents = [file.content for file in index.files_named(filename) if file.path == path]
+    return {content.sha256 for content in contents if content is not None}
+
+
+def _is_whole(key: str, body: bytes) -> bool:
+    if key.endswith(("json", "provenance")):
+        try:
+            json.loads(body)
+        except ValueError:
+            return False
+        return True
+    if key.rpartition("/")[2] in FORMS:
+        return body.startswith(b"<!DOCTYPE html>") and b"</html>" in body[-60:]
+    return bool(body)
