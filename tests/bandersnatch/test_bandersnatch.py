@@ -1,0 +1,178 @@
+"""What the two programs make of the same upstream, and of each other's mirrors.
+
+What differs on purpose is named here, and in docs/bandersnatch.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.agreement import FORMS
+from tests.bandersnatch import catalogue
+from tests.bandersnatch.places import Bucket
+from tests.bandersnatch.reading import JSON_FORM, files, projects, read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from tests.bandersnatch.conftest import Begun
+    from tests.bandersnatch.reading import Offer
+
+pytestmark = [pytest.mark.bandersnatch, pytest.mark.timeout(900)]
+
+
+def without_reasons(offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
+    return {filename: offer._replace(reason="") for filename, offer in offers.items()}
+
+
+def holdings(contents: Mapping[str, bytes]) -> tuple[int, int, int]:
+    """Return what the mirror says that it holds."""
+    said = json.loads(contents["web/status.json"])
+    return said["projects"], said["files"], said["bytes"]
+
+
+def project_of(key: str) -> NormalizedName:
+    """Return the project of a file's key."""
+    return canonicalize_name(key.rpartition("/")[2].partition("-")[0])
+
+
+def new_files(begun: Begun, since: int, until: int) -> Mapping[str, int]:
+    """Return what has to be fetched to get from one serial to another, once each."""
+    upstream = begun.upstream
+    return dict.fromkeys(upstream.keys(until) - upstream.keys(since), 1)
+
+
+def assert_same_pages(
+    these: Mapping[str, bytes], those: Mapping[str, bytes], names: Collection[str], begun: Begun
+) -> None:
+    """Make sure that pip reads the same on both mirrors' pages, from HTML and JSON.
+
+    Bandersnatch's JSON does not say why a file is yanked: that is compared in HTML.
+    """
+    assert names
+    for form in FORMS:
+        for name in names:
+            these_offers = read_project(these, name, form, hash_index=begun.hash_index)
+            those_offers = read_project(those, name, form, hash_index=begun.hash_index)
+            assert these_offers is not None, (name, form)
+            assert those_offers is not None, (name, form)
+            if form == JSON_FORM:
+                these_offers = without_reasons(these_offers)
+                those_offers = without_reasons(those_offers)
+            assert these_offers == those_offers, (name, form)
+
+
+def assert_same_mirror(
+    these: Mapping[str, bytes], those: Mapping[str, bytes], begun: Begun
+) -> None:
+    """Make sure that readers of two mirrors get the same."""
+    assert files(these).keys() == files(those).keys()
+    assert not [key for key, body in files(these).items() if files(those)[key] != body]
+    assert projects(these) == projects(those)
+    assert_same_pages(these, those, projects(these), begun)
+    assert these["status"] == those["status"]
+
+
+def test_both_store_the_same_files(begun: Begun) -> None:
+    theirs, ours = begun.by_bandersnatch.contents(), begun.by_frumious.contents()
+
+    assert files(ours).keys() == files(theirs).keys() == begun.upstream.keys(begun.upstream.earlier)
+    assert not [key for key, body in files(ours).items() if files(theirs)[key] != body]
+    assert ours["status"] == theirs["status"] == str(begun.upstream.earlier).encode()
+    assert ours["generation"] == theirs["generation"]
+
+
+def test_pip_reads_the_same_from_both(begun: Begun) -> None:
+    theirs, ours = begun.by_bandersnatch.contents(), begun.by_frumious.contents()
+
+    # Bandersnatch goes by the legacy JSON, which empty projects do not have.
+    assert projects(ours) - projects(theirs) == {*catalogue.EMPTY}
+    assert not projects(theirs) - projects(ours)
+    assert_same_pages(ours, theirs, projects(theirs), begun)
+
+
+def test_frumious_continues_what_bandersnatch_began(begun: Begun) -> None:
+    upstream = begun.upstream
+    continued, fresh = begun.by_bandersnatch.copy(), begun.place()
+
+    run = begun.mirrors.frumious(continued, upstream.later)
+
+    assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
+    begun.tell("frumious, after bandersnatch", run)
+    begun.mirrors.frumious(fresh, upstream.later)
+    ours = continued.contents()
+    assert files(ours).keys() == upstream.keys(upstream.later)
+    assert_same_mirror(ours, fresh.contents(), begun)
+    for form in FORMS:
+        for name in catalogue.REMOVED:
+            assert read_project(ours, name, form, hash_index=begun.hash_index) is None
+        # It has a page that says so, in a mirror which knew it before.
+        name = catalogue.QUARANTINED_LATER
+        assert read_project(ours, name, form, hash_index=begun.hash_index) == {}
+    if isinstance(continued, Bucket):
+        for form, kind in FORMS.items():
+            assert continued.content_type(f"web/simple/ordinary-100/{form}") == kind
+
+
+def test_bandersnatch_continues_what_frumious_began(begun: Begun) -> None:
+    upstream = begun.upstream
+    continued, fresh = begun.by_frumious.copy(), begun.place()
+
+    run = begun.mirrors.bandersnatch(continued, upstream.later)
+
+    assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
+    begun.tell("bandersnatch, after frumious", run)
+    begun.mirrors.frumious(fresh, upstream.later)
+    theirs, ours = continued.contents(), fresh.contents()
+    assert theirs["status"] == str(upstream.later).encode()
+    assert files(theirs).keys() >= files(ours).keys()
+    # It never removes a project.
+    assert projects(theirs) - projects(ours) == {*catalogue.REMOVED, catalogue.QUARANTINED_LATER}
+    assert not projects(ours) - projects(theirs)
+    assert_same_pages(theirs, ours, projects(ours), begun)
+
+
+def test_frumious_continues_where_an_older_bandersnatch_was_interrupted(begun: Begun) -> None:
+    """It wrote no JSON, and left the list of what it had still to do."""
+    upstream = begun.upstream
+    place = begun.by_bandersnatch.copy()
+    for key in place.contents():
+        if key.endswith(f"/{JSON_FORM}"):
+            place.delete(key)
+    place.write("todo", f"{upstream.earlier}\nordinary-1 {upstream.earlier}".encode())
+
+    run = begun.mirrors.frumious(place, upstream.later)
+
+    assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
+    contents = place.contents()
+    # Without a root index in JSON nothing lists the projects that upstream no longer has.
+    left = files(contents).keys() - upstream.keys(upstream.later)
+    assert not upstream.keys(upstream.later) - files(contents).keys()
+    assert {project_of(key) for key in left} == {*catalogue.REMOVED, catalogue.QUARANTINED_LATER}
+    assert "todo" not in contents  # bandersnatch would go back to it
+
+
+def test_there_and_back_and_there_again(begun: Begun) -> None:
+    upstream = begun.upstream
+    place, fresh = begun.by_bandersnatch.copy(), begun.place()
+
+    begun.mirrors.frumious(place, upstream.later)
+    back = begun.mirrors.bandersnatch(place, upstream.last)
+    between = place.contents()
+    again = begun.mirrors.frumious(place, upstream.last)
+    checked = begun.mirrors.frumious(place, upstream.last, "mirror", "--force-check")
+
+    assert back.downloads == new_files(begun, upstream.later, upstream.last)
+    assert between["status"] == str(upstream.last).encode()
+    if not isinstance(place, Bucket):  # there bandersnatch's `.s3keep` still keeps their places
+        assert not projects(between) & {*catalogue.REMOVED}
+    assert again.downloads == checked.downloads == {}
+    begun.mirrors.frumious(fresh, upstream.last)
+    assert_same_mirror(place.contents(), fresh.contents(), begun)
+    assert holdings(place.contents()) == holdings(fresh.contents())
