@@ -84,6 +84,7 @@ def run(said: JsonObject) -> Run:
         losing=_names(said["losing"]),
         named=_names(said["named"]),
         again=_names(said["again"]),
+        taking_over=cast("bool", said["taking-over"]),
     )
 
 
@@ -98,6 +99,7 @@ def of_run(run: Run) -> JsonObject:
         "losing": [*sorted(run.losing)],
         "named": [*sorted(run.named)],
         "again": [*sorted(run.again)],
+        "taking-over": run.taking_over,
     }
 
 

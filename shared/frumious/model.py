@@ -135,6 +135,7 @@ class Job:
     named: bool = False  # whether somebody asked for it, so that filters of projects do not count
     again: bool = False  # whether an earlier run failed over the project, and left things undone
     part: int = 0  # how many jobs before this one ran out of time over the same project
+    taking_over: bool = False  # another program may have left a page in HTML alone
 
     @classmethod
     def from_json(cls, said: JsonObject) -> Self:
@@ -152,6 +153,7 @@ class Job:
             named=bool(said.get("named", False)),
             again=bool(said.get("again", False)),
             part=int(str(said.get("part", 0))),
+            taking_over=bool(said.get("taking-over", False)),
         )
 
     def to_json(self) -> JsonObject:
@@ -165,6 +167,8 @@ class Job:
             said["again"] = True
         if self.part:
             said["part"] = self.part
+        if self.taking_over:
+            said["taking-over"] = True
         return said
 
 
@@ -269,6 +273,7 @@ class Run:
     losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
     named: frozenset[NormalizedName] = frozenset()  # asked for by name
     again: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
+    taking_over: bool = False  # another program's mirror is continued
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -279,6 +284,7 @@ class Run:
             may_lose=project in self.losing,
             named=project in self.named,
             again=project in self.again,
+            taking_over=self.taking_over,
         )
 
 
@@ -371,6 +377,7 @@ class Plan:
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
     named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
     again: frozenset[NormalizedName] = frozenset()  # an earlier run may have left things undone
+    taking_over: bool = False  # another program's mirror is continued
     behind: float = 0.0  # since when the mirror lacks what is planned, seconds since the epoch
     base: Cursor | None = None  # that it was planned from; None: named projects, whatever it is
     cursor: Cursor | None = None  # what it becomes, but for the runs

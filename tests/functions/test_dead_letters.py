@@ -56,7 +56,7 @@ def cloud(upstream: Server, tmp_path: Path, deadly: Path) -> Iterator[LocalCloud
 def go_round(cloud: LocalCloud, event: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """Plan, work and finalize once; return the closed runs."""
     cloud.invoke("PlannerFunction", event or {})
-    cloud.pump(environments=1, wait_seconds=20)
+    cloud.pump(environments=1, wait_seconds=60)
     closed: list[dict[str, Any]] = cloud.tick("FinalizerFunction")["closed"]
     return closed
 

@@ -88,7 +88,7 @@ async def _take_over(until: int, draft: Draft, mirror: Mirror) -> None:
     stored = await mirror.storage.read(layout.STATUS)
     if stored is None or not stored.body.strip().isdigit():
         return
-    draft.taken_over = True
+    draft.taking_over = True
     since = int(stored.body)
     if until - _OLDEST_TAKEN_OVER <= since < until:
         changes = await mirror.upstream.changes_since(since)

@@ -19,7 +19,7 @@ class Draft:
     reasons: dict[NormalizedName, Reason] = field(default_factory=dict)
     losing: set[NormalizedName] = field(default_factory=set)
     behind: float | None = None  # when the first of the changes happened, if that is known
-    taken_over: bool = False  # another program's mirror is continued
+    taking_over: bool = False  # another program's mirror is continued
 
     def add(
         self, project: NormalizedName, serial: int, reason: Reason, *, losing: bool = False

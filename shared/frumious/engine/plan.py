@@ -89,9 +89,8 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, agreed: int = 0) 
         reasons=draft.reasons,
         losing=frozenset(draft.losing),
         retries=frozenset(due),
-        again=frozenset(
-            draft.jobs if force or draft.taken_over else draft.jobs.keys() & lagging.keys()
-        ),
+        again=frozenset(draft.jobs if force else draft.jobs.keys() & lagging.keys()),
+        taking_over=draft.taking_over,
         named=frozenset(project for project, entry in due.items() if entry.named),
         behind=time.time() if draft.behind is None else draft.behind,
         base=base,

@@ -132,6 +132,7 @@ def _split(plan: Plan) -> Sequence[Run]:
             losing=plan.losing & names,
             named=plan.named & names,
             again=plan.again & names,
+            taking_over=plan.taking_over,
         )
 
     ids = _run_ids(created)

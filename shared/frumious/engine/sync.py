@@ -68,7 +68,7 @@ async def sync_project(job: Job, mirror: Mirror, attempt: Attempt | None = None)
 async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     manifest = await read_manifest(job.project, mirror)
     held = manifest.page if manifest is not None else None
-    if manifest is None and job.again:
+    if manifest is None and job.taking_over:
         held = await read_html_page(job.project, mirror)
     if not job.named and not mirror.selection.wants(job.project):
         return await remove_project(job, held, mirror, attempt.open_runs)

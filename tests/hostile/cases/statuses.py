@@ -64,7 +64,7 @@ CASES: list[Case] = [
             id=f"status-{status}",
             on_page=Status(status),
             fresh=Expected(files=(), outcome=Outcome.ABSENT),
-            held=Expected(error=MassLoss, says="3 of 3 files"),
+            held=Expected(error=MassLoss, says="no longer has"),
         )
         for status in _GONE
     ),
