@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
 from frumious.engine.record import record_results
 from frumious.engine.work import Batch, Continued, Delivery, PutOff, counts
+from frumious.errors import Retryable
 from frumious.model import Job, Result
 from frumious_lambda import Environment
 
@@ -32,7 +33,10 @@ processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_
 @environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; answers with the messages that are to come again."""
-    batch = environment.run(Batch.begin(environment.mirror))
+    try:
+        batch = environment.run(Batch.begin(environment.mirror))
+    except Retryable as error:  # nothing was begun
+        return put_off_all(event, error)
     deadline = environment.deadline(context)
     held = {record["receiptHandle"] for record in event["Records"]}
     put_offs: list[tuple[Job, Result]] = []
@@ -55,9 +59,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     with environment.meanwhile(hold(held)), processor(records=event["Records"], handler=work):
         outcomes = processor.async_process()
     done = [done for kind, done, _ in outcomes if kind == "success" and done is not None]
-    environment.run(record_results([*done, *put_offs], environment.mirror))
+    try:
+        environment.run(record_results([*done, *put_offs], environment.mirror))
+    except Retryable as error:  # nobody knows what was done: all of it comes again
+        return put_off_all(event, error)
     environment.count(**counts(result for _, result in done))
     return dict(processor.response())
+
+
+def put_off_all(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
+    """Let the whole batch come again."""
+    environment.logger.warning("batch put off", extra={"error": str(error)})
+    environment.count()
+    return {"batchItemFailures": [{"itemIdentifier": one["messageId"]} for one in event["Records"]]}
 
 
 async def hold(receipts: set[str]) -> None:
