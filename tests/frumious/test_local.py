@@ -17,6 +17,7 @@ from tests.frumious.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Fault, Slow, Status, wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.upstream import Index, Server
@@ -96,6 +97,15 @@ def test_what_failed_is_named_and_the_status_is_1(
     assert len(page(tmp_path, "broken")["files"]) == 1
 
 
+@pytest.fixture
+def minding_signals() -> Iterator[None]:
+    """Shells let what they run in the background ignore SIGINT, and so all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("minding_signals")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
     index: Index, upstream: Server, conf: str, tmp_path: Path, sign: signal.Signals
@@ -103,19 +113,15 @@ def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
     for number in range(12):
         index.upload(wheel(f"project-{number}", "1.0"))
     slow = upstream.faults.add(Fault(Slow(delay=30), "/simple/project-7/"))
-    running = subprocess.Popen(
-        [sys.executable, "-m", "frumious.cli", "-c", conf, "mirror"],
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        while len(files(tmp_path)) < 20:
-            time.sleep(0.05)
-        running.send_signal(sign)
-        _, said = running.communicate(timeout=20)
-    finally:
-        running.kill()
+    command = [sys.executable, "-m", "frumious.cli", "-c", conf, "mirror"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            while len(files(tmp_path)) < 20:
+                time.sleep(0.05)
+            running.send_signal(sign)
+            _, said = running.communicate(timeout=20)
+        finally:
+            running.kill()
     assert running.returncode == 1
     assert "the next run goes on from there" in said
     assert "Traceback" not in said
