@@ -15,6 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious import config
+from frumious.config.choices import SimpleFormat
 from frumious.dead_letters import DeadLetters
 from frumious.engine.mirror import open_mirror
 from frumious.events import Announcer
@@ -98,10 +99,10 @@ def _configuration(place: str) -> config.Config:
     """Read mirror.conf: the file at a path, or the object at `s3://bucket/key`.
 
     Raises:
-        ConfigError: it cannot be read, or something in it cannot be meant.
+        ConfigError: it cannot be read, something in it cannot be meant, or is not for a stack.
     """
     if not place.startswith("s3://"):
-        return config.load(Path(place), os.environ)
+        return _for_the_stack(config.load(Path(place), os.environ))
     bucket, _, key = place.removeprefix("s3://").partition("/")
     try:
         answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)
@@ -112,4 +113,20 @@ def _configuration(place: str) -> config.Config:
             " it is a path or s3://bucket/key, which the function may s3:GetObject"
         )
         raise config.ConfigError(msg) from error
-    return config.parse(text, os.environ, source=place)
+    return _for_the_stack(config.parse(text, os.environ, source=place))
+
+
+def _for_the_stack(settings: config.Config) -> config.Config:
+    """Refuse pages that the stack's distribution would not find.
+
+    Its edge function knows their plain places, and gives installers the JSON that they ask for.
+    """
+    mistakes = []
+    if settings.hash_index:
+        mistakes.append("[mirror] hash-index = true: a stack serves pages from their plain places")
+    if settings.simple_format is SimpleFormat.HTML:
+        mistakes.append("[mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON")
+    if mistakes:
+        msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
+        raise config.ConfigError(msg)
+    return settings

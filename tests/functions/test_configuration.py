@@ -50,3 +50,17 @@ def test_mistakes_in_a_bucket_s_file_name_it(aws: Aws, bucket: str) -> None:
 
     with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf cannot be used"):
         _configuration(f"s3://{bucket}/mirror.conf")
+
+
+def test_pages_that_the_distribution_would_not_find_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mirror.conf"
+    file.write_text(TEXT + "hash-index = true\nsimple-format = HTML\n")
+
+    with pytest.raises(ConfigError) as refused:
+        _configuration(str(file))
+
+    assert str(refused.value) == (
+        "mirror.conf cannot be used in Lambda:\n"
+        "- [mirror] hash-index = true: a stack serves pages from their plain places\n"
+        "- [mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON"
+    )
