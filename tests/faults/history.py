@@ -32,13 +32,13 @@ class History:
             return
         with self._lock:
             if key.endswith(V1_JSON):
-                self._named[project] = _objects(key, body) if method == "PUT" else frozenset()
+                self._named[project] = objects(key, body) if method == "PUT" else frozenset()
                 self._published |= self._named[project]
             elif method == "PUT" and key not in self._named[project]:
                 self._published.discard(key)
 
 
-def _objects(key: str, body: bytes) -> frozenset[str]:
+def objects(key: str, body: bytes) -> frozenset[str]:
     """Return what a JSON page names, provenance too."""
     project = project_of(key)
     notes = []

@@ -7,53 +7,18 @@ with the right bytes for as long as the page names it.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
+from tests.faults.bucket import Bucket
 from tests.faults.pages import FORMS, Page, page_key, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# moto asks who it is, and believes everybody.
-_WHO = "AWS4-HMAC-SHA256 Credential=reader/20260101/us-east-1/s3/aws4_request"
 _PAUSE = 0.005  # seconds between two projects
-
-
-@dataclass(frozen=True, slots=True)
-class Got:
-    body: bytes
-    etag: str
-
-
-class Bucket:
-    """Reads one bucket over one connection; for one thread."""
-
-    def __init__(self, endpoint: str, bucket: str) -> None:
-        parts = urlsplit(endpoint)
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
-        self._bucket = bucket
-
-    def get(self, key: str) -> Got | None:
-        self._connection.request(
-            "GET", f"/{self._bucket}/{quote(key)}", headers={"Authorization": _WHO}
-        )
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status == http.HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != http.HTTPStatus.OK:
-            msg = f"moto answers {answer.status} for {key}: {body[:200]!r}"
-            raise RuntimeError(msg)
-        return Got(body, answer.headers["ETag"])
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class Reader:

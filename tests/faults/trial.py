@@ -12,19 +12,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from localcloud.environment import CHECKOUT
 from localcloud.moto_server import MotoServer
-from localcloud.stack import REGION
 from localcloud.stack_reader import read_stack
+from tests.faults.bucket import OwnBucket
 from tests.faults.chance import Chance
 from tests.faults.changes import Changes
 from tests.faults.history import History
 from tests.faults.jobs import Jobs, Message
 from tests.faults.kills import Moment, project_of
 from tests.faults.pages import V1_JSON, page_key, read_page
-from tests.faults.reader import Bucket, Reader
+from tests.faults.reader import Reader
+from tests.faults.report import shape
 from tests.faults.storage_proxy import StorageProxy
 from tests.faults.upstream_faults import UpstreamFaults
 from tests.faults.verdict import left_over, wrongs
@@ -52,9 +51,6 @@ global-timeout = 4
 
 # The handler as a whole fails where the results cannot be recorded; the batch comes again then.
 _FORESEEN = re.compile(r"StorageUnavailable|Conflict")
-_PARTICULARS = re.compile(  # of an error's text
-    r"https?://\S+|'[^']*'|[0-9a-f]{12,}|(?<= is not JSON: ).*|\b\d\b"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +117,8 @@ class Trial:
             stack = read_stack(CHECKOUT / "template.yaml", endpoint=moto.endpoint, parameters={})
             function = stack.functions["WorkerFunction"]
             self._jobs = Jobs(int(function.environment["FRUMIOUS_MAX_RECEIVES"]))
-            self._s3 = boto3.client(
-                "s3",
-                region_name=REGION,
-                endpoint_url=moto.endpoint,
-                aws_access_key_id="local",
-                aws_secret_access_key="local",
-            )
             self._bucket = stack.bucket
-            self._s3.create_bucket(Bucket=self._bucket)
-            self._eye = Bucket(moto.endpoint, self._bucket)
+            self._eye = OwnBucket(moto.endpoint, self._bucket)
             opened.callback(self._eye.close)
             config = folder / "mirror.conf"
             config.write_text(_CONFIG)
@@ -221,7 +209,7 @@ class Trial:
     def _settle(self, batch: Sequence[Message], outcome: set[str] | str) -> None:
         """Delete what was done, now and then not even that; the rest comes again."""
         if isinstance(outcome, str):
-            self.report.reasons[f"batch: {_shape(outcome)}"] += 1
+            self.report.reasons[f"batch: {shape(outcome)}"] += 1
             if outcome != "killed" and not _FORESEEN.search(outcome):
                 self._violation(f"a batch failed: {outcome}")
         failed = {message.id for message in batch} if isinstance(outcome, str) else outcome
@@ -250,7 +238,7 @@ class Trial:
             self._deliver_all()
 
     def _judge(self) -> None:
-        contents = self._contents()
+        contents = self._eye.contents()
         for wrong in wrongs(self._index, self._upstream.url, self._projects, contents):
             self._violation(wrong)
         for key in sorted(left_over(self._index, self._projects, contents)):
@@ -258,14 +246,6 @@ class Trial:
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.append(key)
-
-    def _contents(self) -> dict[str, bytes]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix="web/"
-        )
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        found = {key: self._eye.get(key) for key in keys}
-        return {key: got.body for key, got in found.items() if got is not None}
 
     # What the others tell, each from a thread of its own
 
@@ -292,7 +272,7 @@ class Trial:
             return
         if said.get("message") == "project failed":
             with self._lock:
-                self.report.reasons[f"job: {_shape(said['error'])}"] += 1
+                self.report.reasons[f"job: {shape(said['error'])}"] += 1
         if "exception" in said and not _FORESEEN.search(said["exception"]):
             self._violation(f"a worker did not foresee {said['exception']}")
 
@@ -323,8 +303,3 @@ class Trial:
             "files read": self._reader.read["files"],
             "seconds under faults": round(under_faults, 1),
         }
-
-
-def _shape(text: str) -> str:
-    """Return an error's text without what differs from one time to the next."""
-    return re.sub(r"serial \d+, and \d+", "serial _, and _", _PARTICULARS.sub("_", text))[:100]

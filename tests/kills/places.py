@@ -10,11 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
-import boto3
-
 from localcloud.moto_server import MotoServer
-from tests.faults.reader import Bucket as Eye
-from tests.faults.reader import Got
+from tests.faults.bucket import Got, OwnBucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,15 +85,7 @@ class Bucket:
     def __init__(self) -> None:
         self._moto = MotoServer()
         self._endpoint = self._moto.endpoint
-        self._s3 = boto3.client(
-            "s3",
-            region_name="us-east-1",
-            endpoint_url=self._endpoint,
-            aws_access_key_id=_KEY,
-            aws_secret_access_key=_KEY,
-        )
-        self._s3.create_bucket(Bucket=_BUCKET)
-        self._eye = Eye(self._endpoint, _BUCKET)
+        self._bucket = OwnBucket(self._endpoint, _BUCKET)
         self._seen: dict[str, Got] = {}
 
     def settings(self, random: Random) -> str:
@@ -110,23 +99,20 @@ class Bucket:
         )
 
     def contents(self) -> dict[str, bytes]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=_BUCKET)
-        tags = {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
         seen: dict[str, Got] = {}
-        for key, tag in tags.items():
+        for key, tag in self._bucket.tags().items():
             got = self._seen.get(key)
             if got is None or got.etag != tag:
-                got = self._eye.get(key)
+                got = self._bucket.get(key)
             if got is not None:
                 seen[key] = got
         self._seen = seen
         return {key: got.body for key, got in seen.items()}
 
     def loose_ends(self) -> Iterator[str]:
-        for upload in self._s3.list_multipart_uploads(Bucket=_BUCKET).get("Uploads", ()):
+        for upload in self._bucket.s3.list_multipart_uploads(Bucket=_BUCKET).get("Uploads", ()):
             yield f"an upload in parts that is open: {upload['Key']}"
 
     def close(self) -> None:
-        self._eye.close()
-        self._s3.close()
+        self._bucket.close()
         self._moto.stop()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from dataclasses import dataclass
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from tests.servers.loopback import LoopbackServer
 
 _CONDITIONS = ("if-match", "if-none-match")
 _NOT_IMPLEMENTED = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
@@ -36,7 +34,7 @@ class Asked:
     headers: dict[str, str]  # names in lower case
 
 
-class Between:
+class Between(LoopbackServer):
     """The server at `url`; a context manager."""
 
     def __init__(self, endpoint: str, conditions: Conditions = Conditions.KEPT) -> None:
@@ -68,24 +66,8 @@ class Between:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.url = self.address
 
 
 def _ask(  # noqa: PLR0913, PLR0917 (a request)

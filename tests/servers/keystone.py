@@ -7,14 +7,13 @@ that a login by v3 opens the real Swift.
 from __future__ import annotations
 
 import json
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, Self
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.servers.loopback import LoopbackServer
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.servers.swift import SwiftServer
 
 REGION: Final = "RegionOne"
@@ -23,28 +22,13 @@ PROJECT: Final = {"name": "pypi", "id": "p-1", "domain": "default"}
 CREDENTIAL: Final = {"id": "c-1", "name": "for the mirror", "secret": "credential-secret-1"}
 
 
-class KeystoneServer:
+class KeystoneServer(LoopbackServer):
     """Starts the server; a context manager. `logins` are the bodies of the requests for tokens."""
 
     def __init__(self, swift: SwiftServer) -> None:
         self.logins: list[dict[str, Any]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, swift))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v3"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_handler(self, swift))
+        self.url = f"{self.address}/v3"
 
 
 def accepted(login: dict[str, Any]) -> bool:

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from random import SystemRandom
 
-from tests.soak.soak import Report, Settings, Soak
+from tests.faults.report import show
+from tests.soak.soak import Settings, Soak
 
 
 def main() -> int:
@@ -27,25 +28,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(seed=options.seed, minutes=options.minutes, runs=options.runs)
         report = Soak(settings, Path(folder), lambda line: print(line, flush=True)).run()
-    show(report)
+    show(
+        {
+            "faults": report.faults,
+            "changes upstream": report.changes,
+            "kills, by the write that they happened at": report.kills,
+            "why ticks and batches failed, and jobs came again": report.reasons,
+        },
+        report.figures,
+        never_named=report.never_named,
+        violations=report.violations,
+        seed=report.seed,
+    )
     return 1 if report.violations else 0
-
-
-def show(report: Report) -> None:
-    for title, counts in (
-        ("faults", report.faults),
-        ("changes upstream", report.changes),
-        ("kills, by the write that they happened at", report.kills),
-        ("why ticks and batches failed, and jobs came again", report.reasons),
-    ):
-        print(f"\n{title}")
-        for name, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])):
-            print(f"  {count:6}  {name}")
-    print()
-    for name, figure in report.figures.items():
-        print(f"{figure:10}  {name}")
-    print(f"{len(report.never_named):10}  files left over that no page ever named")
-    print(f"{len(report.violations):10}  violations (seed {report.seed})")
 
 
 if __name__ == "__main__":

@@ -11,18 +11,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 from localcloud.environment import CHECKOUT
 from localcloud.moto_server import MotoServer
-from localcloud.stack import REGION
 from localcloud.stack_reader import read_stack
+from tests.faults.bucket import OwnBucket
 from tests.faults.chance import Chance
 from tests.faults.history import History
 from tests.faults.kills import project_of
 from tests.faults.pages import V1_JSON, page_key
-from tests.faults.reader import Bucket
-from tests.faults.trial import _shape
+from tests.faults.report import shape
 from tests.faults.verdict import left_over, wrongs
 from tests.soak import verdict
 from tests.soak.books import untold
@@ -144,15 +141,7 @@ class Soak:
             most = int(stack.functions["WorkerFunction"].environment["FRUMIOUS_MAX_RECEIVES"])
             self._queue = Queue(most, self._chance, settings.messages)
             self._bucket = stack.bucket
-            self._s3 = boto3.client(
-                "s3",
-                region_name=REGION,
-                endpoint_url=moto.endpoint,
-                aws_access_key_id="local",
-                aws_secret_access_key="local",
-            )
-            self._s3.create_bucket(Bucket=self._bucket)
-            self._eye = Bucket(moto.endpoint, self._bucket)
+            self._eye = OwnBucket(moto.endpoint, self._bucket)
             opened.callback(self._eye.close)
             config = folder / "mirror.conf"
             self._appends = self._chance.of("config").random() < 0.5
@@ -318,7 +307,7 @@ class Soak:
         self._runs.update(runs)
 
     def _take_failure(self, kind: str, ended: Ended) -> None:
-        reason = "killed" if ended.killed else _shape(ended.error)
+        reason = "killed" if ended.killed else shape(ended.error)
         self.report.reasons[f"{kind}: {reason}"] += 1
         foreseen = _FORESEEN if self._at_war else _OVERTAKEN
         if not ended.killed and not foreseen.search(ended.error):
@@ -405,7 +394,7 @@ class Soak:
         return ""
 
     def _judge(self) -> None:
-        contents = self._contents()
+        contents = self._eye.contents()
         known = [name for name in self._projects if not self._was_never_listed(name)]
         for wrong in wrongs(self._index, self._upstream.url, known, contents):
             self._violation(wrong)
@@ -433,13 +422,6 @@ class Soak:
             and page not in self._witness.published
         )
 
-    def _contents(self) -> dict[str, bytes]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        wanted = (key for key in keys if not key.startswith("state/"))
-        found = {key: self._eye.get(key) for key in wanted}
-        return {key: got.body for key, got in found.items() if got is not None}
-
     # What the others tell, each from a thread of its own
 
     def _take_change(self, method: str, keys: list[str], body: bytes) -> None:
@@ -461,7 +443,7 @@ class Soak:
             return
         if said.get("message") == "project failed":
             with self._lock:
-                self.report.reasons[f"job: {_shape(said['error'])}"] += 1
+                self.report.reasons[f"job: {shape(said['error'])}"] += 1
         if "exception" in said and not _FORESEEN.search(said["exception"]):
             self._violation(f"nobody foresaw {said['exception']}")
 

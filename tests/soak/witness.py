@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from tests.faults import reader as faults
-from tests.faults.history import _objects
+from tests.faults.bucket import Bucket
+from tests.faults.history import objects
 from tests.faults.kills import project_of
 from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, page_key, read_page
 
@@ -63,7 +64,7 @@ class Watch:
     def __init__(self, endpoint: str, bucket: str, report: Callable[[str], None]) -> None:
         self.marks = Marks("a reader", report)
         self.crash: Exception | None = None
-        self._bucket = faults.Bucket(endpoint, bucket)
+        self._bucket = Bucket(endpoint, bucket)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="watch", daemon=True)
         self._thread.start()
@@ -152,7 +153,7 @@ class Witness:
             if run not in self._open_runs():
                 self.belated[run] += 1
             self.published.update(page_key(project, form) for form in FORMS)
-            self.published |= _objects(key, body)
+            self.published |= objects(key, body)
         else:
             self._pages.pop(project, None)
 

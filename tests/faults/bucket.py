@@ -1,0 +1,75 @@
+"""A bucket of moto's, seen past the mirror's own storage code."""
+
+from __future__ import annotations
+
+import http.client
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+import boto3
+
+from localcloud.stack import REGION
+
+# moto asks who it is, and believes everybody.
+_WHO = "AWS4-HMAC-SHA256 Credential=reader/20260101/us-east-1/s3/aws4_request"
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    body: bytes
+    etag: str
+
+
+class Bucket:
+    """Reads one bucket over one connection; for one thread."""
+
+    def __init__(self, endpoint: str, bucket: str) -> None:
+        parts = urlsplit(endpoint)
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+        self._bucket = bucket
+
+    def get(self, key: str) -> Got | None:
+        self._connection.request(
+            "GET", f"/{self._bucket}/{quote(key)}", headers={"Authorization": _WHO}
+        )
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != http.HTTPStatus.OK:
+            msg = f"moto answers {answer.status} for {key}: {body[:200]!r}"
+            raise RuntimeError(msg)
+        return Got(body, answer.headers["ETag"])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class OwnBucket(Bucket):
+    """One that is made here, and seen as a whole."""
+
+    def __init__(self, endpoint: str, bucket: str) -> None:
+        super().__init__(endpoint, bucket)
+        self.s3 = boto3.client(
+            "s3",
+            region_name=REGION,
+            endpoint_url=endpoint,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        self.s3.create_bucket(Bucket=bucket)
+
+    def tags(self) -> dict[str, str]:
+        """Return the ETag of everything that is here, by its key."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
+        return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
+
+    def contents(self) -> dict[str, bytes]:
+        """Return everything that readers may see, by its key."""
+        keys = [key for key in self.tags() if not key.startswith("state/")]
+        found = {key: self.get(key) for key in keys}
+        return {key: got.body for key, got in found.items() if got is not None}
+
+    def close(self) -> None:
+        super().close()
+        self.s3.close()
