@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frumious import layout, ledger_json
-from frumious.model import Cursor, OpenRun, RunId
+from frumious.model import RunId
+from frumious.runs import Cursor, OpenRun
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
 

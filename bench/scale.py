@@ -34,8 +34,9 @@ from frumious.engine.mirror import Mirror, open_mirror
 from frumious.engine.plan import plan_changes
 from frumious.engine.root_index import publish_root_index
 from frumious.engine.start import start_runs
-from frumious.model import Cursor, Listed, Selected
+from frumious.model import Listed
 from frumious.queue import JobQueue
+from frumious.runs import Cursor, Selected
 from frumious.selection import Selection
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from packaging.utils import NormalizedName
 
 from frumious.engine.root_index import publish_root_index
 from frumious.ledger import Ledger
-from frumious.model import Cursor, Job, Key, Listed, OpenRun, Outcome, Result, Run, RunId
+from frumious.model import Job, Key, Listed, Outcome, Result, RunId
+from frumious.runs import Cursor, OpenRun, Run
 from frumious.storage.protocol import Head, Stored
 from tests.upstream import Index, Server
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Selected
+    from frumious.runs import Selected
     from frumious.storage.protocol import Storage
 
 CHANGES: Final = 500  # that a mirror is behind; one in 25 is a new project

@@ -23,7 +23,7 @@ from frumious.engine.retry import retry
 from frumious.engine.start import start_runs
 from frumious.engine.sync import sync_project
 from frumious.engine.work import Batch, Delivery, PutOff
-from frumious.model import Cursor, Job, Key, Result, RunId
+from frumious.model import Job, Key, Result, RunId
 from frumious.queue import JobQueue
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from packaging.utils import NormalizedName
 
-    from frumious.model import Plan, Run
+    from frumious.runs import Cursor, Plan, Run
     from tests.upstream import Server
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from frumious.engine import plan
 from frumious.engine.retry import retry
 from frumious.engine.start import start_runs
 from frumious.errors import FrumiousError
-from frumious.model import Plan
+from frumious.runs import Plan
 from frumious_lambda import Environment
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from frumious import layout, ledger_json
 from frumious.errors import FrumiousError
-from frumious.model import Cursor, Job, JsonObject, Key, Lagging, Result, Run, RunId, Selected
+from frumious.model import Job, JsonObject, Key, Result, RunId
+from frumious.runs import Cursor, Lagging, Run, Selected
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:

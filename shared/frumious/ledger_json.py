@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from frumious.model import Cursor, JsonObject, Lagging, Left, OpenRun, Run, RunId, Selected
+from frumious.model import JsonObject, RunId
+from frumious.runs import Cursor, Lagging, Left, OpenRun, Run, Selected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -145,7 +145,7 @@ def watch(world: World, look: Callable[..., None]) -> None:
             look(method=request.method, url=request.url)
 
     async def register(mirror: Mirror) -> None:
-        mirror.storage._client.meta.events.register(  # type: ignore[attr-defined]
+        mirror.storage._bucket.client.meta.events.register(  # type: ignore[attr-defined]
             "before-send.s3", watched
         )
 

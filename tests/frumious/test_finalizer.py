@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Run
+    from frumious.runs import Run
     from tests.world import World
 
 DAY = 24 * 3600
@@ -301,7 +301,7 @@ def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) 
                 raise Crash
 
     async def die(mirror: Mirror) -> None:
-        events = mirror.storage._client.meta.events  # type: ignore[attr-defined]
+        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
         events.register_first("before-send.s3", count)
         try:
             await finalize(mirror)

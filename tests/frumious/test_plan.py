@@ -13,8 +13,8 @@ import pytest
 from frumious.engine import start
 from frumious.engine.plan import TooManyRemovals, plan_changes, told
 from frumious.engine.start import start_runs
-from frumious.model import Plan, Reason
 from frumious.queue import JobQueue
+from frumious.runs import Plan, Reason
 from frumious.upstream import NoChangelog
 from tests.upstream import (
     BANDERSNATCH,

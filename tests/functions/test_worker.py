@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from frumious import ledger_json
-from frumious.model import Cursor, OpenRun, RunId
+from frumious.model import RunId
+from frumious.runs import Cursor, OpenRun
 from localcloud import LocalCloud
 from localcloud.runtime_api import FunctionFailed
 from tests.functions.conftest import make_runtime

@@ -236,7 +236,7 @@ def test_a_role_is_taken_on_and_again_when_it_ends(aws: Aws) -> None:
     )
 
     async def store_twice(storage: S3Storage) -> tuple[str, str]:
-        credentials: Any = storage._put._credentials
+        credentials: Any = storage._bucket.signed_put._credentials
         assert isinstance(credentials, RefreshableCredentials)
         await store(storage, FILE, b"first")
         first = credentials.access_key
@@ -294,7 +294,7 @@ def test_a_bucket_is_addressed_as_configured(style: str, address: str) -> None:
     )
 
     async def where(storage: S3Storage) -> str:
-        return storage._put._bucket_address
+        return storage._bucket.signed_put._bucket_address
 
     assert with_storage(settings, where) == address
 
@@ -328,7 +328,7 @@ def test_a_profile_says_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
 
     async def who(storage: S3Storage) -> str:
-        credentials = storage._put._credentials
+        credentials = storage._bucket.signed_put._credentials
         return credentials.access_key if credentials is not None else ""
 
     assert with_storage(config.parse(text, {}), who) == "theirs"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from frumious.engine.local import Done
     from frumious.engine.mirror import Mirror
-    from frumious.model import Plan
+    from frumious.runs import Plan
 
 _SHELLS = ("bash", "zsh", "fish")
 

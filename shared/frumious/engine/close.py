@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.engine.work import failure
-from frumious.model import Outcome, Result, Run
+from frumious.model import Outcome, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Cursor, Job, Lagging, OpenRun
+    from frumious.model import Job
+    from frumious.runs import Cursor, Lagging, OpenRun, Run
 
 logger = logging.getLogger(__name__)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from frumious import layout
+from frumious.engine.blobs import Blob, blobs, link_to, stored_files
 from frumious.errors import FrumiousError
-from frumious.model import File, Key, ProjectPage, Publication
 from frumious.verify import DIGEST_LENGTHS, Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.config import Config
-    from frumious.model import Job, RunId
+    from frumious.model import File, Job, Key, ProjectPage
     from frumious.simple.values import ParsedPage
 
 
@@ -27,24 +27,6 @@ _LARGEST_METADATA: Final = 16 * 1024**2  # bytes; upstream does not say how many
 
 class MassLoss(FrumiousError):
     """Upstream's page lacks most of the files that the mirror has, and no event says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
-    """Something to store: a file, its core metadata, or its provenance."""
-
-    key: Key
-    url: str  # upstream's
-    expected: Expected | None  # None: nothing says what it has to be (provenance)
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the last job of a project did, as its page or its tombstone says."""
-
-    run: RunId
-    added: Collection[Key]
-    removed: Collection[Key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +94,11 @@ def compare(
     places = {layout.file_key(file) for file in kept}
     advertised = tuple(_as_mirrored(file, places, config) for file in kept)
     mirrored = advertised if config.release_files else ()
-    wanted = {blob.key: blob for file in mirrored for blob in _blobs(project, file)}
+    wanted = {blob.key: blob for file in mirrored for blob in blobs(project, file)}
     there = {
         blob.key: blob.expected
         for file in (held.files if held is not None else ())
-        for blob in _blobs(project, file)
+        for blob in blobs(project, file)
     }
     return Change(
         page=replace(
@@ -133,57 +115,6 @@ def compare(
     )
 
 
-def published_page(  # noqa: PLR0913, PLR0917 - what it is made of
-    change: Change,
-    failed: Mapping[Key, str],
-    job: Job,
-    held: ProjectPage | None,
-    config: Config,
-    untold: Before | None,
-) -> ProjectPage:
-    """Return the page that the mirror publishes: without what could not be stored.
-
-    `failed` says why blobs were not stored. `untold` is what an earlier job did, and perhaps
-    nobody has heard of.
-    """
-    files = tuple(_published_files(job.project, change.page.files, failed, held, config))
-    mirrored = files if config.release_files else ()
-    here = {blob.key for file in mirrored for blob in _blobs(job.project, file)}
-    added = {blob.key for blob in change.new}
-    removed = {*(held_keys(job.project, held) if held is not None else ())}
-    removed.update(added - failed.keys())  # what goes with a file that could not be stored
-    if untold is not None:
-        added.update(untold.added)
-        removed.update(untold.removed)
-    return replace(
-        change.page,
-        files=files,
-        publication=Publication(
-            run=job.run,
-            selection=change.fingerprint,
-            etag=change.etag,
-            added=tuple(sorted(added & here)),
-            removed=tuple(sorted(removed - here)),
-            refused={
-                **change.refused,
-                **{key.removeprefix("web/"): reason for key, reason in failed.items()},
-            },
-            stored=config.release_files,
-        ),
-    )
-
-
-def stored_files(page: ProjectPage) -> tuple[File, ...]:
-    """Return the files of a page of the mirror's that are here: all, or none of them."""
-    publication = page.publication
-    return page.files if publication is None or publication.stored else ()
-
-
-def held_keys(project: NormalizedName, page: ProjectPage) -> tuple[Key, ...]:
-    """Return the keys of everything that a page of the mirror's names and the mirror has."""
-    return tuple(blob.key for file in stored_files(page) for blob in _blobs(project, file))
-
-
 def _is_quarantined(page: ProjectPage) -> bool:
     return page.status is not None and page.status.quarantined
 
@@ -195,7 +126,7 @@ def _safe_files(
     storable, refused = [], {}
     for file in files:
         try:
-            for _ in _blobs(project, file):
+            for _ in blobs(project, file):
                 pass
         except layout.UnsafeName as error:
             refused[file.filename[:_LONGEST_TOLD]] = str(error)
@@ -280,45 +211,10 @@ def _as_mirrored(file: File, places: Container[Key], config: Config) -> File:
 
 def _as_upstream_has_it(file: File, config: Config) -> File:
     """Advertise what lies beside a file where the link leads to upstream's own."""
-    link = _link(file, layout.file_key(file), config)
+    link = link_to(file, layout.file_key(file), config)
     if unquote(link) == unquote(file.url):
         return file if config.core_metadata else replace(file, core_metadata=False)
     return replace(file, core_metadata=False, gpg_sig=False if file.gpg_sig else file.gpg_sig)
-
-
-def _link(file: File, key: Key, config: Config) -> str:
-    """Return where readers get a file; without files of its own the mirror leads elsewhere."""
-    if config.release_files or config.root_uri:
-        return layout.file_url(key, config.root_uri)
-    return file.url
-
-
-def _blobs(project: NormalizedName, file: File) -> Iterator[Blob]:
-    key = layout.file_key(file)
-    yield Blob(key=key, url=file.url, expected=_expected(file, key))
-    if not isinstance(file.core_metadata, bool):
-        yield Blob(
-            key=layout.metadata_key(key),
-            url=_metadata_url(file.url),
-            expected=Expected.of(file.core_metadata, most=_LARGEST_METADATA),
-        )
-    if file.provenance is not None:
-        yield Blob(key=layout.provenance_key(project, file), url=file.provenance, expected=None)
-
-
-def _expected(file: File, key: Key) -> Expected:
-    """Return what a file has to be: what its page promises, and what its place does."""
-    expected = Expected.of(file.hashes, file.size)
-    promised = layout.digest_in(key)
-    if promised is None or promised == expected.digest:
-        return expected
-    return replace(expected, blake2b_256=promised)
-
-
-def _metadata_url(url: str) -> str:
-    """Return where upstream has a file's core metadata: beside it, whatever query is asked."""
-    parts = urlsplit(url)
-    return parts._replace(path=f"{parts.path}.metadata").geturl()
 
 
 def _differ(wanted: Expected | None, there: Expected | None) -> bool:
@@ -326,47 +222,3 @@ def _differ(wanted: Expected | None, there: Expected | None) -> bool:
     if wanted is None or there is None:
         return False
     return (wanted.algorithm, wanted.digest) != (there.algorithm, there.digest)
-
-
-def _published_files(
-    project: NormalizedName,
-    files: Iterable[File],
-    failed: Mapping[Key, str],
-    held: ProjectPage | None,
-    config: Config,
-) -> Iterator[File]:
-    before = {file.filename: file for file in stored_files(held)} if held is not None else {}
-    for file in files:
-        key = layout.file_key(file)
-        if key in failed:
-            old = before.get(file.filename)
-            if old is not None:  # what upstream has of it now is not to be had
-                moved = layout.file_key(old) != key  # else its metadata may be the new one's
-                yield replace(
-                    old,
-                    url=layout.file_url(layout.file_key(old), config.root_uri),
-                    core_metadata=old.core_metadata if moved else False,
-                )
-            continue
-        without = layout.metadata_key(key) in failed
-        yield replace(
-            file,
-            url=_link(file, key, config),
-            core_metadata=False if without else file.core_metadata,
-            provenance=_published_provenance(project, file, failed, config),
-        )
-
-
-def _published_provenance(
-    project: NormalizedName, file: File, failed: Mapping[Key, str], config: Config
-) -> str | None:
-    """Return the provenance's address: the mirror's own where its address is configured.
-
-    PEP 740 asks for a whole address, so that it stays upstream's otherwise.
-    """
-    if file.provenance is None or not config.release_files:
-        return file.provenance
-    key = layout.provenance_key(project, file)
-    if key in failed:
-        return None
-    return layout.file_url(key, config.root_uri) if config.root_uri else file.provenance

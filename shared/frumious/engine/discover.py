@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious import layout
 from frumious.engine.held import held_projects
-from frumious.model import Reason
+from frumious.runs import Reason
 from frumious.upstream import NoChangelog
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from frumious.engine.draft import Draft
     from frumious.engine.mirror import Mirror
-    from frumious.model import Cursor, RootIndex
+    from frumious.model import RootIndex
+    from frumious.runs import Cursor
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +65,13 @@ def short_allowlist(mirror: Mirror) -> Collection[NormalizedName] | None:
 
 async def _by_changelog(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     now = time.time()
+    names = short_allowlist(mirror)
     if cursor.serial is None:
         until = await mirror.upstream.last_serial()  # first: what changes meanwhile comes next
-        await _compare_all(draft, mirror)
+        if names is None:
+            await _compare_all(draft, mirror)
+        else:
+            _add_all(names, draft, mirror)
         await _take_over(until, draft, mirror)
         return replace(cursor, serial=until, upstream=until, reconciled=now, swept_at=now)
     changes = await mirror.upstream.changes_since(cursor.serial)
@@ -78,7 +83,7 @@ async def _by_changelog(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     after = replace(cursor, serial=max(cursor.serial, changes.serial), upstream=changes.serial)
     if now < cursor.reconciled + _RECONCILED_EVERY or _is_being_filled(cursor):
         return after
-    if short_allowlist(mirror) is None:  # else the sweep asks for each often enough
+    if names is None:  # else the sweep asks for each often enough
         await _compare_all(draft, mirror)
     return replace(after, reconciled=now)
 
@@ -100,8 +105,7 @@ def _by_names(
 ) -> Cursor:
     """Take all names at first; afterwards the sweep asks for them in turn."""
     if not cursor.asked:
-        for name in sorted(filter(mirror.selection.wants, names)):
-            draft.add(name, 0, Reason.NEW)
+        _add_all(names, draft, mirror)
     return replace(cursor, blind=True)
 
 
@@ -133,13 +137,13 @@ def _is_being_filled(cursor: Cursor) -> bool:
     return any(run.staged for run in cursor.runs)
 
 
+def _add_all(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) -> None:
+    for name in sorted(filter(mirror.selection.wants, names)):
+        draft.add(name, 0, Reason.NEW)
+
+
 async def _compare_all(draft: Draft, mirror: Mirror) -> None:
     """Compare the mirror with all that upstream has and that is wanted."""
-    names = short_allowlist(mirror)
-    if names is not None:
-        for name in sorted(filter(mirror.selection.wants, names)):
-            draft.add(name, 0, Reason.NEW)
-        return
     index = await mirror.upstream.root_index()
     if index is not None:
         await _compare(index, draft, mirror, {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-    from frumious.model import Reason
+    from frumious.runs import Reason
 
 
 @dataclass(slots=True)

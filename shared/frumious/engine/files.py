@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.engine.compare import Blob
+    from frumious.engine.blobs import Blob
     from frumious.engine.mirror import Mirror
     from frumious.model import Key, RunId
     from frumious.verify import Expected

@@ -16,7 +16,8 @@ from frumious.engine.close import ClosedRun, close_runs, record_deaths
 from frumious.engine.lagging import update_lagging
 from frumious.engine.publish import Diff, Freshness, events_of, publish_status
 from frumious.engine.root_index import publish_root_index
-from frumious.model import Cursor, Gone, Job, Left, Listed, Outcome, Result, RunId
+from frumious.model import Gone, Job, Listed, Outcome, Result, RunId
+from frumious.runs import Cursor, Left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from frumious.model import Lagging
+from frumious.runs import Lagging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.close import ClosedRun
-    from frumious.model import Left, Result, Run
+    from frumious.model import Result
+    from frumious.runs import Left, Run
 
 _LONGEST_PAUSE: Final = 6 * 3600  # seconds
 _MOST_DOUBLINGS: Final = 20

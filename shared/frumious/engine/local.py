@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Job, Lagging, Plan, Result, RunId
+    from frumious.model import Job, Result, RunId
+    from frumious.runs import Lagging, Plan
 
 logger = logging.getLogger(__name__)
 

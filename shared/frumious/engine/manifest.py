@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
 
 from frumious import layout
-from frumious.engine.compare import held_keys
+from frumious.engine.blobs import held_keys
 from frumious.selection import project_of
 from frumious.simple import parse, parse_html
 from frumious.simple.values import InvalidPage

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from frumious.config.choices import Backend, SimpleFormat
 from frumious.layout import Pages
 from frumious.ledger import Ledger
-from frumious.model import Selected
+from frumious.runs import Selected
 from frumious.selection import Selection
 from frumious.upstream import Upstream
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from frumious import layout
-from frumious.engine.compare import held_keys
+from frumious.engine.blobs import held_keys
 from frumious.engine.manifest import delete_files
 from frumious.model import Key
 from frumious.simple import render

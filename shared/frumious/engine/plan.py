@@ -13,13 +13,14 @@ from frumious.engine.held import held_projects
 from frumious.engine.reselect import reselect
 from frumious.engine.sweep import sweep
 from frumious.errors import FrumiousError
-from frumious.model import JsonObject, Plan, Reason
+from frumious.runs import Plan, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Cursor, Lagging
+    from frumious.model import JsonObject
+    from frumious.runs import Cursor, Lagging
 
 _RETRIED_AT_ONCE: Final = 1000  # lagging projects that one plan takes up again
 _TOLD: Final = 1000  # projects of each kind that are told by name
@@ -95,7 +96,7 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, agreed: int = 0) 
         behind=time.time() if draft.behind is None else draft.behind,
         base=base,
         cursor=cursor,
-        selected=mirror.selected if base.asked == 0 else selected,
+        selected=selected,
     )
     await _check_removals(plan, mirror, agreed)
     return plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, cast
 
 from frumious import layout
 from frumious.events import project_changed, run_finished
-from frumious.model import JsonObject, Key, Lagging, Outcome, Result
+from frumious.model import JsonObject, Key, Outcome, Result
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from frumious.engine.mirror import Mirror
     from frumious.engine.root_index import Totals
     from frumious.events import Event
-    from frumious.model import Cursor, Json
+    from frumious.model import Json
+    from frumious.runs import Cursor, Lagging
 
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
 _RUNS_TOLD: Final = 10

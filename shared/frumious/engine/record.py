@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from frumious.model import Lagging
+from frumious.runs import Lagging
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -10,9 +10,10 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from frumious import layout
-from frumious.engine.compare import Before, held_keys
+from frumious.engine.blobs import held_keys
 from frumious.engine.manifest import delete_files
 from frumious.engine.pages import page_keys
+from frumious.engine.published import Before
 from frumious.model import Job, Json, Key, Outcome, ProjectPage, Result
 
 if TYPE_CHECKING:

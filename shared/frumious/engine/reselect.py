@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious.engine.held import held_projects
-from frumious.model import Reason, Selected
+from frumious.runs import Reason, Selected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,19 +29,15 @@ async def reselect(draft: Draft, mirror: Mirror, *, force: bool) -> Selected | N
         UpstreamUnavailable: upstream did not answer.
     """
     now = mirror.selected
-    before = await mirror.ledger.selected()
-    if before is not None:
-        now = replace(now, layouts=tuple(sorted({*before.layouts, *now.layouts})))
-    if force:
-        before = _NOTHING
-    elif before is None or before == now:
-        return None if before == now else now
-    await _shown_otherwise(
-        before, now, draft, mirror, Reason.FORCED if force else Reason.RESELECTED
-    )
+    kept = await mirror.ledger.selected()
+    if kept is not None:
+        now = replace(now, layouts=tuple(sorted({*kept.layouts, *now.layouts})))
+    before = _NOTHING if force else kept or now
+    reason = Reason.FORCED if force else Reason.RESELECTED
+    await _shown_otherwise(before, now, draft, mirror, reason)
     if before.projects != now.projects:
         await _other_projects(draft, mirror)
-    return now
+    return None if now == kept else now
 
 
 async def _shown_otherwise(

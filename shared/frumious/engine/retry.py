@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Lagging
+    from frumious.runs import Lagging
 
 
 async def retry(mirror: Mirror, names: Iterable[str] | None = None) -> list[NormalizedName]:

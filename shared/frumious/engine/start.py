@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from frumious import layout
 from frumious.errors import FrumiousError
-from frumious.model import Cursor, OpenRun, Run, RunId
+from frumious.model import RunId
+from frumious.runs import Cursor, OpenRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Job, Plan
+    from frumious.model import Job
+    from frumious.runs import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ async def _open(plan: Plan, mirror: Mirror) -> list[RunId]:
             run=run.run,
             since=run.since,
             behind=plan.behind,
-            staged=len(runs) > 2,  # noqa: PLR2004 - one of changes, one of retries
+            staged=len(plan.jobs) > _LARGEST_RUN,
             retries=plan.retries & run.jobs.keys(),
         )
         for run in runs
@@ -100,7 +102,7 @@ async def _open(plan: Plan, mirror: Mirror) -> list[RunId]:
         await mirror.storage.delete([layout.TODO])  # all of it is planned now
     if plan.selected is not None:
         await mirror.ledger.write_selected(plan.selected)
-    elif await mirror.ledger.selected() is None:
+    elif plan.base is None and await mirror.ledger.selected() is None:
         await mirror.ledger.write_selected(mirror.selected)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from frumious import layout
 from frumious.engine.discover import short_allowlist
 from frumious.engine.manifest import read_manifest
-from frumious.model import Reason
+from frumious.runs import Reason
 from frumious.simple.values import InvalidPage
 from frumious.upstream.client import UpstreamUnavailable
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from frumious.engine.draft import Draft
     from frumious.engine.mirror import Mirror
-    from frumious.model import Cursor
+    from frumious.runs import Cursor
 
 logger = logging.getLogger(__name__)
 

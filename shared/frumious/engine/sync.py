@@ -12,16 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious import layout
-from frumious.engine.compare import (
-    Before,
-    check_losses,
-    compare,
-    published_page,
-    stored_files,
-)
+from frumious.engine.blobs import stored_files
+from frumious.engine.compare import check_losses, compare
 from frumious.engine.files import Attempt, store_blobs
 from frumious.engine.manifest import Manifest, delete_files, read_html_page, read_manifest
 from frumious.engine.pages import delete_other_names, publish_pages, tidy_pages
+from frumious.engine.published import Before, published_page
 from frumious.engine.remove import remove_project, unfinished_removal
 from frumious.model import Job, Outcome, ProjectPage, Result
 from frumious.simple import render

@@ -10,7 +10,6 @@ and operators do, to put `web/packages` on another disk.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import stat
@@ -19,6 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from frumious.storage.beside import beside
 from frumious.storage.file_draft import DRAFT, OURS, Draft, Folder, flush
 from frumious.storage.file_lock import LOCK
 from frumious.storage.file_trouble import trouble
@@ -233,16 +233,9 @@ class FilesystemStorage:
         raise StorageRefused(msg)
 
     async def _do(self, call: Callable[[], T], key: str) -> T:
-        """Make a blocking call beside the event loop, and name what it did not do.
-
-        A call cannot be stopped: whoever is cancelled waits for it, so that no write comes later.
-        """
-        calling = asyncio.ensure_future(asyncio.to_thread(call))
+        """Make a blocking call beside the event loop, and name what it did not do."""
         try:
-            return await asyncio.shield(calling)
-        except asyncio.CancelledError:
-            await asyncio.wait([calling])
-            raise
+            return await beside(call)
         except OSError as error:
             raise trouble(error, key, self._folder.top) from error
 

@@ -22,6 +22,7 @@ from swiftclient.authv1 import PasswordPlugin
 from swiftclient.exceptions import ClientException
 
 from frumious.errors import FrumiousError
+from frumious.storage.beside import beside
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
 
 if TYPE_CHECKING:
@@ -155,16 +156,9 @@ class SwiftAccount:
         self.requests += 1
 
     async def _aside(self, call: Callable[[], T], what: str) -> T:
-        """Make a call beside the event loop, and name what it did not do.
-
-        A call cannot be stopped: whoever is cancelled waits for it, so that no write comes later.
-        """
-        calling = asyncio.ensure_future(asyncio.to_thread(call))
+        """Make a call beside the event loop, and name what it did not do."""
         try:
-            return await asyncio.shield(calling)
-        except asyncio.CancelledError:
-            await asyncio.gather(calling, return_exceptions=True)
-            raise
+            return await beside(call)
         except ClientException as error:
             if error.http_status is None:
                 msg = f"Swift cannot be asked for {what}: {error}"

@@ -1,0 +1,161 @@
+"""What is planned and what came of it: plans, runs, the cursor, lagging projects.
+
+Values only: `engine.plan` makes them, the ledger keeps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from frumious.model import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.model import RunId
+
+
+class Reason(StrEnum):
+    """Why a project is part of a plan."""
+
+    NAMED = "asked for by name"
+    NEW = "not here yet"
+    CHANGED = "changed upstream"
+    DIFFERS = "differs from upstream, though no event says so"
+    RESELECTED = "its files are selected or shown in another way"
+    FORCED = "everything is checked"
+    LAGGING = "behind upstream, and due again"
+    REMOVED = "removed upstream"
+    UNWANTED = "no longer selected"
+
+    @property
+    def removes(self) -> bool:
+        """Whether the project is to leave the mirror."""
+        return self in {Reason.REMOVED, Reason.UNWANTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What brings the mirror from one serial to another: a part of a plan, as the ledger has it."""
+
+    run: RunId
+    created: float  # seconds since the epoch
+    since: int | None  # the mirror's serial before; None: the run says nothing of it
+    until: int | None  # and after
+    jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
+    losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
+    named: frozenset[NormalizedName] = frozenset()  # asked for by name
+    again: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
+    taking_over: bool = False  # another program's mirror is continued
+
+    def job(self, project: NormalizedName) -> Job:
+        """Return the run's job for a project."""
+        return Job(
+            self.run,
+            project,
+            self.jobs[project],
+            may_lose=project in self.losing,
+            named=project in self.named,
+            again=project in self.again,
+            taking_over=self.taking_over,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run that is not finished, as the cursor remembers it."""
+
+    run: RunId
+    since: int | None
+    sent: float | None = None  # when all of its jobs were on the queue; seconds since the epoch
+    behind: float = 0.0  # since when the mirror lacks what the run brings; the same
+    staged: bool = False  # one of several of a large plan: they are not all sent at once
+    retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """With which run a project left the mirror, and at which serial; 0: nobody says."""
+
+    run: RunId
+    serial: int
+
+    def overrules(self, run: RunId, serial: int | None) -> bool:
+        """Say whether what a run knows of the project is of before that."""
+        return run < self.run and (serial or 0) <= self.serial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the planner has read upstream's changes, and which runs are open.
+
+    Times are seconds since the epoch; 0: never.
+    """
+
+    serial: int | None = None  # up to which changes are planned; None: upstream has no changelog
+    runs: tuple[OpenRun, ...] = ()  # the oldest first
+    plans: int = 0  # that were made; whoever plans from an older cursor was overtaken
+    asked: float = 0.0  # when upstream was last asked what changed
+    upstream: int | None = None  # upstream's own serial then
+    changelog: bool = False  # that is where the serial comes from
+    blind: bool = False  # upstream does not tell what changed: its pages are asked for in turn
+    root_tag: str = ""  # ETag of the root index that was last compared
+    reconciled: float = 0.0  # when all projects were last compared
+    swept: str = ""  # the project that the sweep came to
+    swept_at: float = 0.0
+    # Projects that left the mirror: an older run that is still open must not list them again.
+    gone: Mapping[NormalizedName, Left] = field(default_factory=dict)
+
+    @property
+    def mirror_serial(self) -> int | None:
+        """The serial that the mirror as a whole has reached: open runs may still lack jobs."""
+        waiting = [run.since for run in self.runs if run.since is not None]
+        return min(waiting, default=self.serial) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lagging:
+    """A project that is behind upstream, and when it is tried again."""
+
+    serial: int  # that it has to reach
+    reason: str
+    attempts: int  # runs that failed in a row
+    due: float  # seconds since the epoch
+    run: RunId  # the last one that failed
+    losing: bool = False  # upstream told of a removal
+    named: bool = False  # asked for by name
+    untold: bool = False  # what its page says was done has to be told by a job that knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """Fingerprints of what decides which projects are here, and what their pages show."""
+
+    projects: str
+    pages: str
+    releases: Mapping[NormalizedName, str]  # of the projects with rules of their own
+    layouts: tuple[str, ...] = ()  # of pages, that there ever were: names of `layout.Pages`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, and why: a value that can be shown before anything happens.
+
+    All of `jobs`, split into runs, is opened together with the step from `base` to `cursor`.
+    """
+
+    jobs: Mapping[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
+    reasons: Mapping[NormalizedName, Reason] = field(default_factory=dict)
+    losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
+    retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
+    named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
+    again: frozenset[NormalizedName] = frozenset()  # an earlier run may have left things undone
+    taking_over: bool = False  # another program's mirror is continued
+    behind: float = 0.0  # since when the mirror lacks what is planned, seconds since the epoch
+    base: Cursor | None = None  # that it was planned from; None: named projects, whatever it is
+    cursor: Cursor | None = None  # what it becomes, but for the runs
+    selected: Selected | None = None  # what is kept when the runs are open; None: as it was
