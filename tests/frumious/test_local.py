@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -150,9 +151,10 @@ def test_the_first_error_stops_the_run_where_that_is_asked_for(
         file.write("stop-on-error = true\n")
     for number in range(30):
         index.upload(wheel(f"project-{number:02}", "1.0"))
-    upstream.faults.add(Fault(Status(404), "/packages/"))
+    upstream.faults.add(Fault(Status(404), "/packages/", project="project-00"))
+    upstream.faults.add(Fault(Slow(delay=0.5), re.compile("^/simple/project-(?!00)")))
 
     said = frumious("-c", conf, "mirror")
 
     assert said.returncode == 1
-    assert len(upstream.requests_for("/simple/project-")) < 30
+    assert len(upstream.requests_for("/simple/project-")) <= 10, "those were under way already"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.engine.finalize import finalize
 from frumious.engine.record import record_results
 from frumious.engine.start import start_runs
-from frumious.engine.work import Delivery, PutOff, work
+from frumious.engine.work import Batch, Delivery, PutOff
 from frumious.model import Outcome
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Job, Result, RunId
+    from frumious.model import Job, Result
     from frumious.runs import Lagging, Plan
 
 logger = logging.getLogger(__name__)
@@ -94,9 +93,6 @@ class _Crew:
     stopped: bool = False
     _sent: int = 0
     _unrecorded: list[tuple[Job, Result]] = field(default_factory=list)
-    _turns: defaultdict[NormalizedName, asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock)
-    )
 
     def send(self, jobs: Iterable[Job], *, deadline: float = math.inf) -> int:  # noqa: ARG002
         """Take jobs, as a queue does, and return how many."""
@@ -109,14 +105,14 @@ class _Crew:
     async def work_off(self) -> None:
         """Do the jobs that wait; those that are put off once more, after a pause."""
         jobs, self.waiting = self.waiting, []
-        open_runs = {run.run for run in (await self.mirror.ledger.cursor()).runs}
         try:
             for number in range(1, _DELIVERIES + 1):
+                batch = await Batch.begin(self.mirror)
                 put_off: list[tuple[Job, int]] = []
                 coming = iter(jobs)
                 await asyncio.gather(
                     *(
-                        self._work(coming, number, open_runs, put_off)
+                        self._work(coming, number, batch, put_off)
                         for _ in range(min(_JOBS_AT_ONCE, len(jobs)))
                     )
                 )
@@ -134,7 +130,7 @@ class _Crew:
         self,
         coming: Iterator[Job],
         number: int,
-        open_runs: set[RunId],
+        batch: Batch,
         put_off: list[tuple[Job, int]],
     ) -> None:
         for job in coming:
@@ -142,15 +138,15 @@ class _Crew:
                 return
             delivery = Delivery(job, number, last=number == _DELIVERIES, deadline=math.inf)
             try:
-                async with self._turns[job.project]:
-                    result = await work(delivery, self.mirror, open_runs)
+                result = await batch.work(delivery)
             except PutOff as later:
                 put_off.append((job, later.pause))
                 self._unrecorded.append((job, later.result))
             else:
                 self._unrecorded.append((job, result))
                 self.results[job.project] = result
-                self.stopped = self.mirror.config.stop_on_error and result.error is not None
+                if result.error is not None and self.mirror.config.stop_on_error:
+                    self.stopped = True
                 self.tell(self._sent, result)
             if len(self._unrecorded) >= _RECORDED_AT_ONCE:
                 await self._record()
