@@ -55,7 +55,7 @@ def test_the_plan_is_shown_and_nothing_is_done(world: World, tmp_path: Path) -> 
     assert world.contents() == {}
 
 
-def test_a_plan_that_removes_too_much_exits_1_and_says_how_to_go_on(
+def test_a_plan_that_removes_too_much_is_shown_and_says_how_to_go_on(
     world: World, tmp_path: Path
 ) -> None:
     world.configure("max-removals = 0% 0")
@@ -65,9 +65,17 @@ def test_a_plan_that_removes_too_much_exits_1_and_says_how_to_go_on(
     world.index.remove_project("one")
 
     shown = frumious("-c", conf, "plan")
+    told = frumious("-c", conf, "plan", "--json")
+    begun = frumious("-c", conf, "mirror")
 
-    assert shown.returncode == 1
-    assert "remove 1 of the mirror's 1 projects" in shown.stderr
+    assert "one" in shown.stdout
+    assert "removed upstream" in shown.stdout
+    assert json.loads(told.stdout)["removed"] == {"one": "removed upstream"}
+    for said in (shown, told, begun):
+        assert said.returncode == 1
+        assert "remove 1 of the mirror's 1 projects" in said.stderr
+        assert "'frumious mirror --confirm-removals 1' confirms" in said.stderr
+    assert world.page("one"), "nothing is removed yet"
 
 
 def test_lagging_projects_are_made_due(world: World, tmp_path: Path) -> None:

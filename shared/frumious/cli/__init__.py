@@ -16,7 +16,7 @@ from frumious.cli.progress import Progress
 from frumious.cli.show import counts_text, done_table, plan_table
 from frumious.cli.template import TEMPLATE
 from frumious.engine.local import run_here
-from frumious.engine.plan import plan_changes, plan_projects, told
+from frumious.engine.plan import TooManyRemovals, plan_changes, plan_projects, told
 from frumious.engine.retry import retry as make_due
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int
     """
 
     async def plan(mirror: Mirror) -> Plan:
-        return await plan_changes(mirror, force=force_check, agreed=confirm_removals)
+        try:
+            return await plan_changes(mirror, force=force_check, agreed=confirm_removals)
+        except TooManyRemovals as stop:
+            raise _stopped(stop) from stop
 
     _run(place, plan)
 
@@ -101,17 +104,26 @@ def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, may_lose: bool)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_obj
 def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
-    """Show what the next run would update, remove and retry, and why; do nothing."""
+    """Show what the next run would update, remove and retry, and why; do nothing.
 
-    async def work(mirror: Mirror) -> None:
-        said = told(await plan_changes(mirror, force=force_check))
-        if as_json:
-            click.echo(json.dumps(said, indent=1))
-        else:
-            click.echo(f"The next run: {counts_text(said)}.")
-            Console(highlight=False).print(plan_table(said))
+    Exit status 1 also where the run would not start, for it removes more than max-removals allows.
+    """
 
-    with_mirror(place, work)
+    async def work(mirror: Mirror) -> tuple[Plan, TooManyRemovals | None]:
+        try:
+            return await plan_changes(mirror, force=force_check), None
+        except TooManyRemovals as stop:
+            return stop.plan, stop
+
+    planned, stop = with_mirror(place, work)
+    said = told(planned)
+    if as_json:
+        click.echo(json.dumps({**said, "stopped": stop and str(stop)}, indent=1))
+    else:
+        click.echo(f"The next run: {counts_text(said)}.")
+        Console(highlight=False).print(plan_table(said))
+    if stop is not None:
+        raise _stopped(stop)
 
 
 @main.command()
@@ -151,6 +163,14 @@ def completion(shell: str) -> None:
     if kind is None:  # pragma: no cover - click knows them all
         raise click.BadParameter(shell)
     click.echo(kind(main, {}, "frumious", "_FRUMIOUS_COMPLETE").source())
+
+
+def _stopped(stop: TooManyRemovals) -> click.ClickException:
+    """Say why a run does not start, and how somebody who has looked lets it."""
+    return click.ClickException(
+        f"{stop} ('frumious plan' shows them,"
+        f" 'frumious mirror --confirm-removals {stop.removals}' confirms)"
+    )
 
 
 def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:

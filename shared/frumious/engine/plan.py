@@ -36,7 +36,7 @@ class TooManyRemovals(FrumiousError):
     def __init__(self, plan: Plan, removals: int, projects: int, allowed: int) -> None:
         super().__init__(
             f"the run would remove {removals} of the mirror's {projects} projects, and max-removals"
-            f" allows {allowed}: nothing was started; confirm {removals} removals to go on"
+            f" allows {allowed}: nothing is started before somebody confirms {removals} removals"
         )
         self.plan = plan
         self.removals = removals
