@@ -76,7 +76,21 @@ def test_projects_are_synced_by_name(
     assert said.returncode == 0, said.stderr
     assert len(page(tmp_path, "one")["files"]) == 1
     assert not upstream.requests_for("/simple/two/")
-    assert frumious("-c", conf, "sync", "../etc").returncode == 1
+
+
+def test_names_that_no_project_has_are_told(index: Index, conf: str, tmp_path: Path) -> None:
+    index.upload(wheel("one", "1.0"))
+
+    misspelt = frumious("-c", conf, "sync", "one", "oen")
+    wrong = frumious("-c", conf, "sync", "one", "../etc")
+    on_time = frumious("-c", conf, "retry", "One")
+
+    assert misspelt.returncode == 1
+    assert "oen: neither upstream nor the mirror has it" in misspelt.stderr
+    assert len(page(tmp_path, "one")["files"]) == 1
+    assert wrong.returncode == 2
+    assert "'../etc' is not a project's name" in wrong.stderr
+    assert "One is not behind upstream" in on_time.stderr
 
 
 def test_what_failed_is_named_and_the_status_is_1(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import get_completion_class
+from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from frumious import __version__
@@ -16,8 +17,9 @@ from frumious.cli.progress import Progress
 from frumious.cli.show import counts_text, done_table, plan_table
 from frumious.cli.template import TEMPLATE
 from frumious.engine.local import run_here
-from frumious.engine.plan import TooManyRemovals, plan_changes, plan_projects, told
+from frumious.engine.plan import InvalidProject, TooManyRemovals, plan_changes, plan_projects, told
 from frumious.engine.retry import retry as make_due
+from frumious.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -92,9 +94,13 @@ def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int
 @click.pass_obj
 def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, may_lose: bool) -> None:
     """Bring the named projects in step with upstream, past the filters of projects."""
+    try:
+        planned = plan_projects(projects, may_lose=may_lose)
+    except InvalidProject as error:
+        raise click.BadParameter(str(error)) from error
 
     async def plan(_mirror: Mirror) -> Plan:
-        return plan_projects(projects, may_lose=may_lose)
+        return planned
 
     _run(place, plan)
 
@@ -137,6 +143,9 @@ def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
         click.echo(f"{len(due)} projects are tried again by the next run.")
         for project in due:
             click.echo(f"  {project}")
+        for name in projects:
+            if canonicalize_name(name) not in due:
+                click.echo(f"{name} is not behind upstream", err=True)
 
     with_mirror(place, work)
 
@@ -176,13 +185,21 @@ def _stopped(stop: TooManyRemovals) -> click.ClickException:
 def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
     """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
 
-    async def work(mirror: Mirror) -> Done:
+    async def work(mirror: Mirror) -> tuple[Plan, Done]:
         with Progress() as progress:
-            return await run_here(await plan(mirror), mirror, progress.tell)
+            planned = await plan(mirror)
+            return planned, await run_here(planned, mirror, progress.tell)
 
-    done = with_mirror(place, work, alone=True)
+    planned, done = with_mirror(place, work, alone=True)
     Console(highlight=False).print(done_table(done))
+    absent = [
+        project
+        for project in sorted(planned.named & done.results.keys())
+        if done.results[project].outcome is Outcome.ABSENT
+    ]
+    for project in absent:
+        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     for project, entry in sorted(done.lagging.items()):
         click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
-    if done.lagging or done.stopped:
+    if absent or done.lagging or done.stopped:
         raise SystemExit(1)
