@@ -14,18 +14,18 @@ from rich.console import Console
 from frumious import __version__
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
-from frumious.cli.show import counts_text, done_table, plan_table
+from frumious.cli.show import Tally, counts_text, plan_table
 from frumious.cli.template import TEMPLATE
 from frumious.engine.local import run_here
 from frumious.engine.plan import InvalidProject, TooManyRemovals, plan_changes, plan_projects, told
 from frumious.engine.retry import retry as make_due
-from frumious.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from frumious.engine.local import Done
     from frumious.engine.mirror import Mirror
+    from frumious.model import Result
     from frumious.runs import Plan
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -184,19 +184,22 @@ def _stopped(stop: TooManyRemovals) -> click.ClickException:
 
 def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
     """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
+    tally = Tally()
 
     async def work(mirror: Mirror) -> tuple[Plan, Done]:
         with Progress() as progress:
+
+            def tell(jobs: int, result: Result | None) -> None:
+                progress.tell(jobs, result)
+                if result is not None:
+                    tally.add(result)
+
             planned = await plan(mirror)
-            return planned, await run_here(planned, mirror, progress.tell)
+            return planned, await run_here(planned, mirror, tell)
 
     planned, done = with_mirror(place, work, alone=True)
-    Console(highlight=False).print(done_table(done))
-    absent = [
-        project
-        for project in sorted(planned.named & done.results.keys())
-        if done.results[project].outcome is Outcome.ABSENT
-    ]
+    Console(highlight=False).print(tally.table())
+    absent = sorted(planned.named & tally.absent)
     for project in absent:
         click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     for project, entry in sorted(done.lagging.items()):

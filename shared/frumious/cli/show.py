@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from rich.box import SIMPLE_HEAD
@@ -9,10 +10,12 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from frumious.engine.work import counts
+from frumious.model import Outcome
 
 if TYPE_CHECKING:
-    from frumious.engine.local import Done
-    from frumious.model import JsonObject
+    from packaging.utils import NormalizedName
+
+    from frumious.model import JsonObject, Result
 
 _SHOWN = 50  # projects of each kind
 
@@ -36,17 +39,30 @@ def plan_table(said: JsonObject) -> Table:
     return table
 
 
-def done_table(done: Done) -> Table:
-    """Show what the runs of a process came to."""
-    results = done.results.values()
-    table = Table("Projects", "Updated", "Removed", "Failed", "Files", "Bytes", box=SIMPLE_HEAD)
-    counted = counts(results)
-    table.add_row(
-        str(len(results)),
-        str(counted["ProjectsUpdated"]),
-        str(counted["ProjectsRemoved"]),
-        str(counted["ProjectsFailed"]),
-        str(counted["FilesStored"]),
-        decimal(counted["BytesStored"]),
-    )
-    return table
+class Tally:
+    """What jobs came to, in numbers: there may be a million of them."""
+
+    def __init__(self) -> None:
+        self.absent: set[NormalizedName] = set()  # neither upstream nor the mirror has them
+        self._jobs = 0
+        self._counts: Counter[str] = Counter()
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        self._jobs += 1
+        self._counts.update(counts([result]))
+        if result.outcome is Outcome.ABSENT:
+            self.absent.add(result.project)
+
+    def table(self) -> Table:
+        """Show the numbers."""
+        table = Table("Projects", "Updated", "Removed", "Failed", "Files", "Bytes", box=SIMPLE_HEAD)
+        table.add_row(
+            str(self._jobs),
+            str(self._counts["ProjectsUpdated"]),
+            str(self._counts["ProjectsRemoved"]),
+            str(self._counts["ProjectsFailed"]),
+            str(self._counts["FilesStored"]),
+            decimal(self._counts["BytesStored"]),
+        )
+        return table

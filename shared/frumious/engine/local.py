@@ -39,7 +39,6 @@ _RECORDED_AT_ONCE: Final = 50  # results; a process that is killed loses no more
 class Done:
     """What the runs of this process came to."""
 
-    results: Mapping[NormalizedName, Result]  # of the projects that were worked on
     lagging: Mapping[NormalizedName, Lagging]  # that are behind upstream now
     stopped: bool  # at the first error, as `stop-on-error` has it
 
@@ -61,7 +60,7 @@ async def run_here(plan: Plan, mirror: Mirror, tell: Callable[[int, Result | Non
         if not crew.stopped:
             await start_runs(None, mirror, crew)  # the next stages of a large plan
     await finalize(mirror)
-    return Done(results=crew.results, lagging=await mirror.ledger.lagging(), stopped=crew.stopped)
+    return Done(lagging=await mirror.ledger.lagging(), stopped=crew.stopped)
 
 
 async def _left_undone(mirror: Mirror) -> list[Job]:
@@ -89,7 +88,6 @@ class _Crew:
     mirror: Mirror
     tell: Callable[[int, Result | None], None]
     waiting: list[Job] = field(default_factory=list)
-    results: dict[NormalizedName, Result] = field(default_factory=dict)
     stopped: bool = False
     _sent: int = 0
     _unrecorded: list[tuple[Job, Result]] = field(default_factory=list)
@@ -144,7 +142,6 @@ class _Crew:
                 self._unrecorded.append((job, later.result))
             else:
                 self._unrecorded.append((job, result))
-                self.results[job.project] = result
                 if result.error is not None and self.mirror.config.stop_on_error:
                     self.stopped = True
                 self.tell(self._sent, result)
