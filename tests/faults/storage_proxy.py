@@ -13,6 +13,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,14 @@ class StorageProxy:
         self._thread.start()
         self._started.wait()
 
+    def settle(self, *, dead: bool) -> None:
+        """Wait until all is done that was asked: S3 does it, though the process be `dead` by then.
+
+        What a dead process has sent may still wait to be read, for as long as its connections do.
+        """
+        while self.under_way or (dead and self._server.connections):
+            time.sleep(0.005)
+
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -91,6 +100,8 @@ class StorageProxy:
         app.router.add_route("*", "/{key:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
+        assert runner.server is not None
+        self._server = runner.server
         await web.SockSite(runner, listening).start()
 
         async def close() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +62,11 @@ class Worker:
         finally:
             self.proxy.killer = None
             self.projects = frozenset()
-            if not environment.alive:
+            dead = not environment.alive
+            if dead:
                 environment.close()
                 self._environment = None
-            while self.proxy.under_way:
-                time.sleep(0.005)  # S3 carries out what it was asked before the process died
+            self.proxy.settle(dead=dead)
         return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
     def asks_upstream(self, project: str) -> None:

@@ -96,7 +96,7 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     answer = ask(cloud)
 
     assert (answer["runs"], answer["jobs"], answer["removals"]) == ([], 0, 2)
-    assert "confirm 2 removals" in answer["stopped"]
+    assert "confirms 2 removals" in answer["stopped"]
     assert cloud.logs.total("RunsStopped") == stops + 1
     assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
 

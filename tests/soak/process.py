@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,9 +103,9 @@ class Process:
             ended = Ended(event, answer, writes=self.gateway.writes)
         finally:
             self._on_end()
-            if not environment.alive:
+            dead = not environment.alive
+            if dead:
                 environment.close()
                 self._environment = None
-            while self.gateway.under_way:
-                time.sleep(0.005)  # AWS carries out what it was asked before the process died
+            self.gateway.settle(dead=dead)
         return ended
