@@ -93,7 +93,8 @@ class World:
             f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
             f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
         )
-        self.config = config.parse(text, {})
+        parsed = config.parse(text, {})
+        self.config = replace(parsed, s3=replace(parsed.s3, is_aws=True))  # moto does what S3 does
         self.close()
 
     def close(self) -> None:

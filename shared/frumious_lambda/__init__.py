@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -117,9 +118,10 @@ def _configuration(place: str) -> config.Config:
 
 
 def _for_the_stack(settings: config.Config) -> config.Config:
-    """Refuse pages that the stack's distribution would not find.
+    """Return the configuration with the stack's own bucket known for AWS's.
 
-    Its edge function knows their plain places, and gives installers the JSON that they ask for.
+    Pages that the stack's distribution would not find are refused: its edge function knows their
+    plain places, and gives installers the JSON that they ask for.
     """
     mistakes = []
     if settings.hash_index:
@@ -129,4 +131,5 @@ def _for_the_stack(settings: config.Config) -> config.Config:
     if mistakes:
         msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
         raise config.ConfigError(msg)
-    return settings
+    # What leads all of boto3 elsewhere is a stand-in for AWS: the bucket need not be tried out.
+    return replace(settings, s3=replace(settings.s3, is_aws=settings.s3.endpoint_url is None))

@@ -188,6 +188,30 @@ def test_what_a_server_does_not_do_is_found_out_and_done_as_well_as_can_be(
     assert len(warnings) == (0 if able.replaces else 1)
 
 
+@pytest.mark.parametrize("where", ["variable", "profile"])
+def test_a_server_that_boto3_alone_knows_of_is_tried_as_well(
+    server: S3Server, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Between(server.endpoint, Conditions.IGNORED) as between:
+        bucket = server.bucket()
+        if where == "variable":
+            monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+        else:
+            monkeypatch.delenv("AWS_ENDPOINT_URL")
+            profiles = tmp_path / "config"
+            profiles.write_text(f"[default]\nendpoint_url = {between.url}\n")
+            monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
+        # A key of its own: sessions are kept, with the profiles that they have read.
+        settings = config.parse(
+            f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n"
+            f"[s3]\naws_access_key_id = {where}\naws_secret_access_key = testing\n",
+            {},
+        )
+        able = with_storage(settings, lambda storage: storage.prepare())
+
+    assert not able.guarantees.conditional_writes
+
+
 def test_two_in_one_process_are_kept_apart_even_so(server: S3Server) -> None:
     async def race(storage: S3Storage) -> list[object]:
         tag = await storage.write(PAGE, b"first")
@@ -215,9 +239,12 @@ def test_a_server_is_tried_once_and_that_is_no_request_of_the_mirror_s(server: S
     assert len(between.asked) == tried + 1  # the second bucket
 
 
-def test_aws_is_not_tried(aws: Aws) -> None:
-    bucket = S3Server(aws.s3.meta.endpoint_url, "testing", "testing").bucket()
-    settings = config.parse(f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n", {})
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "eusc-de-east-1"])
+def test_aws_is_not_tried(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    settings = config.parse(
+        f"[mirror]\nstorage-backend = s3\ndirectory = /bucket\n[s3]\nregion_name = {region}\n", {}
+    )
 
     async def prepare(storage: S3Storage) -> int:
         assert (await storage.prepare()) == Abilities()

@@ -26,6 +26,7 @@ class S3Config:
     profile_name: str | None = None
     role_arn: str | None = None  # taken on with the credentials above
     endpoint_url: str | None = None
+    is_aws: bool = False  # wherever requests go: to AWS itself, or to a stand-in for all of it
     addressing_style: str = "auto"  # or path, virtual
     signature_version: str | None = None
     max_attempts: int = 10  # to make a request again

@@ -23,7 +23,6 @@ from frumious.storage.protocol import (
 from frumious.storage.s3_abilities import Abilities, try_out
 from frumious.storage.s3_bucket import Bucket, NoSuchObject
 from frumious.storage.s3_parts import abort_uploads, store_in_parts
-from frumious.storage.s3_session import is_amazon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -42,8 +41,6 @@ class S3Storage:
 
     def __init__(self, config: Config) -> None:
         self._bucket = Bucket(config)
-        self._endpoint = config.s3.endpoint_url or ""
-        self._is_amazon = is_amazon(config.s3)
         self._signs_files = config.s3.signature_version != "s3"
         self._longest_transfer = config.global_timeout
         self._trying = asyncio.Lock()
@@ -58,19 +55,19 @@ class S3Storage:
     @property
     def guarantees(self) -> Guarantees:
         """What S3 promises; of another server what `prepare` found, and nothing before."""
-        known = Abilities() if self._is_amazon else _TRIED.get(self._endpoint)
+        known = Abilities() if self._bucket.is_amazon else _TRIED.get(self._bucket.endpoint)
         return known.guarantees if known is not None else Guarantees(False, False)  # noqa: FBT003
 
     async def prepare(self) -> Abilities:
         """Find out what a server that is not AWS's does, once in a process's life."""
-        if self._is_amazon:
+        if self._bucket.is_amazon:
             return Abilities()
         async with self._trying:
-            if self._endpoint not in _TRIED:
+            if self._bucket.endpoint not in _TRIED:
                 before = self._bucket.requests
-                _TRIED[self._endpoint] = await self._try_out()
+                _TRIED[self._bucket.endpoint] = await self._try_out()
                 self._bucket.requests = before  # they are not what the mirror does
-        return _TRIED[self._endpoint]
+        return _TRIED[self._bucket.endpoint]
 
     def take_requests(self) -> int:
         """Return how many requests were made since this was last asked."""
@@ -201,7 +198,7 @@ class S3Storage:
         bucket = self._bucket
         bucket.requests += 1
         # AWS keeps the checksum itself; other servers may keep what they are told.
-        told = {} if self._is_amazon else {"sha256": sha256}
+        told = {} if bucket.is_amazon else {"sha256": sha256}
         options = bucket.options("PutObject", key, **told)
         await bucket.signed_put.send(bucket.prefix + key, chunks, options, sha256=sha256, size=size)
 
@@ -219,7 +216,7 @@ class S3Storage:
     async def _try_out(self) -> Abilities:
         key = Key(f"{_PROBES}{uuid.uuid4()}")
         try:
-            return await try_out(self._put_object, self._put_signed, key, self._endpoint)
+            return await try_out(self._put_object, self._put_signed, key, self._bucket.endpoint)
         finally:
             await self.delete([key])
 

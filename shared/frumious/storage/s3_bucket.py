@@ -11,7 +11,7 @@ from frumious import layout
 from frumious.config.s3_parameters import for_call
 from frumious.storage.beside import beside
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
-from frumious.storage.s3_session import open_client, open_session
+from frumious.storage.s3_session import is_amazon, open_client, open_session
 from frumious.storage.signed_put import SignedPut
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Bucket:
         except (BotoCoreError, ClientError) as error:
             msg = f"the bucket {self.name!r} cannot be opened: {error}"
             raise StorageRefused(msg) from error
+        self.is_amazon = config.s3.is_aws or is_amazon(self.client)
+        self.endpoint = self.client.meta.endpoint_url
         self.client.meta.events.register("before-send.s3", self._count)
 
     async def aclose(self) -> None:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _CONNECTIONS: Final = 50
 
 
-def is_amazon(config: S3Config) -> bool:
-    """Say whether the bucket is AWS's own, which does all that this mirror asks of S3."""
-    host = urlsplit(config.endpoint_url or "").hostname or "amazonaws.com"
-    return host.endswith(("amazonaws.com", "amazonaws.com.cn"))
+def is_amazon(client: S3Client) -> bool:
+    """Say whether requests go to AWS itself, which does all that this mirror asks of S3."""
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"))
 
 
 @cache
@@ -70,13 +70,26 @@ def open_session(config: S3Config) -> boto3.Session:
 
 def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> S3Client:
     """Make the client; `timeout` is in seconds, to connect."""
-    options: dict[str, Any] = {"s3": {"addressing_style": config.addressing_style}}
+    client = _client(session, config, timeout)
+    if config.is_aws or is_amazon(client):
+        return client
+    client.close()
+    # Many servers know nothing of the checksums that boto3 adds by itself.
+    client = _client(
+        session,
+        config,
+        timeout,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    return client
+
+
+def _client(session: boto3.Session, config: S3Config, timeout: float, **more: str) -> S3Client:
+    options: dict[str, Any] = {**more, "s3": {"addressing_style": config.addressing_style}}
     if config.signature_version is not None:
         options["signature_version"] = config.signature_version
-    if not is_amazon(config):
-        # Many servers know nothing of the checksums that boto3 adds by itself.
-        options["request_checksum_calculation"] = "when_required"
-        options["response_checksum_validation"] = "when_required"
     client: S3Client = session.client(
         "s3",
         endpoint_url=config.endpoint_url,
@@ -87,8 +100,6 @@ def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> 
             **options,
         ),
     )
-    if not is_amazon(config):
-        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
     return client
 
 
