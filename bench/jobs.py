@@ -51,7 +51,7 @@ def _record(run: str, project: str, *, may_lose: bool) -> dict[str, Any]:
     job = {"run": run, "project": project, "serial": 0, "may-lose": may_lose}
     return {
         "messageId": str(uuid.uuid4()),
-        "receiptHandle": "never used: no job is put off",
+        "receiptHandle": "held by nobody else",
         "body": json.dumps(job),
         "attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": project},
         "messageAttributes": {},

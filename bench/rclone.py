@@ -6,6 +6,7 @@ which nothing here depends on.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PROGRAM = Path(sysconfig.get_path("scripts"), "rclone")
+# Where `make bench` and `make test-servers` install it.
+_PLACES = (sysconfig.get_path("scripts"), str(Path(__file__).parents[1] / ".venv-servers/bin"))
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
 _READY = "Starting s3 server on [http://"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench-key", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
@@ -42,15 +44,16 @@ class S3Server:
 @contextmanager
 def serving(bucket: str, space: int) -> Iterator[S3Server]:
     """Serve an empty bucket with room for `space` bytes, in memory where that can be had."""
-    if not _PROGRAM.exists():
-        msg = f"{str(_PROGRAM)!r} is missing; `make bench` installs it (requirements/bench.txt)"
+    program = shutil.which("rclone", path=os.pathsep.join(_PLACES))
+    if program is None:
+        msg = "rclone is missing; `make bench` installs it (requirements/bench.txt)"
         raise RuntimeError(msg)
     with tempfile.TemporaryDirectory(prefix="frumious-bench-", dir=_place(space)) as name:
         folder = Path(name, bucket)
         folder.mkdir()
         process = subprocess.Popen(
             [
-                *(str(_PROGRAM), "serve", "s3", name),
+                *(program, "serve", "s3", name),
                 *("--config", ""),
                 *("--addr", "127.0.0.1:0"),
                 *("--auth-key", ",".join(_CREDENTIALS.values())),

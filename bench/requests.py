@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PAGES = 3  # of a project
 BATCH = 4  # the result; the cursor and who is lagging before, and the cursor after
 UNCHANGED_BATCH = 3  # after which nobody needs to look at the cursor
+FIRST_BATCH = 1  # of a process: how pages were laid out before is asked once
 PROJECTS = 10  # in a batch
 KINDS = ("read", "file", "page", "state", "delete")
 
@@ -93,9 +94,9 @@ def main() -> int:
     console.print(
         "Allowed: 1 for each new file, 3 pages and 1 read (the manifest) for each project; 1 read"
         " for an unchanged project. For a batch: the cursor and the list of lagging projects are"
-        " read, the result is written, and the cursor read again where something changed. For"
-        " comparison:"
-        " bandersnatch 8 makes about 10 for each file (42,413 for 4,301 files, into moto).",
+        " read, the result is written, and the cursor read again where something changed; a process"
+        " asks once how pages were laid out before. For comparison: bandersnatch 8 makes about 10"
+        " for each file (42,413 for 4,301 files, into moto).",
         style="dim",
     )
     return 0 if all(one.is_fine for one in counted) else 1
@@ -120,7 +121,7 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
         return Counted(text, allowed, recording.since_last_time(cloud.bucket), said)
 
     _upload(index, "one", range(1))
-    yield count("new project of 1 file", 1 + PAGES + 1 + BATCH, "one")
+    yield count("new project of 1 file", 1 + PAGES + 1 + BATCH + FIRST_BATCH, "one")
     _upload(index, "many", range(100))
     yield count("new project of 100 files", 100 + PAGES + 1 + BATCH, "many")
     yield count("... unchanged", 1 + UNCHANGED_BATCH, "many")

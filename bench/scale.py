@@ -36,8 +36,7 @@ from frumious.engine.root_index import publish_root_index
 from frumious.engine.start import start_runs
 from frumious.model import Listed
 from frumious.queue import JobQueue
-from frumious.runs import Cursor, Selected
-from frumious.selection import Selection
+from frumious.runs import Cursor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -137,15 +136,6 @@ class Mirrored:
     environment: dict[str, str]
     queue: NullQueue
     conf: str
-
-    @property
-    def selected(self) -> Selected:
-        """What its pages would be made by."""
-        parsed = config.parse(self.conf, {})
-        selection = Selection.of(parsed.filters)
-        return Selected(
-            projects=selection.projects_fingerprint, pages=parsed.pages_fingerprint, releases={}
-        )
 
     def measure(self, step: Step) -> Figures:
         """Do a step in a process of its own."""
@@ -305,7 +295,8 @@ class Bench:
 
     def _make(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
         self._console.print(f"Making a mirror of {world.projects:,} projects ...")
-        synthetic.make_mirror(mirrored.folder, world, mirrored.selected, cursor)
+        settings = config.parse(mirrored.conf, {})
+        synthetic.make_mirror(mirrored.folder, world, settings, cursor)
 
     def _add(self, text: str, world: World, took: Figures, problem: str = "") -> None:
         line = Line(text, world.projects, took, problem)

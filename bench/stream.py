@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import jobs, large_files, rclone
+from bench import jobs, large_files, null_queue, rclone
 from localcloud import ExecutionEnvironment
 from localcloud.environment import CHECKOUT
 from localcloud.stack_reader import read_stack
@@ -89,8 +89,12 @@ def main() -> int:
 
 def _measure(scenario: Scenario, upstream: str) -> Measured:
     worker, bucket = _worker()
-    with rclone.serving(bucket, 2 * scenario.bytes) as s3:
-        runtime = jobs.runtime(upstream, AWS_ENDPOINT_URL=s3.endpoint, **s3.credentials)
+    with rclone.serving(bucket, 2 * scenario.bytes) as s3, null_queue.serving() as queue:
+        endpoints = {
+            "AWS_ENDPOINT_URL": s3.endpoint,  # in the place of all of AWS, but for the queue
+            "AWS_ENDPOINT_URL_SQS": queue.endpoint,
+        }
+        runtime = jobs.runtime(upstream, **endpoints, **s3.credentials)
         environment = ExecutionEnvironment(worker, runtime, _show_what_is_wrong)
         try:
             environment.invoke(jobs.batch([SMALL.project]))

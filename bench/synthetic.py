@@ -10,17 +10,20 @@ import asyncio
 import hashlib
 import multiprocessing
 import time
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from packaging.utils import NormalizedName
 
+from frumious.engine.mirror import Mirror
 from frumious.engine.root_index import publish_root_index
 from frumious.ledger import Ledger
 from frumious.model import Job, Key, Listed, Outcome, Result, RunId
 from frumious.runs import Cursor, OpenRun, Run
+from frumious.selection import Selection
 from frumious.storage.protocol import Head, Stored
+from frumious.upstream import Upstream
 from tests.upstream import Index, Server
 
 if TYPE_CHECKING:
@@ -28,8 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from frumious.engine.mirror import Mirror
-    from frumious.runs import Selected
+    from frumious.config import Config
     from frumious.storage.protocol import Storage
 
 CHANGES: Final = 500  # that a mirror is behind; one in 25 is a new project
@@ -136,23 +138,19 @@ def _tag(path: Path) -> str:
     return f'"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"'
 
 
-@dataclass(frozen=True, slots=True)
-class _Unopened:
-    """The part of a mirror that publishing needs."""
-
-    storage: Storage
-
-
-def make_mirror(folder: Path, world: World, selected: Selected, cursor: Cursor) -> None:
+def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) -> None:
     """Make a mirror that holds the world as it was before, and stands where the cursor says."""
 
     async def make() -> None:
         storage = cast("Storage", Folder(folder))
         ledger = Ledger(storage)
-        mirror = cast("Mirror", _Unopened(storage))
-        await publish_root_index(world.listed(), world.before, mirror)
-        await ledger.write_selected(selected)
-        await ledger.change_cursor(lambda _: cursor)
+        selection = Selection.of(settings.filters)
+        async with aclosing(Upstream(settings)) as upstream:
+            transfers = asyncio.Semaphore()
+            mirror = Mirror(settings, upstream, storage, storage, ledger, selection, transfers)
+            await publish_root_index(world.listed(), world.before, mirror)
+            await ledger.write_selected(mirror.selected)
+            await ledger.change_cursor(lambda _: cursor)
 
     asyncio.run(make())
 
