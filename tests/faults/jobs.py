@@ -52,9 +52,17 @@ class Jobs:
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def send(self, run: str, project: str, serial: int, *, may_lose: bool) -> None:
+    def send(
+        self, run: str, project: str, serial: int, *, may_lose: bool, again: bool = False
+    ) -> None:
         self.sent += 1
-        body = {"run": run, "project": project, "serial": serial, "may-lose": may_lose}
+        body = {
+            "run": run,
+            "project": project,
+            "serial": serial,
+            "may-lose": may_lose,
+            "again": again,
+        }
         message = Message(f"{self.sent:06}", project, body)
         self._waiting.setdefault(project, deque()).append(message)
 
@@ -75,8 +83,10 @@ class Jobs:
     def delete(self, message: Message) -> None:
         self._waiting[message.project].remove(message)
 
-    def give_back(self, message: Message) -> None:
-        """Let the message come again, or bury it when it came too often."""
-        if message.receives >= self._most_receives:
-            self.dead += 1
-            self.delete(message)
+    def give_back(self, message: Message) -> bool:
+        """Let the message come again; return whether it is buried, for it came too often."""
+        if message.receives < self._most_receives:
+            return False
+        self.dead += 1
+        self.delete(message)
+        return True

@@ -103,6 +103,7 @@ class Trial:
         self._chance = Chance(settings.seed)
         self._lock = threading.Lock()
         self._projects = [f"project-{number:02}" for number in range(settings.projects)]
+        self._lagging: set[str] = set()  # as the finalizer would find: their next job knows it
         self._history = History()
         self._deliveries = self._duplicates = 0
         with ExitStack() as opened:
@@ -180,7 +181,9 @@ class Trial:
         held = self._eye.get(page_key(project, V1_JSON))
         reached = read_page(page_key(project, V1_JSON), held.body).serial if held else 0
         may_lose = self._changes.last_loss(project) > reached
-        self._jobs.send(run, project, serial, may_lose=may_lose)
+        again = project in self._lagging
+        self._lagging.discard(project)
+        self._jobs.send(run, project, serial, may_lose=may_lose, again=again)
 
     def _deliver_all(self) -> None:
         """Hand each worker a batch, and wait for both."""
@@ -217,7 +220,8 @@ class Trial:
         for message in batch:
             self._deliveries += 1
             if message.id in failed:
-                self._jobs.give_back(message)
+                if self._jobs.give_back(message):
+                    self._lagging.add(message.project)
             elif self._at_war and random.random() < self._settings.duplicates:
                 self._duplicates += 1
                 self._jobs.give_back(message)
@@ -273,6 +277,8 @@ class Trial:
         if said.get("message") == "project failed":
             with self._lock:
                 self.report.reasons[f"job: {shape(said['error'])}"] += 1
+                if said.get("retry") is None:
+                    self._lagging.add(said["project"])
         if "exception" in said and not _FORESEEN.search(said["exception"]):
             self._violation(f"a worker did not foresee {said['exception']}")
 

@@ -59,11 +59,12 @@ class Queue(Jobs):
         super().delete(message)
         self._done.append(message)
 
-    def give_back(self, message: Message) -> None:
-        super().give_back(message)
-        if message.receives >= self._most_receives:
+    def give_back(self, message: Message) -> bool:
+        buried = super().give_back(message)
+        if buried:
             self._done.pop()
             self._dead[f"dead-{message.id}"] = message
+        return buried
 
     def let_go(self) -> None:
         """Show dead letters again that somebody has looked at: time has passed."""
