@@ -149,6 +149,28 @@ def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_
     assert status(world)["lagging"] == {}
 
 
+def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do(
+    world: World,
+) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
+    upload(world, "one")
+    world.plan()
+    (job,) = world.jobs()
+    world.sync("one", serial=job.serial, run=job.run)  # its worker died before it recorded that
+    world.plan(["one"])  # by somebody who does not know that it lags
+    world.work()
+    let_time_pass(world, 1001)
+
+    world.finalize()
+    assert status(world)["lagging"].keys() == {"one"}
+    world.retry()
+    world.mirror_run()
+
+    written = world.read("mirrored-files").decode()
+    assert all(f"/{key}\n" in written for key in world.files())
+    assert status(world)["lagging"] == {}
+
+
 # Dead letters
 
 

@@ -53,8 +53,14 @@ def _is_gone(project: NormalizedName, gone: Mapping[NormalizedName, Left], run: 
 
 
 def _came_up(before: Lagging, result: Result, run: Run) -> bool:
+    """Say whether a project is in step, and all is told that its failed jobs may have done.
+
+    A job that knows of them tells it. One that does not tells it where it publishes anew; where it
+    finds nothing to do, what was done stays untold.
+    """
     reached = result.serial is None or result.serial >= before.serial
-    return reached and (not before.untold or result.project in run.again)
+    tells = result.project in run.again or (result.outcome.changed and not before.untold)
+    return reached and tells
 
 
 def _failed(
