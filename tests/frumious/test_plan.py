@@ -335,6 +335,18 @@ def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
     assert world.cursor().swept == "p0"
 
 
+def test_the_sweep_forgets_no_part_of_a_share(world: World) -> None:
+    upload(world, *(f"p{number}" for number in range(10)))
+    world.mirror_run()
+    begun = time.time() - 5 * DAY  # a share is three
+    world.change_cursor(swept_at=begun)
+
+    world.plan()
+
+    assert world.cursor().swept == "p0"
+    assert world.cursor().swept_at == pytest.approx(begun + 3 * DAY)
+
+
 def test_the_sweep_can_be_switched_off(world: World) -> None:
     world.configure("sweep-days = 0")
     upload(world, "one")

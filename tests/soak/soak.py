@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 _PLANNERS = _FINALIZERS = 2
 _BATCH = 10
-_LEAST_PEACE = 3  # rounds: more than the day in which all projects are compared, and asked for
+# Rounds: more than the day in which all projects are compared, and asked for; of those that are
+# quarantined the sweep does not know beforehand, and takes as much longer.
+_LEAST_PEACE = 6
 _MOST_PEACE = 20
 _HOUR = 3600.0
 _CONFIG = """\

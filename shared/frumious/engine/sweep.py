@@ -45,7 +45,7 @@ async def sweep(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
         UpstreamUnavailable: upstream did not answer.
     """
     now = time.time()
-    count = _MOST_BLIND if cursor.blind else await _due(cursor, mirror, now)
+    count, until = (_MOST_BLIND, now) if cursor.blind else await _due(cursor, mirror, now)
     if not count:
         return cursor if cursor.swept_at else replace(cursor, swept_at=now)
     allowed = mirror.selection.exact_projects if mirror.config.discovery == "names" else None
@@ -58,17 +58,24 @@ async def sweep(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     known = {*draft.jobs, *await mirror.ledger.lagging()}
     known |= {name for run in cursor.runs for name in run.retries}
     await _ask([name for name in turn if name not in known], draft, mirror)
-    return replace(cursor, swept=turn[-1] if len(turn) == count else "", swept_at=now)
+    return replace(cursor, swept=turn[-1] if len(turn) == count else "", swept_at=until)
 
 
-async def _due(cursor: Cursor, mirror: Mirror, now: float) -> int:
-    """Return how many projects have to be asked for by now, to come round in `sweep-days`."""
+async def _due(cursor: Cursor, mirror: Mirror, now: float) -> tuple[int, float]:
+    """Return how many projects have to be asked for, to come round in `sweep-days`, and by when.
+
+    By now, but for the part of a project that is left over.
+    """
     elapsed = now - cursor.swept_at
     if not mirror.config.sweep_days or not cursor.swept_at or elapsed < _EVERY:
-        return 0
+        return 0, now
     stored = await mirror.storage.read(layout.STATUS_JSON)
     projects = 0 if stored is None else json.loads(stored.body).get("projects") or 0
-    return min(int(projects * elapsed / (mirror.config.sweep_days * _DAY)), _MOST)
+    if not projects:
+        return 0, now
+    each = mirror.config.sweep_days * _DAY / projects  # seconds
+    count = int(elapsed / each)
+    return (_MOST, now) if count > _MOST else (count, cursor.swept_at + count * each)
 
 
 async def _held_after(project: str, count: int, mirror: Mirror) -> list[NormalizedName]:
