@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frumious import layout, ledger_json
-from frumious.model import RunId
+from frumious.model import Loss, RunId
 from frumious.runs import Cursor, OpenRun
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
@@ -30,10 +30,10 @@ def runtime(upstream: str, **variables: str) -> Runtime:
     )
 
 
-def batch(projects: Iterable[str], *, may_lose: bool = False) -> dict[str, Any]:
+def batch(projects: Iterable[str], *, may_lose: Loss = Loss.NOTHING) -> dict[str, Any]:
     """Make the event of one batch: a run's jobs, delivered for the first time.
 
-    With `may_lose` they follow an event that tells of a removal.
+    `may_lose` is what upstream told to be gone.
     """
     run = f"bench-{uuid.uuid4()}"
     return {"Records": [_record(run, project, may_lose=may_lose) for project in projects]}
@@ -47,8 +47,8 @@ def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
 
 
-def _record(run: str, project: str, *, may_lose: bool) -> dict[str, Any]:
-    job = {"run": run, "project": project, "serial": 0, "may-lose": may_lose}
+def _record(run: str, project: str, *, may_lose: Loss) -> dict[str, Any]:
+    job = {"run": run, "project": project, "serial": 0, "may-lose": may_lose.name}
     return {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": "held by nobody else",

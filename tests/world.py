@@ -23,7 +23,7 @@ from frumious.engine.retry import retry
 from frumious.engine.start import start_runs
 from frumious.engine.sync import sync_project
 from frumious.engine.work import Batch, Delivery, PutOff
-from frumious.model import Job, Key, Result, RunId
+from frumious.model import Job, Key, Loss, Result, RunId
 from frumious.queue import JobQueue
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class World:
         *,
         serial: int = 0,
         run: str = "run-1",
-        may_lose: bool = False,
+        may_lose: Loss = Loss.NOTHING,
         resuming: bool = False,
     ) -> Result:
         """Do one job."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from frumious.model import JsonObject, RunId
+from frumious.model import JsonObject, Loss, RunId
 from frumious.runs import Cursor, Lagging, Left, OpenRun, Run, Selected
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ def run(said: JsonObject) -> Run:
         since=cast("int | None", said["since"]),
         until=cast("int | None", said["until"]),
         jobs=cast("Mapping[NormalizedName, int]", said["jobs"]),
-        losing=_names(said["losing"]),
+        losing={
+            cast("NormalizedName", project): Loss[name]
+            for project, name in cast("dict[str, str]", said["losing"]).items()
+        },
         named=_names(said["named"]),
         again=_names(said["again"]),
         taking_over=cast("bool", said["taking-over"]),
@@ -97,7 +100,7 @@ def of_run(run: Run) -> JsonObject:
         "since": run.since,
         "until": run.until,
         "jobs": cast("JsonObject", run.jobs),
-        "losing": [*sorted(run.losing)],
+        "losing": {project: loss.name for project, loss in sorted(run.losing.items())},
         "named": [*sorted(run.named)],
         "again": [*sorted(run.again)],
         "taking-over": run.taking_over,
@@ -113,7 +116,7 @@ def lagging(said: JsonObject) -> dict[NormalizedName, Lagging]:
             attempts=cast("int", entry["attempts"]),
             due=cast("float", entry["due"]),
             run=RunId(cast("str", entry["run"])),
-            losing=cast("bool", entry["losing"]),
+            may_lose=Loss[cast("str", entry["may-lose"])],
             named=cast("bool", entry["named"]),
             untold=cast("bool", entry["untold"]),
         )
@@ -130,7 +133,7 @@ def of_lagging(lagging: Mapping[NormalizedName, Lagging]) -> JsonObject:
             "attempts": entry.attempts,
             "due": entry.due,
             "run": entry.run,
-            "losing": entry.losing,
+            "may-lose": entry.may_lose.name,
             "named": entry.named,
             "untold": entry.untold,
         }

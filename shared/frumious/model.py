@@ -6,7 +6,7 @@ Values only: nothing here reads, writes, parses or renders.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, NewType, Self, TypeAlias, cast
 
 from packaging.utils import canonicalize_name
@@ -120,6 +120,14 @@ class RootIndex:
     tag: str = ""  # upstream's ETag
 
 
+class Loss(IntEnum):
+    """What of a project upstream told to be gone. Whatever else it lacks is taken for a glitch."""
+
+    NOTHING = 0
+    FILES = 1  # also of a project that was removed and made anew
+    PROJECT = 2  # nothing newer is told of it
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One project to bring to at least `serial`.
@@ -131,7 +139,7 @@ class Job:
     run: RunId
     project: NormalizedName
     serial: int  # upstream's serial that caused the job; 0: whatever upstream has
-    may_lose: bool = False  # whether upstream told of a removal, so that files may be gone
+    may_lose: Loss = Loss.NOTHING
     named: bool = False  # whether somebody asked for it, so that filters of projects do not count
     again: bool = False  # whether an earlier run failed over the project, and left things undone
     part: int = 0  # how many jobs before this one ran out of time over the same project
@@ -149,7 +157,7 @@ class Job:
             RunId(str(said["run"])),
             project,
             int(str(said["serial"])),
-            may_lose=bool(said.get("may-lose", False)),
+            may_lose=Loss[str(said.get("may-lose", Loss.NOTHING.name))],
             named=bool(said.get("named", False)),
             again=bool(said.get("again", False)),
             part=int(str(said.get("part", 0))),
@@ -160,7 +168,7 @@ class Job:
         """Shape the job for a queue's message."""
         said: JsonObject = {"run": self.run, "project": self.project, "serial": self.serial}
         if self.may_lose:
-            said["may-lose"] = True
+            said["may-lose"] = self.may_lose.name
         if self.named:
             said["named"] = True
         if self.again:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from frumious.model import Job
+from frumious.model import Job, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Run:
     since: int | None  # the mirror's serial before; None: the run says nothing of it
     until: int | None  # and after
     jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
-    losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
+    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)
     named: frozenset[NormalizedName] = frozenset()  # asked for by name
     again: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
     taking_over: bool = False  # another program's mirror is continued
@@ -58,7 +58,7 @@ class Run:
             self.run,
             project,
             self.jobs[project],
-            may_lose=project in self.losing,
+            may_lose=self.losing.get(project, Loss.NOTHING),
             named=project in self.named,
             again=project in self.again,
             taking_over=self.taking_over,
@@ -126,9 +126,13 @@ class Lagging:
     attempts: int  # runs that failed in a row
     due: float  # seconds since the epoch
     run: RunId  # the last one that failed
-    losing: bool = False  # upstream told of a removal
+    may_lose: Loss = Loss.NOTHING
     named: bool = False  # asked for by name
     untold: bool = False  # what its page says was done has to be told by a job that knows
+
+    def may_lose_by(self, serial: int) -> Loss:
+        """Return what may be gone when an event of `serial` is known: the project is back then."""
+        return min(self.may_lose, Loss.FILES) if serial > self.serial else self.may_lose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,7 @@ class Plan:
 
     jobs: Mapping[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
     reasons: Mapping[NormalizedName, Reason] = field(default_factory=dict)
-    losing: frozenset[NormalizedName] = frozenset()  # upstream told of a removal
+    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
     named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
     again: frozenset[NormalizedName] = frozenset()  # an earlier run may have left things undone

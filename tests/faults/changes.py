@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_RELEASES = 4
 _NOTE = {"version": 1, "attestation_bundles": []}
-_LOSSES = ("remove ", "project quarantined", "release quarantined")
+_REMOVALS = ("remove project", "project quarantined")
+_LOSSES = ("remove ", "release quarantined", *_REMOVALS)
 
 
 class Changes:
@@ -46,16 +47,14 @@ class Changes:
         """The projects that ever existed."""
         return frozenset(self._versions)
 
-    def last_loss(self, name: str) -> int:
-        """Return the serial of the last event after which the project may have fewer files."""
-        return max(
-            (
-                change.serial
-                for change in self._index.changes_since(0)
-                if change.name == name and change.action.startswith(_LOSSES)
-            ),
-            default=0,
-        )
+    def loss(self, name: str, since: int) -> str:
+        """Return what the events after a serial tell to be gone, as a job says it."""
+        actions = [
+            change.action for change in self._index.changes_since(since) if change.name == name
+        ]
+        if actions and actions[-1].startswith(_REMOVALS):
+            return "PROJECT"
+        return "FILES" if any(action.startswith(_LOSSES) for action in actions) else "NOTHING"
 
     def _choose(
         self, random: Random, name: str, view: ProjectView | None

@@ -53,7 +53,7 @@ class Jobs:
         return sum(map(len, self._waiting.values()))
 
     def send(
-        self, run: str, project: str, serial: int, *, may_lose: bool, again: bool = False
+        self, run: str, project: str, serial: int, *, may_lose: str, again: bool = False
     ) -> None:
         self.sent += 1
         body = {

@@ -180,7 +180,7 @@ class Trial:
     def _send(self, run: str, project: str, serial: int) -> None:
         held = self._eye.get(page_key(project, V1_JSON))
         reached = read_page(page_key(project, V1_JSON), held.body).serial if held else 0
-        may_lose = self._changes.last_loss(project) > reached
+        may_lose = self._changes.loss(project, since=reached)
         again = project in self._lagging
         self._lagging.discard(project)
         self._jobs.send(run, project, serial, may_lose=may_lose, again=again)

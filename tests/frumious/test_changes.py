@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frumious.model import Outcome
+from frumious.model import Loss, Outcome
 from tests.agreement import assert_agreement, broken_promises, pages_of
 from tests.clients import JSON, get, read_by_pip
 from tests.upstream import HTML_ONLY, Edit, Fault, sdist, wheel
@@ -244,7 +244,7 @@ def test_a_project_whose_removal_left_no_result_leaves_the_root_index(world: Wor
     world.index.upload(wheel("demo", "1.0"))
     world.mirror_run()
     world.index.remove_project("demo")
-    world.sync("demo", run="lost", serial=world.index.serial, may_lose=True)
+    world.sync("demo", run="lost", serial=world.index.serial, may_lose=Loss.PROJECT)
 
     (closed,) = world.mirror_run().closed
 

@@ -9,6 +9,7 @@ from xmlrpc.client import dumps
 import pytest
 from packaging.utils import canonicalize_name
 
+from frumious.model import Loss
 from frumious.simple.values import InvalidPage, ParsedPage
 from frumious.upstream import Asked, NoChangelog
 from frumious.upstream.client import UpstreamUnavailable
@@ -84,8 +85,13 @@ def test_changes_say_what_was_removed_last_and_when_the_first_of_them_happened(
     said = changes(world, before)
 
     assert set(said.projects) == {"demo", "other", "back", "held", "cleared"}
-    assert said.losing == {"demo", "other", "back", "held", "cleared"}
-    assert said.removed == {"other", "held"}
+    assert said.losing == {
+        "demo": Loss.FILES,
+        "other": Loss.PROJECT,
+        "back": Loss.FILES,
+        "held": Loss.PROJECT,
+        "cleared": Loss.FILES,
+    }
     assert said.serial == world.index.serial
     assert said.earliest == first.timestamp
 
@@ -107,7 +113,7 @@ def test_an_owner_s_change_behind_a_removal_does_not_bring_the_project_back(worl
     world.index.quarantine_project("demo")
     world.index.journal("demo", "remove Owner someone")
 
-    assert changes(world, before).removed == {"demo"}
+    assert changes(world, before).losing == {"demo": Loss.PROJECT}
 
 
 def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from frumious.model import Loss
 from tests.upstream import Edit, Fault, Stale, wheel
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def test_files_of_a_removed_project_are_deleted_although_it_was_created_anew(wor
     world.sync("demo", run="run-1")
     before = world.files()
     world.index.remove_project("demo")
-    world.sync("demo", run="run-2", may_lose=True)
+    world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
     bring_back(world, before)
 
     world.index.upload(wheel("demo", "2.0"))
-    world.sync("demo", run="run-2", may_lose=True, resuming=True)
+    world.sync("demo", run="run-2", may_lose=Loss.PROJECT, resuming=True)
 
     assert names(world) == {"demo-2.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl.metadata"}
 
@@ -79,7 +80,7 @@ def test_pages_without_a_manifest_go_with_their_project(world: World) -> None:
     world.s3.delete_object(Bucket=world.bucket, Key="web/simple/demo/index.v1_json")
 
     world.index.remove_project("demo")
-    world.sync("demo", may_lose=True, resuming=True)
+    world.sync("demo", may_lose=Loss.PROJECT, resuming=True)
 
     assert not [key for key in world.contents() if key.startswith("web/simple/")]
 
@@ -90,7 +91,7 @@ def test_html_that_an_interrupted_job_wrote_names_no_file_that_is_gone(world: Wo
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo", run="run-1")
     world.index.quarantine_release("demo", "2.0")
-    world.sync("demo", run="run-2", may_lose=True)
+    world.sync("demo", run="run-2", may_lose=Loss.FILES)
     older, serial = world.read(json_page), world.index.serial
     world.index.clear_release_quarantine("demo", "2.0")
     world.sync("demo", run="run-3", serial=serial)
@@ -139,7 +140,7 @@ def test_a_project_whose_removal_was_cut_off_leaves_the_root_index(world: World)
     world.index.upload(wheel("other", "1.0"))
     world.mirror_run()
     world.index.remove_project("demo")
-    world.sync("demo", run="run-lost", may_lose=True)  # leaves no result
+    world.sync("demo", run="run-lost", may_lose=Loss.PROJECT)  # leaves no result
 
     world.mirror_run()
 

@@ -13,7 +13,7 @@ import pytest
 from frumious import config
 from frumious.config.reader import Reader
 from frumious.layout import Pages
-from frumious.model import Key, Outcome
+from frumious.model import Key, Loss, Outcome
 from localcloud.environment import CHECKOUT
 from tests.agreement import assert_agreement, pages_of
 from tests.clients import read_by_pip
@@ -230,7 +230,7 @@ def test_a_project_without_release_files_is_removed_without_a_trace(world: World
     world.sync("demo")
     world.index.remove_project("demo")
 
-    result = world.sync("demo", run="run-2", may_lose=True)
+    result = world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
 
     assert (result.outcome, result.removed) == (Outcome.REMOVED, ())
     assert not world.stored("web/")
@@ -290,7 +290,7 @@ def test_index_versions_go_with_their_project(world: World) -> None:
     world.configure()  # those that are there stay, and go all the same
     world.index.remove_project("demo")
 
-    world.sync("demo", run="run-2", may_lose=True)
+    world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
 
     assert not world.stored("web/simple/")
 

@@ -13,6 +13,7 @@ import pytest
 from frumious.engine import start
 from frumious.engine.plan import TooManyRemovals, plan_changes, told
 from frumious.engine.start import start_runs
+from frumious.model import Loss
 from frumious.queue import JobQueue
 from frumious.runs import Plan, Reason
 from frumious.upstream import NoChangelog
@@ -118,7 +119,12 @@ def test_a_plan_says_what_upstream_removed(world: World) -> None:
         "reborn": Reason.CHANGED,
         "smaller": Reason.CHANGED,
     }
-    assert plan.losing == plan.jobs.keys()
+    assert plan.losing == {
+        "gone": Loss.PROJECT,
+        "quarantined": Loss.PROJECT,
+        "reborn": Loss.FILES,
+        "smaller": Loss.FILES,
+    }
 
 
 def test_upstream_without_changelog_is_an_error_where_that_is_asked_for(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.engine.sync import sync_project
-from frumious.model import Job, Outcome, Result, RunId
+from frumious.model import Job, Loss, Outcome, Result, RunId
 from frumious.storage.protocol import StorageRefused
 from frumious.upstream import StalePage
 from frumious.upstream.client import UpstreamUnavailable
@@ -151,11 +151,11 @@ def test_a_project_that_upstream_deleted_is_gone(world: World) -> None:
     world.sync("demo")
     world.index.remove_project("demo")
 
-    result = world.sync("demo", run="run-2", may_lose=True)
+    result = world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
 
     assert result.outcome is Outcome.REMOVED
     assert not [key for key in world.contents() if key.startswith("web/")]
-    assert world.sync("demo", run="run-2", may_lose=True) == result, "twice is the same"
+    assert world.sync("demo", run="run-2", may_lose=Loss.PROJECT) == result, "twice is the same"
     assert world.sync("demo", run="run-3").outcome is Outcome.ABSENT
 
 
@@ -164,7 +164,7 @@ def test_a_removal_that_was_cut_off_is_finished(world: World) -> None:
     world.sync("demo")
     files = world.files()
     world.index.remove_project("demo")
-    world.sync("demo", run="run-2", may_lose=True)
+    world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
     for key, body in files.items():  # as if the job had died before it came to the files
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from frumious.engine.compare import MassLoss
-from frumious.model import Outcome, Result
+from frumious.model import Loss, Outcome, Result
 from frumious.simple.values import InvalidPage
 from frumious.upstream import StalePage
 from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
@@ -50,6 +50,10 @@ def large_file(world: World) -> str:
 
 def stored(world: World) -> list[str]:
     return [hashlib.sha256(body).hexdigest() for body in world.files().values()]
+
+
+def lagging(world: World) -> set[str]:
+    return set(json.loads(world.read("web/status.json"))["lagging"])
 
 
 # Faults that pass
@@ -116,7 +120,7 @@ def test_a_project_that_came_and_went_is_absent(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.remove_project("demo")
 
-    result = world.sync("demo", serial=world.index.serial, may_lose=True)
+    result = world.sync("demo", serial=world.index.serial, may_lose=Loss.PROJECT)
 
     assert result.outcome is Outcome.ABSENT
 
@@ -285,12 +289,82 @@ def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
     assert len(world.files()) == 1
 
 
+def test_a_404_of_a_project_that_was_made_anew_is_not_believed(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.mirror_run()
+    held = world.files()
+    world.index.remove_project("demo")
+    world.index.upload(wheel("demo", "2.0"))
+    world.upstream.faults.add(Fault(Status(404), "/simple/demo/"))
+
+    world.mirror_run()
+
+    assert world.files() == held
+    assert lagging(world) == {"demo"}
+
+
+def test_a_404_of_a_project_that_came_and_went_and_came_is_not_believed(world: World) -> None:
+    world.index.add_project("other")
+    world.mirror_run()
+    world.index.add_project("demo")
+    world.index.remove_project("demo")
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Status(404), "/simple/demo/"))
+
+    world.mirror_run()
+
+    assert lagging(world) == {"demo"}
+
+
+def test_a_removal_that_could_not_be_followed_is_forgotten_when_the_project_is_made_anew(
+    world: World,
+) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.mirror_run()
+    world.index.remove_project("demo")
+    world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+    world.mirror_run()
+    world.upstream.faults.clear()
+    held = world.files()
+    world.index.upload(wheel("demo", "2.0"))
+
+    world.upstream.faults.add(Fault(Status(404), "/simple/demo/"))
+    for _ in range(2):  # planned because of the event, and as lagging
+        world.mirror_run()
+        assert world.files() == held
+        world.retry()
+    world.upstream.faults.clear()
+    world.mirror_run()
+
+    assert [file["filename"] for file in world.page("demo")["files"]] == [
+        "demo-2.0-py3-none-any.whl"
+    ]
+    assert not lagging(world)
+
+
+def test_a_lagging_project_loses_what_it_was_told_to_when_it_changes_again(world: World) -> None:
+    for number in range(4):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=10)
+    world.mirror_run()
+    for number in range(3):
+        world.index.remove_file("demo", f"demo-{number}.tar.gz")
+    world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+    world.mirror_run()
+    world.upstream.faults.clear()
+    world.index.yank("demo", "3")
+
+    world.mirror_run()
+
+    assert len(world.files()) == 1
+    assert not lagging(world)
+
+
 def test_a_loss_can_be_agreed_to_by_name(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.upstream.faults.add(Fault(Status(404), "/simple/"))
 
-    assert world.sync("demo", run="run-2", may_lose=True).outcome is Outcome.REMOVED
+    assert world.sync("demo", run="run-2", may_lose=Loss.PROJECT).outcome is Outcome.REMOVED
 
 
 def test_a_filter_may_drop_as_much_as_it_likes(world: World) -> None:
@@ -319,7 +393,7 @@ def changed(world: World) -> bytes:
 def test_other_bytes_under_a_name_are_refused_and_reported(world: World) -> None:
     before = changed(world)
 
-    result = world.sync("demo", run="run-2", may_lose=True)
+    result = world.sync("demo", run="run-2", may_lose=Loss.FILES)
 
     assert "other bytes" in str(result.error)
     assert list(world.files().values()) == [before]
@@ -329,7 +403,7 @@ def test_other_bytes_under_a_name_are_taken_where_that_is_allowed(world: World) 
     changed(world)
     world.configure("allow-changed-files = true")
 
-    assert world.sync("demo", run="run-2", may_lose=True).error is None
+    assert world.sync("demo", run="run-2", may_lose=Loss.FILES).error is None
     assert list(world.files().values()) == [b"second"]
 
 
@@ -493,7 +567,7 @@ def test_provenance_goes_with_its_file(world: World) -> None:
     world.sync("demo")
     world.index.remove_project("demo")
 
-    world.sync("demo", run="run-2", may_lose=True)
+    world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
 
     assert not [key for key in world.contents() if key.startswith("web/")]
 

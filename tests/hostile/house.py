@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from frumious.model import Key
+from frumious.model import Key, Loss
 from tests.hostile.case import FILES
 from tests.upstream import Fault, sdist, wheel
 
@@ -53,7 +53,7 @@ class House:
         self.sync("other")
         self.others = self.objects()
 
-    def sync(self, project: str, *, may_lose: bool = False) -> Result:
+    def sync(self, project: str, *, may_lose: Loss = Loss.NOTHING) -> Result:
         """Do a job of a new run."""
         self._runs += 1
         return self.world.sync(project, run=f"run-{self._runs}", may_lose=may_lose)
@@ -105,7 +105,7 @@ class House:
         """Let upstream be good again, and say something new: then so is the mirror."""
         self.world.upstream.faults.clear()
         self.world.index.journal("demo", "create", "2.0")
-        assert self.sync("demo", may_lose=True).error is None
+        assert self.sync("demo", may_lose=Loss.FILES).error is None
         seen = self.seen()
         assert sorted(seen.filenames) == sorted(FILES)
         assert not seen.orphans

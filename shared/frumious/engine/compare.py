@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from frumious import layout
 from frumious.engine.blobs import Blob, blobs, link_to, stored_files
 from frumious.errors import FrumiousError
+from frumious.model import Loss
 from frumious.verify import DIGEST_LENGTHS, Expected
 
 if TYPE_CHECKING:
@@ -47,16 +48,20 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
 
     Raises:
         MassLoss: the project, or more than half of its held files, would be gone, and
-            upstream's changelog told of no removal.
+            upstream told of no such loss.
     """
-    if held is None or job.may_lose or (page is not None and _is_quarantined(page)):
+    if held is None:
         return
     if page is None:
-        msg = (
-            f"upstream no longer has {job.project!r}, and no event tells of its removal;"
-            " plan the project by name with may_lose to agree"
-        )
-        raise MassLoss(msg)
+        if job.may_lose < Loss.PROJECT:
+            msg = (
+                f"upstream no longer has {job.project!r}, and no event tells of its removal;"
+                " plan the project by name with may_lose to agree"
+            )
+            raise MassLoss(msg)
+        return
+    if job.may_lose or _is_quarantined(page):
+        return
     named = {file.filename for file in page.files}
     lost = sum(file.filename not in named for file in held.files)
     if lost * 2 > len(held.files):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious import layout
 from frumious.engine.held import held_projects
+from frumious.model import Loss
 from frumious.runs import Reason
 from frumious.upstream import NoChangelog
 
@@ -78,8 +79,9 @@ async def _by_changelog(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     draft.behind = changes.earliest
     for project, serial in changes.projects.items():
         if mirror.selection.wants(project):
-            reason = Reason.REMOVED if project in changes.removed else Reason.CHANGED
-            draft.add(project, serial, reason, losing=project in changes.losing)
+            may_lose = changes.losing.get(project, Loss.NOTHING)
+            reason = Reason.REMOVED if may_lose is Loss.PROJECT else Reason.CHANGED
+            draft.add(project, serial, reason, may_lose=may_lose)
     after = replace(cursor, serial=max(cursor.serial, changes.serial), upstream=changes.serial)
     if now < cursor.reconciled + _RECONCILED_EVERY or _is_being_filled(cursor):
         return after
@@ -97,7 +99,8 @@ async def _take_over(until: int, draft: Draft, mirror: Mirror) -> None:
     since = int(stored.body)
     if until - _OLDEST_TAKEN_OVER <= since < until:
         changes = await mirror.upstream.changes_since(since)
-        draft.losing |= changes.losing & draft.jobs.keys()
+        for project in changes.losing.keys() & draft.jobs.keys():
+            draft.lose(project, changes.losing[project])
 
 
 def _by_names(
@@ -162,14 +165,15 @@ async def _compare(
             continue
         if name not in index.projects:
             if name not in under_way:
-                draft.add(name, 0, Reason.REMOVED, losing=True)
+                draft.add(name, 0, Reason.REMOVED, may_lose=Loss.PROJECT)
             continue
         serial = index.projects[name] or 0
         if serial > max(listed.serial or 0, under_way.get(name, 0)):
             draft.add(name, serial, Reason.DIFFERS)
     for name, entry in lagging.items():
         if name not in index.projects and not entry.named and wants(name):
-            draft.add(name, 0, Reason.REMOVED, losing=True)  # perhaps that is why
+            # Perhaps that is why.
+            draft.add(name, 0, Reason.REMOVED, may_lose=Loss.PROJECT)
     for name in sorted(missing):
         serial = index.projects[name] or 0
         if wants(name) and name not in lagging and serial > under_way.get(name, -1):

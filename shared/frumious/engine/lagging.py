@@ -74,15 +74,16 @@ def _failed(
         attempts=1,
         due=now + pause * _apart(project),
         run=run.run,
-        losing=project in run.losing,
+        may_lose=run.job(project).may_lose,
         named=project in run.named,
     )
     if before is None:
         return failure
+    older, newer = sorted((before, failure), key=lambda each: each.run)
     both = replace(
         before,
         serial=max(before.serial, failure.serial),
-        losing=before.losing or failure.losing,
+        may_lose=max(newer.may_lose, older.may_lose_by(newer.serial)),
         named=before.named or failure.named,
     )
     if before.run >= run.run:

@@ -13,6 +13,7 @@ from frumious.engine.held import held_projects
 from frumious.engine.reselect import reselect
 from frumious.engine.sweep import sweep
 from frumious.errors import FrumiousError
+from frumious.model import Loss
 from frumious.runs import Plan, Reason
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class TooManyRemovals(FrumiousError):
 def plan_projects(names: Iterable[str], *, may_lose: bool = False) -> Plan:
     """Plan named projects, whatever their serial; upstream is not asked.
 
-    With `may_lose` the projects may lose most of their files, though no event says so.
+    With `may_lose` the projects may lose most of their files, or be gone, though no event says so.
 
     Raises:
         InvalidProject: a name is none.
@@ -57,11 +58,11 @@ def plan_projects(names: Iterable[str], *, may_lose: bool = False) -> Plan:
         except (InvalidName, TypeError) as error:
             msg = f"{name!r} is not a project's name: letters, digits, '.', '-' and '_' are allowed"
             raise InvalidProject(msg) from error
-        draft.add(project, 0, Reason.NAMED, losing=may_lose)
+        draft.add(project, 0, Reason.NAMED, may_lose=Loss.PROJECT if may_lose else Loss.NOTHING)
     return Plan(
         jobs=draft.jobs,
         reasons=draft.reasons,
-        losing=frozenset(draft.losing),
+        losing=draft.losing,
         named=frozenset(draft.jobs),
     )
 
@@ -83,12 +84,14 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, agreed: int = 0) 
     cursor = await sweep(cursor, draft, mirror)
     lagging = await mirror.ledger.lagging()
     due = _due(base, lagging)
-    for project, entry in due.items():
-        draft.add(project, entry.serial, Reason.LAGGING, losing=entry.losing)
+    for project, entry in lagging.items():
+        if project in due or project in draft.jobs:
+            may_lose = entry.may_lose_by(draft.jobs.get(project, 0))
+            draft.add(project, entry.serial, Reason.LAGGING, may_lose=may_lose)
     plan = Plan(
         jobs=draft.jobs,
         reasons=draft.reasons,
-        losing=frozenset(draft.losing),
+        losing=draft.losing,
         retries=frozenset(due),
         again=frozenset(draft.jobs if force else draft.jobs.keys() & lagging.keys()),
         taking_over=draft.taking_over,

@@ -58,7 +58,7 @@ def _due(before: Lagging | None, job: Job, serial: int) -> Lagging:
         attempts=0,
         due=now,
         run=job.run,
-        losing=job.may_lose,
+        may_lose=job.may_lose,
         named=job.named,
         untold=True,
     )

@@ -131,7 +131,7 @@ def _split(plan: Plan) -> Sequence[Run]:
             since=since,
             until=until,
             jobs={project: plan.jobs[project] for project in jobs},
-            losing=plan.losing & names,
+            losing={project: plan.losing[project] for project in plan.losing.keys() & names},
             named=plan.named & names,
             again=plan.again & names,
             taking_over=plan.taking_over,

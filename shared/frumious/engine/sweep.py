@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from frumious import layout
 from frumious.engine.discover import short_allowlist
 from frumious.engine.manifest import read_manifest
+from frumious.model import Loss
 from frumious.runs import Reason
 from frumious.simple.values import InvalidPage
 from frumious.upstream.client import UpstreamUnavailable
@@ -112,7 +113,7 @@ async def _ask(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) 
                 logger.info("project is asked for later", extra={"project": name})
                 return
         if asked.gone and manifest is not None:
-            draft.add(name, 0, Reason.REMOVED, losing=True)
+            draft.add(name, 0, Reason.REMOVED, may_lose=Loss.PROJECT)
         elif asked.changed and not asked.gone:
             reason = Reason.NEW if manifest is None else Reason.DIFFERS
             draft.add(name, asked.serial or 0, reason)

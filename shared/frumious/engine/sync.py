@@ -19,7 +19,7 @@ from frumious.engine.manifest import Manifest, delete_files, read_html_page, rea
 from frumious.engine.pages import delete_other_names, publish_pages, tidy_pages
 from frumious.engine.published import Before, published_page
 from frumious.engine.remove import remove_project, unfinished_removal
-from frumious.model import Job, Outcome, ProjectPage, Result
+from frumious.model import Job, Loss, Outcome, ProjectPage, Result
 from frumious.simple import render
 from frumious.storage.protocol import Conflict
 from frumious.upstream import StalePage
@@ -111,7 +111,7 @@ async def _ask_upstream(job: Job, held: ProjectPage | None, mirror: Mirror) -> P
     """
     at_least = max(job.serial, (held and held.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=at_least)
-    if parsed is None and held is None and job.serial and not job.may_lose:
+    if parsed is None and held is None and job.serial and job.may_lose < Loss.PROJECT:
         msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
         raise StalePage(msg)
     check_losses(job, parsed.page if parsed is not None else None, held)

@@ -16,6 +16,7 @@ from packaging.utils import InvalidName, canonicalize_name
 
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError
+from frumious.model import Loss
 from frumious.upstream.client import Client, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _RESET: Final = re.compile(r"reset in (\d{1,6}) second")
 # told, so that waiting for such a serial on a project page would be in vain.
 _ROLE_EVENT: Final = re.compile(r"\w+ (Owner|Maintainer)\b")
 # After one of these a project may have fewer files, or none.
-_LOSS: Final = re.compile(r"remove |(project|release) quarantined")
+_LOSS: Final = re.compile(r"remove |release quarantined")
 _REMOVAL: Final = re.compile(r"(remove project|project quarantined)\b")
 
 
@@ -58,9 +59,8 @@ class Changes:
     """What happened upstream since a serial."""
 
     projects: Mapping[NormalizedName, int]  # those that changed, each with its highest serial
-    losing: frozenset[NormalizedName]  # those of them from which something was removed
+    losing: Mapping[NormalizedName, Loss]  # those of them from which something was removed
     serial: int  # that this brings one to
-    removed: frozenset[NormalizedName] = frozenset()  # those that were removed or quarantined last
     earliest: float | None = None  # when the first of it happened, seconds since the epoch
 
 
@@ -89,8 +89,7 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
         UpstreamUnavailable: upstream did not answer, or with a fault.
     """
     projects: dict[NormalizedName, int] = {}
-    losing: set[NormalizedName] = set()
-    removed: set[NormalizedName] = set()
+    losing: dict[NormalizedName, Loss] = {}
     earliest: float | None = None
     while True:
         rows = await _call(client, master, "changelog_since_serial", serial)
@@ -107,15 +106,13 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
             if earliest is None:
                 earliest = row.timestamp
             projects[project] = max(row.serial, projects.get(project, 0))
-            if _LOSS.match(row.action):
-                losing.add(project)
             if _REMOVAL.match(row.action):
-                removed.add(project)
-            else:
-                removed.discard(project)
+                losing[project] = Loss.PROJECT
+            elif _LOSS.match(row.action) or project in losing:
+                losing[project] = Loss.FILES
         del rows
         if count < FULL_CALL:
-            return Changes(projects, frozenset(losing), serial, frozenset(removed), earliest)
+            return Changes(projects, losing, serial, earliest)
         if serial == before:
             msg = f"upstream's changelog has {count} rows, and none with a serial above {before}"
             raise UpstreamUnavailable(msg)
