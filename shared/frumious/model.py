@@ -53,11 +53,6 @@ class Status:
     reason: str | None = None
     extra: Mapping[str, Json] = field(default_factory=dict)
 
-    @property
-    def quarantined(self) -> bool:
-        """Whether upstream asks that nobody gets the project's files."""
-        return self.status == "quarantined"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
@@ -89,6 +84,11 @@ class ProjectPage:
     publication: Publication | None = None  # only on pages that the mirror wrote
     meta: Mapping[str, Json] = field(default_factory=dict)  # other keys of "meta"
     extra: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether upstream asks that nobody gets the project's files (PEP 792)."""
+        return self.status is not None and self.status.status == "quarantined"
 
 
 @dataclass(frozen=True, slots=True)

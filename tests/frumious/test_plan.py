@@ -327,6 +327,29 @@ def test_the_slow_sweep_finds_what_has_no_event(world: World, project: str) -> N
     assert reasons(world.draft()) == {project: Reason.DIFFERS}
 
 
+def test_the_sweep_leaves_it_to_the_comparison_whether_a_project_is_gone(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.upstream.faults.add(Fault(Status(404), "/simple/one/"))
+
+    world.change_cursor(swept_at=time.time() - 31 * DAY)
+
+    assert not world.draft().jobs
+
+
+def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.quarantine_project("one")
+    world.mirror_run()
+    world.index.remove_project("one")
+    world.change_cursor(serial=world.index.serial)  # as if that event had been lost
+
+    world.change_cursor(swept_at=time.time() - 31 * DAY)
+
+    assert reasons(world.draft()) == {"one": Reason.REMOVED}
+
+
 def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
     names = [f"p{number}" for number in range(10)]
     upload(world, *names)

@@ -60,7 +60,7 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
             )
             raise MassLoss(msg)
         return
-    if job.may_lose or _is_quarantined(page):
+    if job.may_lose or page.quarantined:
         return
     named = {file.filename for file in page.files}
     lost = sum(file.filename not in named for file in held.files)
@@ -86,7 +86,7 @@ def compare(
     """
     if held is not None:  # of another configuration only what is here counts
         held = replace(held, files=stored_files(held) if config.release_files else ())
-    quarantined = _is_quarantined(parsed.page)  # PEP 792: then nobody gets a file
+    quarantined = parsed.page.quarantined
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, held)
     refused = {} if quarantined else {**parsed.refused, **unsafe}
     kept, changed = _keep_changed_files(safe, held, config)
@@ -118,10 +118,6 @@ def compare(
             if blob.key not in there or _differ(blob.expected, there[blob.key])
         ),
     )
-
-
-def _is_quarantined(page: ProjectPage) -> bool:
-    return page.status is not None and page.status.quarantined
 
 
 def _safe_files(

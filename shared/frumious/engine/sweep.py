@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious import layout
 from frumious.engine.discover import short_allowlist
+from frumious.engine.held import held_projects
 from frumious.engine.manifest import read_manifest
 from frumious.model import Loss
 from frumious.runs import Reason
@@ -58,7 +59,11 @@ async def sweep(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
         turn = await _held_after(cursor.swept, count, mirror)
     known = {*draft.jobs, *await mirror.ledger.lagging()}
     known |= {name for run in cursor.runs for name in run.retries}
-    await _ask([name for name in turn if name not in known], draft, mirror)
+    gone = await _ask([name for name in turn if name not in known], draft, mirror)
+    if gone and names is None:  # the comparison by index tells of those that are listed
+        gone -= {name for name, _ in await held_projects(mirror) if name in gone}
+    for name in gone:
+        draft.add(name, 0, Reason.REMOVED, may_lose=Loss.PROJECT)
     return replace(cursor, swept=turn[-1] if len(turn) == count else "", swept_at=until)
 
 
@@ -93,7 +98,11 @@ async def _held_after(project: str, count: int, mirror: Mirror) -> list[Normaliz
     return found
 
 
-async def _ask(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) -> None:
+async def _ask(
+    names: Collection[NormalizedName], draft: Draft, mirror: Mirror
+) -> set[NormalizedName]:
+    """Add the projects that differ from upstream's, and return those that only the mirror has."""
+    gone: set[NormalizedName] = set()
     at_once = asyncio.Semaphore(_AT_ONCE)
     failed: list[UpstreamUnavailable] = []
 
@@ -113,7 +122,7 @@ async def _ask(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) 
                 logger.info("project is asked for later", extra={"project": name})
                 return
         if asked.gone and manifest is not None:
-            draft.add(name, 0, Reason.REMOVED, may_lose=Loss.PROJECT)
+            gone.add(name)
         elif asked.changed and not asked.gone:
             reason = Reason.NEW if manifest is None else Reason.DIFFERS
             draft.add(name, asked.serial or 0, reason)
@@ -121,3 +130,4 @@ async def _ask(names: Collection[NormalizedName], draft: Draft, mirror: Mirror) 
     await asyncio.gather(*(ask(name) for name in names))
     if failed and len(failed) == len(names):
         raise failed[0]
+    return gone

@@ -178,14 +178,13 @@ def _result(job: Job, page: ProjectPage) -> Result:
     """
     publication = page.publication
     refused = publication.refused if publication is not None else {}
-    quarantined = page.status is not None and page.status.quarantined
     files = stored_files(page)
     unchanged = Result(
         project=job.project,
         outcome=Outcome.UNCHANGED,
         name=page.name,
         serial=page.serial,
-        listed=not quarantined,
+        listed=not page.quarantined,
         files=len(files),
         bytes_=sum(file.size or 0 for file in files),
         error=_refusals(refused) if refused else None,
@@ -195,7 +194,7 @@ def _result(job: Job, page: ProjectPage) -> Result:
     added = frozenset(publication.added)
     return replace(
         unchanged,
-        outcome=Outcome.QUARANTINED if quarantined else Outcome.UPDATED,
+        outcome=Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED,
         added=publication.added,
         added_bytes=sum(f.size or 0 for f in page.files if layout.file_key(f) in added),
         removed=publication.removed,
