@@ -9,7 +9,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from frumious.model import Loss
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.engine.sync import sync_project
+from frumious.model import Job, Loss, RunId
+from frumious.storage.protocol import Conflict
 from tests.upstream import Edit, Fault, Stale, wheel
 
 if TYPE_CHECKING:
@@ -72,6 +77,32 @@ def test_files_of_a_removed_project_are_deleted_although_it_was_created_anew(wor
     world.sync("demo", run="run-2", may_lose=Loss.PROJECT, resuming=True)
 
     assert names(world) == {"demo-2.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl.metadata"}
+
+
+def test_a_file_that_came_back_after_a_removal_stays_as_long_as_the_page_names_it(
+    world: World,
+) -> None:
+    json_page = "web/simple/demo/index.v1_json"
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    world.sync("demo", run="run-1")
+    world.configure(sections="[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = demo")
+    world.sync("demo", run="run-2")  # leaves a tombstone
+    world.configure()
+    world.sync("demo", run="run-3")
+    before = world.files()
+    world.index.remove_release("demo", "1.0")
+
+    def publish(_page: dict[str, Any]) -> None:
+        """Let somebody else replace the page, so that the job cannot."""
+        world.s3.put_object(Bucket=world.bucket, Key=json_page, Body=world.read(json_page) + b"\n")
+
+    world.upstream.faults.add(Fault(Edit(publish), "/simple/demo/"))
+    job = Job(RunId("run-4"), canonicalize_name("demo"), 0, may_lose=Loss.FILES, again=True)
+    with pytest.raises(Conflict):
+        world.run(lambda mirror: sync_project(job, mirror))
+
+    assert world.files() == before
 
 
 def test_pages_without_a_manifest_go_with_their_project(world: World) -> None:

@@ -38,7 +38,8 @@ async def publish_pages(
 ) -> None:
     """Write the pages, the JSON page last: only then does the job count as done.
 
-    `left` is deleted right before, when no page names it and the old JSON page still knows it.
+    `left` is deleted right before, when the old JSON page still knows it; but for what one of the
+    two pages names.
     """
     here = mirror.pages.manifest(project)
     for key, body in _bodies(project, page, mirror):
@@ -47,7 +48,9 @@ async def publish_pages(
     gone = await _shown_before(project, page, manifest, mirror)
     if gone:
         await mirror.storage.delete(gone)
-    named = frozenset(held_keys(project, page))
+    named = {*held_keys(project, page)}
+    if manifest is not None:
+        named.update(held_keys(project, manifest.page))
     await delete_files(project, [key for key in left if key not in named], mirror)
     body = render.project_page_json(page)
     if manifest is None or manifest.key != here:
