@@ -27,6 +27,7 @@ def cursor(said: JsonObject) -> Cursor:
                 behind=cast("float", entry["behind"]),
                 staged=cast("bool", entry["staged"]),
                 retries=_names(entry["retries"]),
+                closing=cast("bool", entry["closing"]),
             )
             for entry in cast("list[JsonObject]", said["runs"])
         ),
@@ -58,6 +59,7 @@ def of_cursor(cursor: Cursor) -> JsonObject:
                 "behind": run.behind,
                 "staged": run.staged,
                 "retries": [*sorted(run.retries)],
+                "closing": run.closing,
             }
             for run in cursor.runs
         ],

@@ -75,6 +75,7 @@ class OpenRun:
     behind: float = 0.0  # since when the mirror lacks what the run brings; the same
     staged: bool = False  # one of several of a large plan: they are not all sent at once
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
+    closing: bool = False  # its results are read: those that come now do not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Lagging:
     reason: str
     attempts: int  # runs that failed in a row
     due: float  # seconds since the epoch
-    run: RunId  # the last one that failed
+    run: RunId  # the last one that failed, or that may not know what was done
     may_lose: Loss = Loss.NOTHING
     named: bool = False  # asked for by name
     untold: bool = False  # what its page says was done has to be told by a job that knows

@@ -12,6 +12,7 @@ import pytest
 
 from frumious.engine.finalize import finalize
 from frumious.engine.record import record_results
+from frumious.engine.work import Batch, Delivery
 from frumious.model import Job, RunId
 from tests.upstream import Fault, Status, wheel
 
@@ -48,6 +49,13 @@ def let_time_pass(world: World, seconds: float) -> None:
 
 def first_of(run: Run) -> NormalizedName:
     return next(iter(run.jobs))
+
+
+async def deliver(job: Job, mirror: Mirror) -> None:
+    """Do what a worker does that gets the job."""
+    batch = await Batch.begin(mirror)
+    result = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
+    await record_results([(job, result)], mirror)
 
 
 # One broken project is its own problem
@@ -167,6 +175,50 @@ def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do
     world.mirror_run()
 
     written = world.read("mirrored-files").decode()
+    assert all(f"/{key}\n" in written for key in world.files())
+    assert status(world)["lagging"] == {}
+
+
+def test_what_a_duplicate_did_while_its_run_was_being_closed_is_told(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files")
+    upload(world, "one")
+    (run,) = world.plan()
+    world.work()
+    world.index.upload(wheel("one", "2.0"))
+
+    async def close(mirror: Mirror) -> None:
+        async def deliver_again(_events: object) -> None:
+            await deliver(run.job(first_of(run)), mirror)
+
+        await finalize(mirror, announce=deliver_again)
+
+    world.run(close)
+    world.mirror_run()
+    world.mirror_run()
+
+    written = world.read("mirrored-files").decode()
+    assert all(f"/{key}\n" in written for key in world.files())
+    assert status(world)["lagging"] == {}
+
+
+def test_what_an_old_duplicate_did_after_its_project_s_retry_is_told(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
+    upload(world, "one")
+    fault = world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    (first,) = world.plan()
+    world.work()
+    world.finalize()
+    fault.times = 0
+    world.retry()
+    world.plan()
+    world.work()
+    world.index.upload(wheel("one", "2.0"))
+    world.run(lambda mirror: deliver(first.job(first_of(first)), mirror))
+    world.finalize()
+    world.mirror_run()
+    world.mirror_run()
+
+    written = "".join(world.read(key).decode() for key in world.stored("mirrored-files"))
     assert all(f"/{key}\n" in written for key in world.files())
     assert status(world)["lagging"] == {}
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.engine.work import failure
 from frumious.model import Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Job
+    from frumious.model import Job, Key, RunId
     from frumious.runs import Cursor, Lagging, OpenRun, Run
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,22 @@ class ClosedRun:
     results: Mapping[NormalizedName, Result]
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """A run's results, as far as they were read."""
+
+    run: Run
+    results: dict[NormalizedName, Result] = field(default_factory=dict)
+    read: set[Key] = field(default_factory=set)
+
+    async def add(self, keys: Sequence[Key], mirror: Mirror) -> None:
+        """Read results, and make one of several of a project."""
+        self.read.update(keys)
+        for result in await mirror.ledger.results(keys):
+            before = self.results.get(result.project)
+            self.results[result.project] = result if before is None else _together(before, result)
+
+
 async def record_deaths(dead: Sequence[Job], cursor: Cursor, mirror: Mirror) -> None:
     """Leave results for jobs that came to the dead-letter queue: nobody else does."""
     reason = "its worker crashed, or ran out of memory or time, at each of its deliveries"
@@ -49,29 +65,46 @@ async def close_runs(
     mirror: Mirror,
     *,
     deadline: float = math.inf,
-) -> list[ClosedRun]:
+) -> tuple[Cursor, list[ClosedRun]]:
     """Gather the results of the runs that can be closed, the oldest first.
 
-    As many as fit in memory, and until the `deadline` (by time.monotonic()).
+    As many as fit in memory, and until the `deadline` (by time.monotonic()). The cursor that is
+    returned marks these runs as closing; what was recorded before anybody could see that is
+    gathered too, and whoever records a result later sees that it does not count.
     """
-    closed: list[ClosedRun] = []
+    complete = await _complete_runs(cursor, lagging, mirror, deadline)
+    ids = {one.run.run for one in complete}
+    if not ids:
+        return cursor, []
+    cursor = await mirror.ledger.change_cursor(lambda now: _mark(now, ids))
+    left = {run.run for run in cursor.runs}  # another finalizer may have closed the others
+    for one in complete:
+        keys, _ = await mirror.ledger.result_keys(one.run.run)
+        await one.add([key for key in keys if key not in one.read], mirror)
+    return cursor, [ClosedRun(one.run, one.results) for one in complete if one.run.run in left]
+
+
+async def _complete_runs(
+    cursor: Cursor, lagging: Mapping[NormalizedName, Lagging], mirror: Mirror, deadline: float
+) -> list[_Gathered]:
+    complete: list[_Gathered] = []
     results = keys = 0
     for run in cursor.runs:
         if run.sent is None:
             continue
         if time.monotonic() >= deadline or results >= _RESULTS_AT_ONCE or keys >= _KEYS_AT_ONCE:
             break
-        one = await _close(run, run.sent, lagging, mirror)
+        one = await _gather(run, run.sent, lagging, mirror)
         if one is not None:
-            closed.append(one)
+            complete.append(one)
             results += len(one.results)
             keys += sum(len(done.added) + len(done.removed) for done in one.results.values())
-    return closed
+    return complete
 
 
-async def _close(
+async def _gather(
     open_run: OpenRun, sent: float, lagging: Mapping[NormalizedName, Lagging], mirror: Mirror
-) -> ClosedRun | None:
+) -> _Gathered | None:
     """Gather a run's results; None while jobs are missing that may still get one."""
     now = time.time()
     waited = now >= sent + _PATIENCE
@@ -81,10 +114,9 @@ async def _close(
     known_to_fail = len(lagging) if waited else 0
     if most + known_to_fail < len(run.jobs) and not overdue:
         return None  # without reading any
-    results: dict[NormalizedName, Result] = {}
-    for result in await mirror.ledger.results(keys):
-        before = results.get(result.project)
-        results[result.project] = result if before is None else _together(before, result)
+    gathered = _Gathered(run)
+    await gathered.add(keys, mirror)
+    results = gathered.results
     unfinished = {
         project
         for project in run.jobs
@@ -97,7 +129,12 @@ async def _close(
         results[project] = failure(run.job(project), _why(project, results, lagging, mirror))
     extra = {"run": run.run, "jobs": len(run.jobs), "unfinished": len(unfinished)}
     logger.info("run closed", extra=extra)
-    return ClosedRun(run, results)
+    return gathered
+
+
+def _mark(cursor: Cursor, closing: Container[RunId]) -> Cursor:
+    runs = tuple(replace(run, closing=True) if run.run in closing else run for run in cursor.runs)
+    return replace(cursor, runs=runs)
 
 
 def _why(

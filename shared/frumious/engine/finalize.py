@@ -60,7 +60,7 @@ async def finalize(
     cursor = await mirror.ledger.cursor()
     await record_deaths(dead, cursor, mirror)
     lagging = await mirror.ledger.lagging()
-    closed = await close_runs(cursor, lagging, mirror, deadline=deadline)
+    cursor, closed = await close_runs(cursor, lagging, mirror, deadline=deadline)
     after = _without(cursor, closed)
     totals = None
     if closed:

@@ -58,9 +58,11 @@ def _came_up(before: Lagging, result: Result, run: Run) -> bool:
     A job that knows of them tells it. One that does not tells it where it publishes anew; where it
     finds nothing to do, what was done stays untold.
     """
-    reached = result.serial is None or result.serial >= before.serial
-    tells = result.project in run.again or (result.outcome.changed and not before.untold)
-    return reached and tells
+    if result.serial is not None and result.serial < before.serial:
+        return False
+    if before.untold:
+        return result.project in run.again and run.run > before.run
+    return result.project in run.again or result.outcome.changed
 
 
 def _failed(

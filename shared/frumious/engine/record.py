@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.engine.mirror import Mirror
-    from frumious.model import Job, Result
+    from frumious.model import Job, Result, RunId
 
 _TOO_LATE = "its run was closed before its job was done: another job makes sure of it"
 
@@ -22,42 +22,49 @@ _TOO_LATE = "its run was closed before its job was done: another job makes sure 
 async def record_results(done: Collection[tuple[Job, Result]], mirror: Mirror) -> None:
     """Keep results for the finalizer.
 
-    Where a run was closed meanwhile (its deadline passed, or a message came twice) nobody reads
-    them any more: the projects that were changed are then due for a job that tells it again.
+    Where a run is being closed (its deadline passed, or a message came twice) nobody reads them
+    any more: the projects that were changed are then due for a job that tells it again.
     """
     await mirror.ledger.record(done)
     changed = [(job, result) for job, result in done if result.outcome.changed]
     if not changed:
         return
-    waiting = {run.run for run in (await mirror.ledger.cursor()).runs}
-    late = [(job, result.serial or job.serial) for job, result in changed if job.run not in waiting]
+    runs = (await mirror.ledger.cursor()).runs
+    read = {run.run for run in runs if not run.closing}
+    late = [(job, result.serial or job.serial) for job, result in changed if job.run not in read]
     if late:
-        await make_due(late, mirror)
+        await make_due(late, {run.run for run in runs}, mirror)
 
 
-async def make_due(jobs: Iterable[tuple[Job, int]], mirror: Mirror) -> None:
+async def make_due(
+    jobs: Iterable[tuple[Job, int]], open_runs: Collection[RunId], mirror: Mirror
+) -> None:
     """Let the next run take up projects whose jobs' results may not count.
 
-    With each job comes the serial that its project has to reach.
+    With each job comes the serial that its project has to reach. None of `open_runs` is known to
+    tell what such a job did: their own jobs may have been done before.
     """
 
     def change(lagging: Mapping[NormalizedName, Lagging]) -> Mapping[NormalizedName, Lagging]:
-        due = {job.project: _due(lagging.get(job.project), job, serial) for job, serial in jobs}
+        due = {
+            job.project: _due(lagging.get(job.project), job, serial, max({job.run, *open_runs}))
+            for job, serial in jobs
+        }
         return {**lagging, **due}
 
     await mirror.ledger.change_lagging(change)
 
 
-def _due(before: Lagging | None, job: Job, serial: int) -> Lagging:
+def _due(before: Lagging | None, job: Job, serial: int, last: RunId) -> Lagging:
     now = time.time()
     if before is not None:
-        return replace(before, due=now, untold=True)
+        return replace(before, due=now, run=max(before.run, last), untold=True)
     return Lagging(
         serial=serial,
         reason=_TOO_LATE,
         attempts=0,
         due=now,
-        run=job.run,
+        run=last,
         may_lose=job.may_lose,
         named=job.named,
         untold=True,

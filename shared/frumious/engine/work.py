@@ -96,7 +96,7 @@ class Batch:
         async with self._turns[project]:
             if job.run not in self._open_runs:
                 # It was lost, or came twice, and nobody reads its result: another job will tell.
-                await make_due([(job, job.serial)], self._mirror)
+                await make_due([(job, job.serial)], self._open_runs, self._mirror)
             elif project in self._lagging:
                 delivery = replace(delivery, job=replace(job, again=True))
             if (earlier := self._put_off.get(project)) is not None:
