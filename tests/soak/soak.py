@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localcloud.environment import CHECKOUT
@@ -23,6 +24,7 @@ from tests.faults.report import shape
 from tests.faults.verdict import left_over, wrongs
 from tests.soak import verdict
 from tests.soak.books import untold
+from tests.soak.chronicle import Chronicle
 from tests.soak.gateway import Fate, Gateway
 from tests.soak.process import Ended, Process
 from tests.soak.queue import Queue
@@ -121,6 +123,7 @@ class Soak:
         self._lock = threading.Lock()
         self._turns = Turns()
         self._history = History()
+        self._chronicle = Chronicle()
         self._ahead = 0.0  # seconds, of the soak's clock
         self._at_war = True
         self._asleep: dict[str, int] = {}  # by name: until which round
@@ -158,7 +161,7 @@ class Soak:
                     self._bucket,
                     chance=self._chance,
                     rate=settings.storage_faults,
-                    on_change=self._take_change,
+                    on_change=partial(self._take_change, name),
                     queue=self._queue,
                     turns=self._turns if ticks else None,
                 )
@@ -324,6 +327,9 @@ class Soak:
             if not batch:
                 continue
             taken.update(message.project for message in batch)
+            for message in batch:
+                text = f"{worker.name}: gets {message.body} for the {message.receives}. time"
+                self._chronicle.note(self._chance.round, text, message.project)
             fate = self._fate(random, ticks=False) if self._at_war else Fate()
             worker.begin({"Records": [each.record() for each in batch]}, fate, self._ahead)
             batches.append((worker, batch))
@@ -339,6 +345,8 @@ class Soak:
         failed = {message.id for message in batch}
         if ended.killed or ended.error:
             self._take_failure("worker", ended)
+            text = f"its worker ends: {ended.error or 'killed'}"
+            self._chronicle.note(self._chance.round, text, *{each.project for each in batch})
         else:
             failed = {failure["itemIdentifier"] for failure in ended.answer["batchItemFailures"]}
         random = self._chance.of("settle", batch[0].project)
@@ -426,10 +434,12 @@ class Soak:
 
     # What the others tell, each from a thread of its own
 
-    def _take_change(self, method: str, keys: list[str], body: bytes) -> None:
+    def _take_change(self, who: str, method: str, keys: list[str], body: bytes) -> None:
         for key in keys:
+            done = "DELETE" if method == "POST" else method
+            self._chronicle.take(self._chance.round, who, done, key, body)
             self._history.take(method, key, body)
-            self._witness.take("DELETE" if method == "POST" else method, key, body)
+            self._witness.take(done, key, body)
             project = project_of(key)
             if project is not None and key.startswith("web/"):
                 self._reader.touch(project)
@@ -446,6 +456,8 @@ class Soak:
         if said.get("message") == "project failed":
             with self._lock:
                 self.report.reasons[f"job: {shape(said['error'])}"] += 1
+            text = f"its job fails: {said['error']}"
+            self._chronicle.note(self._chance.round, text, said["project"])
         if "exception" in said and not _FORESEEN.search(said["exception"]):
             self._violation(f"nobody foresaw {said['exception']}")
 
@@ -453,6 +465,8 @@ class Soak:
         with self._lock:
             self.report.violations.append(f"round {self._chance.round}: {text}")
         self._tell(f"VIOLATION in round {self._chance.round}: {text}")
+        for line in self._chronicle.of(text):
+            self._tell(line)
 
     def _count(self, under_faults: float) -> None:
         report = self.report

@@ -1,0 +1,107 @@
+"""What became of each project, in order: told where a violation names it, to be explained."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from frumious import layout
+from tests.faults.kills import project_of
+from tests.faults.pages import V1_JSON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_REMEMBERED = 300  # lines of each project
+_NAMED = re.compile(r"project[-_.]\d\d", re.IGNORECASE)
+
+
+class Chronicle:
+    """Told what happens, from any thread; the rounds are the soak's."""
+
+    def __init__(self) -> None:
+        self._lines: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+        self._planned: dict[str, list[str]] = {}  # projects, by run
+        self._runs: dict[str, dict[str, Any]] = {}  # those that are open
+        self._lagging: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def note(self, turn: int, text: str, *projects: str) -> None:
+        """Remember a line for each of the projects."""
+        with self._lock:
+            for project in projects:
+                self._lines[project].append(f"{turn:5}  {text}")
+
+    def take(self, turn: int, who: str, method: str, key: str, body: bytes) -> None:
+        """Remember what a change of an object means for its projects."""
+        for project, text in self._read(method, key, body):
+            self.note(turn, f"{who}: {text}", project)
+
+    def of(self, violation: str) -> list[str]:
+        """Return what is remembered of the projects that a violation names, and forget it."""
+        named = {canonicalize_name(found) for found in _NAMED.findall(violation)}
+        with self._lock:
+            return [line for project in sorted(named) for line in self._lines.pop(project, ())]
+
+    def _read(self, method: str, key: str, body: bytes) -> Iterator[tuple[str, str]]:
+        project = project_of(key)
+        if project is not None:
+            yield project, _of_project(method, key, body)
+        elif method != "PUT":
+            return
+        elif key == layout.CURSOR:
+            yield from self._read_cursor(json.loads(body))
+        elif key == layout.LAGGING:
+            before, self._lagging = self._lagging, json.loads(body)
+            for name in before.keys() | self._lagging.keys():
+                if before.get(name) != self._lagging.get(name):
+                    yield name, f"lags {self._lagging.get(name, 'no more')}"
+        elif key.startswith("mirrored-files"):
+            for path in body.decode().splitlines():
+                yield project_of(path) or "", f"{key} names {path}"
+        elif key.startswith(layout.RUNS):
+            yield from self._read_run(json.loads(body))
+
+    def _read_cursor(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        before, self._runs = self._runs, {run["run"]: run for run in said["runs"]}
+        for run in before.keys() | self._runs.keys():
+            now = self._runs.get(run)
+            if now != before.get(run):
+                text = "is closed" if now is None else f"is open {_short(now)}"
+                for project in self._planned.get(run, ()):
+                    yield project, f"{run} {text}"
+
+    def _read_run(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        for result in said.get("results", ()):
+            yield result["project"], f"records {_short(result)}"
+        for project, serial in said.get("jobs", {}).items():
+            run = said["run"]
+            self._planned.setdefault(run, []).append(project)
+            flags = [name for name in ("named", "again") if project in said[name]]
+            loss = said["losing"].get(project, "")
+            yield project, f"plans {run} to reach {serial} {loss} {' '.join(flags)}"
+
+
+def _of_project(method: str, key: str, body: bytes) -> str:
+    """Say what a change of something means that belongs to a project."""
+    if method == "PUT" and key.endswith(V1_JSON):
+        meta = json.loads(body)["meta"]
+        return f"publishes {meta['_last-serial']} {_short(meta['_frumious'])}"
+    if method == "PUT" and key == layout.tombstone(canonicalize_name(project_of(key) or "")):
+        return f"buries {_short(json.loads(body))}"
+    return f"{method} {key}"
+
+
+def _short(said: dict[str, Any]) -> str:
+    """Leave out of an object what is empty."""
+    return " ".join(f"{name}={_brief(value)}" for name, value in said.items() if value)
+
+
+def _brief(value: object) -> object:
+    """Leave the folders out of a list of keys."""
+    return [each.rpartition("/")[2] for each in value] if isinstance(value, list) else value
