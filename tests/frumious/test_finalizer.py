@@ -51,9 +51,9 @@ def first_of(run: Run) -> NormalizedName:
     return next(iter(run.jobs))
 
 
-async def deliver(job: Job, mirror: Mirror) -> None:
+async def deliver(job: Job, mirror: Mirror, batch: Batch | None = None) -> None:
     """Do what a worker does that gets the job."""
-    batch = await Batch.begin(mirror)
+    batch = batch or await Batch.begin(mirror)
     result = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
     await record_results([(job, result)], mirror)
 
@@ -215,6 +215,35 @@ def test_what_an_old_duplicate_did_after_its_project_s_retry_is_told(world: Worl
     world.index.upload(wheel("one", "2.0"))
     world.run(lambda mirror: deliver(first.job(first_of(first)), mirror))
     world.finalize()
+    world.mirror_run()
+    world.mirror_run()
+
+    written = "".join(world.read(key).decode() for key in world.stored("mirrored-files"))
+    assert all(f"/{key}\n" in written for key in world.files())
+    assert status(world)["lagging"] == {}
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_an_old_duplicate_did_is_told_though_another_one_comes_before_that(
+    world: World, batches: int
+) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
+    duplicates: list[Job] = []
+    for version in ("1.0", "2.0"):
+        world.index.upload(wheel("one", version))
+        (run,) = world.plan()
+        world.work()
+        world.finalize()
+        duplicates.append(run.job(first_of(run)))
+
+    async def deliver_again(mirror: Mirror) -> None:
+        batch = await Batch.begin(mirror)
+        for version, duplicate in zip(("3.0", "4.0"), duplicates, strict=True):
+            world.index.upload(wheel("one", version))
+            batch = batch if batches == 1 else await Batch.begin(mirror)
+            await deliver(duplicate, mirror, batch)
+
+    world.run(deliver_again)
     world.mirror_run()
     world.mirror_run()
 

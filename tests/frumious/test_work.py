@@ -108,7 +108,7 @@ def test_projects_are_worked_on_at_the_same_time_and_one_project_s_jobs_in_turn(
     world.upstream.faults.add(Fault(Slow(delay=0.3), "/simple/"))
 
     async def work_on_all(mirror: Mirror) -> list[Result]:
-        batch = Batch(mirror, {RunId("run-1")})
+        batch = Batch(mirror, {RunId("run-1")}, ())
         deliveries = [delivery("one"), delivery("two"), delivery("one")]
         return await asyncio.gather(*map(batch.work, deliveries))
 
@@ -129,7 +129,7 @@ def test_after_a_job_that_is_put_off_its_project_s_others_are_too(world: World) 
     world.upstream.faults.add(Fault(Status(503, retry_after=100), "/simple/one/", times=1))
 
     async def work_on_both(mirror: Mirror) -> list[Result | BaseException]:
-        batch = Batch(mirror, {RunId("run-1")})
+        batch = Batch(mirror, {RunId("run-1")}, ())
         deliveries = [delivery("one"), delivery("one")]
         return await asyncio.gather(*map(batch.work, deliveries), return_exceptions=True)
 

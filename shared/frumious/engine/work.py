@@ -17,7 +17,7 @@ from frumious.model import Job, Outcome, Result
 from frumious.queue import LONGEST_PAUSE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable
+    from collections.abc import Collection, Iterable
 
     from packaging.utils import NormalizedName
 
@@ -70,11 +70,11 @@ class Batch:
         self,
         mirror: Mirror,
         open_runs: Collection[RunId],
-        lagging: Container[NormalizedName] = (),
+        lagging: Iterable[NormalizedName],
     ) -> None:
         self._mirror = mirror
         self._open_runs = open_runs
-        self._lagging = lagging
+        self._lagging = {*lagging}
         self._turns: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._put_off: dict[NormalizedName, PutOff] = {}
 
@@ -97,7 +97,8 @@ class Batch:
             if job.run not in self._open_runs:
                 # It was lost, or came twice, and nobody reads its result: another job will tell.
                 await make_due([(job, job.serial)], self._open_runs, self._mirror)
-            elif project in self._lagging:
+                self._lagging.add(project)
+            if project in self._lagging:
                 delivery = replace(delivery, job=replace(job, again=True))
             if (earlier := self._put_off.get(project)) is not None:
                 reason = earlier.result.error or ""
