@@ -23,6 +23,7 @@ from tests.upstream import (
     PYPI,
     Fault,
     RateLimited,
+    Redirect,
     Status,
     sdist,
     wheel,
@@ -265,6 +266,20 @@ def test_one_name_that_upstream_cannot_answer_does_not_hold_up_the_others(world:
     world.upstream.faults.add(Fault(Status(500), "/simple/one/"))
 
     assert reasons(world.draft()) == {"two": Reason.DIFFERS}
+
+
+def test_one_name_that_upstream_redirects_elsewhere_lags_and_says_so(world: World) -> None:
+    world.configure("discovery = names", allowlist("one", "two"))
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("two", "2.0"))
+    world.upstream.faults.add(Fault(Redirect("http://192.0.2.1/"), "/simple/one/"))
+
+    world.mirror_run()
+
+    assert len(world.page("two")["files"]) == 2
+    lagging = json.loads(world.read("web/status.json"))["lagging"]
+    assert "allowed-hosts" in lagging["one"]["reason"]
 
 
 def test_a_short_allowlist_needs_no_changelog_and_no_root_index(world: World) -> None:

@@ -20,7 +20,7 @@ from frumious.engine.manifest import read_manifest
 from frumious.model import Loss
 from frumious.runs import Reason
 from frumious.simple.values import InvalidPage
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.client import HostRefused, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -117,6 +117,9 @@ async def _ask(
             unless = publication.etag if publication is not None else ""
             try:
                 asked = await mirror.upstream.ask(name, unless=unless)
+            except HostRefused:
+                draft.add(name, 0, Reason.DIFFERS)  # its job says why that cannot be followed
+                return
             except UpstreamUnavailable as error:
                 failed.append(error)
                 logger.info("project is asked for later", extra={"project": name})
