@@ -32,7 +32,7 @@ from frumious import config
 from frumious.engine.finalize import finalize
 from frumious.engine.mirror import Mirror, open_mirror
 from frumious.engine.plan import plan_changes
-from frumious.engine.root_index import publish_root_index
+from frumious.engine.root_index import publish_root_index, root_index_tag
 from frumious.engine.start import start_runs
 from frumious.model import Listed
 from frumious.queue import JobQueue
@@ -122,7 +122,8 @@ class PublishRootIndex:
     async def __call__(self, mirror: Mirror, _: JobQueue) -> int:
         changed = self.world.changed()
         changes = {name: Listed(name, serial, 3, 100_000) for name, serial in changed.items()}
-        return (await publish_root_index(changes, self.world.now, mirror)).projects
+        tag = await root_index_tag(mirror)
+        return (await publish_root_index(changes, self.world.now, mirror, replacing=tag)).projects
 
 
 # How it is measured

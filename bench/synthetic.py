@@ -148,7 +148,7 @@ def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) ->
         async with aclosing(Upstream(settings)) as upstream:
             transfers = asyncio.Semaphore()
             mirror = Mirror(settings, upstream, storage, storage, ledger, selection, transfers)
-            await publish_root_index(world.listed(), world.before, mirror)
+            await publish_root_index(world.listed(), world.before, mirror, replacing=None)
             await ledger.write_selected(mirror.selected)
             await ledger.change_cursor(lambda _: cursor)
 

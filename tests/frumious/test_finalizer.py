@@ -14,6 +14,7 @@ from frumious.engine.finalize import finalize
 from frumious.engine.record import record_results
 from frumious.engine.work import Batch, Delivery
 from frumious.model import Job, RunId
+from frumious.storage.protocol import Conflict
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
@@ -382,7 +383,7 @@ class Crash(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("write", range(9))
+@pytest.mark.parametrize("write", range(10))
 def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files")
     upload(world, "one", "two", "bad")
@@ -426,6 +427,39 @@ def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) 
     diff = world.read("mirrored-files").decode()
     assert "/web/simple/three/index.html\n" in diff
     assert "/web/simple/two/index.html\n" in world.read("mirrored-files.removed").decode()
+
+
+def test_a_finalizer_that_was_overtaken_lists_no_removed_project_again(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    without = json.loads(world.read("web/simple/index.v1_json"))
+    without["projects"] = [each for each in without["projects"] if each["name"] != "one"]
+    world.index.upload(wheel("one", "2.0"))
+    world.plan()
+    world.work(last=True)
+    seen: list[str] = []
+
+    def overtake(request: Any, **_: object) -> None:
+        """Let others close this run and one that removes the project, once that is marked."""
+        key = request.url.rpartition(f"{world.bucket}/")[2]
+        if key == "web/simple/index.v1_json" and "state/cursor.json" in seen:
+            seen.clear()
+            body = json.dumps(without).encode()
+            world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
+        if request.method == "PUT":
+            seen.append(key)
+
+    async def close(mirror: Mirror) -> None:
+        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
+        events.register_first("before-send.s3", overtake)
+        try:
+            await finalize(mirror)
+        finally:
+            events.unregister("before-send.s3", overtake)
+
+    with pytest.raises(Conflict):
+        world.run(close)
+    assert root(world) == {"two"}
 
 
 def test_a_finalizer_that_was_overtaken_writes_nothing_older(world: World) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from frumious.engine.close import ClosedRun, close_runs, record_deaths
 from frumious.engine.lagging import update_lagging
 from frumious.engine.publish import Diff, Freshness, events_of, publish_status
-from frumious.engine.root_index import publish_root_index
+from frumious.engine.root_index import publish_root_index, root_index_tag
 from frumious.model import Gone, Job, Listed, Outcome, Result, RunId
 from frumious.runs import Cursor, Left
 
@@ -56,6 +56,7 @@ async def finalize(
     Raises:
         Conflict: another finalizer is at it; the next tick goes on.
     """
+    root_tag = await root_index_tag(mirror)
     diff = await Diff.look(mirror)
     cursor = await mirror.ledger.cursor()
     await record_deaths(dead, cursor, mirror)
@@ -69,7 +70,7 @@ async def finalize(
             lambda lagging: update_lagging(lagging, closed, cursor.gone, pause=pause, now=now)
         )
         changes = changes_of(closed, cursor.gone)
-        totals = await publish_root_index(changes, after.mirror_serial, mirror)
+        totals = await publish_root_index(changes, after.mirror_serial, mirror, replacing=root_tag)
         await diff.publish(closed, mirror)
         if announce is not None:
             await announce(events_of(closed, mirror.pages))

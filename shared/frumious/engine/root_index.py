@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from frumious import layout
 from frumious.engine.held import read_root_index
 from frumious.simple import root_index
+from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,21 +38,34 @@ class Totals:
     bytes_: int
 
 
+async def root_index_tag(mirror: Mirror) -> str | None:
+    """Return the tag of the JSON page where it is to be now; None: it is not there."""
+    return await _tag(mirror.pages.root_books, mirror)
+
+
 async def publish_root_index(
-    changes: Mapping[NormalizedName, Listed | Gone], serial: int | None, mirror: Mirror
+    changes: Mapping[NormalizedName, Listed | Gone],
+    serial: int | None,
+    mirror: Mirror,
+    *,
+    replacing: str | None,
 ) -> Totals:
     """Merge changes into the root index; the JSON page last, as it is what the mirror reads.
 
     Neither the page's serial nor a project's goes backwards. Nothing is written where nothing
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
+    `replacing` is the JSON page's tag when the changes were not yet known.
 
     Raises:
-        Conflict: somebody else wrote the root index meanwhile.
+        Conflict: somebody else wrote the root index since.
         InvalidPage: what is stored is no root index.
     """
     here, html_keys = mirror.pages.root_books, mirror.pages.root_html
     key, stored = await read_root_index(mirror)
+    if (stored.tag if stored is not None and key == here else None) != replacing:
+        msg = f"{here!r} was replaced by another finalizer"
+        raise Conflict(msg)
     tags = [await _tag(key, mirror) for key in html_keys]
     before = _Before.of(key, stored)
     merging = _Merging(key, changes)
