@@ -139,7 +139,7 @@ class Job:
     run: RunId
     project: NormalizedName
     serial: int  # upstream's serial that caused the job; 0: whatever upstream has
-    may_lose: Loss = Loss.NOTHING
+    may_lose: Loss = Loss.NOTHING  # what may be gone: upstream told so
     named: bool = False  # whether somebody asked for it, so that filters of projects do not count
     again: bool = False  # whether an earlier run failed over the project, and left things undone
     part: int = 0  # how many jobs before this one ran out of time over the same project

@@ -47,7 +47,7 @@ class Run:
     since: int | None  # the mirror's serial before; None: the run says nothing of it
     until: int | None  # and after
     jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
-    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)
+    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)  # where upstream told so
     named: frozenset[NormalizedName] = frozenset()  # asked for by name
     again: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
     taking_over: bool = False  # another program's mirror is continued
@@ -127,7 +127,7 @@ class Lagging:
     attempts: int  # runs that failed in a row
     due: float  # seconds since the epoch
     run: RunId  # the last one that failed, or that may not know what was done
-    may_lose: Loss = Loss.NOTHING
+    may_lose: Loss = Loss.NOTHING  # what may be gone: upstream told so
     named: bool = False  # asked for by name
     untold: bool = False  # what its page says was done has to be told by a job that knows
 
@@ -155,7 +155,7 @@ class Plan:
 
     jobs: Mapping[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
     reasons: Mapping[NormalizedName, Reason] = field(default_factory=dict)
-    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)
+    losing: Mapping[NormalizedName, Loss] = field(default_factory=dict)  # where upstream told so
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
     named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
     again: frozenset[NormalizedName] = frozenset()  # an earlier run may have left things undone

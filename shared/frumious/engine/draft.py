@@ -19,7 +19,7 @@ class Draft:
 
     jobs: dict[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
     reasons: dict[NormalizedName, Reason] = field(default_factory=dict)
-    losing: dict[NormalizedName, Loss] = field(default_factory=dict)
+    losing: dict[NormalizedName, Loss] = field(default_factory=dict)  # where upstream told so
     behind: float | None = None  # when the first of the changes happened, if that is known
     taking_over: bool = False  # another program's mirror is continued
 
