@@ -78,10 +78,13 @@ async def close_runs(
         return cursor, []
     cursor = await mirror.ledger.change_cursor(lambda now: _mark(now, ids))
     left = {run.run for run in cursor.runs}  # another finalizer may have closed the others
+    closed: list[ClosedRun] = []
     for one in complete:
-        keys, _ = await mirror.ledger.result_keys(one.run.run)
-        await one.add([key for key in keys if key not in one.read], mirror)
-    return cursor, [ClosedRun(one.run, one.results) for one in complete if one.run.run in left]
+        if one.run.run in left:
+            keys, _ = await mirror.ledger.result_keys(one.run.run)
+            await one.add([key for key in keys if key not in one.read], mirror)
+            closed.append(ClosedRun(one.run, one.results))
+    return cursor, closed
 
 
 async def _complete_runs(
@@ -128,7 +131,7 @@ async def _gather(
     for project in unfinished:
         results[project] = failure(run.job(project), _why(project, results, lagging, mirror))
     extra = {"run": run.run, "jobs": len(run.jobs), "unfinished": len(unfinished)}
-    logger.info("run closed", extra=extra)
+    logger.info("run can be closed", extra=extra)
     return gathered
 
 
