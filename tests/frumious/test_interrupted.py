@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from frumious.engine.sync import sync_project
 from frumious.model import Job, Loss, RunId
 from frumious.storage.protocol import Conflict
+from frumious.upstream import StalePage
 from tests.upstream import Edit, Fault, Stale, wheel
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def test_pages_without_a_manifest_go_with_their_project(world: World) -> None:
     assert not [key for key in world.contents() if key.startswith("web/simple/")]
 
 
-def test_html_that_an_interrupted_job_wrote_names_no_file_that_is_gone(world: World) -> None:
+def test_html_that_an_interrupted_job_wrote_does_not_go_back(world: World) -> None:
     json_page = "web/simple/demo/index.v1_json"
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
@@ -129,12 +130,29 @@ def test_html_that_an_interrupted_job_wrote_names_no_file_that_is_gone(world: Wo
     world.s3.put_object(Bucket=world.bucket, Key=json_page, Body=older)
 
     world.upstream.faults.add(Fault(Stale(serial), "/simple/demo/"))
-    world.sync("demo", run="run-3", serial=serial, resuming=True)
+    shown = world.read("web/simple/demo/index.html")
+    with pytest.raises(StalePage):
+        world.sync("demo", run="run-3", serial=serial, resuming=True)
 
-    html = world.read("web/simple/demo/index.html").decode()
-    named = re.findall(r'href="../../([^#"]+)', html)
-    assert named
+    assert world.read("web/simple/demo/index.html") == shown
+    named = re.findall(r'href="../../([^#"]+)', shown.decode())
+    assert len(named) == 2
     assert {f"web/{path}" for path in named} <= world.files().keys()
+
+
+def test_html_that_an_interrupted_job_wrote_is_written_again(world: World) -> None:
+    json_page = "web/simple/demo/index.v1_json"
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo", run="run-1")
+    before, shown = world.read(json_page), world.read("web/simple/demo/index.html")
+    world.index.archive("demo")  # without an event
+    world.sync("demo", run="run-2")
+    world.s3.put_object(Bucket=world.bucket, Key=json_page, Body=before)
+    world.index.unarchive("demo")
+
+    world.sync("demo", run="run-2", resuming=True)
+
+    assert world.read("web/simple/demo/index.html") == shown
 
 
 def test_a_stored_file_is_not_taken_for_one_with_another_hash(world: World) -> None:

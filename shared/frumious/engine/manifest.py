@@ -53,7 +53,7 @@ async def read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | N
 
 
 async def read_html_page(project: NormalizedName, mirror: Mirror) -> ProjectPage | None:
-    """Read the page of a project where there is HTML alone, as older bandersnatch left it."""
+    """Read the HTML page of a project, for what the JSON page does not say yet, or never will."""
     key = mirror.pages.page(project, layout.HTML)
     stored = await mirror.storage.read(key)
     if stored is None:

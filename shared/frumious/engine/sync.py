@@ -68,7 +68,7 @@ async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
         held = await read_html_page(job.project, mirror)
     if not job.named and not mirror.selection.wants(job.project):
         return await remove_project(job, held, mirror, attempt.open_runs)
-    parsed = await _ask_upstream(job, held, mirror)
+    parsed = await _ask_upstream(job, held, mirror, attempt)
     if parsed is None:
         return await remove_project(job, held, mirror, attempt.open_runs)
 
@@ -102,14 +102,19 @@ async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
     return _result(job, page)
 
 
-async def _ask_upstream(job: Job, held: ProjectPage | None, mirror: Mirror) -> ParsedPage | None:
+async def _ask_upstream(
+    job: Job, held: ProjectPage | None, mirror: Mirror, attempt: Attempt
+) -> ParsedPage | None:
     """Return upstream's page, once it is believed; None where the project is gone.
 
     Raises:
-        StalePage: it is older than the job, or than the mirror's own.
+        StalePage: it is older than the job, or than one of the mirror's own.
         MassLoss: it lacks most of the files, and no event says why.
     """
     at_least = max(job.serial, (held and held.serial) or 0)
+    if attempt.resuming:  # an earlier try may have shown a later page, in HTML alone
+        shown = await read_html_page(job.project, mirror)
+        at_least = max(at_least, (shown and shown.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=at_least)
     if parsed is None and held is None and job.serial and job.may_lose < Loss.PROJECT:
         msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
