@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_RELEASES = 4
 _NOTE = {"version": 1, "attestation_bundles": []}
 _REMOVALS = ("remove project", "project quarantined")
-_LOSSES = ("remove ", "release quarantined", *_REMOVALS)
+_LOSSES = ("remove ", "project quarantined", "release quarantined")
 
 
 class Changes:

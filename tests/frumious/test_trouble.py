@@ -276,12 +276,17 @@ def test_a_project_that_upstream_seems_to_have_lost_is_not_removed(world: World)
     assert world.contents() == held
 
 
-def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
+def lose_most_files(world: World) -> None:
+    """Mirror four files, and let upstream remove three of them."""
     for number in range(4):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=10)
     world.mirror_run()
     for number in range(3):
         world.index.remove_file("demo", f"demo-{number}.tar.gz")
+
+
+def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
+    lose_most_files(world)
 
     (closed,) = world.mirror_run().closed
 
@@ -343,11 +348,7 @@ def test_a_removal_that_could_not_be_followed_is_forgotten_when_the_project_is_m
 
 
 def test_a_lagging_project_loses_what_it_was_told_to_when_it_changes_again(world: World) -> None:
-    for number in range(4):
-        world.index.add_file("demo", f"demo-{number}.tar.gz", size=10)
-    world.mirror_run()
-    for number in range(3):
-        world.index.remove_file("demo", f"demo-{number}.tar.gz")
+    lose_most_files(world)
     world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
     world.mirror_run()
     world.upstream.faults.clear()

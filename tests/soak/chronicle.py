@@ -35,18 +35,22 @@ class Chronicle:
         """Remember a line for each of the projects."""
         with self._lock:
             for project in projects:
-                self._lines[project].append(f"{turn:5}  {text}")
+                self._add(turn, text, project)
 
     def take(self, turn: int, who: str, method: str, key: str, body: bytes) -> None:
         """Remember what a change of an object means for its projects."""
-        for project, text in self._read(method, key, body):
-            self.note(turn, f"{who}: {text}", project)
+        with self._lock:
+            for project, text in self._read(method, key, body):
+                self._add(turn, f"{who}: {text}", project)
 
     def of(self, violation: str) -> list[str]:
         """Return what is remembered of the projects that a violation names, and forget it."""
         named = {canonicalize_name(found) for found in _NAMED.findall(violation)}
         with self._lock:
             return [line for project in sorted(named) for line in self._lines.pop(project, ())]
+
+    def _add(self, turn: int, text: str, project: str) -> None:
+        self._lines[project].append(f"{turn:5}  {text}")
 
     def _read(self, method: str, key: str, body: bytes) -> Iterator[tuple[str, str]]:
         project = project_of(key)

@@ -435,10 +435,10 @@ class Soak:
     # What the others tell, each from a thread of its own
 
     def _take_change(self, who: str, method: str, keys: list[str], body: bytes) -> None:
+        done = "DELETE" if method == "POST" else method
         for key in keys:
-            done = "DELETE" if method == "POST" else method
             self._chronicle.take(self._chance.round, who, done, key, body)
-            self._history.take(method, key, body)
+            self._history.take(done, key, body)
             self._witness.take(done, key, body)
             project = project_of(key)
             if project is not None and key.startswith("web/"):
