@@ -7,9 +7,11 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frumious import layout, ledger_json
-from frumious.model import Loss, RunId
-from frumious.runs import Cursor, OpenRun
+from frumious.model import layout
+from frumious.model.jobs import AllowedRemoval
+from frumious.model.runs import Cursor, OpenRun
+from frumious.model.types import RunId
+from frumious.state import formats
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
 
@@ -30,25 +32,29 @@ def runtime(upstream: str, **variables: str) -> Runtime:
     )
 
 
-def batch(projects: Iterable[str], *, may_lose: Loss = Loss.NOTHING) -> dict[str, Any]:
+def batch(
+    projects: Iterable[str], *, allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
+) -> dict[str, Any]:
     """Make the event of one batch: a run's jobs, delivered for the first time.
 
     `may_lose` is what upstream told to be gone.
     """
     run = f"bench-{uuid.uuid4()}"
-    return {"Records": [_record(run, project, may_lose=may_lose) for project in projects]}
+    return {
+        "Records": [_record(run, project, allowed_removal=allowed_removal) for project in projects]
+    }
 
 
 def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
     """Let the event's run be one that the finalizer waits for, as every run is in earnest."""
     run = RunId(json.loads(event["Records"][0]["body"])["run"])
     cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
-    body = json.dumps(ledger_json.of_cursor(cursor)).encode()
+    body = json.dumps(formats.of_cursor(cursor)).encode()
     s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
 
 
-def _record(run: str, project: str, *, may_lose: Loss) -> dict[str, Any]:
-    job = {"run": run, "project": project, "serial": 0, "may-lose": may_lose.name}
+def _record(run: str, project: str, *, allowed_removal: AllowedRemoval) -> dict[str, Any]:
+    job = {"run": run, "project": project, "serial": 0, "may-lose": allowed_removal.name}
     return {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": "held by nobody else",

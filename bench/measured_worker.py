@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frumious.storage import s3
+from frumious.storage.s3 import storage
 from functions.worker import app
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     `largest_put`, in bytes, makes larger files go up in parts.
     """
-    s3.LARGEST_PUT = event.get("largest_put", s3.LARGEST_PUT)
+    storage.LARGEST_PUT = event.get("largest_put", storage.LARGEST_PUT)
     _CLEAR.write_text(_FORGET_PEAK, encoding="ascii")
     before = _resident("VmRSS")
     started = time.monotonic()

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import jobs
-from frumious.model import Loss
+from frumious.model.jobs import AllowedRemoval
 from localcloud import LocalCloud
 from tests.upstream import Index, Server
 
@@ -107,7 +107,10 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
     """Let upstream change, and the worker follow; nothing limits what a removal costs."""
 
     def count(text: str, allowed: int | None, *projects: str) -> Counted:
-        event = jobs.batch(projects, may_lose=Loss.PROJECT if allowed is None else Loss.NOTHING)
+        event = jobs.batch(
+            projects,
+            allowed_removal=AllowedRemoval.PROJECT if allowed is None else AllowedRemoval.NOTHING,
+        )
         jobs.open_run(event, cloud.s3, cloud.bucket)
         recording.since_last_time(cloud.bucket)
         before = cloud.logs.total("StorageRequests")

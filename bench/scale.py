@@ -28,15 +28,15 @@ from rich.table import Table
 
 from bench import null_queue, rclone, synthetic
 from bench.synthetic import CHANGES, World
-from frumious import config
-from frumious.engine.finalize import finalize
-from frumious.engine.mirror import Mirror, open_mirror
-from frumious.engine.plan import plan_changes
-from frumious.engine.root_index import publish_root_index, root_index_tag
-from frumious.engine.start import start_runs
-from frumious.model import Listed
-from frumious.queue import JobQueue
-from frumious.runs import Cursor
+from frumious.config import loading
+from frumious.finalizing.finalize import finalize
+from frumious.finalizing.root_index import publish_root_index, root_index_tag
+from frumious.messaging.job_queue import JobQueue
+from frumious.mirror import Mirror, open_mirror
+from frumious.model.pages import ListedProject
+from frumious.model.runs import Cursor
+from frumious.planning.dispatch import start_runs
+from frumious.planning.plan import plan_changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -121,7 +121,9 @@ class PublishRootIndex:
 
     async def __call__(self, mirror: Mirror, _: JobQueue) -> int:
         changed = self.world.changed()
-        changes = {name: Listed(name, serial, 3, 100_000) for name, serial in changed.items()}
+        changes = {
+            name: ListedProject(name, serial, 3, 100_000) for name, serial in changed.items()
+        }
         tag = await root_index_tag(mirror)
         return (await publish_root_index(changes, self.world.now, mirror, replacing=tag)).projects
 
@@ -163,7 +165,7 @@ def _measured(
     os.environ |= environment
 
     async def work() -> Figures:
-        async with open_mirror(config.parse(conf, {})) as mirror:
+        async with open_mirror(loading.parse(conf, {})) as mirror:
             queue = JobQueue(queue_url)
             cpu, started = time.process_time(), time.monotonic()
             said = await step(mirror, queue)
@@ -172,8 +174,8 @@ def _measured(
                 time.process_time() - cpu,
                 time.monotonic() - started,
                 _peak(),
-                mirror.upstream.take_requests(),
-                mirror.storage.take_requests(),
+                mirror.upstream.pop_request_count(),
+                mirror.storage.pop_request_count(),
             )
 
     pipe.send(asyncio.run(work()))
@@ -296,7 +298,7 @@ class Bench:
 
     def _make(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
         self._console.print(f"Making a mirror of {world.projects:,} projects ...")
-        settings = config.parse(mirrored.conf, {})
+        settings = loading.parse(mirrored.conf, {})
         synthetic.make_mirror(mirrored.folder, world, settings, cursor)
 
     def _add(self, text: str, world: World, took: Figures, problem: str = "") -> None:

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 from packaging.utils import NormalizedName
 
-from frumious.engine.mirror import Mirror
-from frumious.engine.root_index import publish_root_index
-from frumious.ledger import Ledger
-from frumious.model import Job, Key, Listed, Outcome, Result, RunId
-from frumious.runs import Cursor, OpenRun, Run
-from frumious.selection import Selection
+from frumious.finalizing.root_index import publish_root_index
+from frumious.mirror import CLOCK, Mirror
+from frumious.model.jobs import Job, Outcome, Result
+from frumious.model.pages import ListedProject
+from frumious.model.runs import Cursor, OpenRun, Run
+from frumious.model.types import Key, RunId
+from frumious.selection.selection import Selection
+from frumious.state.ledger import Ledger
 from frumious.storage.protocol import Head, Stored
-from frumious.upstream import Upstream
+from frumious.upstream.upstream import Upstream
 from tests.upstream import Index, Server
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
-    from frumious.config import Config
+    from frumious.config.settings import Config
     from frumious.storage.protocol import Storage
 
 CHANGES: Final = 500  # that a mirror is behind; one in 25 is a new project
@@ -60,10 +62,10 @@ class World:
     def now(self) -> int:
         return self.before + CHANGES
 
-    def listed(self) -> dict[NormalizedName, Listed]:
+    def listed(self) -> dict[NormalizedName, ListedProject]:
         """Return what the mirror's root index says."""
         return {
-            _name(number): Listed(_name(number), _FIRST_SERIAL + number + 1, _FILES, 100_000)
+            _name(number): ListedProject(_name(number), _FIRST_SERIAL + number + 1, _FILES, 100_000)
             for number in range(self.projects)
         }
 
@@ -145,9 +147,11 @@ def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) ->
         storage = cast("Storage", Folder(folder))
         ledger = Ledger(storage)
         selection = Selection.of(settings.filters)
-        async with aclosing(Upstream(settings)) as upstream:
+        async with aclosing(Upstream(settings, CLOCK)) as upstream:
             transfers = asyncio.Semaphore()
-            mirror = Mirror(settings, upstream, storage, storage, ledger, selection, transfers)
+            mirror = Mirror(
+                settings, CLOCK, upstream, storage, storage, ledger, selection, transfers
+            )
             await publish_root_index(world.listed(), world.before, mirror, replacing=None)
             await ledger.write_selected(mirror.selected)
             await ledger.change_cursor(lambda _: cursor)
@@ -160,7 +164,7 @@ def in_step(world: World, *, serial: int, reconciled: bool) -> Cursor:
     now = time.time()
     return Cursor(
         serial=serial,
-        plans=1,
+        revision=1,
         asked=now,
         upstream=world.before,
         reconciled=now if reconciled else 0.0,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frumious.model import Loss, Outcome
+from frumious.model.jobs import AllowedRemoval, Outcome
 from tests.agreement import assert_agreement
 from tests.clients import HTML, JSON, TEXT, found_by_pip, get, read_by_pip, served
 from tests.upstream import BANDERSNATCH, DEVPI, HTML_ONLY, sdist, wheel
@@ -123,7 +123,9 @@ def test_what_changes_upstream_travels_through_mirrors(
     outcomes = {}
     for mirror in (world, second):
         for project in PROJECTS:
-            outcomes[project] = mirror.sync(project, run="run-2", may_lose=Loss.PROJECT).outcome
+            outcomes[project] = mirror.sync(
+                project, run="run-2", allowed_removal=AllowedRemoval.PROJECT
+            ).outcome
 
     assert outcomes == {
         "demo": Outcome.UPDATED,

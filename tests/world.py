@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import boto3
 from packaging.utils import canonicalize_name
 
-from frumious import config
-from frumious.engine.files import Attempt
-from frumious.engine.finalize import Finalized, finalize
-from frumious.engine.mirror import Mirror, open_mirror
-from frumious.engine.plan import plan_changes, plan_projects
-from frumious.engine.record import record_results
-from frumious.engine.retry import retry
-from frumious.engine.start import start_runs
-from frumious.engine.sync import sync_project
-from frumious.engine.work import Batch, Delivery, PutOff
-from frumious.model import Job, Key, Loss, Result, RunId
-from frumious.queue import JobQueue
+from frumious.config import loading
+from frumious.finalizing.finalize import Finalized, finalize
+from frumious.messaging.job_queue import JobQueue
+from frumious.mirror import Mirror, open_mirror
+from frumious.model.jobs import AllowedRemoval, Job, Result
+from frumious.model.types import Key, RunId
+from frumious.planning.dispatch import start_runs
+from frumious.planning.plan import plan_changes, plan_projects
+from frumious.planning.retry import retry
+from frumious.state.results import record_results
+from frumious.syncing.delivery import Batch, Delivery, RetryLater
+from frumious.syncing.sync import sync_project
+from frumious.syncing.transfer import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from packaging.utils import NormalizedName
 
-    from frumious.runs import Cursor, Plan, Run
+    from frumious.model.plans import Plan
+    from frumious.model.runs import Cursor, Run
     from tests.upstream import Server
 
 T = TypeVar("T")
@@ -93,7 +95,7 @@ class World:
             f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
             f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
         )
-        parsed = config.parse(text, {})
+        parsed = loading.parse(text, {})
         self.config = replace(parsed, s3=replace(parsed.s3, is_aws=True))  # moto does what S3 does
         self.close()
 
@@ -119,16 +121,18 @@ class World:
         *,
         serial: int = 0,
         run: str = "run-1",
-        may_lose: Loss = Loss.NOTHING,
+        allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING,
         resuming: bool = False,
     ) -> Result:
         """Do one job."""
-        job = Job(RunId(run), canonicalize_name(project), serial, may_lose=may_lose)
+        job = Job(RunId(run), canonicalize_name(project), serial, allowed_removal=allowed_removal)
         return self.run(lambda mirror: sync_project(job, mirror, Attempt(resuming=resuming)))
 
-    def draft(self, *, force: bool = False, agreed: int = 0) -> Plan:
+    def draft(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
         """Plan what a tick would do, and do nothing."""
-        return self.run(lambda mirror: plan_changes(mirror, force=force, agreed=agreed))
+        return self.run(
+            lambda mirror: plan_changes(mirror, force=force, confirmed_removals=confirmed_removals)
+        )
 
     def start(self, plan: Plan | None) -> list[Run]:
         """Open the plan's runs and send their jobs."""
@@ -140,26 +144,30 @@ class World:
         return self.run(start)
 
     def plan(
-        self, names: list[str] | None = None, *, force: bool = False, agreed: int = 0
+        self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
     ) -> list[Run]:
         """Do what the planner does at a tick, or for named projects."""
-        plan = self.draft(force=force, agreed=agreed) if names is None else plan_projects(names)
+        plan = (
+            self.draft(force=force, confirmed_removals=confirmed_removals)
+            if names is None
+            else plan_projects(names)
+        )
         return self.start(plan)
 
-    def work(self, *, last: bool = False) -> list[Result | PutOff]:
+    def work(self, *, last: bool = False) -> list[Result | RetryLater]:
         """Do the jobs that are on the queue, once each, and record what they leave."""
 
-        async def do_all(mirror: Mirror) -> list[Result | PutOff]:
-            outcomes: list[Result | PutOff] = []
+        async def do_all(mirror: Mirror) -> list[Result | RetryLater]:
+            outcomes: list[Result | RetryLater] = []
             batch = await Batch.begin(mirror)
             for job in self.jobs():
                 try:
                     result = await batch.work(
                         Delivery(job, 1, last=last, deadline=time.monotonic() + 60)
                     )
-                except PutOff as put_off:
-                    await record_results([(job, put_off.result)], mirror)
-                    outcomes.append(put_off)
+                except RetryLater as retry_later:
+                    await record_results([(job, retry_later.result)], mirror)
+                    outcomes.append(retry_later)
                 else:
                     await record_results([(job, result)], mirror)
                     outcomes.append(result)
@@ -172,10 +180,10 @@ class World:
         return self.run(lambda mirror: finalize(mirror, dead=dead))
 
     def mirror_run(
-        self, names: list[str] | None = None, *, force: bool = False, agreed: int = 0
+        self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
     ) -> Finalized:
         """Plan, do all jobs, finalize."""
-        self.plan(names, force=force, agreed=agreed)
+        self.plan(names, force=force, confirmed_removals=confirmed_removals)
         self.work(last=True)
         return self.finalize()
 

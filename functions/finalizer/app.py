@@ -4,41 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from frumious.engine.finalize import finalize
-from frumious.engine.publish import details
-from frumious.engine.work import counts
-from frumious_lambda import Environment
+from frumious.finalizing.finalize import finalize
+from frumious.finalizing.summaries import details
+from frumious.syncing.delivery import counts
+from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from frumious.engine.finalize import Finalized
-    from frumious.model import Job
+    from frumious.finalizing.finalize import Finalized
+    from frumious.model.jobs import Job
 
 environment = Environment()
-letters = environment.dead_letters()
-announcer = environment.announcer()
+dead_letter_queue = environment.dead_letter_queue()
+event_publisher = environment.event_publisher()
 
 
 @environment.logger.inject_lambda_context
 @environment.metrics.log_metrics
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Close what is complete; answers with what became of each run's projects."""
-    dead = letters.peek()
+    dead = dead_letter_queue.receive()
     done_with: frozenset[Job] = frozenset()
     try:
         finalized = environment.run(
             finalize(
                 environment.mirror,
                 dead=[letter.job for letter in dead],
-                announce=announcer,
+                publish_events=event_publisher,
                 deadline=environment.deadline(context),
             )
         )
         done_with = frozenset(finalized.done_with)
     finally:
-        letters.forget(letter.receipt for letter in dead if letter.job in done_with)
-        letters.release(letter.receipt for letter in dead if letter.job not in done_with)
+        dead_letter_queue.delete(letter.receipt for letter in dead if letter.job in done_with)
+        dead_letter_queue.return_to_queue(
+            letter.receipt for letter in dead if letter.job not in done_with
+        )
     count(finalized)
     return {"closed": [details(run) for run in finalized.closed], "open": finalized.open}
 
@@ -56,5 +58,5 @@ def count(finalized: Finalized) -> None:
         ProjectsLagging=finalized.lagging,
         LagSeconds=finalized.freshness.lag_seconds,
         LagSerials=finalized.freshness.lag_serials,
-        EventsLost=announcer.take_lost() if announcer is not None else 0,
+        EventsLost=event_publisher.pop_lost_count() if event_publisher is not None else 0,
     )

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from frumious.engine import plan
-from frumious.engine.retry import retry
-from frumious.engine.start import start_runs
 from frumious.errors import FrumiousError
-from frumious.runs import Plan
-from frumious_lambda import Environment
+from frumious.model.plans import Plan
+from frumious.planning import plan
+from frumious.planning.dispatch import start_runs
+from frumious.planning.retry import retry
+from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -82,9 +82,9 @@ async def _tell(event: dict[str, Any]) -> dict[str, Any]:
 
 async def _plan(event: dict[str, Any]) -> Plan:
     if (names := event.get("projects")) is not None:
-        return plan.plan_projects(names, may_lose=event.get("may_lose", False))
+        return plan.plan_projects(names, allowed_removal=event.get("may_lose", False))
     return await plan.plan_changes(
         environment.mirror,
         force=event.get("force_check", False),
-        agreed=event.get("confirm_removals", 0),
+        confirmed_removals=event.get("confirm_removals", 0),
     )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
-from frumious.engine.record import record_results
-from frumious.engine.work import Batch, Continued, Delivery, PutOff, counts
 from frumious.errors import Retryable
-from frumious.model import Job, Result
-from frumious_lambda import Environment
+from frumious.model.jobs import Job, Result
+from frumious.state.results import record_results
+from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, counts
+from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -36,10 +36,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         batch = environment.run(Batch.begin(environment.mirror))
     except Retryable as error:  # nothing was begun
-        return put_off_all(event, error)
+        return return_batch(event, error)
     deadline = environment.deadline(context)
     held = {record["receiptHandle"] for record in event["Records"]}
-    put_offs: list[tuple[Job, Result]] = []
+    retried_later: list[tuple[Job, Result]] = []
 
     async def work(record: SQSRecord) -> tuple[Job, Result] | None:
         receives = int(record.attributes.approximate_receive_count)
@@ -47,27 +47,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
         try:
             return job, await batch.work(delivery)
-        except Continued as continued:
+        except Continuation as continued:
             await asyncio.to_thread(queue.send, [continued.job])
             return None
-        except PutOff as put_off:
-            put_offs.append((job, put_off.result))
+        except RetryLater as retry_later:
+            retried_later.append((job, retry_later.result))
             held.discard(record.receipt_handle)
-            await asyncio.to_thread(queue.postpone, record.receipt_handle, put_off.pause)
+            await asyncio.to_thread(queue.set_visibility, record.receipt_handle, retry_later.pause)
             raise
 
-    with environment.meanwhile(hold(held)), processor(records=event["Records"], handler=work):
+    with environment.in_background(hold(held)), processor(records=event["Records"], handler=work):
         outcomes = processor.async_process()
     done = [done for kind, done, _ in outcomes if kind == "success" and done is not None]
     try:
-        environment.run(record_results([*done, *put_offs], environment.mirror))
+        environment.run(record_results([*done, *retried_later], environment.mirror))
     except Retryable as error:  # nobody knows what was done: all of it comes again
-        return put_off_all(event, error)
+        return return_batch(event, error)
     environment.count(**counts(result for _, result in done))
     return dict(processor.response())
 
 
-def put_off_all(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
+def return_batch(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
     """Let the whole batch come again."""
     environment.logger.warning("batch put off", extra={"error": str(error)})
     environment.count()
@@ -77,5 +77,5 @@ def put_off_all(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
 async def hold(receipts: set[str]) -> None:
     """Keep messages from others for as long as this process lives."""
     while True:
-        await asyncio.to_thread(queue.hold, sorted(receipts), SECONDS_HELD)
+        await asyncio.to_thread(queue.extend_visibility, sorted(receipts), SECONDS_HELD)
         await asyncio.sleep(SECONDS_HELD / 3)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frumious.clock import Clock
     from frumious.errors import Retryable
 
 _TRIES = 4
@@ -17,7 +17,8 @@ _LONGEST_WAIT = 30.0  # seconds that a job waits by itself; beyond that the queu
 class Backoff:
     """Counts the tries of one thing, and says when there are enough."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._tries = 1
 
     async def wait(self, error: Retryable) -> None:
@@ -31,4 +32,4 @@ class Backoff:
         if self._tries == _TRIES or pause > _LONGEST_WAIT:
             raise error
         self._tries += 1
-        await asyncio.sleep(pause)
+        await self._clock.sleep(pause)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.metadata import Metadata
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from frumious.model import Outcome
+from frumious.model.jobs import Outcome
 from tests.clients import HTML, JSON, TEXT, get, read_by_pip
 from tests.conformance.fields import PLAIN, WHEEL, digest
 from tests.conformance.index import PROVENANCE
@@ -21,7 +21,7 @@ from tests.upstream import BANDERSNATCH, HTML_ONLY, wheel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from frumious.model import Result
+    from frumious.model.jobs import Result
     from tests.world import World
 
 MIRROR = "https://mirror.example"

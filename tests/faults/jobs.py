@@ -53,14 +53,14 @@ class Jobs:
         return sum(map(len, self._waiting.values()))
 
     def send(
-        self, run: str, project: str, serial: int, *, may_lose: str, again: bool = False
+        self, run: str, project: str, serial: int, *, allowed_removal: str, again: bool = False
     ) -> None:
         self.sent += 1
         body = {
             "run": run,
             "project": project,
             "serial": serial,
-            "may-lose": may_lose,
+            "may-lose": allowed_removal,
             "again": again,
         }
         message = Message(f"{self.sent:06}", project, body)

@@ -180,10 +180,10 @@ class Trial:
     def _send(self, run: str, project: str, serial: int) -> None:
         held = self._eye.get(page_key(project, V1_JSON))
         reached = read_page(page_key(project, V1_JSON), held.body).serial if held else 0
-        may_lose = self._changes.loss(project, since=reached)
+        allowed_removal = self._changes.loss(project, since=reached)
         again = project in self._lagging
         self._lagging.discard(project)
-        self._jobs.send(run, project, serial, may_lose=may_lose, again=again)
+        self._jobs.send(run, project, serial, allowed_removal=allowed_removal, again=again)
 
     def _deliver_all(self) -> None:
         """Hand each worker a batch, and wait for both."""

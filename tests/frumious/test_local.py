@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frumious.storage.file_lock import lock
-from tests.frumious.test_cli import ENVIRONMENT, frumious
+from frumious.storage.filesystem.lock import lock
+from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Fault, Slow, Status, wheel
 
 if TYPE_CHECKING:

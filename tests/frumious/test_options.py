@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from frumious import config
+from frumious.config import loading
 from frumious.config.reader import Reader
-from frumious.layout import Pages
-from frumious.model import Key, Loss, Outcome
+from frumious.model.jobs import AllowedRemoval, Outcome
+from frumious.model.layout import PageLayout
+from frumious.model.types import Key
 from localcloud.environment import CHECKOUT
 from tests.agreement import assert_agreement, pages_of
 from tests.clients import read_by_pip
@@ -230,7 +231,7 @@ def test_a_project_without_release_files_is_removed_without_a_trace(world: World
     world.sync("demo")
     world.index.remove_project("demo")
 
-    result = world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
+    result = world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
 
     assert (result.outcome, result.removed) == (Outcome.REMOVED, ())
     assert not world.stored("web/")
@@ -290,7 +291,7 @@ def test_index_versions_go_with_their_project(world: World) -> None:
     world.configure()  # those that are there stay, and go all the same
     world.index.remove_project("demo")
 
-    world.sync("demo", run="run-2", may_lose=Loss.PROJECT)
+    world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
 
     assert not world.stored("web/simple/")
 
@@ -311,7 +312,7 @@ def test_cleanup_takes_away_pages_under_other_names(world: World, other: str) ->
 
 def test_what_comes_to_lie_where_can_be_read_back() -> None:
     for name in ("html json", "hashed html json", "html", "hashed html", "json", "hashed json"):
-        layout = Pages.named(name)
+        layout = PageLayout.named(name)
         assert layout.name == name
         for project in ("demo", "d", "big-name-x"):
             assert layout.project_of(layout.manifest(project)) == project
@@ -324,7 +325,7 @@ def test_every_key_is_documented() -> None:
     ini = configparser.RawConfigParser()
     ini.read_string("[mirror]\ndirectory = /data\n")
     reader = Reader(ini)
-    config._config(reader, {})
+    loading._config(reader, {})
     text = (CHECKOUT / "docs/configuration.md").read_text()
 
     keys = {key for section in ("mirror", "s3", "swift") for key in reader._asked[section]}

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from frumious.engine.finalize import finalize
-from frumious.engine.plan import InvalidProject, plan_projects
-from frumious.engine.start import start_runs
-from frumious.queue import JobQueue, QueueUnavailable
+from frumious.finalizing.finalize import finalize
+from frumious.messaging.job_queue import JobQueue, QueueUnavailable
+from frumious.planning.dispatch import start_runs
+from frumious.planning.plan import InvalidProject, plan_projects
 from tests.upstream import Fault, Status, WrongBytes, wheel
 
 if TYPE_CHECKING:
-    from frumious.engine.mirror import Mirror
+    from frumious.mirror import Mirror
     from tests.world import World
 
 ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  one\n  two\n"
@@ -131,7 +131,7 @@ def test_a_lagging_project_comes_back_when_it_is_due(world: World) -> None:
 
     assert world.retry() == ["one"]
     (run,) = world.plan()
-    assert run.again == {"one"}
+    assert run.recovering == {"one"}
     assert world.plan() == [], "an open run has taken it up"
     world.work(last=True)
     world.finalize()

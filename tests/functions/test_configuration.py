@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from frumious.config import ConfigError
-from frumious_lambda import _configuration
+from frumious.config.loading import ConfigError
+from frumious_lambda.environment import _configuration
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from frumious.engine.compare import MassLoss
-from frumious.model import Outcome
+from frumious.model.jobs import Outcome
 from frumious.simple.values import InvalidPage
-from frumious.upstream import StalePage
+from frumious.syncing.comparison import MassLoss
 from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
+from frumious.upstream.upstream import StalePage
 from tests.upstream import Action, Ask, Edit, Raw, Together
 from tests.upstream.answer import Answer
 

@@ -10,14 +10,15 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from frumious.model import Key, Loss
+from frumious.model.jobs import AllowedRemoval
+from frumious.model.types import Key
 from tests.hostile.case import FILES
 from tests.upstream import Fault, sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from frumious.model import Result
+    from frumious.model.jobs import Result
     from tests.hostile.case import Case
     from tests.world import World
 
@@ -53,10 +54,12 @@ class House:
         self.sync("other")
         self.others = self.objects()
 
-    def sync(self, project: str, *, may_lose: Loss = Loss.NOTHING) -> Result:
+    def sync(
+        self, project: str, *, allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
+    ) -> Result:
         """Do a job of a new run."""
         self._runs += 1
-        return self.world.sync(project, run=f"run-{self._runs}", may_lose=may_lose)
+        return self.world.sync(project, run=f"run-{self._runs}", allowed_removal=allowed_removal)
 
     def begin(self, *, held: bool) -> Seen:
         """Forget what was there of `demo`; with `held` mirror its good page."""
@@ -105,7 +108,7 @@ class House:
         """Let upstream be good again, and say something new: then so is the mirror."""
         self.world.upstream.faults.clear()
         self.world.index.journal("demo", "create", "2.0")
-        assert self.sync("demo", may_lose=Loss.FILES).error is None
+        assert self.sync("demo", allowed_removal=AllowedRemoval.FILES).error is None
         seen = self.seen()
         assert sorted(seen.filenames) == sorted(FILES)
         assert not seen.orphans

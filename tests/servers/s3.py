@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config as BotoConfig
 
-from frumious import config
+from frumious.config import loading
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-    from frumious.config import Config
+    from frumious.config.settings import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,4 @@ class S3Server:
             f"[s3]\nendpoint_url = {self.endpoint}\nregion_name = {self.region}\n"
             f"aws_access_key_id = {self.key_id}\naws_secret_access_key = {self.secret}\n{options}\n"
         )
-        return config.parse(text, {})
+        return loading.parse(text, {})

@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.error import URLError
 
-from frumious import config
-from frumious.storage.swift import SwiftStorage
+from frumious.config import loading
+from frumious.storage.swift.storage import SwiftStorage
 from localcloud.environment import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
+
+    from frumious.config.settings import Config
 
 ENVIRONMENT: Final = CHECKOUT / ".venv-servers"
 
@@ -187,7 +189,7 @@ class SwiftServer:
         """
         return SwiftStorage(self.configured(options, mirror))
 
-    def configured(self, options: str = "", mirror: str = "") -> config.Config:
+    def configured(self, options: str = "", mirror: str = "") -> Config:
         """Make a configuration that names this Swift and a fresh container."""
         login = (
             f"auth_version = 1\nauth_url = {self.auth_url}\n"
@@ -267,14 +269,14 @@ async def open_swift(server: SwiftServer) -> AsyncIterator[SwiftStorage]:
         await storage.aclose()
 
 
-def configured(options: str, mirror: str = "") -> config.Config:
+def configured(options: str, mirror: str = "") -> Config:
     """Make a configuration from lines of [swift] and of [mirror], with a fresh container.
 
     Of two lines that set the same, the later is meant.
     """
     place = f"directory = /mirror\nstorage-backend = swift\n{mirror}"
     container = f"default_container = mirror-{uuid.uuid4()}\n{options}"
-    return config.parse(f"[mirror]\n{_last(place)}\n[swift]\n{_last(container)}\n", {})
+    return loading.parse(f"[mirror]\n{_last(place)}\n[swift]\n{_last(container)}\n", {})
 
 
 def _last(lines: str) -> str:

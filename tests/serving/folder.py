@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from frumious import layout
-from frumious.model import File, Key, Listed, ProjectPage
+from frumious.model import layout
+from frumious.model.pages import File, ListedProject, ProjectPage
+from frumious.model.types import Key
 from frumious.simple import render, root_index
-from frumious.storage.filesystem import FilesystemStorage
+from frumious.storage.filesystem.storage import FilesystemStorage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,13 +47,13 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
         name = canonicalize_name(dist.project)
         page = projects.get(name, ProjectPage(name=dist.project, api_version="1.0", serial=7))
         projects[name] = replace(page, files=(*page.files, file))
-    pages = layout.Pages(hashed=hash_index)
+    pages = layout.PageLayout(hashed=hash_index)
     for name, page in projects.items():
         html = render.project_page_html(page)
         for form in (layout.HTML, layout.V1_HTML):
             bodies[pages.page(name, form)] = html
         bodies[pages.manifest(name)] = render.project_page_json(page)
-    listed = [(name, Listed(page.name, 7)) for name, page in sorted(projects.items())]
+    listed = [(name, ListedProject(page.name, 7)) for name, page in sorted(projects.items())]
     html = root_index.html_page(listed)
     bodies |= dict.fromkeys(pages.root_html, html)
     bodies[pages.root_books] = root_index.json_page(root_index.json_projects(listed), 7, {})

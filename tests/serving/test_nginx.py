@@ -23,7 +23,7 @@ from tests.upstream import sdist, wheel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from frumious.model import Key
+    from frumious.model.types import Key
 
 pytestmark = pytest.mark.servers
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from frumious import layout
+from frumious.model import layout
 from tests.faults.kills import project_of
 from tests.faults.pages import V1_JSON
 

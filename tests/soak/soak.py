@@ -237,8 +237,8 @@ class Soak:
     def _planners_event(self, random: Random) -> dict[str, Any]:
         """Choose what a planner is asked: mostly a tick."""
         if self._agreed:
-            agreed, self._agreed = self._agreed, 0
-            return {"confirm_removals": agreed}
+            confirmed_removals, self._agreed = self._agreed, 0
+            return {"confirm_removals": confirmed_removals}
         named = {"projects": sorted(random.sample(self._projects, 2))}
         odd: list[dict[str, Any]] = [named, {"retry": True}, {"dry_run": True}]
         if random.random() < 0.1:

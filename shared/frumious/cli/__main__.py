@@ -1,5 +1,5 @@
 """python -m frumious.cli: the command, where it is not installed."""
 
-from frumious.cli import main
+from frumious.cli.main import main
 
 main()

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from frumious import config
+from frumious.config import loading
 from frumious.config.choices import Backend
-from frumious.engine.mirror import Mirror, open_mirror
 from frumious.errors import FrumiousError
-from frumious.storage.file_lock import lock
+from frumious.mirror import Mirror, open_mirror
+from frumious.storage.filesystem.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from frumious.config import Config
+    from frumious.config.settings import Config
 
 T = TypeVar("T")
 
@@ -40,9 +40,9 @@ def with_mirror(
     """
     path, verbose = place
     try:
-        settings = config.load(path, os.environ)
+        settings = loading.load(path, os.environ)
         _set_up_logs(settings, verbose=verbose)
-    except config.ConfigError as error:
+    except loading.ConfigError as error:
         raise _BadConfig(str(error)) from error
     for warning in settings.warnings:
         click.echo(f"{path}: {warning}", err=True)
@@ -64,7 +64,7 @@ async def _opened(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, a
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with open_mirror(settings) as mirror:
         if alone:
-            await mirror.storage.sweep_litter()
+            await mirror.storage.remove_leftovers()
         return await work(mirror)
 
 
@@ -82,4 +82,4 @@ def _set_up_logs(settings: Config, *, verbose: bool) -> None:
         logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         msg = f"[mirror] log-config = {str(settings.log_config)!r} cannot be used: {error}"
-        raise config.ConfigError(msg) from error
+        raise loading.ConfigError(msg) from error

@@ -11,7 +11,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from frumious.model import Result
+    from frumious.model.jobs import Result
 
 _A_LINE_EVERY: Final = 30.0  # seconds
 

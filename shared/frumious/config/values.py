@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from frumious.config.choices import Backend
-from frumious.verify import DIGEST_LENGTHS
+from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

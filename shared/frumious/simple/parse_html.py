@@ -16,7 +16,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
-from frumious.model import File, ProjectPage, RootIndex, Status
+from frumious.model.checksums import DIGEST_LENGTHS
+from frumious.model.pages import File, ProjectPage, RootIndex, Status
 from frumious.simple import html_page
 from frumious.simple.values import (
     API_VERSION,
@@ -28,7 +29,6 @@ from frumious.simple.values import (
     checked_hashes,
     without_duplicates,
 )
-from frumious.verify import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,12 +9,13 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from frumious.verify import DIGEST_LENGTHS
+from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from frumious.model import File, Json, JsonObject, ProjectPage, Status
+    from frumious.model.pages import File, ProjectPage, Status
+    from frumious.model.types import Json, JsonObject
 
 _KNOWN_TO_CLIENTS = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Final
 import ijson
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
-from frumious.model import Gone, JsonObject, Listed, RootIndex
+from frumious.model.pages import DelistedProject, ListedProject, RootIndex
 from frumious.simple.values import API_VERSION, InvalidPage, InvalidValue, checked_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from frumious.model import Json, Key
+    from frumious.model.types import Json, JsonObject, Key
 
 VERSION: Final = "1.4"  # of the mirror's own root index, which says no more in any version
 
@@ -76,7 +76,7 @@ def meta(body: bytes, key: Key) -> JsonObject:
         return {**said, "_last-serial": checked_serial(said.get("_last-serial"))}
 
 
-def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, Listed]]:
+def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProject]]:
     """Give the projects of the mirror's own root index, as they are stored.
 
     That is sorted by normalised name, but where another program wrote the page.
@@ -89,13 +89,13 @@ def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, Listed]]:
             name = _name(entry)
             files, bytes_ = _held(entry.get(_HELD))
             serial = checked_serial(entry.get("_last-serial"))
-            yield canonicalize_name(name), Listed(name, serial, files, bytes_)
+            yield canonicalize_name(name), ListedProject(name, serial, files, bytes_)
 
 
 def merged(
-    listed: Iterable[tuple[NormalizedName, Listed]],
-    changes: Mapping[NormalizedName, Listed | Gone],
-) -> Iterator[tuple[NormalizedName, Listed]]:
+    listed: Iterable[tuple[NormalizedName, ListedProject]],
+    changes: Mapping[NormalizedName, ListedProject | DelistedProject],
+) -> Iterator[tuple[NormalizedName, ListedProject]]:
     """Give the projects after the changes, sorted by normalised name, in one pass.
 
     No project's serial goes backwards: a change below the listed serial does not count.
@@ -112,18 +112,18 @@ def merged(
             raise NotInOrder(msg)
         last = project
         while change is not None and change[0] < project:
-            if isinstance(change[1], Listed):
+            if isinstance(change[1], ListedProject):
                 yield change[0], change[1]
             change = next(waiting, None)
-        after: Listed | Gone = before
+        after: ListedProject | DelistedProject = before
         if change is not None and change[0] == project:
             if (change[1].serial or 0) >= (before.serial or 0):
                 after = change[1]
             change = next(waiting, None)
-        if isinstance(after, Listed):
+        if isinstance(after, ListedProject):
             yield project, after
     while change is not None:
-        if isinstance(change[1], Listed):
+        if isinstance(change[1], ListedProject):
             yield change[0], change[1]
         change = next(waiting, None)
 
@@ -132,7 +132,7 @@ class NotInOrder(Exception):
     """A list of projects that is not sorted by normalised name."""
 
 
-def json_projects(listed: Iterable[tuple[NormalizedName, Listed]]) -> bytes:
+def json_projects(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
     """Render the list of projects for `json_page`, with each one's serial as PyPI has it.
 
     What the mirror holds of a project is private, as PEP 691 has it (a leading underscore).
@@ -150,7 +150,7 @@ def json_page(projects: bytes, serial: int | None, said: Mapping[str, Json]) -> 
     return b"".join((b'{"meta":', opening, b',"projects":', projects, b"}"))
 
 
-def html_page(listed: Iterable[tuple[NormalizedName, Listed]]) -> bytes:
+def html_page(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
     """Render the root index as HTML (PEP 503)."""
     opening = (
         "<!DOCTYPE html>\n<html>\n  <head>\n"
@@ -176,7 +176,7 @@ def _joined(opening: str, pieces: Iterable[str], between: str, ending: str) -> b
     return page.getvalue()
 
 
-def _json(project: Listed) -> str:
+def _json(project: ListedProject) -> str:
     serial = "" if project.serial is None else f'"_last-serial":{project.serial},'
     held = ""
     if project.files or project.bytes_:

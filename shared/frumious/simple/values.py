@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 from packaging.utils import InvalidName, canonicalize_name
 
 from frumious.errors import FrumiousError
-from frumious.verify import DIGEST_LENGTHS
+from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from packaging.utils import NormalizedName
 
-    from frumious.model import File, Json, ProjectPage
+    from frumious.model.pages import File, ProjectPage
+    from frumious.model.types import Json
 
 API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
 LONGEST_URL: Final = 8192  # characters; signed ones have thousands

@@ -11,8 +11,8 @@ from frumious.errors import FrumiousError, Retryable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
-    from frumious.model import Key
-    from frumious.verify import Expected
+    from frumious.model.checksums import ExpectedContent
+    from frumious.model.types import Key
 
 
 class StorageUnavailable(Retryable):
@@ -78,7 +78,7 @@ class Storage(Protocol):
     def guarantees(self) -> Guarantees:
         """What can be relied on."""
 
-    def take_requests(self) -> int:
+    def pop_request_count(self) -> int:
         """Return how many requests were made since this was last asked."""
 
     async def read(self, key: Key) -> Stored | None:
@@ -103,7 +103,9 @@ class Storage(Protocol):
             Conflict: there is one.
         """
 
-    async def store(self, key: Key, chunks: AsyncIterator[bytes], expected: Expected) -> None:
+    async def store(
+        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
+    ) -> None:
         """Write a file as its chunks arrive.
 
         `chunks` comes from `verify.verified` and raises before its end when the bytes are
@@ -116,5 +118,5 @@ class Storage(Protocol):
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects; those that are not there are no error."""
 
-    async def sweep_litter(self) -> int:
+    async def remove_leftovers(self) -> int:
         """Remove what killed processes left unfinished and no key names; return how much it was."""

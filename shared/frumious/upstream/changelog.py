@@ -16,7 +16,7 @@ from packaging.utils import InvalidName, canonicalize_name
 
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError
-from frumious.model import Loss
+from frumious.model.jobs import AllowedRemoval
 from frumious.upstream.client import Client, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Changes:
     """What happened upstream since a serial."""
 
     projects: Mapping[NormalizedName, int]  # those that changed, each with its highest serial
-    losing: Mapping[NormalizedName, Loss]  # those of them from which something was removed
+    allowed_removals: Mapping[
+        NormalizedName, AllowedRemoval
+    ]  # those of them from which something was removed
     serial: int  # that this brings one to
     earliest: float | None = None  # when the first of it happened, seconds since the epoch
 
@@ -89,7 +91,7 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
         UpstreamUnavailable: upstream did not answer, or with a fault.
     """
     projects: dict[NormalizedName, int] = {}
-    losing: dict[NormalizedName, Loss] = {}
+    allowed_removals: dict[NormalizedName, AllowedRemoval] = {}
     earliest: float | None = None
     while True:
         rows = await _call(client, master, "changelog_since_serial", serial)
@@ -107,12 +109,12 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
                 earliest = row.timestamp
             projects[project] = max(row.serial, projects.get(project, 0))
             if _REMOVAL.match(row.action):
-                losing[project] = Loss.PROJECT
-            elif _LOSS.match(row.action) or project in losing:
-                losing[project] = Loss.FILES
+                allowed_removals[project] = AllowedRemoval.PROJECT
+            elif _LOSS.match(row.action) or project in allowed_removals:
+                allowed_removals[project] = AllowedRemoval.FILES
         del rows
         if count < FULL_CALL:
-            return Changes(projects, losing, serial, earliest)
+            return Changes(projects, allowed_removals, serial, earliest)
         if serial == before:
             msg = f"upstream's changelog has {count} rows, and none with a serial above {before}"
             raise UpstreamUnavailable(msg)
@@ -144,7 +146,7 @@ def _rows(said: object) -> Iterator[_Row]:
 
 
 async def _call(client: Client, master: str, method: str, *arguments: int) -> object:
-    backoff = Backoff()
+    backoff = Backoff(client.clock)
     while True:
         try:
             return await _call_once(client, master, method, arguments)

@@ -18,12 +18,13 @@ import aiohttp
 from frumious import __version__
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Retryable
-from frumious.upstream.proxy import Route
+from frumious.upstream.proxy import ProxyRouter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from frumious.config import Config
+    from frumious.clock import Clock
+    from frumious.config.settings import Config
 
 CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cost some
 
@@ -64,7 +65,7 @@ class TooLarge(FrumiousError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What upstream said, as a whole."""
 
     status: int
@@ -76,14 +77,15 @@ class Answer:
 class Client:
     """The sessions to upstream and its file host, kept for as long as the process lives."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.clock = clock
         self.requests = 0
         self._hosts = config.allowed_hosts
         self._insecure = config.allow_non_https
         contact = f" ({config.contact})" if config.contact else ""
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._count)
-        self._route = Route(
+        self._route = ProxyRouter(
             config.proxy,
             config.no_proxy,
             headers={"User-Agent": f"frumious/{__version__}{contact}"},
@@ -100,7 +102,7 @@ class Client:
 
     async def fetch(
         self, url: str, *, limit: int, headers: Mapping[str, str], data: str | None = None
-    ) -> Answer:
+    ) -> Response:
         """Get a whole answer of at most `limit` bytes; with `data` it is posted.
 
         Raises:
@@ -108,16 +110,16 @@ class Client:
             HostRefused: the address, or a redirect, leads to a host that is not allowed.
             TooLarge: the answer is.
         """
-        backoff = Backoff()
+        backoff = Backoff(self.clock)
         while True:
             try:
                 async with self.open(url, headers=headers, data=data) as response:
                     body = await _body(response, limit)
-                    return Answer(response.status, response.headers, body, str(response.url))
+                    return Response(response.status, response.headers, body, str(response.url))
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
 
-    async def ask(self, url: str, *, headers: Mapping[str, str]) -> Answer:
+    async def ask(self, url: str, *, headers: Mapping[str, str]) -> Response:
         """Get an answer's status and headers; its body is not kept.
 
         A GET, as not every upstream answers HEAD with the same headers, or at all.
@@ -126,7 +128,7 @@ class Client:
             UpstreamUnavailable: upstream did not answer, however often it was asked.
             HostRefused: the address, or a redirect, leads to a host that is not allowed.
         """
-        backoff = Backoff()
+        backoff = Backoff(self.clock)
         while True:
             try:
                 async with self.open(url, headers=headers) as response:
@@ -135,7 +137,7 @@ class Client:
                         seen += len(chunk)
                         if seen > _WORTH_READING:
                             break
-                    return Answer(response.status, response.headers, b"", str(response.url))
+                    return Response(response.status, response.headers, b"", str(response.url))
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
 

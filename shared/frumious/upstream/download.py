@@ -58,7 +58,7 @@ async def _open(
 ) -> aiohttp.ClientResponse:
     # Whatever the server compressed would no longer have the hash that the page promises.
     headers = {"Accept-Encoding": "identity", **headers}
-    backoff = Backoff()
+    backoff = Backoff(client.clock)
     while True:
         try:
             return await opened.enter_async_context(client.open(url, headers=headers))

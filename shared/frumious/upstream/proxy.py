@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 
-class Route:
+class ProxyRouter:
     """The session for each host; the sessions' options are aiohttp's."""
 
     def __init__(self, proxy: str, no_proxy: str, **options: Any) -> None:  # noqa: ANN401

@@ -1,0 +1,219 @@
+"""The command: the mirror's verbs, on one machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import get_completion_class
+from packaging.utils import canonicalize_name
+from rich.console import Console
+
+from frumious import __version__
+from frumious.cli.process import with_mirror
+from frumious.cli.progress import Progress
+from frumious.cli.tables import Tally, counts_text, plan_table
+from frumious.cli.template import TEMPLATE
+from frumious.local import run_here
+from frumious.planning.plan import (
+    InvalidProject,
+    TooManyRemovals,
+    plan_changes,
+    plan_projects,
+    told,
+)
+from frumious.planning.retry import retry as make_due
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from frumious.local import Done
+    from frumious.mirror import Mirror
+    from frumious.model.jobs import Result
+    from frumious.model.plans import Plan
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="mirror.conf",
+    show_default=True,
+    envvar="FRUMIOUS_CONFIG",
+    help="What is mirrored, from where and into what; bandersnatch's keys.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell what is done, step by step.")
+@click.version_option(__version__, prog_name="frumious")
+@click.pass_context
+def main(context: click.Context, path: Path, *, verbose: bool) -> None:
+    """Mirror PyPI, or a part of it, into a folder, an S3 bucket or a Swift container.
+
+    \b
+    To begin with:
+      frumious init           writes a mirror.conf to look through
+      frumious plan           shows what would be done
+      frumious mirror         does it; from cron, again and again
+
+    Exit status: 0 when all went well, 1 when projects are behind upstream or something else did
+    not go well, 2 for a configuration or a command line that cannot be used.
+    """  # noqa: D301 - click's sign for lines that stay as they are
+    context.obj = (path, verbose)
+
+
+@main.command()
+@click.option("--force-check", is_flag=True, help="Check every project, changed or not.")
+@click.option(
+    "--confirm-removals",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="NUMBER",
+    help="Let this run remove up to so many projects, though max-removals allows fewer.",
+)
+@click.pass_obj
+def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int) -> None:
+    """Bring the mirror in step with upstream.
+
+    What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
+    the next run goes on.
+    """
+
+    async def plan(mirror: Mirror) -> Plan:
+        try:
+            return await plan_changes(
+                mirror, force=force_check, confirmed_removals=confirm_removals
+            )
+        except TooManyRemovals as stop:
+            raise _stopped(stop) from stop
+
+    _run(place, plan)
+
+
+@main.command()
+@click.argument("projects", nargs=-1, required=True, metavar="PROJECT...")
+@click.option(
+    "--may-lose",
+    "allowed_removal",
+    is_flag=True,
+    help="Believe upstream when most of their files are gone.",
+)
+@click.pass_obj
+def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal: bool) -> None:
+    """Bring the named projects in step with upstream, past the filters of projects."""
+    try:
+        planned = plan_projects(projects, allowed_removal=allowed_removal)
+    except InvalidProject as error:
+        raise click.BadParameter(str(error)) from error
+
+    async def plan(_mirror: Mirror) -> Plan:
+        return planned
+
+    _run(place, plan)
+
+
+@main.command()
+@click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_obj
+def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
+    """Show what the next run would update, remove and retry, and why; do nothing.
+
+    Exit status 1 also where the run would not start, for it removes more than max-removals allows.
+    """
+
+    async def work(mirror: Mirror) -> tuple[Plan, TooManyRemovals | None]:
+        try:
+            return await plan_changes(mirror, force=force_check), None
+        except TooManyRemovals as stop:
+            return stop.plan, stop
+
+    planned, stop = with_mirror(place, work)
+    said = told(planned)
+    if as_json:
+        click.echo(json.dumps({**said, "stopped": stop and str(stop)}, indent=1))
+    else:
+        click.echo(f"The next run: {counts_text(said)}.")
+        Console(highlight=False).print(plan_table(said))
+    if stop is not None:
+        raise _stopped(stop)
+
+
+@main.command()
+@click.argument("projects", nargs=-1, metavar="[PROJECT]...")
+@click.pass_obj
+def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
+    """Let the next run take up lagging projects, all or the named ones, without their pause."""
+
+    async def work(mirror: Mirror) -> None:
+        due = await make_due(mirror, projects or None)
+        click.echo(f"{len(due)} projects are tried again by the next run.")
+        for project in due:
+            click.echo(f"  {project}")
+        for name in projects:
+            if canonicalize_name(name) not in due:
+                click.echo(f"{name} is not behind upstream", err=True)
+
+    with_mirror(place, work)
+
+
+@main.command()
+@click.pass_obj
+def init(place: tuple[Path, bool]) -> None:
+    """Write a commented mirror.conf to begin with."""
+    path, _ = place
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be written: {error.strerror}"
+        raise click.ClickException(msg) from error
+    click.echo(f"{path} is written: look through it, then try 'frumious -c {path} plan'.")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete this command: eval "$(frumious completion bash)"."""
+    kind = get_completion_class(shell)
+    if kind is None:  # pragma: no cover - click knows them all
+        raise click.BadParameter(shell)
+    click.echo(kind(main, {}, "frumious", "_FRUMIOUS_COMPLETE").source())
+
+
+def _stopped(stop: TooManyRemovals) -> click.ClickException:
+    """Say why a run does not start, and how somebody who has looked lets it."""
+    return click.ClickException(
+        f"{stop} ('frumious plan' shows them,"
+        f" 'frumious mirror --confirm-removals {stop.removals}' confirms)"
+    )
+
+
+def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
+    """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
+    tally = Tally()
+
+    async def work(mirror: Mirror) -> tuple[Plan, Done]:
+        with Progress() as progress:
+
+            def tell(jobs: int, result: Result | None) -> None:
+                progress.tell(jobs, result)
+                if result is not None:
+                    tally.add(result)
+
+            planned = await plan(mirror)
+            return planned, await run_here(planned, mirror, tell)
+
+    planned, done = with_mirror(place, work, alone=True)
+    Console(highlight=False).print(tally.table())
+    absent = sorted(planned.named & tally.absent)
+    for project in absent:
+        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
+    for project, entry in sorted(done.lagging.items()):
+        click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
+    if absent or done.lagging or done.stopped:
+        raise SystemExit(1)

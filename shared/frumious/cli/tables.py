@@ -1,0 +1,69 @@
+"""What the command shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+from rich.box import SIMPLE_HEAD
+from rich.filesize import decimal
+from rich.table import Table
+
+from frumious.model.jobs import Outcome
+from frumious.syncing.delivery import counts
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from frumious.model.jobs import Result
+    from frumious.model.types import JsonObject
+
+_SHOWN = 50  # projects of each kind
+
+
+def counts_text(said: JsonObject) -> str:
+    """Say in a few words how large a plan is."""
+    counts = cast("dict[str, int]", said["counts"])
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def plan_table(said: JsonObject) -> Table:
+    """Show a plan, as `plan.told` tells it: fifty projects of each kind, and how many more."""
+    counts = cast("dict[str, int]", said["counts"])
+    table = Table("Project", "Would be", "Because", box=SIMPLE_HEAD)
+    for kind, count in counts.items():
+        projects = list(cast("dict[str, str]", said[kind]).items())[:_SHOWN]
+        for project, reason in projects:
+            table.add_row(project, kind, reason)
+        if count > len(projects):
+            table.add_row(f"and {count - len(projects)} more", kind, "")
+    return table
+
+
+class Tally:
+    """What jobs came to, in numbers: there may be a million of them."""
+
+    def __init__(self) -> None:
+        self.absent: set[NormalizedName] = set()  # neither upstream nor the mirror has them
+        self._jobs = 0
+        self._counts: Counter[str] = Counter()
+
+    def add(self, result: Result) -> None:
+        """Count one more."""
+        self._jobs += 1
+        self._counts.update(counts([result]))
+        if result.outcome is Outcome.ABSENT:
+            self.absent.add(result.project)
+
+    def table(self) -> Table:
+        """Show the numbers."""
+        table = Table("Projects", "Updated", "Removed", "Failed", "Files", "Bytes", box=SIMPLE_HEAD)
+        table.add_row(
+            str(self._jobs),
+            str(self._counts["ProjectsUpdated"]),
+            str(self._counts["ProjectsRemoved"]),
+            str(self._counts["ProjectsFailed"]),
+            str(self._counts["FilesStored"]),
+            decimal(self._counts["BytesStored"]),
+        )
+        return table

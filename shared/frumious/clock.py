@@ -1,0 +1,18 @@
+"""The time: one clock, passed in, so that tests can move it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+
+class Clock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return the seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,194 @@
+"""Reads mirror.conf and the environment into one validated Config.
+
+Knows bandersnatch's INI, whose keys keep their meaning. Reports all mistakes at once.
+"""
+
+from __future__ import annotations
+
+import configparser
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from frumious.config import values
+from frumious.config.choices import Backend, CompareMethod, SimpleFormat
+from frumious.config.proxy import read_proxy
+from frumious.config.reader import Reader
+from frumious.config.s3 import read_s3
+from frumious.config.settings import PYPI, Config, Filters, Removals
+from frumious.config.swift import read_swift
+from frumious.errors import FrumiousError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from packaging.requirements import Requirement
+
+
+PYPI_FILES: Final = "files.pythonhosted.org"
+
+
+class ConfigError(FrumiousError):
+    """mirror.conf or the environment cannot be used; the text lists every mistake."""
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """Read mirror.conf; `environment` may override bucket, prefix and master, and name a proxy.
+
+    Raises:
+        ConfigError: the file cannot be read, or something in it cannot be meant.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{str(path)!r} cannot be read: {error}"
+        raise ConfigError(msg) from error
+    return parse(text, environment, source=path.name)
+
+
+def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf") -> Config:
+    """Read the text of a mirror.conf.
+
+    Raises:
+        ConfigError: something in it cannot be meant; all mistakes are named.
+    """
+    ini = configparser.RawConfigParser(delimiters=("=",), allow_no_value=True)
+    ini.optionxform = lambda optionstr: optionstr  # type: ignore[method-assign]
+    try:
+        ini.read_string(text, source)
+    except configparser.MissingSectionHeaderError as error:
+        msg = f"{source} is not an INI file: line {error.lineno} stands before any [section]"
+        raise ConfigError(msg) from None  # its own text has the line, perhaps with a secret
+    except configparser.Error as error:
+        msg = f"{source} is not an INI file: {error}"
+        raise ConfigError(msg) from error
+    reader = Reader(ini)
+    config = _config(reader, environment)
+    if reader.mistakes:
+        msg = f"{source} cannot be used:\n" + "\n".join(f"- {line}" for line in reader.mistakes)
+        raise ConfigError(msg)
+    return config
+
+
+def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
+    if bucket := environment.get("FRUMIOUS_BUCKET", ""):
+        directory = f"/{bucket}/{environment.get('FRUMIOUS_PREFIX', '')}"
+        reader.override("mirror", "storage-backend", Backend.S3)
+        reader.override("mirror", "directory", directory.rstrip("/"))
+    if environment.get("FRUMIOUS_MASTER"):
+        reader.override("mirror", "master", environment["FRUMIOUS_MASTER"])
+
+    backend = reader.get("mirror", "storage-backend", values.choice(Backend), Backend.FILESYSTEM)
+    unset: str | None = None
+    said = reader.get("mirror", "directory", values.directory(backend), unset)
+    if said is None and not reader.mistakes:
+        meant = values.DIRECTORIES[backend]
+        reader.mistakes.append(f"[mirror] directory is missing; it is {meant}")
+    directory = said or ""
+    in_bucket = directory.removeprefix("/") if backend is Backend.S3 else ""
+    bucket, _, prefix = in_bucket.partition("/")
+    swift = backend is Backend.SWIFT
+    proxy, no_proxy = read_proxy(reader, environment)
+    insecure = reader.get("mirror", "allow-non-https", values.boolean, default=False)
+    master = reader.get("mirror", "master", values.address(insecure=insecure), PYPI)
+    mirror = reader.get("mirror", "download-mirror", values.optional_address(insecure=insecure), "")
+    hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
+    release_files = reader.get("mirror", "release-files", values.boolean, default=True)
+    root_uri = reader.get("mirror", "root_uri", values.optional_address(insecure=True), "")
+    if not release_files and not root_uri and PYPI_FILES in _allowed_hosts(master, "", hosts):
+        root_uri = f"https://{PYPI_FILES}"  # where the files are, as none of them are here
+    none: tuple[str | None, str] = (None, "")
+    diff_directory, diff_file = reader.get(
+        "mirror", "diff-file", values.diff_file(backend, directory), none
+    )
+    filters = _filters(reader)
+    for section, key in (("mirror", "verifiers"), ("s3", "verify_concurrency")):
+        reader.no_effect_yet(section, key, "there is no verify yet")
+    return Config(
+        backend=backend,
+        directory=directory,
+        bucket=bucket,
+        prefix=prefix,
+        s3=read_s3(reader, environment),
+        swift=read_swift(reader, environment if swift else {}, used=swift),
+        manage_permissions=reader.get(
+            "mirror", "storage-filesystem-manage-permissions", values.boolean, default=True
+        ),
+        master=master,
+        allow_non_https=insecure,
+        allowed_hosts=_allowed_hosts(master, mirror, hosts),
+        download_mirror=mirror,
+        download_mirror_fallback=not reader.get(
+            "mirror", "download-mirror-no-fallback", values.boolean, default=False
+        ),
+        proxy=proxy,
+        no_proxy=no_proxy,
+        timeout=reader.get("mirror", "timeout", values.seconds, 10.0),
+        global_timeout=reader.get("mirror", "global-timeout", values.seconds, 1800.0),
+        workers=reader.get("mirror", "workers", values.workers, 3),
+        verifiers=reader.get("mirror", "verifiers", values.whole_number(1), 3),
+        stop_on_error=reader.get("mirror", "stop-on-error", values.boolean, default=False),
+        contact=reader.get("mirror", "contact", values.header_text, ""),
+        root_uri=root_uri,
+        core_metadata=reader.get("mirror", "core-metadata", values.boolean, default=True),
+        json=reader.get("mirror", "json", values.boolean, default=False),
+        release_files=release_files,
+        hash_index=reader.get("mirror", "hash-index", values.boolean, default=False),
+        simple_format=reader.get(
+            "mirror", "simple-format", values.choice(SimpleFormat), SimpleFormat.ALL
+        ),
+        compare_method=reader.get(
+            "mirror", "compare-method", values.choice(CompareMethod), CompareMethod.HASH
+        ),
+        digest_name=reader.get("mirror", "digest_name", values.digest_name, "sha256"),
+        keep_index_versions=reader.get("mirror", "keep_index_versions", values.whole_number(0), 0),
+        cleanup=reader.get("mirror", "cleanup", values.boolean, default=False),
+        allow_changed_files=reader.get(
+            "mirror", "allow-changed-files", values.boolean, default=False
+        ),
+        diff_file=diff_file,
+        diff_directory=diff_directory,
+        diff_append_epoch=reader.get("mirror", "diff-append-epoch", values.boolean, default=False),
+        discovery=_discovery(reader, filters),
+        sweep_days=reader.get("mirror", "sweep-days", values.days, 30.0),
+        max_removals=Removals(
+            *reader.get("mirror", "max-removals", values.removals, (0.05, 10)),
+        ),
+        retry_pause=reader.get("mirror", "retry-pause", values.seconds, 60.0),
+        run_deadline=int(reader.get("mirror", "run-deadline", values.seconds, 6 * 3600.0)),
+        log_config=reader.get("mirror", "log-config", values.path, None),
+        filters=filters,
+        warnings=reader.warnings(),  # last: only now is it known which keys there are
+    )
+
+
+def _discovery(reader: Reader, filters: Filters) -> str:
+    ways = values.one_of("auto", "changelog", "index", "names")
+    discovery = reader.get("mirror", "discovery", ways, "auto")
+    if discovery == "names" and not filters.allowed_projects:
+        reader.mistakes.append(
+            "[mirror] discovery = 'names': there are no names to ask for; enable allowlist_project"
+            " and list them as [allowlist] packages"
+        )
+    return discovery
+
+
+def _filters(reader: Reader) -> Filters:
+    enabled = reader.get("plugins", "enabled", values.plugins, frozenset[str]())
+    none: tuple[Requirement, ...] = ()
+    allowed = reader.get("allowlist", "packages", values.requirements, none)
+    blocked = reader.get("blocklist", "packages", values.requirements, none)
+    return Filters(
+        allowed_projects=allowed if "allowlist_project" in enabled else None,
+        allowed_releases=allowed if "allowlist_release" in enabled else None,
+        blocked_projects=blocked if "blocklist_project" in enabled else None,
+        blocked_releases=blocked if "blocklist_release" in enabled else None,
+    )
+
+
+def _allowed_hosts(master: str, mirror: str, more: frozenset[str]) -> frozenset[str]:
+    """Return the hosts that are configured; PyPI's files lie on one of their own."""
+    hosts = {urlsplit(master).hostname, urlsplit(mirror).hostname, *more} - {None}
+    if urlsplit(PYPI).hostname in hosts:
+        hosts.add(PYPI_FILES)
+    return frozenset(filter(None, hosts))

@@ -1,0 +1,1 @@
+"""Results become the root index, the status and the diff-file."""

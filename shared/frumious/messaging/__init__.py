@@ -1,0 +1,1 @@
+"""Queues and events between the functions: SQS and EventBridge."""

@@ -1,0 +1,1 @@
+"""What changed becomes a plan, and the plan becomes jobs."""

@@ -1,0 +1,33 @@
+"""Lagging projects are tried again now, instead of when their pause is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.runs import Lagging
+
+
+async def retry(mirror: Mirror, names: Iterable[str] | None = None) -> list[NormalizedName]:
+    """Make lagging projects due, all or the named ones; return which.
+
+    The next tick of the planner takes them up. Whatever else is still under way for a project,
+    perhaps on the dead-letter queue, does no harm.
+    """
+    wanted = None if names is None else {canonicalize_name(name) for name in names}
+    due: list[NormalizedName] = []
+
+    def change(lagging: Mapping[NormalizedName, Lagging]) -> Mapping[NormalizedName, Lagging]:
+        due[:] = sorted(name for name in lagging if wanted is None or name in wanted)
+        return {**lagging, **{name: replace(lagging[name], due=0.0) for name in due}}
+
+    await mirror.ledger.change_lagging(change)
+    return due

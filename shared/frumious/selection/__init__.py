@@ -1,0 +1,1 @@
+"""Which projects, releases and files are wanted."""

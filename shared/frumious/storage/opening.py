@@ -1,0 +1,40 @@
+"""Opens the storage that the configuration names; no other is even imported."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frumious.config.choices import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from frumious.config.settings import Config
+    from frumious.storage.protocol import Storage
+
+
+@asynccontextmanager
+async def open_storage(config: Config) -> AsyncIterator[Storage]:
+    """Open the storage that the configuration names; no other is even imported."""
+    match config.backend:
+        case Backend.FILESYSTEM:
+            from frumious.storage.filesystem.storage import FilesystemStorage  # noqa: PLC0415
+
+            folder = FilesystemStorage(
+                Path(config.directory), manage_permissions=config.manage_permissions
+            )
+            async with aclosing(folder):
+                yield folder
+        case Backend.S3:
+            from frumious.storage.s3.storage import S3Storage  # noqa: PLC0415
+
+            async with aclosing(S3Storage(config)) as bucket:
+                await bucket.prepare()
+                yield bucket
+        case Backend.SWIFT:
+            from frumious.storage.swift.storage import SwiftStorage  # noqa: PLC0415
+
+            async with aclosing(SwiftStorage(config)) as container:
+                yield container

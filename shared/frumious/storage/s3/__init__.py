@@ -1,0 +1,1 @@
+"""The mirror in an S3 bucket."""

@@ -1,0 +1,174 @@
+"""One file into S3 as it arrives: a PUT signed with the sha256 that upstream published.
+
+S3 compares the signed hash with the bytes that it gets, and refuses others. Nothing is held in
+memory but the chunk under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import RefreshableCredentials
+from botocore.handlers import sse_md5
+from botocore.serialize import create_serializer
+from botocore.utils import get_environ_proxies
+from yarl import URL
+
+from frumious.model.checksums import WrongBytes
+from frumious.storage.protocol import StorageRefused, StorageUnavailable, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    import boto3
+    from botocore.credentials import ReadOnlyCredentials
+    from mypy_boto3_s3.client import S3Client
+
+    from frumious.config.settings import Config
+
+_OTHER_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
+
+
+class SignedPut:
+    """Sends files to one bucket, over one session."""
+
+    def __init__(self, config: Config, client: S3Client, session: boto3.Session) -> None:
+        self._credentials = session.get_credentials()
+        self._region = client.meta.region_name
+        self._bucket = config.bucket
+        self._bucket_address = _bucket_address(client, config.bucket)
+        self._operation = client.meta.service_model.operation_model("PutObject")
+        self._serializer = create_serializer("rest-xml", include_validation=False)
+        # As boto3 goes, with the rest of what is asked of S3.
+        proxies = get_environ_proxies(self._bucket_address)
+        self._proxy = proxies.get(urlsplit(self._bucket_address).scheme)
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(
+                total=config.global_timeout, connect=config.timeout, sock_read=None
+            )
+        )
+
+    async def close(self) -> None:
+        """Close the session's connections."""
+        await self._session.close()
+
+    async def send(
+        self,
+        key: str,
+        chunks: AsyncIterator[bytes],
+        options: Mapping[str, Any],
+        *,
+        sha256: str,
+        size: int,
+    ) -> None:
+        """Write `size` bytes with that sha256 as the object at `key`, the bucket's whole key.
+
+        `options` are PutObject's parameters, as boto3 takes them.
+
+        Raises:
+            WrongBytes: S3 found other bytes than the signed ones, or `chunks` did.
+            StorageUnavailable: S3 did not answer, or refused for now.
+            StorageRefused: S3 will not take the object.
+        """
+        url = self._bucket_address + quote(key, safe="/-_.~")
+        source = _Source(chunks)
+        signed = await self._sign(url, self._headers(key, options, sha256, size), sha256)
+        try:
+            async with self._session.put(
+                URL(url, encoded=True), headers=signed, data=source.read(), proxy=self._proxy
+            ) as answer:
+                said = await answer.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            if source.error is not None:
+                raise source.error from None
+            msg = f"S3 did not take {key!r}: {str(error) or type(error).__name__}"
+            raise StorageUnavailable(msg) from error
+        finally:
+            await source.stopped.wait()
+        if source.error is not None:
+            raise source.error
+        if answer.status == HTTPStatus.OK:
+            return
+        msg = f"S3 answers {answer.status} for {key!r}: {said:.300}"
+        if any(code in said for code in _OTHER_BYTES):
+            raise WrongBytes(msg)
+        raise refusal(answer.status, msg)
+
+    def _headers(
+        self, key: str, options: Mapping[str, Any], sha256: str, size: int
+    ) -> dict[str, str]:
+        """Let boto3's own description of the call turn its parameters into headers."""
+        params = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "ContentLength": size,
+            "ChecksumAlgorithm": "SHA256",  # some keep the checksum only then
+            "ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+            **options,
+        }
+        sse_md5(params)
+        request = self._serializer.serialize_to_request(params, self._operation)
+        return {name: str(value) for name, value in request["headers"].items()}
+
+    async def _sign(self, url: str, headers: Mapping[str, str], sha256: str) -> dict[str, str]:
+        request = AWSRequest("PUT", url, headers=headers)
+        if self._credentials is None:  # they were there when the session was opened
+            msg = "the AWS credentials are gone"
+            raise StorageRefused(msg)
+        if isinstance(self._credentials, RefreshableCredentials):
+            # They may be asked for anew, which takes a while.
+            credentials = await asyncio.to_thread(self._credentials.get_frozen_credentials)
+        else:
+            credentials = self._credentials.get_frozen_credentials()
+        _KnownPayload(credentials, self._region, sha256).add_auth(request)
+        return dict(request.headers.items())
+
+
+class _KnownPayload(S3SigV4Auth):
+    """Signature V4 over a body whose sha256 is known before the body is."""
+
+    def __init__(self, credentials: ReadOnlyCredentials, region: str, sha256: str) -> None:
+        super().__init__(credentials, "s3", region)
+        self._sha256 = sha256
+
+    def payload(self, _request: AWSRequest) -> str:
+        return self._sha256
+
+
+class _Source:
+    """The chunks, as aiohttp's writer takes them.
+
+    Remembers why they ended early, which aiohttp wraps in an error of its own, and whether they
+    are at rest: the writer is told to stop when the request is over, and stops a little later.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self.error: Exception | None = None
+        self.stopped = asyncio.Event()
+        self.stopped.set()
+        self._chunks = chunks
+
+    async def read(self) -> AsyncIterator[bytes]:
+        self.stopped.clear()
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        except Exception as error:
+            self.error = error
+            raise
+        finally:
+            self.stopped.set()
+
+
+def _bucket_address(client: S3Client, bucket: str) -> str:
+    """Let boto3 say where the bucket is: virtual host or path, region, endpoint."""
+    signed = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
+    scheme, host, path, _, _ = urlsplit(signed)
+    return urlunsplit((scheme, host, path.rstrip("/") + "/", "", ""))

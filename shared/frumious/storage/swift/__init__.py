@@ -1,0 +1,1 @@
+"""The mirror in an OpenStack Swift container."""

@@ -1,0 +1,1 @@
+"""One job: a project is brought in step with upstream."""

@@ -1,0 +1,140 @@
+"""The command, as people run it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frumious.cli.template import TEMPLATE
+from frumious.config import loading
+from tests.upstream import Fault, Status, wheel
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+SHARED = Path(__file__).parents[3] / "shared"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SHARED), "COLUMNS": "120"}
+
+
+def frumious(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "frumious.cli", *arguments],
+        env={**os.environ, **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def configured(world: World, folder: Path, options: str = "") -> str:
+    path = folder / "mirror.conf"
+    path.write_text(
+        f"[mirror]\nstorage-backend = s3\ndirectory = /{world.bucket}\nmaster = {world.master}\n"
+        f"allow-non-https = true\n{options}\n"
+    )
+    return str(path)
+
+
+def test_the_plan_is_shown_and_nothing_is_done(world: World, tmp_path: Path) -> None:
+    conf = configured(world, tmp_path)
+    world.index.upload(wheel("one", "1.0"))
+
+    shown = frumious("-c", conf, "plan")
+    told = frumious("-c", conf, "plan", "--json")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "1 updated, 0 removed, 0 retried" in shown.stdout
+    assert "not here yet" in shown.stdout
+    assert json.loads(told.stdout)["updated"] == {"one": "not here yet"}
+    assert world.contents() == {}
+
+
+def test_a_plan_that_removes_too_much_is_shown_and_says_how_to_go_on(
+    world: World, tmp_path: Path
+) -> None:
+    world.configure("max-removals = 0% 0")
+    conf = configured(world, tmp_path, "max-removals = 0% 0")
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    world.index.remove_project("one")
+
+    shown = frumious("-c", conf, "plan")
+    told = frumious("-c", conf, "plan", "--json")
+    begun = frumious("-c", conf, "mirror")
+
+    assert "one" in shown.stdout
+    assert "removed upstream" in shown.stdout
+    assert json.loads(told.stdout)["removed"] == {"one": "removed upstream"}
+    for said in (shown, told, begun):
+        assert said.returncode == 1
+        assert "remove 1 of the mirror's 1 projects" in said.stderr
+        assert "'frumious mirror --confirm-removals 1' confirms" in said.stderr
+    assert world.page("one"), "nothing is removed yet"
+
+
+def test_lagging_projects_are_made_due(world: World, tmp_path: Path) -> None:
+    conf = configured(world, tmp_path)
+    world.index.upload(wheel("one", "1.0"))
+    fault = world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.mirror_run()
+    world.upstream.faults.remove(fault)
+    assert world.plan() == []
+
+    said = frumious("-c", conf, "retry")
+
+    assert said.stdout.splitlines()[1:] == ["  one"]
+    world.mirror_run()
+    assert json.loads(world.read("web/status.json"))["lagging"] == {}
+
+
+def test_a_configuration_that_cannot_be_used_exits_2(tmp_path: Path) -> None:
+    (tmp_path / "mirror.conf").write_text("[mirror]\nworkers = many\n")
+
+    said = frumious("-c", str(tmp_path / "mirror.conf"), "plan")
+
+    assert said.returncode == 2
+    assert "[mirror] workers = 'many': allowed is a whole number" in said.stderr
+
+
+def test_help_names_the_commands() -> None:
+    said = frumious("--help")
+
+    assert said.returncode == 0
+    commands = ("mirror", "sync", "plan", "retry", "init", "completion")
+    assert all(command in said.stdout for command in commands)
+
+
+def test_the_written_configuration_can_be_used_and_is_not_overwritten(tmp_path: Path) -> None:
+    conf = str(tmp_path / "mirror.conf")
+
+    assert frumious("-c", conf, "init").returncode == 0
+    settings = loading.load(Path(conf), {})
+    assert settings.warnings == ()
+    again = frumious("-c", conf, "init")
+
+    assert again.returncode == 1
+    assert "File exists" in again.stderr
+
+
+def test_every_option_of_the_written_configuration_is_known(tmp_path: Path) -> None:
+    lines = [line.removeprefix(";") for line in TEMPLATE.splitlines()]
+    options = [line for line in lines if re.match(r"\[\w+\]|[\w-]+ =|    \w", line)]
+    others = (
+        "storage-backend = s3",
+        "storage-backend = swift",
+        "directory = /bucket",
+        "directory = /pre",
+    )
+    text = "\n".join(line for line in options if not line.startswith(others))
+
+    assert loading.parse(text, {}).warnings == ()
+
+
+def test_a_shell_can_complete_the_command() -> None:
+    assert "_frumious_completion" in frumious("completion", "bash").stdout

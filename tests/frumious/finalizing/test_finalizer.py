@@ -1,0 +1,484 @@
+"""Closing runs: what one project's failure means for the others, and what any crash means."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious.finalizing.finalize import finalize
+from frumious.model.jobs import Job
+from frumious.model.types import RunId
+from frumious.state.results import record_results
+from frumious.storage.protocol import Conflict
+from frumious.syncing.delivery import Batch, Delivery
+from tests.upstream import Fault, Status, wheel
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.runs import Run
+    from tests.world import World
+
+DAY = 24 * 3600
+
+
+def upload(world: World, *names: str) -> None:
+    for name in names:
+        world.index.upload(wheel(name, "1.0"))
+
+
+def status(world: World) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads(world.read("web/status.json"))
+    return said
+
+
+def root(world: World) -> set[str]:
+    said = json.loads(world.read("web/simple/index.v1_json"))
+    return {project["name"] for project in said["projects"]}
+
+
+def untold(world: World) -> set[str]:
+    """Return the files that no diff-file names."""
+    told = [key for key in world.stored("mirrored-files") if not key.endswith(".removed")]
+    written = "".join(world.read(key).decode() for key in told)
+    return {key for key in world.files() if f"/{key}\n" not in written}
+
+
+def let_time_pass(world: World, seconds: float) -> None:
+    """Let the open runs' jobs have been sent earlier."""
+    runs = [replace(run, sent=(run.sent or 0) - seconds) for run in world.cursor().runs]
+    world.change_cursor(runs=tuple(runs))
+
+
+def first_of(run: Run) -> NormalizedName:
+    return next(iter(run.jobs))
+
+
+async def deliver(job: Job, mirror: Mirror, batch: Batch | None = None) -> None:
+    """Do what a worker does that gets the job."""
+    batch = batch or await Batch.begin(mirror)
+    result = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
+    await record_results([(job, result)], mirror)
+
+
+# One broken project is its own problem
+
+
+def test_a_project_that_always_fails_holds_nothing_up_and_comes_back(world: World) -> None:
+    upload(world, "good", "broken")
+    fault = world.upstream.faults.add(Fault(Status(503), "/simple/broken/"))
+    world.plan()
+    world.work()
+    assert world.finalize().open == 1, "it may still get through"
+    let_time_pass(world, 121)
+
+    world.finalize()
+
+    assert world.read("status") == str(world.index.serial).encode()
+    said = status(world)["lagging"]["broken"]
+    assert "503" in said["reason"]
+    assert said["attempts"] == 1
+    for attempts in (2, 3):
+        upload(world, f"new{attempts}")
+        world.retry()
+        world.plan()
+        world.work()
+        world.finalize()
+        assert world.read("status") == str(world.index.serial).encode()
+        let_time_pass(world, 121)
+        world.finalize()
+        assert status(world)["lagging"]["broken"]["attempts"] == attempts
+
+    world.upstream.faults.remove(fault)
+    world.retry()
+    world.mirror_run()
+
+    assert status(world)["lagging"] == {}
+    assert root(world) == {"good", "broken", "new2", "new3"}
+
+
+def test_a_job_that_waits_behind_a_lagging_project_s_holds_nothing_up(world: World) -> None:
+    upload(world, "good", "broken")
+    world.upstream.faults.add(Fault(Status(404), "/packages/", project="broken"))
+    world.mirror_run()
+    world.index.upload(wheel("broken", "2.0"))
+    world.plan()
+    list(world.jobs())  # the queue keeps them, behind a message that is put off
+
+    assert world.finalize().open == 1
+    let_time_pass(world, 121)
+
+    assert world.finalize().open == 0
+    assert world.read("status") == str(world.index.serial).encode()
+    assert status(world)["lagging"]["broken"]["serial"] == world.index.serial
+
+
+def test_a_job_without_any_sign_of_life_is_waited_for(world: World) -> None:
+    upload(world, "one")
+    world.plan()
+    let_time_pass(world, 121)
+
+    assert world.finalize().open == 1
+
+
+def test_what_a_late_job_did_is_told_by_the_next(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
+    upload(world, "late")
+    world.plan()
+    (job,) = world.jobs()
+    let_time_pass(world, 1001)
+    world.finalize()
+    assert status(world)["lagging"].keys() == {"late"}
+    world.sync(job.project, serial=job.serial, run=job.run)  # its run is closed
+
+    world.retry()
+    world.mirror_run()
+
+    assert root(world) == {"late"}
+    assert not untold(world)
+
+
+def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_do(
+    world: World,
+) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files")
+    upload(world, "one")
+    (first,) = world.plan()
+    world.work()
+    world.finalize()
+    world.index.upload(wheel("one", "2.0"))
+    world.plan()
+    duplicate = first.job(first_of(first))
+    result = world.sync("one", serial=duplicate.serial, run=duplicate.run)
+    world.run(lambda mirror: record_results([(duplicate, result)], mirror))
+    world.work()
+    world.finalize()
+
+    assert "2.0" in world.read("mirrored-files").decode()
+    world.mirror_run()
+    assert status(world)["lagging"] == {}
+
+
+def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do(
+    world: World,
+) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
+    upload(world, "one")
+    world.plan()
+    (job,) = world.jobs()
+    world.sync("one", serial=job.serial, run=job.run)  # its worker died before it recorded that
+    world.plan(["one"])  # by somebody who does not know that it lags
+    world.work()
+    let_time_pass(world, 1001)
+
+    world.finalize()
+    assert status(world)["lagging"].keys() == {"one"}
+    world.retry()
+    world.mirror_run()
+
+    assert not untold(world)
+    assert status(world)["lagging"] == {}
+
+
+def test_what_a_duplicate_did_while_its_run_was_being_closed_is_told(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files")
+    upload(world, "one")
+    (run,) = world.plan()
+    world.work()
+    world.index.upload(wheel("one", "2.0"))
+
+    async def close(mirror: Mirror) -> None:
+        async def deliver_again(_events: object) -> None:
+            await deliver(run.job(first_of(run)), mirror)
+
+        await finalize(mirror, publish_events=deliver_again)
+
+    world.run(close)
+    world.mirror_run()
+    world.mirror_run()
+
+    assert not untold(world)
+    assert status(world)["lagging"] == {}
+
+
+def test_what_an_old_duplicate_did_after_its_project_s_retry_is_told(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
+    upload(world, "one")
+    fault = world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    (first,) = world.plan()
+    world.work()
+    world.finalize()
+    fault.times = 0
+    world.retry()
+    world.plan()
+    world.work()
+    world.index.upload(wheel("one", "2.0"))
+    world.run(lambda mirror: deliver(first.job(first_of(first)), mirror))
+    world.finalize()
+    world.mirror_run()
+    world.mirror_run()
+
+    assert not untold(world)
+    assert status(world)["lagging"] == {}
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_an_old_duplicate_did_is_told_though_another_one_comes_before_that(
+    world: World, batches: int
+) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
+    duplicates: list[Job] = []
+    for version in ("1.0", "2.0"):
+        world.index.upload(wheel("one", version))
+        (run,) = world.plan()
+        world.work()
+        world.finalize()
+        duplicates.append(run.job(first_of(run)))
+
+    async def deliver_again(mirror: Mirror) -> None:
+        batch = await Batch.begin(mirror)
+        for version, duplicate in zip(("3.0", "4.0"), duplicates, strict=True):
+            world.index.upload(wheel("one", version))
+            batch = batch if batches == 1 else await Batch.begin(mirror)
+            await deliver(duplicate, mirror, batch)
+
+    world.run(deliver_again)
+    world.mirror_run()
+    world.mirror_run()
+
+    assert not untold(world)
+    assert status(world)["lagging"] == {}
+
+
+# Dead letters
+
+
+def test_a_job_that_died_is_lagging_and_says_so(world: World) -> None:
+    upload(world, "good", "deadly")
+    world.plan()
+    jobs = {job.project: job for job in world.jobs()}
+    good = world.sync("good", serial=jobs["good"].serial, run=jobs["good"].run)  # type: ignore[index]
+    world.run(lambda mirror: mirror.ledger.record([(jobs["good"], good)]))  # type: ignore[index]
+    dead = jobs["deadly"]  # type: ignore[index]
+
+    finalized = world.finalize(dead=[dead])
+
+    assert finalized.open == 0
+    assert finalized.done_with == [], "it can still be brought back from there"
+    assert "crashed" in status(world)["lagging"]["deadly"]["reason"]
+    assert world.read("status") == str(world.index.serial).encode()
+
+    world.retry()
+    world.mirror_run()
+    assert status(world)["lagging"] == {}
+    assert world.finalize(dead=[dead]).done_with == [dead]
+
+
+def test_a_dead_job_of_a_run_that_nobody_knows_is_let_go(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    stray = Job(RunId("20200101T000000.000000-0-000"), world.plan(["one"])[0].job("one").project, 0)  # type: ignore[arg-type]
+
+    assert world.finalize(dead=[stray]).done_with == [stray]
+
+
+# Runs that overtake each other
+
+
+def test_an_older_run_that_closes_later_does_not_bring_a_removed_project_back(
+    world: World,
+) -> None:
+    upload(world, "keeps", "goes")
+    world.mirror_run()
+    world.index.upload(wheel("goes", "2.0"))
+    world.index.upload(wheel("keeps", "2.0"))
+    world.plan()
+    older = list(world.jobs())
+    results = [
+        (job, world.sync(job.project, serial=job.serial, run=job.run))
+        for job in older
+        if job.project == "goes"
+    ]
+    world.index.remove_project("goes")
+    world.plan()
+    world.work(last=True)
+    world.finalize()
+    assert root(world) == {"keeps"}
+
+    results += [
+        (job, world.sync(job.project, serial=job.serial, run=job.run))
+        for job in older
+        if job.project == "keeps"
+    ]
+    world.run(lambda mirror: mirror.ledger.record(results))
+    assert world.finalize().open == 0
+
+    assert root(world) == {"keeps"}
+    assert world.cursor().gone == {}
+
+
+# What is told
+
+
+def test_status_json_tells_how_fresh_and_how_large_the_mirror_is(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    said = status(world)
+    sizes = [file["size"] for name in ("one", "two") for file in world.page(name)["files"]]
+    assert {key: said[key] for key in ("projects", "files", "bytes", "lag_serials")} == {
+        "projects": 2,
+        "files": 2,
+        "bytes": sum(sizes),
+        "lag_serials": 0,
+    }
+    assert said["serial"] == said["upstream_serial"] == world.index.serial
+    assert [run["projects"] for run in said["runs"]] == [2]
+
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+    world.plan()
+    world.finalize()
+    behind = status(world)
+    assert behind["lag_serials"] == world.index.serial - said["serial"]
+    assert behind["lag_seconds"] > DAY, "since the first of the changes, by upstream's clock"
+
+    world.work(last=True)
+    world.finalize()
+    said = status(world)
+    assert (said["projects"], said["files"], said["lag_serials"]) == (1, 2, 0)
+    assert said["lag_seconds"] < 60
+
+
+def test_root_pages_are_written_only_when_something_in_them_changed(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    html = world.s3.head_object(Bucket=world.bucket, Key="web/simple/index.html")["LastModified"]
+    time.sleep(1.1)
+
+    world.mirror_run()
+
+    now = world.s3.head_object(Bucket=world.bucket, Key="web/simple/index.html")["LastModified"]
+    assert now == html
+
+
+def test_old_runs_are_forgotten(world: World) -> None:
+    upload(world, "one")
+    for key in ("plan.json", "results/abc-1.json"):
+        old = f"state/runs/20200101T000000.000000-abc-000/{key}"
+        world.s3.put_object(Bucket=world.bucket, Key=old, Body=b"{}")
+
+    world.mirror_run()
+
+    assert len({key.split("/")[2] for key in world.stored("state/runs/")}) == 1
+
+
+# Crashes
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("write", range(10))
+def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files")
+    upload(world, "one", "two", "bad")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+    upload(world, "three")
+    world.upstream.faults.add(Fault(Status(404), "/packages/", project="bad"))
+    world.index.upload(wheel("bad", "2.0"))
+    world.plan()
+    world.work(last=True)
+    writes = 0
+
+    def count(request: Any, **_: object) -> None:
+        nonlocal writes
+        if request.method in {"PUT", "POST", "DELETE"}:
+            writes += 1
+            if writes > write:
+                raise Crash
+
+    async def die(mirror: Mirror) -> None:
+        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
+        events.register_first("before-send.s3", count)
+        try:
+            await finalize(mirror)
+        finally:
+            events.unregister("before-send.s3", count)
+
+    with pytest.raises(Crash):
+        world.run(die)
+    world.finalize()
+
+    assert world.cursor().runs == ()
+    assert world.read("status") == str(world.index.serial).encode()
+    assert root(world) == {"one", "three", "bad"}
+    links = world.read("web/simple/index.html").decode()
+    assert [name in links for name in ("one/", "two/", "three/")] == [True, False, True]
+    said = status(world)
+    assert said["lagging"]["bad"]["attempts"] == 1
+    assert (said["projects"], len(said["runs"])) == (3, 2)
+    diff = world.read("mirrored-files").decode()
+    assert "/web/simple/three/index.html\n" in diff
+    assert "/web/simple/two/index.html\n" in world.read("mirrored-files.removed").decode()
+
+
+def test_a_finalizer_that_was_overtaken_lists_no_removed_project_again(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    without = json.loads(world.read("web/simple/index.v1_json"))
+    without["projects"] = [each for each in without["projects"] if each["name"] != "one"]
+    world.index.upload(wheel("one", "2.0"))
+    world.plan()
+    world.work(last=True)
+    seen: list[str] = []
+
+    def overtake(request: Any, **_: object) -> None:
+        """Let others close this run and one that removes the project, once that is marked."""
+        key = request.url.rpartition(f"{world.bucket}/")[2]
+        if key == "web/simple/index.v1_json" and "state/cursor.json" in seen:
+            seen.clear()
+            body = json.dumps(without).encode()
+            world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
+        if request.method == "PUT":
+            seen.append(key)
+
+    async def close(mirror: Mirror) -> None:
+        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
+        events.register_first("before-send.s3", overtake)
+        try:
+            await finalize(mirror)
+        finally:
+            events.unregister("before-send.s3", overtake)
+
+    with pytest.raises(Conflict):
+        world.run(close)
+    assert root(world) == {"two"}
+
+
+def test_a_finalizer_that_was_overtaken_writes_nothing_older(world: World) -> None:
+    world.configure("diff-file = {{mirror_directory}}/mirrored-files")
+    upload(world, "one")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.plan()
+    world.work(last=True)
+
+    async def overtaken(mirror: Mirror) -> list[Any]:
+        return await asyncio.gather(*(finalize(mirror) for _ in range(4)), return_exceptions=True)
+
+    world.run(overtaken)
+    world.finalize()
+
+    assert world.read("status") == str(world.index.serial).encode()
+    assert "/web/simple/one/index.html\n" in world.read("mirrored-files").decode()
+    assert world.cursor().runs == ()

@@ -1,0 +1,313 @@
+"""The root index: read from upstream, and the mirror's own, merged and written."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.finalizing.root_index import Totals, publish_root_index, root_index_tag
+from frumious.model import layout
+from frumious.model.pages import DelistedProject, ListedProject
+from frumious.simple import root_index
+from frumious.simple.values import InvalidPage
+from frumious.storage.protocol import Conflict
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.types import Key
+    from frumious.storage.s3.storage import S3Storage
+    from tests.world import World
+
+URL = "https://upstream.example/simple/"
+KEY = layout.root_page(layout.V1_JSON)
+HTML = layout.root_page(layout.HTML)
+PAGES = {KEY, HTML, layout.root_page(layout.V1_HTML)}
+A, B, C = (canonicalize_name(name) for name in ("a", "b", "c"))
+
+
+def page(*projects: Any, **meta: Any) -> bytes:
+    said = {"meta": {"api-version": "1.4", **meta}, "projects": projects}
+    return json.dumps(said).encode()
+
+
+# Upstream's
+
+
+def test_of_upstream_s_list_names_and_serials_are_kept() -> None:
+    projects = [{"_last-serial": 5, "name": "Demo.One", "x": [1]}, {"name": "two"}]
+    index = root_index.upstream_serials(page(*projects, **{"_last-serial": 9}), URL)
+
+    assert index.projects == {"demo-one": 5, "two": None}
+    assert index.serial == 9
+
+
+def test_another_mirror_s_serials_may_be_text() -> None:
+    projects = [{"_last-serial": "5", "name": "demo"}]
+    index = root_index.upstream_serials(page(*projects, **{"_last-serial": "9"}), URL)
+
+    assert (index.projects, index.serial) == ({"demo": 5}, 9)
+
+
+def test_names_that_can_have_no_page_are_left_out() -> None:
+    names = ["demo", "", "-x-", "../x", "a b", "\ud800", "é"]
+    index = root_index.upstream_serials(page(*({"name": name} for name in names)), URL)
+
+    assert set(index.projects) == {"demo"}
+
+
+def test_meta_may_come_behind_the_projects() -> None:
+    body = (
+        b'\xef\xbb\xbf{"projects":[{"name":"demo"}],"meta":{"_last-serial":9,"api-version":"1.0"}}'
+    )
+    index = root_index.upstream_serials(body, URL)
+
+    assert (index.projects, index.serial) == ({"demo": None}, 9)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"7",
+        b"{}",
+        page()[:-1],
+        page({"name": "demo"}) + b"x",
+        b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "demo", "x": NaN}]}',
+        b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "demo", "_last-serial": 1e999}]}',
+        b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "\xff"}]}',
+        page({"name": "demo", "_last-serial": 10**30}),
+        b'{"meta": {"api-version": "1.0"}, "projects": [{"name": ' + b"7" * 5000 + b"}]}",
+        b'{"meta": {"api-version": "1.0"}, "projects": [' + b"[" * 5000 + b"]" * 5000 + b"]}",
+        b'{"meta": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b', "projects": []}',
+    ],
+    ids=lambda body: body[-30:].decode(errors="replace"),
+)
+def test_what_is_no_root_index_is_an_error_that_names_the_address(body: bytes) -> None:
+    with pytest.raises(InvalidPage, match=URL):
+        root_index.upstream_serials(body, URL)
+
+
+def test_more_values_than_there_is_a_use_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(root_index, "_MOST_VALUES", 1000)
+    with pytest.raises(InvalidPage, match="more than 1000 values"):
+        root_index.upstream_serials(page({"name": "demo", "x": [[]] * 1000}), URL)
+
+
+# The mirror's own
+
+
+def test_bandersnatch_s_root_index_is_read() -> None:
+    body = page({"name": "Zope"}, {"name": "a.b"}, **{"_last-serial": "17"})
+
+    assert list(root_index.entries(body, KEY)) == [
+        ("zope", ListedProject("Zope", None)),
+        ("a-b", ListedProject("a.b", None)),
+    ]
+    assert root_index.meta(body, KEY)["_last-serial"] == 17
+
+
+def test_what_the_mirror_holds_of_a_project_is_told_in_private() -> None:
+    listed = {
+        A: ListedProject("A", 5, 3, 1000),
+        B: ListedProject("b", None),
+        C: ListedProject("c", 7, 0, 0),
+    }
+    projects = root_index.json_projects(listed.items())
+    body = root_index.json_page(projects, 9, {"_last-serial": 1, "api-version": "0"})
+
+    assert json.loads(body) == {
+        "meta": {"api-version": "1.4", "_last-serial": 9},
+        "projects": [
+            {"_last-serial": 5, "_held": [3, 1000], "name": "A"},
+            {"name": "b"},
+            {"_last-serial": 7, "name": "c"},
+        ],
+    }
+    assert dict(root_index.entries(body, KEY)) == listed
+
+
+@pytest.mark.parametrize("held", [7, [1], [1, "2"], {"files": 1}])
+def test_a_page_that_says_something_else_in_private_is_not_the_mirror_s(held: object) -> None:
+    with pytest.raises(InvalidPage, match="_held"):
+        list(root_index.entries(page({"name": "demo", "_held": held}), KEY))
+
+
+def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
+    names = (f"p{number:06}" for number in range(10_000))
+    listed = ((canonicalize_name(name), ListedProject(name, 5)) for name in names)
+    body = root_index.json_page(root_index.json_projects(listed), 9, {})
+    changes = {canonicalize_name("p000007"): ListedProject("p7", 10**6)}
+    tracemalloc.start()
+    after = root_index.json_projects(root_index.merged(root_index.entries(body, KEY), changes))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < len(after) * 1.2 + 1_000_000
+
+
+def test_a_merge_wants_its_list_in_order() -> None:
+    for names in ("ba", "aa"):
+        listed = [(canonicalize_name(name), ListedProject(name, 1)) for name in names]
+        with pytest.raises(root_index.NotInOrder):
+            list(root_index.merged(listed, {}))
+
+
+# Published
+
+
+def publish(
+    world: World, serial: int | None = 9, **changes: ListedProject | DelistedProject
+) -> Totals:
+    said = {canonicalize_name(name): change for name, change in changes.items()}
+    return world.run(lambda mirror: merge(said, serial, mirror))
+
+
+async def merge(
+    changes: dict[NormalizedName, ListedProject | DelistedProject],
+    serial: int | None,
+    mirror: Mirror,
+) -> Totals:
+    replacing = await root_index_tag(mirror)
+    return await publish_root_index(changes, serial, mirror, replacing=replacing)
+
+
+def said(world: World) -> dict[str, Any]:
+    page: dict[str, Any] = json.loads(world.read(KEY))
+    return page
+
+
+def names(world: World) -> list[str]:
+    return [project["name"] for project in said(world)["projects"]]
+
+
+def requests(world: World) -> int:
+    return world.run(_take_requests)
+
+
+async def _take_requests(mirror: Mirror) -> int:
+    return mirror.storage.pop_request_count()
+
+
+def test_the_first_root_index_may_be_empty(world: World) -> None:
+    assert publish(world, a=DelistedProject(3)) == Totals(0, 0, 0)
+
+    assert set(world.stored()) == PAGES
+    assert names(world) == []
+
+
+def test_changes_are_merged_and_counted(world: World) -> None:
+    publish(world, b=ListedProject("B", 5, 2, 10), c=ListedProject("c", 6, 1, 1))
+
+    totals = publish(
+        world,
+        10,
+        a=ListedProject("a", 7, 3, 100),
+        b=ListedProject("b", 8, 4, 20),
+        c=DelistedProject(9),
+    )
+
+    assert totals == Totals(2, 7, 120)
+    assert names(world) == ["a", "b"]
+    assert said(world)["meta"]["_last-serial"] == 10
+    html = world.read(HTML)
+    assert html == world.read(layout.root_page(layout.V1_HTML))
+    assert b'<a href="b/">b</a>' in html
+    assert b'href="c/"' not in html
+
+
+def test_what_changes_nothing_writes_nothing(world: World) -> None:
+    publish(world, a=ListedProject("a", 5, 1, 10))
+    before = world.contents()
+    requests(world)
+
+    publish(world, a=ListedProject("a", 5, 1, 10), b=DelistedProject(3))
+
+    assert requests(world) == 4  # a page is asked for and read, and two are asked for
+    assert world.contents() == before
+
+
+def test_a_serial_alone_rewrites_no_html(world: World) -> None:
+    publish(world, a=ListedProject("a", 5))
+    requests(world)
+
+    publish(world, 11, a=ListedProject("a", 6))
+
+    assert requests(world) == 5
+    assert said(world)["meta"]["_last-serial"] == 11
+
+
+def test_no_serial_goes_backwards(world: World) -> None:
+    publish(world, 9, a=ListedProject("A", 5), b=ListedProject("b", 5))
+
+    publish(world, 8, a=ListedProject("old", 4), b=DelistedProject(4))
+    publish(world, None)
+
+    assert names(world) == ["A", "b"]
+    assert said(world)["meta"]["_last-serial"] == 9
+
+
+@pytest.mark.parametrize("key", sorted(PAGES - {KEY}))
+def test_an_html_page_that_is_missing_or_of_another_is_written_again(
+    world: World, key: Key
+) -> None:
+    publish(world, a=ListedProject("a", 5))
+    right = world.read(key)
+
+    world.s3.delete_object(Bucket=world.bucket, Key=key)
+    publish(world)
+    assert world.read(key) == right
+
+    world.s3.put_object(Bucket=world.bucket, Key=key, Body=b"an older finalizer's")
+    publish(world)
+    assert world.read(key) == right
+
+
+def test_bandersnatch_s_root_index_is_taken_over(world: World) -> None:
+    body = page({"name": "Zope"}, {"name": "a.b"}, {"name": "a"}, **{"_last-serial": "17", "x": 1})
+    world.s3.put_object(Bucket=world.bucket, Key=KEY, Body=body)
+
+    assert publish(world, None, b=ListedProject("b", 20)) == Totals(4, 0, 0)
+
+    assert names(world) == ["a", "a.b", "b", "Zope"]
+    assert said(world)["meta"]["_last-serial"] == 17
+    assert said(world)["meta"]["x"] == 1
+
+
+@pytest.mark.parametrize("overtaken_at", sorted(PAGES))
+def test_a_finalizer_that_was_overtaken_writes_nothing_over_the_other_s_pages(
+    world: World, monkeypatch: pytest.MonkeyPatch, overtaken_at: Key
+) -> None:
+    publish(world, a=ListedProject("a", 5))
+
+    async def overtaken(mirror: Mirror) -> None:
+        storage: S3Storage = mirror.storage  # type: ignore[assignment]
+        write = storage.write
+        others: list[Key] = []
+
+        async def write_late(key: Key, body: bytes, *, replacing: str | None = None) -> str:
+            if key == overtaken_at and not others:
+                others.append(key)
+                await merge({C: ListedProject("c", 7)}, 12, mirror)
+            return await write(key, body, replacing=replacing)
+
+        monkeypatch.setattr(storage, "write", write_late)
+        await merge({B: ListedProject("b", 6)}, 11, mirror)
+
+    with pytest.raises(Conflict):
+        world.run(overtaken)
+    monkeypatch.undo()
+
+    assert "c" in names(world)
+    assert "b" not in names(world)
+    publish(world, 12, b=ListedProject("b", 6))  # as the next tick does
+    assert names(world) == ["a", "b", "c"]
+    html = world.read(HTML)
+    assert all(f'href="{name}/"'.encode() in html for name in "abc")

@@ -1,0 +1,160 @@
+"""Events: what they tell, and how they get onto the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from botocore.stub import ANY, Stubber
+from packaging.utils import canonicalize_name
+
+from frumious.finalizing.run_events import project_changed, run_finished
+from frumious.messaging.event_publisher import EventPublisher
+from frumious.messaging.events import Event
+from frumious.model.jobs import Outcome, Result
+from frumious.model.types import Key, RunId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import Aws
+
+RUN = RunId("run-1")
+SIX = canonicalize_name("six")
+FILE = Key("web/packages/aa/bb/cc/six-1.0.tar.gz")
+
+
+@pytest.fixture
+def bus(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[EventPublisher, Stubber]]:
+    """A bus whose answers are made up."""
+    monkeypatch.setattr("frumious.messaging.event_publisher._FIRST_PAUSE", 0.01)
+    event_publisher = EventPublisher("default")
+    with Stubber(event_publisher._client) as stubber:
+        yield event_publisher, stubber
+        stubber.assert_no_pending_responses()
+
+
+def result(outcome: Outcome, **more: Any) -> Result:
+    return Result(project=SIX, outcome=outcome, serial=7, **more)
+
+
+def put(number: int) -> dict[str, Any]:
+    """Return what a call with so many events is expected to say."""
+    return {"Entries": [ANY] * number}
+
+
+def took(*errors: str) -> dict[str, Any]:
+    """Return an answer to a call: an error, or none, for each of its events."""
+    return {
+        "FailedEntryCount": sum(map(bool, errors)),
+        "Entries": [{"ErrorCode": error} if error else {"EventId": "1"} for error in errors],
+    }
+
+
+def publish_events(event_publisher: EventPublisher, *events: Event) -> int:
+    asyncio.run(event_publisher(events))
+    return event_publisher.pop_lost_count()
+
+
+def test_an_update_tells_what_came_and_went() -> None:
+    updated = result(Outcome.UPDATED, added=(FILE,), added_bytes=5)
+    event = project_changed(RUN, updated, [FILE], [])
+    assert event == Event(
+        "Project updated",
+        {
+            "project": "six",
+            "run": "run-1",
+            "outcome": "updated",
+            "serial": 7,
+            "files_added": 1,
+            "bytes_added": 5,
+            "files_removed": 0,
+            "written": [FILE],
+            "deleted": [],
+            "truncated": False,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Outcome.UPDATED, "Project updated"),
+        (Outcome.REMOVED, "Project removed"),
+        (Outcome.QUARANTINED, "Project removed"),
+        (Outcome.UNCHANGED, None),
+        (Outcome.ABSENT, None),
+        (Outcome.FAILED, None),
+    ],
+)
+def test_only_changes_are_told(outcome: Outcome, kind: str | None) -> None:
+    event = project_changed(RUN, result(outcome), [], [])
+    assert (event.kind if event else None) == kind
+
+
+def test_keys_are_cut_where_an_event_cannot_hold_them() -> None:
+    many = [Key(f"web/packages/{number:060}/\N{SNOWMAN}") for number in range(3000)]
+    event = project_changed(RUN, result(Outcome.UPDATED, added=tuple(many)), many, [FILE])
+    assert event is not None
+    assert event.detail["truncated"] is True
+    assert event.detail["files_added"] == 3000
+    assert event.detail["written"] == many[: len(event.detail["written"])]  # type: ignore[arg-type]
+    assert 150_000 < len(json.dumps(event.detail)) < 256 * 1024
+
+
+def test_ten_events_go_at_once(bus: tuple[EventPublisher, Stubber]) -> None:
+    event_publisher, stubber = bus
+    entry = {
+        "EventBusName": "default",
+        "Source": "frumious",
+        "DetailType": "Run finished",
+        "Detail": '{"run":"run-1"}',
+    }
+    stubber.add_response("put_events", took(*[""] * 10), {"Entries": [entry] * 10})
+    assert publish_events(event_publisher, *[run_finished({"run": "run-1"})] * 10) == 0
+
+
+def test_a_call_is_never_larger_than_eventbridge_takes(bus: tuple[EventPublisher, Stubber]) -> None:
+    event_publisher, stubber = bus
+    large = Event("Large", {"text": "x" * 200_000})
+    for _ in range(3):
+        stubber.add_response("put_events", took(""), put(1))
+    assert publish_events(event_publisher, *[large] * 3) == 0
+
+
+def test_an_event_that_was_not_taken_is_put_again(bus: tuple[EventPublisher, Stubber]) -> None:
+    event_publisher, stubber = bus
+    stubber.add_response("put_events", took("", "ThrottlingException", ""), put(3))
+    stubber.add_response("put_events", took(""), put(1))
+    assert publish_events(event_publisher, *[Event("Thing", {})] * 3) == 0
+
+
+def test_what_is_never_taken_is_counted_and_fails_nothing(
+    bus: tuple[EventPublisher, Stubber], caplog: pytest.LogCaptureFixture
+) -> None:
+    event_publisher, stubber = bus
+    for _ in range(4):
+        stubber.add_client_error("put_events", "AccessDeniedException")
+    assert publish_events(event_publisher, Event("Thing", {}), Event("Thing", {})) == 2
+    assert event_publisher.pop_lost_count() == 0
+    assert caplog.records[-1].message == "events were lost"
+
+
+def test_a_bus_that_is_out_of_reach_is_not_tried_for_each_event(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frumious.messaging.event_publisher._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("frumious.messaging.event_publisher._SENDERS", 1)
+    event_publisher = EventPublisher("default")
+    tries = []
+
+    def refuse(**_: Any) -> None:
+        tries.append(1)
+        raise EndpointConnectionError(endpoint_url="http://events.test")
+
+    event_publisher._client.meta.events.register("before-call.events.PutEvents", refuse)
+    assert publish_events(event_publisher, *[Event("Thing", {})] * 1000) == 1000
+    assert len(tries) == 2 * 4, "two calls were under way, and each was tried four times"

@@ -1,0 +1,667 @@
+"""What a tick plans: how changes are found, what else is due, and what stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from frumious.messaging.job_queue import JobQueue
+from frumious.model.jobs import AllowedRemoval
+from frumious.model.plans import Plan, Reason
+from frumious.planning import dispatch
+from frumious.planning.dispatch import start_runs
+from frumious.planning.plan import TooManyRemovals, plan_changes, told
+from frumious.upstream.upstream import NoChangelog
+from tests.upstream import (
+    BANDERSNATCH,
+    HTML_ONLY,
+    PYPI,
+    Fault,
+    RateLimited,
+    Redirect,
+    Status,
+    sdist,
+    wheel,
+)
+
+if TYPE_CHECKING:
+    from frumious.mirror import Mirror
+    from tests.world import World
+
+NO_XML_RPC: Final = replace(PYPI, apis=False)
+DAY: Final = 24 * 3600
+
+
+def allowlist(*packages: str) -> str:
+    lines = "".join(f"  {package}\n" for package in packages)
+    return (
+        "[plugins]\nenabled =\n  allowlist_project\n  allowlist_release\n"
+        f"[allowlist]\npackages =\n{lines}"
+    )
+
+
+def blocklist(*packages: str) -> str:
+    lines = "".join(f"  {package}\n" for package in packages)
+    return (
+        "[plugins]\nenabled =\n  blocklist_project\n  blocklist_release\n"
+        f"[blocklist]\npackages =\n{lines}"
+    )
+
+
+def reasons(plan: Plan) -> dict[str, Reason]:
+    return {str(project): reason for project, reason in plan.reasons.items()}
+
+
+def roots(world: World) -> int:
+    """Count how often upstream's root index was asked for."""
+    return sum(request.path == "/simple/" for request in world.upstream.requests)
+
+
+def upload(world: World, *names: str) -> None:
+    for name in names:
+        world.index.upload(wheel(name, "1.0"))
+
+
+# By changelog
+
+
+def test_the_changelog_is_read_page_by_page(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    world.upstream.row_limit = 3
+    upload(world, "two", "three", "four")
+    world.index.yank("one", "1.0")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("frumious.upstream.changelog.FULL_CALL", 3)
+        plan = world.draft()
+
+    assert reasons(plan) == dict.fromkeys(["two", "three", "four", "one"], Reason.CHANGED)
+    assert plan.cursor is not None
+    assert plan.cursor.serial == world.index.serial
+
+
+def test_a_short_rate_limit_is_waited_out(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    upload(world, "two")
+    world.upstream.faults.add(Fault(RateLimited(reset=1), "/pypi", times=1))
+
+    assert reasons(world.draft()) == {"two": Reason.CHANGED}
+
+
+def test_owners_and_invitations_are_no_changes(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    world.index.journal("one", "add Owner somebody")
+
+    assert not world.draft().jobs
+
+
+def test_a_plan_says_what_upstream_removed(world: World) -> None:
+    upload(world, "gone", "quarantined", "reborn", "smaller")
+    world.mirror_run()
+    world.index.remove_project("gone")
+    world.index.quarantine_project("quarantined")
+    world.index.remove_project("reborn")
+    world.index.add_project("reborn")
+    world.index.remove_release("smaller", "1.0")
+
+    plan = world.draft()
+
+    assert reasons(plan) == {
+        "gone": Reason.REMOVED,
+        "quarantined": Reason.REMOVED,
+        "reborn": Reason.CHANGED,
+        "smaller": Reason.CHANGED,
+    }
+    assert plan.allowed_removals == {
+        "gone": AllowedRemoval.PROJECT,
+        "quarantined": AllowedRemoval.PROJECT,
+        "reborn": AllowedRemoval.FILES,
+        "smaller": AllowedRemoval.FILES,
+    }
+
+
+def test_upstream_without_changelog_is_an_error_where_that_is_asked_for(world: World) -> None:
+    world.configure("discovery = changelog")
+    world.upstream.personality = NO_XML_RPC
+
+    with pytest.raises(NoChangelog):
+        world.draft()
+
+
+# By root index
+
+
+def test_without_a_changelog_the_root_index_tells_what_changed(world: World) -> None:
+    world.upstream.personality = NO_XML_RPC
+    upload(world, "one", "two", "three")
+    world.mirror_run()
+    assert world.read("status") == str(world.index.serial).encode()
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+    upload(world, "four")
+
+    plan = world.draft()
+
+    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
+    world.start(plan)
+    world.work(last=True)
+    world.finalize()
+    assert {
+        project["name"]
+        for project in json.loads(world.read("web/simple/index.v1_json"))["projects"]
+    } == {"one", "three", "four"}
+    assert world.read("status") == str(world.index.serial).encode()
+
+
+def test_a_root_index_that_did_not_change_is_not_sent_again(world: World) -> None:
+    world.configure("discovery = index")
+    upload(world, "one")
+    world.mirror_run()
+    world.plan()
+    world.upstream.clear()
+
+    assert not world.draft().jobs
+    (request,) = (request for request in world.upstream.requests if request.path == "/simple/")
+    assert request.status == 304
+    assert not [request for request in world.upstream.requests if request.path == "/pypi"]
+
+
+def test_what_is_under_way_is_not_planned_again_by_index(world: World) -> None:
+    world.configure("discovery = index")
+    upload(world, "one")
+    world.plan()
+    upload(world, "two")
+
+    assert reasons(world.draft()) == {"two": Reason.NEW}
+
+
+@pytest.mark.parametrize("personality", [BANDERSNATCH, HTML_ONLY])
+def test_upstream_that_tells_nothing_is_asked_project_by_project(
+    world: World, personality: object
+) -> None:
+    world.upstream.personality = personality  # type: ignore[assignment]
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+
+    world.mirror_run()
+    world.mirror_run()
+
+    assert len(world.page("one")["files"]) == 2
+    assert "web/simple/two/index.html" not in world.contents()
+
+
+# By names
+
+
+def test_names_are_polled_with_their_etag(world: World) -> None:
+    world.configure("discovery = names", allowlist("one", "two", "later"))
+    upload(world, "one", "two", "three")
+    world.mirror_run()
+    world.upstream.clear()
+
+    assert not world.draft().jobs
+    answers = {request.path: request.status for request in world.upstream.requests}
+    assert answers == {"/simple/one/": 304, "/simple/two/": 304, "/simple/later/": 404}
+
+    world.index.upload(wheel("one", "2.0"))
+    world.index.archive("two")
+    upload(world, "later")
+    assert reasons(world.draft()) == {
+        "one": Reason.DIFFERS,
+        "two": Reason.DIFFERS,
+        "later": Reason.NEW,
+    }
+    world.mirror_run()
+    assert not world.draft().jobs
+
+
+def test_a_name_that_upstream_removed_is_removed(world: World) -> None:
+    world.configure("discovery = names", allowlist("one"))
+    upload(world, "one")
+    world.mirror_run()
+    world.index.remove_project("one")
+
+    world.mirror_run()
+
+    assert world.files() == {}
+
+
+def test_names_are_asked_in_turn_where_there_are_many(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frumious.planning.sweep._MOST_BLIND", 2)
+    names = ["a", "b", "c", "d", "e"]
+    world.configure("discovery = names", allowlist(*names))
+    upload(world, *names)
+    world.mirror_run()
+    world.change_cursor(swept="")
+    asked = []
+    for _ in range(3):
+        world.upstream.clear()
+        world.plan()
+        asked.append([request.path for request in world.upstream.requests])
+
+    assert [sorted(paths) for paths in asked] == [
+        ["/simple/a/", "/simple/b/"],
+        ["/simple/c/", "/simple/d/"],
+        ["/simple/e/"],
+    ]
+
+
+def test_one_name_that_upstream_cannot_answer_does_not_hold_up_the_others(world: World) -> None:
+    world.configure("discovery = names", allowlist("one", "two"))
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("two", "2.0"))
+    world.upstream.faults.add(Fault(Status(500), "/simple/one/"))
+
+    assert reasons(world.draft()) == {"two": Reason.DIFFERS}
+
+
+def test_one_name_that_upstream_redirects_elsewhere_lags_and_says_so(world: World) -> None:
+    world.configure("discovery = names", allowlist("one", "two"))
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("two", "2.0"))
+    world.upstream.faults.add(Fault(Redirect("http://192.0.2.1/"), "/simple/one/"))
+
+    world.mirror_run()
+
+    assert len(world.page("two")["files"]) == 2
+    lagging = json.loads(world.read("web/status.json"))["lagging"]
+    assert "allowed-hosts" in lagging["one"]["reason"]
+
+
+def test_a_short_allowlist_needs_no_changelog_and_no_root_index(world: World) -> None:
+    world.upstream.personality = NO_XML_RPC
+    world.configure(sections=allowlist("one"))
+    upload(world, "one", "two")
+
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.mirror_run()
+
+    assert len(world.page("one")["files"]) == 2
+    assert roots(world) == 0
+
+
+# What heals
+
+
+def test_the_daily_comparison_heals_what_was_missed(world: World) -> None:
+    upload(world, "one", "two", "three")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+    upload(world, "four")
+    world.change_cursor(serial=world.index.serial)  # as if those events had been lost
+    assert not world.draft().jobs
+
+    world.change_cursor(reconciled=time.time() - DAY - 1)
+    plan = world.draft()
+
+    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
+    world.start(plan)
+    before = roots(world)
+    world.draft()
+    assert roots(world) == before, "until tomorrow"
+
+
+def test_the_daily_comparison_leaves_lagging_projects_to_their_pauses(world: World) -> None:
+    upload(world, "one")
+    world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.mirror_run()
+    world.change_cursor(reconciled=0)
+
+    assert not world.draft().jobs
+
+
+@pytest.mark.parametrize("project", ["archived", "late-metadata"])
+def test_the_slow_sweep_finds_what_has_no_event(world: World, project: str) -> None:
+    file = world.index.upload(sdist(project, "1.0"))
+    upload(world, "other")
+    world.mirror_run()
+    if project == "archived":
+        world.index.archive(project)
+    else:
+        world.index.backfill_metadata(project, file.filename, b"Name: late-metadata\n")
+    assert not world.draft().jobs
+
+    world.change_cursor(swept_at=time.time() - 31 * DAY)
+
+    assert reasons(world.draft()) == {project: Reason.DIFFERS}
+
+
+def test_the_sweep_leaves_it_to_the_comparison_whether_a_project_is_gone(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.upstream.faults.add(Fault(Status(404), "/simple/one/"))
+
+    world.change_cursor(swept_at=time.time() - 31 * DAY)
+
+    assert not world.draft().jobs
+
+
+def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.quarantine_project("one")
+    world.mirror_run()
+    world.index.remove_project("one")
+    world.change_cursor(serial=world.index.serial)  # as if that event had been lost
+
+    world.change_cursor(swept_at=time.time() - 31 * DAY)
+
+    assert reasons(world.draft()) == {"one": Reason.REMOVED}
+
+
+def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
+    names = [f"p{number}" for number in range(10)]
+    upload(world, *names)
+    world.mirror_run()
+    world.change_cursor(swept_at=time.time() - 3 * DAY - 60)
+    world.upstream.clear()
+
+    world.plan()
+
+    pages = [request for request in world.upstream.requests if request.path.startswith("/simple/")]
+    assert [request.path for request in pages] == ["/simple/p0/"]
+    assert world.cursor().swept == "p0"
+
+
+def test_the_sweep_forgets_no_part_of_a_share(world: World) -> None:
+    upload(world, *(f"p{number}" for number in range(10)))
+    world.mirror_run()
+    begun = time.time() - 5 * DAY  # a share is three
+    world.change_cursor(swept_at=begun)
+
+    world.plan()
+
+    assert world.cursor().swept == "p0"
+    assert world.cursor().swept_at == pytest.approx(begun + 3 * DAY)
+
+
+def test_the_sweep_can_be_switched_off(world: World) -> None:
+    world.configure("sweep-days = 0")
+    upload(world, "one")
+    world.mirror_run()
+    world.index.archive("one")
+    world.change_cursor(swept_at=1)
+
+    assert not world.draft().jobs
+
+
+# What the configuration changes
+
+
+def test_a_tighter_allowlist_removes_and_a_wider_one_fetches(world: World) -> None:
+    upload(world, "one", "two", "three")
+    world.configure(sections=allowlist("one", "two"))
+    world.mirror_run()
+    world.configure(sections=allowlist("one", "three"))
+
+    plan = world.draft()
+
+    assert reasons(plan) == {"two": Reason.UNWANTED, "three": Reason.NEW}
+    world.start(plan)
+    world.work(last=True)
+    world.finalize()
+    root = json.loads(world.read("web/simple/index.v1_json"))["projects"]
+    assert {project["name"] for project in root} == {"one", "three"}
+    assert not world.stored("web/simple/two/")
+    assert not world.upstream.requests_for("/simple/two/")[1:], "upstream is not asked for it"
+    assert not world.draft().jobs
+
+
+def test_other_releases_concern_only_their_project(world: World) -> None:
+    for name in ("one", "two"):
+        upload(world, name)
+        world.index.upload(wheel(name, "2.0"))
+    world.mirror_run()
+    world.configure(sections=blocklist("one>=2"))
+
+    assert reasons(world.draft()) == {"one": Reason.RESELECTED}
+    world.mirror_run()
+    assert world.page("one")["versions"] == ["1.0"]
+
+    world.configure()
+    world.mirror_run()
+    assert world.page("one")["versions"] == ["1.0", "2.0"]
+
+
+def test_other_options_of_pages_render_them_all_anew(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    files = world.files()
+    world.configure("root_uri = https://files.example/")
+
+    world.mirror_run()
+
+    for name in ("one", "two"):
+        urls = [file["url"] for file in world.page(name)["files"]]
+        assert all(url.startswith("https://files.example/packages/") for url in urls)
+    assert world.files() == files
+    assert not world.draft().jobs
+
+
+def test_a_run_under_the_old_selection_fetches_nothing_more(world: World) -> None:
+    world.configure(sections=allowlist("one", "two"))
+    upload(world, "one", "two")
+    world.plan()
+    world.configure(sections=allowlist("one"))
+
+    world.work(last=True)
+    world.finalize()
+
+    assert not world.stored("web/simple/two/")
+
+
+def test_a_lagging_project_that_is_no_longer_wanted_is_let_go(world: World) -> None:
+    world.configure(sections=allowlist("one", "two"))
+    upload(world, "one", "two")
+    world.upstream.faults.add(Fault(Status(404), "/packages/", project="two"))
+    world.mirror_run()
+    world.configure(sections=allowlist("one"))
+
+    world.mirror_run()
+
+    assert json.loads(world.read("web/status.json"))["lagging"] == {}
+    assert not world.stored("web/simple/two/")
+
+
+def test_everything_can_be_planned_anew(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.s3.delete_object(Bucket=world.bucket, Key="web/simple/one/index.html")
+
+    plan = world.draft(force=True)
+    assert reasons(plan) == {"one": Reason.FORCED, "two": Reason.FORCED}
+    world.start(plan)
+    world.work(last=True)
+    world.finalize()
+
+    assert world.read("web/simple/one/index.html")
+
+
+# The breaker
+
+
+def test_a_plan_that_removes_too_much_is_not_started(world: World) -> None:
+    world.configure("max-removals = 40% 2")
+    names = [f"p{number}" for number in range(10)]
+    upload(world, *names)
+    world.mirror_run()
+    for name in names[:5]:
+        world.index.remove_project(name)
+    before = world.contents()
+
+    with pytest.raises(TooManyRemovals, match=r"5 of the mirror's 10 projects, and .* allows 4"):
+        world.plan()
+    assert world.contents() == before
+
+    with pytest.raises(TooManyRemovals):
+        world.plan(confirmed_removals=4)
+    world.mirror_run(confirmed_removals=5)
+    assert len(world.stored("web/simple/p")) == 15
+
+
+def test_what_the_mirror_never_had_is_no_removal(world: World) -> None:
+    world.configure("max-removals = 0% 2")
+    upload(world, "one")
+    world.mirror_run()
+    for number in range(5):
+        upload(world, f"spam{number}")
+        world.index.remove_project(f"spam{number}")
+
+    assert list(reasons(world.draft()).values()) == [Reason.REMOVED] * 5
+    world.mirror_run()
+
+    assert world.read("status") == str(world.index.serial).encode()
+
+
+def test_an_allowlist_that_was_cut_short_by_mistake_removes_nothing(world: World) -> None:
+    names = [f"p{number}" for number in range(12)]
+    world.configure(sections=allowlist(*names))
+    upload(world, *names)
+    world.mirror_run()
+    world.configure(sections=allowlist("p0"))
+
+    with pytest.raises(TooManyRemovals):
+        world.plan()
+
+
+# The plan as a value
+
+
+def test_a_plan_can_be_told(world: World) -> None:
+    upload(world, "one", "two", "three")
+    world.upstream.faults.add(Fault(Status(404), "/packages/", project="three"))
+    world.mirror_run()
+    since = world.index.serial
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_project("two")
+    world.retry()
+    before = world.contents()
+
+    said = told(world.draft())
+
+    assert said == {
+        "since": since,
+        "until": world.index.serial,
+        "counts": {"updated": 1, "removed": 1, "retried": 1},
+        "updated": {"one": "changed upstream"},
+        "removed": {"two": "removed upstream"},
+        "retried": {"three": "behind upstream, and due again"},
+    }
+    assert world.contents() == before
+
+
+# Large plans, and several planners
+
+
+def test_a_large_plan_becomes_stages_that_are_sent_one_after_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_LARGEST_RUN", 2)
+    monkeypatch.setattr(dispatch, "_STAGES_AT_ONCE", 2)
+    names = [f"p{number}" for number in range(9)]
+    upload(world, *names)
+
+    runs = world.plan()
+
+    assert [len(run.jobs) for run in runs] == [2, 2, 2, 2, 1]
+    assert [run.sent is not None for run in world.cursor().runs] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    world.work(last=True)
+    world.index.upload(wheel("p0", "2.0"))
+    (change,) = world.plan()
+    assert list(change.jobs) == ["p0"], "a change does not wait for the stages"
+    assert "status" not in world.contents()
+    for _ in range(3):
+        world.work(last=True)
+        world.finalize()
+        world.plan()
+    assert world.cursor().runs == ()
+    assert world.read("status") == str(world.index.serial).encode()
+    root = json.loads(world.read("web/simple/index.v1_json"))["projects"]
+    assert [project["name"] for project in root] == names
+
+
+def test_what_was_not_sent_in_time_is_sent_at_the_next_tick(world: World) -> None:
+    upload(world, "one", "two")
+    plan = world.draft()
+
+    async def too_late(mirror: Mirror) -> None:
+        queue = JobQueue(world.queue_url)
+        await start_runs(plan, mirror, queue, deadline=time.monotonic() - 1)
+
+    world.run(too_late)
+    assert list(world.jobs()) == []
+
+    world.plan()
+
+    assert {job.project for job in world.jobs()} == {"one", "two"}
+
+
+def test_of_two_planners_at_once_one_opens_a_run(world: World) -> None:
+    upload(world, "one")
+
+    async def both(mirror: Mirror) -> list[list[str]]:
+        plans = await asyncio.gather(plan_changes(mirror), plan_changes(mirror))
+        queue = JobQueue(world.queue_url)
+        opened = await asyncio.gather(*(start_runs(plan, mirror, queue) for plan in plans))
+        return [[str(run) for run in runs] for runs in opened]
+
+    opened = world.run(both)
+
+    assert sorted(map(len, opened)) == [0, 1]
+    assert len(world.cursor().runs) == 1
+    world.work(last=True)
+    world.finalize()
+    assert world.read("status") == str(world.index.serial).encode()
+
+
+# What the configuration is, told by fingerprints
+
+
+def test_only_the_projects_whose_rules_differ_are_told_apart(world: World) -> None:
+    upload(world, "one", "two")
+    world.configure(sections=allowlist("one", "two<2"))
+    world.mirror_run()
+    world.configure(sections=allowlist("one", "two<3"))
+
+    assert reasons(world.draft()) == {"two": Reason.RESELECTED}
+
+
+def test_a_changelog_that_is_away_for_a_while_loses_no_event(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    since = world.index.serial
+    world.upstream.personality = NO_XML_RPC
+    world.index.upload(wheel("one", "2.0"))
+    world.index.remove_release("two", "1.0")
+
+    world.mirror_run()
+
+    assert len(world.page("one")["files"]) == 2, "the index tells that"
+    assert len(world.page("two")["files"]) == 1, "and not that a release was removed"
+    assert world.read("status") == str(since).encode()
+    world.upstream.personality = PYPI
+    world.mirror_run()
+    assert world.page("two")["files"] == []
+    assert world.read("status") == str(world.index.serial).encode()

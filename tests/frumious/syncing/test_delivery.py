@@ -1,0 +1,140 @@
+"""A delivery leaves a result, or the job is put off; messages of one project keep their order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.model.jobs import Job, Outcome, Result
+from frumious.model.types import RunId
+from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, work
+from tests.upstream import Fault, Raw, Slow, Status, wheel
+
+if TYPE_CHECKING:
+    from frumious.mirror import Mirror
+    from tests.world import World
+
+
+def delivery(
+    project: str = "demo", *, number: int = 1, last: bool = False, seconds: float = 60
+) -> Delivery:
+    job = Job(RunId("run-1"), canonicalize_name(project), 0)
+    return Delivery(job, number, last=last, deadline=time.monotonic() + seconds)
+
+
+def test_a_fault_that_may_pass_puts_the_job_off_longer_each_time(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Status(503), "/simple/"))
+    pauses = []
+    for number in (1, 2, 3, 4):
+        with pytest.raises(RetryLater) as caught:
+            world.run(lambda mirror: work(delivery(number=number), mirror))  # noqa: B023
+        pauses.append(caught.value.pause)
+
+    assert pauses == [40, 80, 160, 320]
+
+
+def test_the_last_delivery_leaves_the_reason(world: World) -> None:
+    world.upstream.faults.add(Fault(Status(503), "/simple/"))
+
+    result = world.run(lambda mirror: work(delivery(last=True), mirror))
+
+    assert result.outcome is Outcome.FAILED
+    assert "503" in str(result.error)
+
+
+def test_a_fault_that_stays_is_not_tried_again(world: World) -> None:
+    world.upstream.faults.add(Fault(Raw(200, {}, b"no page"), "/simple/"))
+
+    result = world.run(lambda mirror: work(delivery(), mirror))
+
+    assert result.outcome is Outcome.FAILED
+    assert "neither JSON nor HTML" in str(result.error)
+
+
+def test_a_job_that_runs_out_of_time_publishes_nothing(world: World) -> None:
+    world.index.add_file("demo", "demo-1.0.tar.gz", size=10_000_000)
+    world.upstream.faults.add(Fault(Slow(rate=1_000_000), "/packages/"))
+
+    with pytest.raises(RetryLater):
+        world.run(lambda mirror: work(delivery(seconds=1), mirror))
+
+    assert not world.contents()
+
+
+def test_a_job_that_got_on_before_its_time_was_over_is_continued_by_another(
+    world: World,
+) -> None:
+    for number in range(8):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=120_000)
+    world.upstream.faults.add(Fault(Slow(rate=100_000), "/packages/"))
+    job = delivery().job
+
+    def until_it_is_done() -> Result:
+        nonlocal job
+        turn = Delivery(job, 1, last=False, deadline=time.monotonic() + 2)
+        try:
+            return world.run(lambda mirror: work(turn, mirror))
+        except Continuation as continued:
+            assert not [key for key in world.contents() if "/simple/" in key]
+            job = continued.job
+            return until_it_is_done()
+
+    result = until_it_is_done()
+
+    assert 1 <= job.continuation <= 8
+    assert len(result.added) == 8
+    fetched = [request.path for request in world.upstream.requests_for("/packages/")]
+    assert len(fetched) <= 8 + 4 * job.continuation, "only what was under way is fetched again"
+
+
+def test_a_job_that_gets_nowhere_is_not_continued_for_ever(world: World) -> None:
+    world.index.add_file("demo", "demo-1.0.tar.gz", size=10_000_000)
+    world.upstream.faults.add(Fault(Slow(rate=1_000_000), "/packages/"))
+
+    result = world.run(lambda mirror: work(delivery(last=True, seconds=1), mirror))
+
+    assert "no file of 'demo' was stored" in str(result.error)
+
+
+def test_projects_are_worked_on_at_the_same_time_and_one_project_s_jobs_in_turn(
+    world: World,
+) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.upstream.faults.add(Fault(Slow(delay=0.3), "/simple/"))
+
+    async def work_on_all(mirror: Mirror) -> list[Result]:
+        batch = Batch(mirror, {RunId("run-1")}, ())
+        deliveries = [delivery("one"), delivery("two"), delivery("one")]
+        return await asyncio.gather(*map(batch.work, deliveries))
+
+    world.run(work_on_all)
+
+    pages = sorted(world.upstream.requests_for("/simple/"), key=lambda request: request.started)
+    first, second, third = (
+        (request.path, request.started, request.ended or 0) for request in pages
+    )
+    assert {first[0], second[0]} == {"/simple/one/", "/simple/two/"}
+    assert second[1] < first[2], "two projects at the same time"
+    assert third[0] == "/simple/one/"
+    assert third[1] >= next(ended for path, _, ended in (first, second) if path == third[0])
+
+
+def test_after_a_job_that_is_put_off_its_project_s_others_are_too(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.upstream.faults.add(Fault(Status(503, retry_after=100), "/simple/one/", times=1))
+
+    async def work_on_both(mirror: Mirror) -> list[Result | BaseException]:
+        batch = Batch(mirror, {RunId("run-1")}, ())
+        deliveries = [delivery("one"), delivery("one")]
+        return await asyncio.gather(*map(batch.work, deliveries), return_exceptions=True)
+
+    outcomes = world.run(work_on_both)
+
+    assert [outcome.pause for outcome in outcomes if isinstance(outcome, RetryLater)] == [100, 100]
+    assert len(world.upstream.requests) == 1

@@ -1,0 +1,342 @@
+"""A job brings its project in step with upstream, whatever happens to it on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.model.jobs import AllowedRemoval, Job, Outcome, Result
+from frumious.model.types import RunId
+from frumious.storage.protocol import StorageRefused
+from frumious.syncing.sync import sync_project
+from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.upstream import StalePage
+from tests.upstream import Fault, Stale, Status, WrongBytes, WrongLength, sdist, wheel
+
+if TYPE_CHECKING:
+    from frumious.mirror import Mirror
+    from tests.upstream import Action
+    from tests.world import World
+
+
+def test_a_new_project_is_mirrored_whole(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(sdist("demo", "1.0"))
+
+    result = world.sync("demo")
+
+    assert result.outcome is Outcome.UPDATED
+    assert result.serial == world.index.serial
+    page = world.page("demo")
+    assert page["meta"]["_last-serial"] == world.index.serial
+    assert page["versions"] == ["1.0"]
+    for file in page["files"]:
+        key = "web/" + file["url"].removeprefix("../../")
+        assert hashlib.sha256(world.read(key)).hexdigest() == file["hashes"]["sha256"]
+        if file["core-metadata"]:  # not of the sdist
+            metadata = world.read(f"{key}.metadata")
+            assert hashlib.sha256(metadata).hexdigest() == file["core-metadata"]["sha256"]
+
+
+def test_objects_carry_the_headers_that_clients_need(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+
+    def head(key: str) -> tuple[str, str]:
+        answer = world.s3.head_object(Bucket=world.bucket, Key=key)
+        return answer["ContentType"], answer["CacheControl"]
+
+    (wheel_key, *_) = world.files()
+    page, file = "public, max-age=60", "public, max-age=31536000, immutable"
+    assert head("web/simple/demo/index.html") == ("text/html; charset=utf-8", page)
+    assert head("web/simple/demo/index.v1_html") == ("application/vnd.pypi.simple.v1+html", page)
+    assert head("web/simple/demo/index.v1_json") == ("application/vnd.pypi.simple.v1+json", page)
+    assert head(wheel_key) == ("application/octet-stream", file)
+
+
+def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    world.upstream.clear()
+
+    async def again(mirror: Mirror) -> tuple[Result, int]:
+        mirror.storage.pop_request_count()
+        job = Job(RunId("run-2"), canonicalize_name("demo"), 0)
+        return await sync_project(job, mirror), mirror.storage.pop_request_count()
+
+    result, requests = world.run(again)
+
+    assert result.outcome is Outcome.UNCHANGED
+    assert requests == 1
+    assert len(world.upstream.requests) == 1
+
+
+def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: World) -> None:
+    for number in range(5):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=100)
+    world.sync("other")  # a process looks once how pages were laid out before
+
+    async def sync(mirror: Mirror) -> int:
+        mirror.storage.pop_request_count()
+        job = Job(RunId("run-1"), canonicalize_name("demo"), 0)
+        result = await sync_project(job, mirror)
+        await mirror.ledger.record([(job, result)])
+        return mirror.storage.pop_request_count()
+
+    assert world.run(sync) == 5 + 3 + 2
+
+
+def test_a_job_that_is_done_twice_leaves_the_same_bucket_and_result(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    first = world.sync("demo")
+    once = world.contents()
+
+    second = world.sync("demo", resuming=True)
+
+    assert second == first
+    assert world.contents() == once
+
+
+def test_only_what_is_new_is_fetched(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    world.index.upload(wheel("demo", "2.0"))
+    world.upstream.clear()
+
+    result = world.sync("demo", run="run-2")
+
+    fetched = [request.path for request in world.upstream.requests_for("/packages/")]
+    assert sorted(path.rpartition("/")[2] for path in fetched) == [
+        "demo-2.0-py3-none-any.whl",
+        "demo-2.0-py3-none-any.whl.metadata",
+    ]
+    assert [key.rpartition("/")[2] for key in result.added] == [
+        "demo-2.0-py3-none-any.whl",
+        "demo-2.0-py3-none-any.whl.metadata",
+    ]
+
+
+def test_a_file_that_upstream_removed_is_gone_from_pages_and_storage(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    world.sync("demo")
+    world.index.remove_release("demo", "1.0")
+
+    result = world.sync("demo", run="run-2")
+
+    assert len(result.removed) == 2  # the wheel and its metadata
+    assert all("demo-2.0" in key for key in world.files())
+    assert [file["filename"] for file in world.page("demo")["files"]] == [
+        "demo-2.0-py3-none-any.whl"
+    ]
+
+
+def test_a_yank_reaches_json_and_html(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    world.index.yank("demo", "1.0", 'broken & "dangerous"')
+
+    world.sync("demo", run="run-2")
+
+    assert world.page("demo")["files"][0]["yanked"] == 'broken & "dangerous"'
+    html = world.read("web/simple/demo/index.html").decode()
+    assert 'data-yanked="broken &amp; &quot;dangerous&quot;"' in html
+
+
+def test_a_project_that_upstream_deleted_is_gone(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    world.index.remove_project("demo")
+
+    result = world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
+
+    assert result.outcome is Outcome.REMOVED
+    assert not [key for key in world.contents() if key.startswith("web/")]
+    assert world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT) == result, (
+        "twice is the same"
+    )
+    assert world.sync("demo", run="run-3").outcome is Outcome.ABSENT
+
+
+def test_a_removal_that_was_cut_off_is_finished(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    files = world.files()
+    world.index.remove_project("demo")
+    world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
+    for key, body in files.items():  # as if the job had died before it came to the files
+        world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
+
+    world.sync("demo", run="run-3")
+
+    assert not world.files()
+
+
+def test_a_quarantined_project_keeps_a_page_that_says_so_and_no_file(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    world.index.quarantine_project("demo")
+
+    result = world.sync("demo", run="run-2")
+
+    assert result.outcome is Outcome.QUARANTINED
+    assert not world.files()
+    assert world.page("demo")["project-status"]["status"] == "quarantined"
+    html = world.read("web/simple/demo/index.html").decode()
+    assert '<meta name="pypi:project-status" content="quarantined">' in html
+
+
+def test_a_project_that_nobody_has_is_absent(world: World) -> None:
+    assert world.sync("no-such-project").outcome is Outcome.ABSENT
+    assert not world.contents()
+
+
+def test_a_stale_page_is_left_for_later(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    before = world.index.serial
+    world.index.upload(wheel("demo", "2.0"))
+    world.upstream.faults.add(Fault(Stale(before), "/simple/"))
+
+    with pytest.raises(StalePage, match=str(world.index.serial)):
+        world.sync("demo", serial=world.index.serial)
+    assert not world.contents()
+
+
+def test_a_page_never_goes_back_to_an_older_serial(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    before = world.index.serial
+    world.index.upload(wheel("demo", "2.0"))
+    world.sync("demo")
+    held = world.contents()
+    world.upstream.faults.add(Fault(Stale(before), "/simple/"))
+
+    with pytest.raises(StalePage):
+        world.sync("demo", run="run-2")
+    assert world.contents() == held
+
+
+def test_wrong_bytes_are_fetched_once_more(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(WrongBytes(), "/packages/", times=1))
+
+    assert world.sync("demo").error is None
+    assert len(world.files()) == 2
+
+
+@pytest.mark.parametrize("action", [WrongBytes(), WrongLength(5), WrongLength(-5)])
+def test_a_file_with_wrong_bytes_is_not_stored_and_the_others_are(
+    world: World, action: Action
+) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    bad = world.index.files_named("demo-2.0-py3-none-any.whl")[0]
+    world.upstream.faults.add(Fault(action, re.compile(f"{re.escape(bad.path)}$")))
+
+    result = world.sync("demo")
+
+    assert result.error is not None
+    assert "demo-2.0-py3-none-any.whl" in result.error
+    assert [file["filename"] for file in world.page("demo")["files"]] == [
+        "demo-1.0-py3-none-any.whl"
+    ]
+    assert not [key for key in world.files() if key.endswith(bad.path)]
+
+    world.upstream.faults.clear()
+    assert world.sync("demo", run="run-2").error is None, "it comes back when it is mended"
+    assert len(world.page("demo")["files"]) == 2
+
+
+def test_an_upstream_that_fails_is_left_for_later(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Status(503), "/simple/"))
+
+    with pytest.raises(UpstreamUnavailable, match="503"):
+        world.sync("demo")
+
+
+def test_what_an_earlier_try_stored_is_not_fetched_again(world: World) -> None:
+    world.index.add_file("demo", "demo-1.0.tar.gz", size=1000)
+    world.index.add_file("demo", "demo-2.0.tar.gz", size=1000)
+    last = world.index.files_named("demo-2.0.tar.gz")[0]
+    world.upstream.faults.add(Fault(Status(503), last.path))
+    with pytest.raises(UpstreamUnavailable):
+        world.sync("demo")
+    world.upstream.faults.clear()
+    world.upstream.clear()
+    already = world.files()
+
+    world.sync("demo", resuming=True)
+
+    fetched = [request.path for request in world.upstream.requests_for("/packages/")]
+    assert fetched == [
+        path
+        for path in (f"/{key.removeprefix('web/')}" for key in world.files())
+        if f"web{path}" not in already
+    ]
+
+
+def test_a_file_above_the_largest_put_is_sent_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frumious.storage.s3.storage.LARGEST_PUT", 1_000_000)
+    file = world.index.add_file("demo", "demo-1.0.tar.gz", size=40_000_000)
+
+    world.sync("demo")
+
+    (body,) = world.files().values()
+    assert hashlib.sha256(body).hexdigest() == file.content.sha256
+
+
+def test_a_large_file_with_wrong_bytes_is_never_completed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frumious.storage.s3.storage.LARGEST_PUT", 1_000_000)
+    world.index.add_file("demo", "demo-1.0.tar.gz", size=40_000_000)
+    world.upstream.faults.add(Fault(WrongBytes(), "/packages/"))
+
+    result = world.sync("demo")
+
+    assert result.error is not None
+    assert not world.files()
+    assert not world.s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads")
+
+
+def test_a_missing_bucket_is_said(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.bucket = "no-such-bucket"
+    world.configure()
+
+    with pytest.raises(StorageRefused, match="no-such-bucket"):
+        world.sync("demo")
+
+
+def test_root_uri_makes_file_urls_absolute(world: World) -> None:
+    world.configure("root_uri = https://files.example/mirror/")
+    world.index.upload(wheel("demo", "1.0"))
+
+    world.sync("demo")
+
+    url = world.page("demo")["files"][0]["url"]
+    assert url.startswith("https://files.example/mirror/packages/")
+    assert world.sync("demo", run="run-2").outcome is Outcome.UNCHANGED
+
+
+def test_a_changed_configuration_renders_the_page_anew(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    world.sync("demo")
+    world.configure(
+        sections="[plugins]\nenabled =\n  blocklist_release\n[blocklist]\npackages =\n  demo>=2"
+    )
+
+    result = world.sync("demo", run="run-2")
+
+    assert [file["filename"] for file in world.page("demo")["files"]] == [
+        "demo-1.0-py3-none-any.whl"
+    ]
+    assert world.page("demo")["versions"] == ["1.0"]
+    assert len(result.removed) == 2

@@ -1,0 +1,335 @@
+"""What upstream is asked to find out what changed, and what its answers are taken for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from xmlrpc.client import Fault as RpcFault
+from xmlrpc.client import dumps
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.model.jobs import AllowedRemoval
+from frumious.simple.values import InvalidPage, ParsedPage
+from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.upstream import NoChangelog, PageCheck
+from tests.upstream import (
+    BANDERSNATCH,
+    DEVPI,
+    HTML_ONLY,
+    NO_CHANGELOG,
+    Edit,
+    Fault,
+    RateLimited,
+    Raw,
+    Status,
+    sdist,
+)
+
+if TYPE_CHECKING:
+    from frumious.model.pages import RootIndex
+    from frumious.upstream.upstream import Changes
+    from tests.upstream import Action
+    from tests.world import World
+
+DEMO = canonicalize_name("demo")
+OTHER = canonicalize_name("other")
+
+
+def changes(world: World, since: int) -> Changes:
+    return world.run(lambda mirror: mirror.upstream.changes_since(since))
+
+
+def root(world: World, unless: str = "") -> RootIndex | None:
+    return world.run(lambda mirror: mirror.upstream.root_index(unless=unless))
+
+
+def ask(world: World, unless: str = "") -> PageCheck:
+    return world.run(lambda mirror: mirror.upstream.ask(DEMO, unless=unless))
+
+
+def page(world: World) -> ParsedPage:
+    parsed = world.run(lambda mirror: mirror.upstream.project_page(DEMO, at_least=0))
+    assert parsed is not None
+    return parsed
+
+
+def fault(code: int, text: str) -> Raw:
+    return Raw(headers={"Content-Type": "text/xml"}, body=dumps(RpcFault(code, text)).encode())
+
+
+def answer(said: Any) -> Raw:
+    body = dumps((said,), methodresponse=True, allow_none=True).encode()
+    return Raw(headers={"Content-Type": "text/xml"}, body=body)
+
+
+# The changelog
+
+
+def test_changes_say_what_was_removed_last_and_when_the_first_of_them_happened(
+    world: World,
+) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    before = world.index.serial
+    for name in ("other", "back", "held", "cleared"):
+        world.index.upload(sdist(name, "1.0"))
+    first = world.index.changes_since(before)[0]
+    world.index.remove_file("demo", "demo-1.0.tar.gz")
+    world.index.remove_project("other")
+    world.index.remove_project("back")
+    world.index.add_project("back")
+    world.index.quarantine_project("held")
+    world.index.quarantine_project("cleared")
+    world.index.clear_project_quarantine("cleared")
+
+    said = changes(world, before)
+
+    assert set(said.projects) == {"demo", "other", "back", "held", "cleared"}
+    assert said.allowed_removals == {
+        "demo": AllowedRemoval.FILES,
+        "other": AllowedRemoval.PROJECT,
+        "back": AllowedRemoval.FILES,
+        "held": AllowedRemoval.PROJECT,
+        "cleared": AllowedRemoval.FILES,
+    }
+    assert said.serial == world.index.serial
+    assert said.earliest == first.timestamp
+
+
+def test_owners_and_invitations_move_nothing_but_the_serial(world: World) -> None:
+    world.index.add_project("demo")
+    before = world.index.serial
+    world.index.journal("demo", "add Owner someone")
+    world.index.journal("demo", "invite Maintainer someone")
+
+    said = changes(world, before)
+
+    assert (said.projects, said.earliest, said.serial) == ({}, None, before + 2)
+
+
+def test_an_owner_s_change_behind_a_removal_does_not_bring_the_project_back(world: World) -> None:
+    world.index.add_project("demo")
+    before = world.index.serial
+    world.index.quarantine_project("demo")
+    world.index.journal("demo", "remove Owner someone")
+
+    assert changes(world, before).allowed_removals == {"demo": AllowedRemoval.PROJECT}
+
+
+def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 10)
+    world.upstream.row_limit = 10
+    world.index.add_many(f"p{number}" for number in range(25))
+
+    said = changes(world, 0)
+
+    assert len(said.projects) == 25
+    assert said.serial == world.index.serial
+    assert len(world.upstream.requests_for("/pypi")) == 3
+
+
+def test_full_calls_that_lead_nowhere_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 2)
+    rows = [["demo", None, 1, "create", 5], ["other", None, 1, "create", 5]]
+    world.upstream.faults.add(Fault(answer(rows), "/pypi"))
+
+    with pytest.raises(UpstreamUnavailable, match="none with a serial above"):
+        changes(world, 5)
+
+
+def test_rows_that_lack_a_name_or_a_time_are_no_trouble(world: World) -> None:
+    rows = [[None, None, None, None, 6], ["demo", None, None, "create", 7]]
+    world.upstream.faults.add(Fault(answer(rows), "/pypi"))
+
+    said = changes(world, 5)
+
+    assert (said.projects, said.serial, said.earliest) == ({DEMO: 7}, 7, None)
+
+
+@pytest.mark.parametrize("said", [7, ["demo"], [["demo", None, 1, "create"]], [[1, 2, 3, 4, "5"]]])
+def test_what_is_no_changelog_is_no_answer(world: World, said: object) -> None:
+    world.upstream.faults.add(Fault(answer(said), "/pypi"))
+
+    with pytest.raises(UpstreamUnavailable, match="changelog"):
+        changes(world, 5)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *(Status(status) for status in (403, 404, 405, 410, 501)),
+        fault(-32601, "server error; requested method not found"),
+        fault(1, "method 'changelog_since_serial' is not supported"),
+        fault(-32500, "RuntimeError: this API is currently disabled due to unmanageable load"),
+    ],
+)
+def test_an_upstream_that_does_not_speak_xml_rpc_is_told_from_one_that_is_down(
+    world: World, action: Action
+) -> None:
+    world.upstream.faults.add(Fault(action, "/pypi"))
+
+    with pytest.raises(NoChangelog):
+        changes(world, 0)
+    with pytest.raises(NoChangelog):
+        world.run(lambda mirror: mirror.upstream.last_serial())
+    assert len(world.upstream.requests) == 2  # nothing is tried again
+
+
+def test_a_fake_without_xml_rpc_has_no_changelog(world: World) -> None:
+    for kind in (NO_CHANGELOG, BANDERSNATCH, DEVPI, HTML_ONLY):
+        world.upstream.personality = kind
+        with pytest.raises(NoChangelog):
+            changes(world, 0)
+
+
+@pytest.mark.parametrize("action", [Status(503), Raw(body=b"<html>"), fault(-32500, "Boom")])
+def test_an_upstream_that_is_down_has_a_changelog_all_the_same(
+    world: World, action: Action
+) -> None:
+    world.upstream.faults.add(Fault(action, "/pypi"))
+
+    with pytest.raises(UpstreamUnavailable):
+        changes(world, 0)
+
+
+def test_a_short_limit_of_calls_is_waited_out(world: World) -> None:
+    world.upstream.faults.add(Fault(RateLimited(reset=0), "/pypi", times=2))
+    world.index.add_project("demo")
+
+    assert set(changes(world, 0).projects) == {"demo"}
+    assert len(world.upstream.requests) == 3
+
+
+def test_a_long_limit_of_calls_is_left_to_the_next_tick(world: World) -> None:
+    world.upstream.faults.add(Fault(RateLimited(reset=1200), "/pypi"))
+
+    with pytest.raises(UpstreamUnavailable, match="TooManyRequests") as raised:
+        changes(world, 0)
+    assert raised.value.retry_after == 1200
+    assert len(world.upstream.requests) == 1
+
+
+# The root index
+
+
+def test_a_root_index_that_is_the_same_is_not_sent_again(world: World) -> None:
+    world.index.add_project("Demo")
+    index = root(world)
+    assert index is not None
+    assert index.projects == {"demo": world.index.serial}
+    assert index.serial == world.index.serial
+
+    assert root(world, unless=index.tag) is None
+
+    world.index.add_project("other")
+    again = root(world, unless=index.tag)
+    assert again is not None
+    assert set(again.projects) == {"demo", "other"}
+
+
+def test_a_root_index_without_serials_is_one_of_names(world: World) -> None:
+    world.index.add_project("demo")
+    for kind in (BANDERSNATCH, DEVPI, HTML_ONLY):
+        world.upstream.personality = kind
+        index = root(world)
+        assert index is not None
+        assert index.projects == {"demo": None}
+        assert index.serial == (world.index.serial if kind is BANDERSNATCH else None)
+        assert index.tag or kind is BANDERSNATCH
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"projects": None},
+        {"projects": {"item": {"name": "demo"}}},
+        {"projects": ["demo"]},
+        {"projects": [{}]},
+        {"projects": [{"name": 7}]},
+        {"projects": [{"name": "demo", "_last-serial": 1.5}]},
+        {"projects": [{"name": "demo", "_last-serial": -1}]},
+        {"meta": None},
+        {"meta": {}},
+        {"meta": {"api-version": "2.0"}},
+        {"meta": {"api-version": "1.0", "_last-serial": "many"}},
+    ],
+)
+def test_what_is_no_root_index_is_an_error(world: World, change: dict[str, Any]) -> None:
+    world.index.add_project("demo")
+    world.upstream.faults.add(Fault(Edit(lambda said: said.update(change)), "/simple/"))
+
+    with pytest.raises(InvalidPage, match=r"/simple/ is not a root index"):
+        root(world)
+
+
+# Project pages
+
+
+def test_a_page_is_asked_for_without_being_read(world: World) -> None:
+    assert ask(world) == PageCheck(None, changed=True, gone=True)
+    world.index.upload(sdist("demo", "1.0"))
+    parsed = page(world)
+    serial = world.index.serial
+
+    assert ask(world) == PageCheck(serial, changed=True, gone=False)
+    assert ask(world, parsed.etag) == PageCheck(serial, changed=False, gone=False)
+    world.index.archive("demo")
+    assert ask(world, parsed.etag) == PageCheck(serial, changed=True, gone=False)
+    world.index.remove_project("demo")
+    assert ask(world, parsed.etag).gone
+
+
+def test_a_large_page_that_changed_is_not_read_either(world: World) -> None:
+    for number in range(2000):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=1)
+    page(world)
+    world.upstream.clear()
+
+    assert ask(world, '"other"').changed
+    assert ask(world, '"other"').changed
+
+
+def test_an_upstream_that_ignores_the_condition_is_believed_its_etag(world: World) -> None:
+    world.index.add_project("demo")
+    headers = {"ETag": 'W/"x"', "Content-Type": "application/json"}
+    world.upstream.faults.add(Fault(Raw(headers=headers, body=b"{}"), "/simple/"))
+
+    assert not ask(world, '"x"').changed
+    assert ask(world, '"y"').changed
+    assert ask(world).changed
+
+
+def test_an_upstream_that_does_not_answer_is_not_gone(world: World) -> None:
+    world.upstream.faults.add(Fault(Status(503), "/simple/"))
+
+    with pytest.raises(UpstreamUnavailable):
+        ask(world)
+    assert len(world.upstream.requests) == 4
+
+
+def test_a_page_comes_with_its_etag(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    before = page(world).etag
+    assert before
+
+    world.index.yank("demo", "1.0")
+
+    assert page(world).etag != before
+
+
+def test_an_upstream_without_etags_sends_everything(world: World) -> None:
+    world.upstream.personality = BANDERSNATCH
+    world.index.upload(sdist("demo", "1.0"))
+
+    assert page(world).etag == ""
+
+
+def test_nothing_is_not_modified_that_was_not_asked_for(world: World) -> None:
+    world.upstream.faults.add(Fault(Raw(304), "/simple/"))
+
+    with pytest.raises(UpstreamUnavailable, match="304"):
+        page(world)
+    with pytest.raises(UpstreamUnavailable, match="304"):
+        root(world)
+    with pytest.raises(UpstreamUnavailable, match="304"):
+        ask(world)
