@@ -49,7 +49,7 @@ def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
     """Let the event's run be one that the finalizer waits for, as every run is in earnest."""
     run = RunId(json.loads(event["Records"][0]["body"])["run"])
     cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
-    body = json.dumps(formats.of_cursor(cursor)).encode()
+    body = json.dumps(formats.render_cursor(cursor)).encode()
     s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
 
 

@@ -30,7 +30,7 @@ from bench import null_queue, rclone, synthetic
 from bench.synthetic import CHANGES, World
 from frumious.config import loading
 from frumious.finalizing.finalize import finalize
-from frumious.finalizing.root_index import publish_root_index, root_index_tag
+from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import Mirror, open_mirror
 from frumious.model.pages import ListedProject
@@ -124,7 +124,7 @@ class PublishRootIndex:
         changes = {
             name: ListedProject(name, serial, 3, 100_000) for name, serial in changed.items()
         }
-        tag = await root_index_tag(mirror)
+        tag = await root_index_etag(mirror)
         return (await publish_root_index(changes, self.world.now, mirror, replacing=tag)).projects
 
 

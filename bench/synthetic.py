@@ -18,11 +18,12 @@ from packaging.utils import NormalizedName
 
 from frumious.finalizing.root_index import publish_root_index
 from frumious.mirror import CLOCK, Mirror
-from frumious.model.jobs import Job, Outcome, Result
+from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.model.pages import ListedProject
 from frumious.model.runs import Cursor, OpenRun, Run
 from frumious.model.types import Key, RunId
 from frumious.selection.selection import Selection
+from frumious.state import inbox
 from frumious.state.ledger import Ledger
 from frumious.storage.protocol import Head, Stored
 from frumious.upstream.upstream import Upstream
@@ -196,7 +197,8 @@ def leave_results(
 async def _leave(
     folder: Folder, stages: Sequence[dict[NormalizedName, int]], cursor: Cursor, files: int
 ) -> None:
-    ledger = Ledger(cast("Storage", folder))
+    storage = cast("Storage", folder)
+    ledger = Ledger(storage)
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
     opened: list[OpenRun] = []
@@ -207,10 +209,11 @@ async def _leave(
             Run(run=run, created=now, since=cursor.serial, until=cursor.serial, jobs=jobs)
         )
         done = [
-            (Job(run, name, serial), _result(name, serial, files)) for name, serial in jobs.items()
+            Report(Job(run, name, serial), _result(name, serial, files))
+            for name, serial in jobs.items()
         ]
         for start in range(0, len(done), _BATCH):
-            await ledger.record(done[start : start + _BATCH])
+            await inbox.record(storage, done[start : start + _BATCH])
     await ledger.change_cursor(lambda before: replace(before, runs=tuple(opened)))
 
 

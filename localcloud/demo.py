@@ -77,17 +77,15 @@ def _mirror(
     cloud: LocalCloud, wanted: Sequence[str], progress: JobProgress
 ) -> tuple[dict[str, str], Mapping[str, str]]:
     """Take the projects the whole way; return what became of each, and the reasons."""
-    run = cloud.invoke("PlannerFunction", {"projects": wanted})["run"]
+    cloud.invoke("PlannerFunction", {"projects": wanted})
     with progress:
         cloud.pump(give_up=lambda: progress.seconds_of_silence > SILENCE_SECONDS)
         if not progress.errors.keys() >= set(wanted):  # else upstream is out of reach
             cloud.pump(wait_seconds=PATIENCE_SECONDS)
-    closed: list[dict[str, Any]] = cloud.invoke("FinalizerFunction", {})["closed"]
-    for result in closed:
-        if result["run"] == run:
-            return result["projects"], result["errors"]
-    # Jobs are still open: they failed and would be tried again, or did not even fail.
-    return dict.fromkeys(progress.errors or wanted, "failed"), progress.errors
+    answer: dict[str, Any] = cloud.invoke("FinalizerFunction", {})
+    # The other jobs are still open: they failed and would be retried, or did not even fail.
+    outcome = {**dict.fromkeys(wanted, "failed"), **answer["projects"]}
+    return outcome, {**progress.errors, **answer["errors"]}
 
 
 def _problems(

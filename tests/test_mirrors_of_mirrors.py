@@ -105,8 +105,8 @@ def test_a_mirror_of_a_mirror_is_the_same_mirror(world: World, filled: Index, ch
     assert second.files() == world.files()
     assert second.stored("web/integrity/") == world.stored("web/integrity/") != []
 
-    (again,) = second.mirror_run([*PROJECTS]).closed
-    assert {result.outcome for result in again.results.values()} == {Outcome.UNCHANGED}
+    again = second.mirror_run([*PROJECTS])
+    assert {result.outcome for result in again.results} == {Outcome.UNCHANGED}
 
 
 def test_what_changes_upstream_travels_through_mirrors(
@@ -162,11 +162,11 @@ def test_pip_reads_the_mirror_as_it_reads_upstream(
         for each in view.files
     )
 
-    (closed,) = world.mirror_run([*PROJECTS]).closed
-    (again,) = world.mirror_run([*PROJECTS]).closed
+    first = world.mirror_run([*PROJECTS])
+    again = world.mirror_run([*PROJECTS])
 
-    assert not [result.error for result in closed.results.values() if result.error]
-    assert {result.outcome for result in again.results.values()} == {Outcome.UNCHANGED}
+    assert not [result.error for result in first.results if result.error]
+    assert {result.outcome for result in again.results} == {Outcome.UNCHANGED}
     with served(world) as address:
         assert candidates(address) == upstream
         for accept in (HTML, TEXT):

@@ -17,15 +17,16 @@ from frumious.config import loading
 from frumious.finalizing.finalize import Finalized, finalize
 from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import Mirror, open_mirror
-from frumious.model.jobs import AllowedRemoval, Job, Result
+from frumious.model.jobs import AllowedRemoval, Job, Report, Result
 from frumious.model.types import Key, RunId
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects
 from frumious.planning.retry import retry
-from frumious.state.results import record_results
-from frumious.syncing.delivery import Batch, Delivery, RetryLater
+from frumious.state import inbox
+from frumious.syncing.delivery import Batch, Delivery, Disposition, RetryLater
+from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
-from frumious.syncing.transfer import Attempt
+from frumious.syncing.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -126,7 +127,16 @@ class World:
     ) -> Result:
         """Do one job."""
         job = Job(RunId(run), canonicalize_name(project), serial, allowed_removal=allowed_removal)
-        return self.run(lambda mirror: sync_project(job, mirror, Attempt(resuming=resuming)))
+        return self.attempt(job, resuming=resuming)
+
+    def attempt(self, job: Job, *, resuming: bool = False) -> Result:
+        """Do a job, outside of any batch."""
+        attempt = Attempt(job, resuming=resuming or job.recovering)
+        return self.run(lambda mirror: sync_project(attempt, mirror, Transfer.of(attempt, mirror)))
+
+    def record(self, *reports: Report) -> None:
+        """Leave reports for the finalizer."""
+        self.run(lambda mirror: inbox.record(mirror.storage, reports))
 
     def draft(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
         """Plan what a tick would do, and do nothing."""
@@ -154,24 +164,21 @@ class World:
         )
         return self.start(plan)
 
-    def work(self, *, last: bool = False) -> list[Result | RetryLater]:
+    def work(self, *, last: bool = False) -> list[Disposition]:
         """Do the jobs that are on the queue, once each, and record what they leave."""
 
-        async def do_all(mirror: Mirror) -> list[Result | RetryLater]:
-            outcomes: list[Result | RetryLater] = []
+        async def do_all(mirror: Mirror) -> list[Disposition]:
             batch = await Batch.begin(mirror)
+            dispositions: list[Disposition] = []
             for job in self.jobs():
-                try:
-                    result = await batch.work(
-                        Delivery(job, 1, last=last, deadline=time.monotonic() + 60)
-                    )
-                except RetryLater as retry_later:
-                    await record_results([(job, retry_later.result)], mirror)
-                    outcomes.append(retry_later)
-                else:
-                    await record_results([(job, result)], mirror)
-                    outcomes.append(result)
-            return outcomes
+                delivery = Delivery(job, 1, last=last, deadline=time.monotonic() + 60)
+                disposition = await batch.work(delivery)
+                dispositions.append(disposition)
+                if isinstance(disposition, RetryLater):
+                    await inbox.record(mirror.storage, [disposition.report])
+                elif isinstance(disposition, Result):
+                    await inbox.record(mirror.storage, [Report(job, disposition)])
+            return dispositions
 
         return self.run(do_all)
 

@@ -1,12 +1,12 @@
-"""Lambda: on a schedule, runs that are complete are closed and what they changed is published."""
+"""Lambda: on a schedule, what workers reported is published and finished runs are closed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from frumious.finalizing.finalize import finalize
-from frumious.finalizing.summaries import details
-from frumious.syncing.delivery import counts
+from frumious.finalizing.run_events import summary
+from frumious.model.jobs import Outcome, job_counts
 from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from frumious.finalizing.finalize import Finalized
     from frumious.model.jobs import Job
+
+MAX_PROJECTS = 1000  # that an answer names
 
 environment = Environment()
 dead_letter_queue = environment.dead_letter_queue()
@@ -23,34 +25,42 @@ event_publisher = environment.event_publisher()
 @environment.logger.inject_lambda_context
 @environment.metrics.log_metrics
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Close what is complete; answers with what became of each run's projects."""
-    dead = dead_letter_queue.receive()
-    done_with: frozenset[Job] = frozenset()
+    """Finalize; return the runs that were closed, and what became of each project."""
+    letters = dead_letter_queue.receive()
+    obsolete: frozenset[Job] = frozenset()
     try:
         finalized = environment.run(
             finalize(
                 environment.mirror,
-                dead=[letter.job for letter in dead],
+                dead=[letter.job for letter in letters],
                 publish_events=event_publisher,
                 deadline=environment.deadline(context),
             )
         )
-        done_with = frozenset(finalized.done_with)
+        obsolete = frozenset(finalized.obsolete)
     finally:
-        dead_letter_queue.delete(letter.receipt for letter in dead if letter.job in done_with)
+        dead_letter_queue.delete(each.receipt for each in letters if each.job in obsolete)
         dead_letter_queue.return_to_queue(
-            letter.receipt for letter in dead if letter.job not in done_with
+            each.receipt for each in letters if each.job not in obsolete
         )
     count(finalized)
-    return {"closed": [details(run) for run in finalized.closed], "open": finalized.open}
+    results = finalized.results[:MAX_PROJECTS]
+    return {
+        "closed": [summary(review) for review in finalized.closed],
+        "open": finalized.open,
+        "projects": {
+            result.project: Outcome.FAILED if result.error else result.outcome for result in results
+        },
+        "errors": {result.project: result.error for result in results if result.error},
+    }
 
 
 def count(finalized: Finalized) -> None:
-    """Add the metrics of what was closed, and of how far the mirror is."""
-    done = counts(result for run in finalized.closed for result in run.results.values())
+    """Add the metrics of what was published, and of how far the mirror is."""
+    done = job_counts(finalized.results)
     environment.count(
         RunsClosed=len(finalized.closed),
-        JobsDone=sum(len(run.results) for run in finalized.closed),
+        JobsDone=len(finalized.reports),
         JobsFailed=done["ProjectsFailed"],
         FilesStored=done["FilesStored"],
         BytesStored=done["BytesStored"],

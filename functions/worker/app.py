@@ -5,77 +5,89 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
 from frumious.errors import Retryable
-from frumious.model.jobs import Job, Result
-from frumious.state.results import record_results
-from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, counts
+from frumious.model.jobs import Job, Report, Result, job_counts
+from frumious.state import inbox
+from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater
 from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# The queue's own timeout has to outlast the function's. Held for a short time again and again
-# instead, what a worker had when it crashed comes back before it is missed.
-SECONDS_HELD = 120
+# The queue's own visibility timeout outlasts the function's. Leased for a short time again and
+# again instead, what a worker had when it crashed comes back soon.
+LEASE_SECONDS = 120
+RETRY_SECONDS = 40  # until a batch is delivered again of which nothing was done
 
 environment = Environment()
 queue = environment.queue()
 max_receives = int(os.environ["FRUMIOUS_MAX_RECEIVES"])
 processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+heartbeat = ThreadPoolExecutor(1)  # its own, so that it never waits for the storage's calls
+
+
+class NotDone(Exception):
+    """Makes the batch processor report a message as failed: the queue delivers it again."""
 
 
 @environment.logger.inject_lambda_context
 @environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Work on a batch; answers with the messages that are to come again."""
+    """Work on a batch; return the messages that the queue is to deliver again."""
     try:
         batch = environment.run(Batch.begin(environment.mirror))
-    except Retryable as error:  # nothing was begun
+    except Retryable as error:
         return return_batch(event, error)
     deadline = environment.deadline(context)
-    held = {record["receiptHandle"] for record in event["Records"]}
-    retried_later: list[tuple[Job, Result]] = []
+    leased = {record["receiptHandle"] for record in event["Records"]}
+    reports: list[Report] = []
 
-    async def work(record: SQSRecord) -> tuple[Job, Result] | None:
+    async def work(record: SQSRecord) -> None:
         receives = int(record.attributes.approximate_receive_count)
         job = Job.from_json(json.loads(record.body))
         delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
-        try:
-            return job, await batch.work(delivery)
-        except Continuation as continued:
-            await asyncio.to_thread(queue.send, [continued.job])
-            return None
-        except RetryLater as retry_later:
-            retried_later.append((job, retry_later.result))
-            held.discard(record.receipt_handle)
-            await asyncio.to_thread(queue.set_visibility, record.receipt_handle, retry_later.pause)
-            raise
+        match await batch.work(delivery):
+            case Result() as result:
+                reports.append(Report(job, result))
+            case Continuation(job=continuation):
+                await asyncio.to_thread(queue.send, [continuation])
+            case RetryLater(pause=pause) as later:
+                reports.append(later.report)
+                leased.discard(record.receipt_handle)
+                await asyncio.to_thread(queue.set_visibility, [record.receipt_handle], pause)
+                raise NotDone(later.reason)
 
-    with environment.in_background(hold(held)), processor(records=event["Records"], handler=work):
-        outcomes = processor.async_process()
-    done = [done for kind, done, _ in outcomes if kind == "success" and done is not None]
+    with environment.in_background(lease(leased)), processor(event["Records"], work):
+        processor.async_process()
     try:
-        environment.run(record_results([*done, *retried_later], environment.mirror))
-    except Retryable as error:  # nobody knows what was done: all of it comes again
+        environment.run(inbox.record(environment.mirror.storage, reports))
+    except Retryable as error:  # nobody knows what was done: all of it is delivered again
         return return_batch(event, error)
-    environment.count(**counts(result for _, result in done))
+    environment.count(**job_counts(report.result for report in reports))
     return dict(processor.response())
 
 
 def return_batch(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
-    """Let the whole batch come again."""
-    environment.logger.warning("batch put off", extra={"error": str(error)})
+    """Let the queue deliver the whole batch again, and soon."""
+    environment.logger.warning("batch is returned", extra={"error": str(error)})
     environment.count()
-    return {"batchItemFailures": [{"itemIdentifier": one["messageId"]} for one in event["Records"]]}
+    queue.set_visibility([record["receiptHandle"] for record in event["Records"]], RETRY_SECONDS)
+    return {
+        "batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in event["Records"]]
+    }
 
 
-async def hold(receipts: set[str]) -> None:
-    """Keep messages from others for as long as this process lives."""
+async def lease(receipts: set[str]) -> None:
+    """Keep messages invisible to other workers for as long as this process lives."""
+    loop = asyncio.get_running_loop()
     while True:
-        await asyncio.to_thread(queue.extend_visibility, sorted(receipts), SECONDS_HELD)
-        await asyncio.sleep(SECONDS_HELD / 3)
+        await loop.run_in_executor(
+            heartbeat, queue.extend_visibility, sorted(receipts), LEASE_SECONDS
+        )
+        await asyncio.sleep(LEASE_SECONDS / 3)

@@ -1,1 +1,1 @@
-"""What every one of the functions sets up once."""
+"""What the functions share: everything that knows Lambda and Powertools."""

@@ -93,7 +93,12 @@ def test_the_worker_stores_files_and_pages(cloud: LocalCloud, file: File) -> Non
 
 
 def test_the_finalizer_has_nothing_to_close(cloud: LocalCloud) -> None:
-    assert cloud.invoke("FinalizerFunction", event("finalizer")) == {"closed": [], "open": 0}
+    assert cloud.invoke("FinalizerFunction", event("finalizer")) == {
+        "closed": [],
+        "open": 0,
+        "projects": {},
+        "errors": {},
+    }
 
 
 def test_a_run_goes_the_whole_way(cloud: LocalCloud, file: File) -> None:
@@ -103,7 +108,7 @@ def test_a_run_goes_the_whole_way(cloud: LocalCloud, file: File) -> None:
 
     (closed,) = answer["closed"]
     assert closed["run"] == run
-    assert closed["projects"] == {"sampleproject": "updated"}
+    assert answer["projects"] == {"sampleproject": "updated"}
     assert answer["open"] == 0
     assert f"web{file.path}" in keys(cloud)
     root = json.loads(stored(cloud, "web/simple/index.v1_json"))

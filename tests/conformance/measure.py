@@ -25,8 +25,7 @@ def measure(world: World) -> tuple[Sequence[Row], str]:
     change(world.index)
     world.mirror_run()
     world.mirror_run(["archived", "deprecated"])  # the changelog does not tell of them
-    (closed,) = world.mirror_run(["future"]).closed
-    (refusal,) = closed.results.values()
+    (refusal,) = world.mirror_run(["future"]).results
     with served(world) as mirror:
         projects = dict.fromkeys(field.project for field in FIELDS)
         seen = {project: Seen.of(world.upstream.url, mirror, project) for project in projects}

@@ -59,6 +59,9 @@ class OwnBucket(Bucket):
         )
         self.s3.create_bucket(Bucket=bucket)
 
+    def put(self, key: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=self._bucket, Key=key, Body=body)
+
     def tags(self) -> dict[str, str]:
         """Return the ETag of everything that is here, by its key."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)

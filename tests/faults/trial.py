@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from frumious.model.layout import CURSOR
 from localcloud.environment import CHECKOUT
 from localcloud.moto_server import MotoServer
 from localcloud.stack_reader import read_stack
@@ -104,6 +105,7 @@ class Trial:
         self._lock = threading.Lock()
         self._projects = [f"project-{number:02}" for number in range(settings.projects)]
         self._lagging: set[str] = set()  # as the finalizer would find: their next job knows it
+        self._runs: list[str] = []
         self._history = History()
         self._deliveries = self._duplicates = 0
         with ExitStack() as opened:
@@ -184,6 +186,10 @@ class Trial:
         again = project in self._lagging
         self._lagging.discard(project)
         self._jobs.send(run, project, serial, allowed_removal=allowed_removal, again=again)
+        if run not in self._runs:  # it stays open: nobody finalizes here
+            self._runs.append(run)
+            body = {"serial": None, "version": 1, "runs": [{"run": each} for each in self._runs]}
+            self._eye.put(CURSOR, json.dumps(body).encode())
 
     def _deliver_all(self) -> None:
         """Hand each worker a batch, and wait for both."""

@@ -12,6 +12,7 @@ import pytest
 
 from frumious.finalizing.finalize import finalize
 from frumious.messaging.job_queue import JobQueue, QueueUnavailable
+from frumious.model.jobs import Report
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import InvalidProject, plan_projects
 from tests.upstream import Fault, Status, WrongBytes, wheel
@@ -62,8 +63,7 @@ def test_the_next_run_takes_only_what_changed(world: World) -> None:
 
     finalized = world.mirror_run()
 
-    (closed,) = finalized.closed
-    assert list(closed.results) == ["two"]
+    assert [result.project for result in finalized.results] == ["two"]
     assert not world.upstream.requests_for("/simple/one/")
     assert world.read("status") == str(world.index.serial).encode()
     assert root(world)["two"] == world.index.serial - 1
@@ -209,9 +209,8 @@ def test_results_that_come_twice_count_once(world: World) -> None:
     for _ in range(2):
         for job in jobs:
             result = world.sync(job.project, serial=job.serial, run=job.run)
-            world.run(lambda mirror: mirror.ledger.record([(job, result)]))  # noqa: B023
-    (closed,) = world.finalize().closed
-    assert [len(result.added) for result in closed.results.values()] == [2]
+            world.record(Report(job, result))
+    assert [len(result.added) for result in world.finalize().results] == [2]
 
 
 def test_finalizing_twice_changes_nothing_more(world: World) -> None:
@@ -230,18 +229,19 @@ def test_a_finalizer_that_died_before_it_closed_the_run_is_followed_by_the_next(
     world.index.upload(wheel("one", "1.0"))
     world.upstream.faults.add(Fault(Status(404), "/packages/"))
     world.plan()
-    open_runs = world.read("state/cursor.json")
     world.work()
+    before = {key: world.read(key) for key in ["state/cursor.json", *world.stored("state/inbox/")]}
     world.finalize()
     closed = world.contents()
-    world.s3.put_object(Bucket=world.bucket, Key="state/cursor.json", Body=open_runs)
+    for key, body in before.items():
+        world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 
     world.finalize()
 
     now = world.contents()
     assert now["state/cursor.json"] == closed["state/cursor.json"]  # type: ignore[index]
     lagging = json.loads(now["state/lagging.json"])  # type: ignore[index]
-    assert lagging["one"]["attempts"] == 1, "the same run is not counted twice"
+    assert lagging["projects"]["one"]["attempts"] == 1, "the same run is not counted twice"
     assert len(json.loads(now["web/status.json"])["runs"]) == 1  # type: ignore[index]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.config.loading import ConfigError
-from frumious_lambda.environment import _configuration
+from frumious_lambda.configuration import read_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,26 +30,26 @@ def test_it_may_come_with_the_code(tmp_path: Path) -> None:
     file = tmp_path / "mirror.conf"
     file.write_text(TEXT)
 
-    assert _configuration(str(file)).workers == 7
+    assert read_configuration(str(file)).workers == 7
 
 
 def test_it_may_lie_in_a_bucket(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.encode())
 
-    assert _configuration(f"s3://{bucket}/some/mirror.conf").workers == 7
+    assert read_configuration(f"s3://{bucket}/some/mirror.conf").workers == 7
 
 
 @pytest.mark.parametrize("key", ["nothing.conf", ""])
 def test_what_is_not_in_the_bucket_is_named(bucket: str, key: str) -> None:
     with pytest.raises(ConfigError, match=f"FRUMIOUS_CONFIG = 's3://{bucket}/{key}' cannot be"):
-        _configuration(f"s3://{bucket}/{key}")
+        read_configuration(f"s3://{bucket}/{key}")
 
 
 def test_mistakes_in_a_bucket_s_file_name_it(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="mirror.conf", Body=b"[mirror]\nworkers = many\n")
 
     with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf cannot be used"):
-        _configuration(f"s3://{bucket}/mirror.conf")
+        read_configuration(f"s3://{bucket}/mirror.conf")
 
 
 def test_pages_that_the_distribution_would_not_find_are_refused(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_pages_that_the_distribution_would_not_find_are_refused(tmp_path: Path) 
     file.write_text(TEXT + "hash-index = true\nsimple-format = HTML\n")
 
     with pytest.raises(ConfigError) as refused:
-        _configuration(str(file))
+        read_configuration(str(file))
 
     assert str(refused.value) == (
         "mirror.conf cannot be used in Lambda:\n"
-        "- [mirror] hash-index = true: a stack serves pages from their plain places\n"
+        "- [mirror] hash-index = true: a stack serves pages from their plain keys\n"
         "- [mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON"
     )

@@ -29,10 +29,11 @@ def ask(cloud: LocalCloud, **event: Any) -> dict[str, Any]:
     return answer
 
 
-def finish(cloud: LocalCloud) -> list[dict[str, str]]:
-    """Do what was planned; return what became of the projects of each run."""
+def finish(cloud: LocalCloud) -> dict[str, str]:
+    """Do what was planned; return what became of each project."""
     cloud.pump()
-    return [run["projects"] for run in cloud.tick("FinalizerFunction")["closed"]]
+    projects: dict[str, str] = cloud.tick("FinalizerFunction")["projects"]
+    return projects
 
 
 def stored(cloud: LocalCloud) -> dict[str, str]:
@@ -64,7 +65,7 @@ def test_a_dry_run_tells_what_a_tick_would_do_and_does_nothing(
 
     answer = ask(cloud)
     assert (answer["runs"], answer["jobs"]) == ([answer["run"]], 2)
-    assert finish(cloud) == [{"one": "updated", "two": "updated"}]
+    assert finish(cloud) == {"one": "updated", "two": "updated"}
     assert ask(cloud) == {"runs": [], "run": None, "jobs": 0}
 
 
@@ -77,8 +78,7 @@ def test_everything_is_planned_anew_where_that_is_asked_for(
 
     assert ask(cloud, force_check=True)["jobs"] == len(index.projects())
 
-    (closed,) = finish(cloud)
-    assert "anew" in closed
+    assert "anew" in finish(cloud)
 
 
 def test_a_run_that_removes_too_much_waits_for_a_confirmation(
@@ -107,7 +107,7 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     planned = cloud.logs.total("RemovalsPlanned")
     assert ask(cloud, confirm_removals=2)["jobs"] == 2
     assert cloud.logs.total("RemovalsPlanned") == planned + 2
-    assert finish(cloud) == [{"soon": "removed", "gone": "removed"}]
+    assert finish(cloud) == {"soon": "removed", "gone": "removed"}
 
 
 def test_a_request_that_the_planner_does_not_know_does_nothing(

@@ -47,9 +47,7 @@ def test_pip_installs_what_changed_upstream(
     index.upload(wheel("helper", "1.0"))
     index.upload(wheel("demo", "1.0", requires=["helper>=1"]))
 
-    (closed,) = run(cloud)["closed"]
-
-    assert closed["projects"] == {"demo": "updated", "helper": "updated"}
+    assert run(cloud)["projects"] == {"demo": "updated", "helper": "updated"}
     assert pip(cloud, tmp_path / "one", "demo").returncode == 0
     assert (tmp_path / "one/demo/__init__.py").exists()
     assert (tmp_path / "one/helper/__init__.py").exists()

@@ -41,7 +41,7 @@ def event(*projects: str, receives: int = 1) -> dict[str, Any]:
 def open_run(cloud: LocalCloud) -> None:
     """Let the run of the events be one that the finalizer waits for."""
     cursor = Cursor(runs=(OpenRun(run=RunId("run-1"), since=None, sent=1.0),))
-    body = json.dumps(formats.of_cursor(cursor)).encode()
+    body = json.dumps(formats.render_cursor(cursor)).encode()
     cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=body)
 
 
@@ -129,7 +129,7 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("two"))
 
     assert cloud.logs.total("UpstreamRequests") == 6  # a page, a wheel, its metadata; twice
-    # A file and its metadata, three pages, manifest and result; the cursor and who is lagging
-    # before, and the cursor after. Once, how pages were laid out before.
-    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2 + 1) + 1
+    # A file and its metadata, three pages, manifest and report; the cursor and the lagging
+    # projects. Once, how pages were laid out before.
+    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2) + 1
     assert cloud.logs.total("FilesStored") == 4

@@ -27,7 +27,7 @@ _NOTE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
 _OTHER = re.compile(
     rf"web/simple/{_FORM}|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/(?:cursor|lagging|selection)\.json|state/tombstones/[^/]+\.json"
-    r"|state/runs/[^/]+/(?:plan|results/[^/]+)\.json"
+    r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
     r"|\.lock|\.frumious/lock"  # locks stay, so that nobody locks a file that is gone
 )
 _MIRROR_S = (_PAGE, _FILE, _NOTE, _OTHER)

@@ -125,11 +125,12 @@ def enforce_iam(cloud: LocalCloud) -> None:
     urllib.request.urlopen(request).close()  # noqa: S310
 
 
-def advance(cloud: LocalCloud) -> list[dict[str, str]]:
-    """Let the schedules tick once; return what became of the projects of each run."""
+def advance(cloud: LocalCloud) -> dict[str, str]:
+    """Let the schedules tick once; return what became of each project."""
     cloud.tick("PlannerFunction")
     cloud.pump()
-    return [run["projects"] for run in cloud.tick("FinalizerFunction")["closed"]]
+    projects: dict[str, str] = cloud.tick("FinalizerFunction")["projects"]
+    return projects
 
 
 def s3_of(function: str, cloud: LocalCloud) -> Any:
@@ -144,18 +145,18 @@ def test_a_project_goes_all_the_way_with_the_roles_of_the_template(
 ) -> None:
     index.upload(wheel("sampleproject", "1.0"))
     index.upload(wheel("sampleproject", "2.0"))
-    assert advance(guarded) == [{"sampleproject": "updated"}]
+    assert advance(guarded) == {"sampleproject": "updated"}
     index.remove_release("sampleproject", "1.0")
     told = guarded.invoke("PlannerFunction", {"dry_run": True, "force_check": True})
     assert set(told["plan"]["updated"]) == {"sampleproject"}
-    assert advance(guarded) == [{"sampleproject": "updated"}]
+    assert advance(guarded) == {"sampleproject": "updated"}
     index.remove_project("sampleproject")
-    assert advance(guarded) == [{"sampleproject": "removed"}]
+    assert advance(guarded) == {"sampleproject": "removed"}
 
     # What the finalizer complains of, it was not allowed to do.
     fields = [line.fields for line in guarded.logs.lines if line.fields is not None]
     said = [line["message"] for line in fields if line.get("level") in {"WARNING", "ERROR"}]
-    assert set(said) == {"a dead letter is no job"}
+    assert set(said) == {"a dead letter is not a job"}
     assert guarded.logs.total("EventsLost") == 0
     listed = s3_of("FinalizerFunction", guarded).list_objects_v2(
         Bucket=guarded.bucket, Prefix=f"state/runs/{OLD_RUN}"

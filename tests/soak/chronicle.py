@@ -61,15 +61,14 @@ class Chronicle:
         elif key == layout.CURSOR:
             yield from self._read_cursor(json.loads(body))
         elif key == layout.LAGGING:
-            before, self._lagging = self._lagging, json.loads(body)
-            for name in before.keys() | self._lagging.keys():
-                if before.get(name) != self._lagging.get(name):
-                    yield name, f"lags {self._lagging.get(name, 'no more')}"
+            yield from self._read_lagging(json.loads(body)["projects"])
         elif key.startswith("mirrored-files"):
             for path in body.decode().splitlines():
                 yield project_of(path) or "", f"{key} names {path}"
-        elif key.startswith(layout.RUNS):
-            yield from self._read_run(json.loads(body))
+        elif key.startswith(layout.INBOX):
+            yield from _read_reports(json.loads(body))
+        elif key.endswith("/plan.json"):
+            yield from self._read_plan(json.loads(body))
 
     def _read_cursor(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         before, self._runs = self._runs, {run["run"]: run for run in said["runs"]}
@@ -80,15 +79,25 @@ class Chronicle:
                 for project in self._planned.get(run, ()):
                     yield project, f"{run} {text}"
 
-    def _read_run(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        for result in said.get("results", ()):
-            yield result["project"], f"records {_short(result)}"
-        for project, serial in said.get("jobs", {}).items():
+    def _read_lagging(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        before, self._lagging = self._lagging, said
+        for name in before.keys() | said.keys():
+            if before.get(name) != said.get(name):
+                yield name, f"lags {said.get(name, 'no more')}"
+
+    def _read_plan(self, said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        for project, serial in said["jobs"].items():
             run = said["run"]
             self._planned.setdefault(run, []).append(project)
             flags = [name for name in ("named", "again") if project in said[name]]
             loss = said["losing"].get(project, "")
             yield project, f"plans {run} to reach {serial} {loss} {' '.join(flags)}"
+
+
+def _read_reports(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for report in said["reports"]:
+        result = report["result"]
+        yield result["project"], f"records {_short(report['job'])}: {_short(result)}"
 
 
 def _of_project(method: str, key: str, body: bytes) -> str:

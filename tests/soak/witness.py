@@ -143,7 +143,8 @@ class Witness:
     def lagging(self) -> frozenset[str]:
         """Return the projects that the mirror says to be behind."""
         told = json.loads(self.last.get(STATUS_JSON, b"{}")).get("lagging", {})
-        return frozenset({*json.loads(self.last.get(LAGGING, b"{}")), *told})
+        lagging = json.loads(self.last.get(LAGGING, b"{}")).get("projects", {})
+        return frozenset({*lagging, *told})
 
     def _take_page(self, method: str, key: str, body: bytes) -> None:
         project = project_of(key) or ""

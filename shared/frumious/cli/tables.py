@@ -9,8 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.filesize import decimal
 from rich.table import Table
 
-from frumious.model.jobs import Outcome
-from frumious.syncing.delivery import counts
+from frumious.model.jobs import Outcome, job_counts
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -51,7 +50,7 @@ class Tally:
     def add(self, result: Result) -> None:
         """Count one more."""
         self._jobs += 1
-        self._counts.update(counts([result]))
+        self._counts.update(job_counts([result]))
         if result.outcome is Outcome.ABSENT:
             self.absent.add(result.project)
 

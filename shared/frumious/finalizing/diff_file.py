@@ -1,72 +1,79 @@
-"""The diff-file: which paths were written and deleted."""
+"""The diff-file: which paths were written, and beside it which were deleted."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from frumious.finalizing.summaries import deleted_keys, written_keys
+from frumious.model.jobs import Outcome
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from frumious.finalizing.completion import ClosedRun
     from frumious.mirror import Mirror
+    from frumious.model import layout
+    from frumious.model.jobs import Report, Result
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
-    """The diff-file, and beside it `.removed`: what runs wrote and deleted, a path a line.
+class DiffFile:
+    """The diff-file and its `.removed`: the absolute path of an object on each line.
 
-    Without `diff-append-epoch` each pair of files replaces the one before, and only that: a
-    finalizer that was overtaken does not write over what the other one told.
+    Without `diff-append-epoch` each pair replaces the one before, and nothing else: a finalizer
+    that was overtaken does not overwrite what the other one wrote.
     """
 
-    before: Mapping[Key, str]  # tags
+    etags: Mapping[Key, str]  # of the pair that is there; empty: there is none
 
     @classmethod
-    async def look(cls, mirror: Mirror) -> Self:
-        """Look at the files before anything is read that they are to tell of."""
-        before: dict[Key, str] = {}
+    async def open(cls, mirror: Mirror) -> Self:
+        """Look at the pair before the reports are read that it is to name."""
+        etags: dict[Key, str] = {}
         if mirror.config.diff_file and not mirror.config.diff_append_epoch:
-            for key in _diff_keys(mirror.config.diff_file):
+            for key in _pair(mirror.config.diff_file):
                 head = await mirror.diffs.head(key)
-                before[key] = "" if head is None else head.tag
-        return cls(before)
+                etags[key] = "" if head is None else head.tag
+        return cls(etags)
 
-    async def publish(self, closed: Sequence[ClosedRun], mirror: Mirror) -> None:
-        """Write what the runs changed.
+    async def publish(self, reports: Iterable[Report], mirror: Mirror, *, extend: bool) -> None:
+        """Write what the jobs changed.
+
+        With `extend` the pair keeps what it names already: earlier ticks published a part of the
+        same runs.
 
         Raises:
-            Conflict: another finalizer did so meanwhile.
+            Conflict: another finalizer has written the pair since.
         """
         config = mirror.config
-        if not config.diff_file:
-            return
-        results = [result for one in closed for result in one.results.values()]
-        written = {key for result in results for key in written_keys(result, mirror.pages)}
-        deleted = {key for result in results for key in deleted_keys(result, mirror.pages)}
-        if not written and not deleted:
+        written: set[Key] = set()
+        deleted: set[Key] = set()
+        for report in reports:
+            written.update(written_keys(report.result, mirror.pages))
+            deleted.update(deleted_keys(report.result, mirror.pages))
+        if not config.diff_file or not (written or deleted):
             return
         bodies = [_paths(sorted(keys), mirror) for keys in (written, deleted)]
         if config.diff_append_epoch:
             await _publish_with_epoch(bodies, mirror)
             return
-        for key, body in zip(_diff_keys(config.diff_file), bodies, strict=True):
-            if self.before[key]:
-                await mirror.diffs.write(key, body, replacing=self.before[key])
-            else:
+        for key, body in zip(_pair(config.diff_file), bodies, strict=True):
+            if not self.etags[key]:
                 await mirror.diffs.create(key, body)
+                continue
+            before = await mirror.diffs.read(key) if extend else None
+            lines = {*body.splitlines(keepends=True)}
+            if before is not None:
+                lines.update(before.body.splitlines(keepends=True))
+            await mirror.diffs.write(key, b"".join(sorted(lines)), replacing=self.etags[key])
 
 
 async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
-    """Write a new pair of files, named by the second; by a later one where there is one already."""
-    epoch = int(time.time())
+    """Write a pair of its own, named by the second, or by the next that is free."""
+    epoch = int(mirror.clock.now())
     while True:
-        key, removed = _diff_keys(f"{mirror.config.diff_file}-{epoch}")
+        key, removed = _pair(f"{mirror.config.diff_file}-{epoch}")
         try:
             await mirror.diffs.create(key, bodies[0])
         except Conflict:
@@ -76,7 +83,19 @@ async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
             return
 
 
-def _diff_keys(key: str) -> tuple[Key, Key]:
+def written_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
+    """Return the keys that a job wrote."""
+    published = result.outcome in {Outcome.UPDATED, Outcome.QUARANTINED}
+    return [*result.added, *pages.of(result.project)] if published else []
+
+
+def deleted_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
+    """Return the keys that a job deleted."""
+    gone = pages.of(result.project) if result.outcome is Outcome.REMOVED else ()
+    return [*result.removed, *gone]
+
+
+def _pair(key: str) -> tuple[Key, Key]:
     return Key(key), Key(f"{key}.removed")
 
 

@@ -1,27 +1,31 @@
-"""Runs whose jobs all have a result are closed: root index, lagging projects, status, diff-file.
+"""One tick of the finalizer: the inbox is consumed, finished runs are closed.
 
-Every step may be done twice, and the runs are closed last: a finalizer that dies anywhere is
-simply followed by the next one, and one that was overtaken by another writes nothing older over
-what that one wrote.
+Every step may be done twice. Reports are deleted last: a finalizer that dies anywhere is followed
+by one that consumes them again. The root index is replaced only as it was before the inbox was
+read, so that a finalizer that was overtaken fails instead of publishing something older.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from frumious.finalizing.completion import ClosedRun, close_runs, record_deaths
-from frumious.finalizing.diff_file import Diff
+from frumious.finalizing.completion import RunReview, review_run
+from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
-from frumious.finalizing.root_index import publish_root_index, root_index_tag
+from frumious.finalizing.root_index import publish_root_index, root_index_etag
+from frumious.finalizing.run_events import events_of
 from frumious.finalizing.status import Freshness, publish_status
-from frumious.finalizing.summaries import events_of
-from frumious.model.jobs import Job, Outcome, Result
+from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
-from frumious.model.runs import Cursor, Departure
+from frumious.model.runs import Cursor, Departure, Lagging
 from frumious.model.types import RunId
+from frumious.state import inbox
+from frumious.state.ledger import LedgerCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
@@ -31,18 +35,28 @@ if TYPE_CHECKING:
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
 
-_REMEMBERED: Final = 7 * 24 * 3600  # seconds that a closed run's plan and results are kept
+logger = logging.getLogger(__name__)
+
+_KEPT: Final = 7 * 24 * 3600  # seconds that a closed run's plan is kept
+_LATE: Final = 2 * 3600  # seconds; a message that a crashed worker held is visible again by then
+_CRASHED: Final = "its worker crashed, or ran out of memory or time, at each of its deliveries"
 
 
 @dataclass(frozen=True, slots=True)
 class Finalized:
     """What one tick of the finalizer did."""
 
-    closed: Sequence[ClosedRun]
+    reports: Sequence[Report]  # that were published, with the failures that runs gave up on
+    closed: Sequence[RunReview]
     lagging: int  # projects
     open: int  # runs
     freshness: Freshness
-    done_with: Sequence[Job]  # dead letters that nobody waits for any more
+    obsolete: Sequence[Job]  # dead letters that nobody waits for any more
+
+    @property
+    def results(self) -> list[Result]:
+        """What the reports say."""
+        return [report.result for report in self.reports]
 
 
 async def finalize(
@@ -52,105 +66,187 @@ async def finalize(
     publish_events: Callable[[Iterable[Event]], Awaitable[None]] | None = None,
     deadline: float = math.inf,
 ) -> Finalized:
-    """Close the runs that are complete or past their deadline, and publish what they changed.
+    """Publish what the inbox reports, and close the runs that wait for nothing any more.
 
-    `dead` are the jobs on the dead-letter queue; `publish_events` hears what happened; after the
-    `deadline` (by time.monotonic()) no more runs are begun with.
+    `dead` are the jobs on the dead-letter queue. After the `deadline` (by time.monotonic()) no
+    more reports are read.
 
     Raises:
-        Conflict: another finalizer is at it; the next tick goes on.
+        Conflict: another finalizer is at work; the next tick goes on.
     """
-    root_etag = await root_index_tag(mirror)
-    diff = await Diff.look(mirror)
-    cursor = await mirror.ledger.cursor()
-    await record_deaths(dead, cursor, mirror)
-    lagging = await mirror.ledger.lagging()
-    cursor, closed = await close_runs(cursor, lagging, mirror, deadline=deadline)
-    after = _without(cursor, closed)
-    totals = None
-    if closed:
-        pause, now = mirror.config.retry_pause, time.time()
-        lagging = await mirror.ledger.change_lagging(
-            lambda lagging: update_lagging(lagging, closed, cursor.gone, pause=pause, now=now)
+    ledger, now = mirror.ledger, mirror.clock.now()
+    root_etag = await root_index_etag(mirror)
+    diff_file = await DiffFile.open(mirror)
+    consumed = await inbox.read(mirror.storage, deadline=deadline)
+    # Only now: whoever deletes a report has written before what follows from it.
+    cursor = await _read_cursor(mirror, consumed)
+    lagging = await ledger.lagging()
+    open_runs = {entry.run for entry in cursor.runs}
+    crashed = [Report(job, failure(job, _CRASHED)) for job in dead if job.run in open_runs]
+    reports = sorted((*consumed.reports, *crashed), key=lambda report: report.job.run)
+    reviews, lost = await _review_runs(cursor, reports, lagging, mirror, now)
+    closed = [review for review in reviews if review.finished]
+    accepted = [report for report in reports if report.result.outcome.done]
+    accepted += [report for review in reviews for report in review.failures]
+    accepted.sort(key=lambda report: report.job.run)
+    after = _advance(cursor, closed, lost, accepted, now)
+
+    if accepted:
+        lagging = await ledger.change_lagging(
+            lambda lagging: update_lagging(
+                lagging, accepted, cursor.departures, pause=mirror.config.retry_pause, now=now
+            )
         )
-        changes = changes_of(closed, cursor.gone)
+    totals = None
+    if accepted or closed:
+        changes = changes_of(accepted, cursor.departures)
         totals = await publish_root_index(changes, after.mirror_serial, mirror, replacing=root_etag)
-        await diff.publish(closed, mirror)
+        await diff_file.publish(accepted, mirror, extend=any(review.etag for review in reviews))
         if publish_events is not None:
-            await publish_events(events_of(closed, mirror.pages))
-    freshness = Freshness.of(after, time.time())
-    await publish_status(closed, freshness, totals, lagging, mirror)
+            await publish_events(events_of(accepted, closed, mirror.pages))
+    freshness = Freshness.of(after, now)
+    await publish_status(
+        closed,
+        freshness,
+        totals,
+        lagging,
+        mirror.storage,
+        now=now,
+        changed=bool(accepted or closed),
+    )
+    for review in reviews:
+        if review.changed and not review.finished:
+            await ledger.write_progress(review.entry.run, review.progress, replacing=review.etag)
+    if accepted or closed or lost:
+        after = await ledger.change_cursor(
+            lambda current: _advance(current, closed, lost, accepted, now)
+        )
+    await mirror.storage.delete(consumed.keys)
     if closed:
-        after = await mirror.ledger.change_cursor(lambda now: _without(now, closed))
-        await _prune(after, mirror)
-    waiting = {run.run for run in after.runs}
+        await _prune(after, mirror, now)
     return Finalized(
+        reports=accepted,
         closed=closed,
         lagging=len(lagging),
         open=len(after.runs),
         freshness=freshness,
-        done_with=_done_with(dead, waiting, lagging),
+        obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging),
     )
 
 
-def _done_with(
-    dead: Sequence[Job], waiting: Container[RunId], lagging: Container[NormalizedName]
-) -> list[Job]:
-    """Return the dead letters that nobody waits for: of each lagging project the last one stays."""
-    last = {job.project: job.run for job in sorted(dead, key=lambda job: job.run)}
-    return [
-        job
-        for job in dead
-        if job.run not in waiting and (job.project not in lagging or job.run != last[job.project])
-    ]
+async def _read_cursor(mirror: Mirror, consumed: inbox.Inbox) -> Cursor:
+    """Read the cursor, and the results of the runs that version 0 began."""
+    cursor = await mirror.ledger.cursor()
+    for entry in cursor.runs:
+        if entry.own_results:
+            try:
+                run = await mirror.ledger.plan(entry.run)
+            except LedgerCorrupt:
+                continue  # the run is lost, as its review finds out
+            await inbox.read_own_results(mirror.storage, run, consumed)
+    return cursor
+
+
+async def _review_runs(
+    cursor: Cursor,
+    reports: Iterable[Report],
+    lagging: Mapping[NormalizedName, Lagging],
+    mirror: Mirror,
+    now: float,
+) -> tuple[list[RunReview], list[RunId]]:
+    """Return what the reports mean for the open runs, and the runs whose plan is gone."""
+    by_run: defaultdict[RunId, list[Report]] = defaultdict(list)
+    for report in reports:
+        by_run[report.job.run].append(report)
+    reviews: list[RunReview] = []
+    lost: list[RunId] = []
+    for entry in cursor.runs:
+        try:
+            review = await review_run(
+                entry,
+                by_run[entry.run],
+                lagging,
+                mirror.ledger,
+                now=now,
+                run_deadline=mirror.config.run_deadline,
+            )
+        except LedgerCorrupt as error:
+            logger.error("run %s is lost: %s", entry.run, error)  # noqa: TRY400 (says it all)
+            lost.append(entry.run)
+            continue
+        if review is not None:
+            reviews.append(review)
+    return reviews, lost
 
 
 def changes_of(
-    closed: Sequence[ClosedRun], gone: Mapping[NormalizedName, Departure]
+    reports: Iterable[Report], departures: Mapping[NormalizedName, Departure]
 ) -> dict[NormalizedName, ListedProject | DelistedProject]:
-    """Return what the runs change in the root index, the later of two changes of a project.
+    """Return what the reports, the oldest runs first, change in the root index.
 
-    `gone` are projects that younger runs took out: an older run does not bring them back.
+    `departures` are projects that newer runs took out: an older run does not list them again.
     """
     changes: dict[NormalizedName, ListedProject | DelistedProject] = {}
-    for one in closed:
-        for project, result in one.results.items():
-            change = _change(result)
-            before = changes.get(project)
-            left = gone.get(project)
-            if change is None or (left is not None and left.overrules(one.run.run, change.serial)):
-                continue
-            if before is None or (change.serial or 0) >= (before.serial or 0):
-                changes[project] = change
+    for report in reports:
+        project, change = report.job.project, _change(report)
+        before, departure = changes.get(project), departures.get(project)
+        if change is None or (departure and departure.overrules(report.job.run, change.serial)):
+            continue
+        if before is None or (change.serial or 0) >= (before.serial or 0):
+            changes[project] = change
     return changes
 
 
-def _change(result: Result) -> ListedProject | DelistedProject | None:
-    if result.outcome in {Outcome.FAILED, Outcome.RETRY_LATER}:
+def _change(report: Report) -> ListedProject | DelistedProject | None:
+    result = report.result
+    if not result.outcome.done:
         return None
     if result.listed:
         return ListedProject(result.name, result.serial, result.files, result.bytes_)
     return DelistedProject(result.serial)
 
 
-def _without(cursor: Cursor, closed: Sequence[ClosedRun]) -> Cursor:
-    """Take the closed runs out; remember what left, as long as an older run is open."""
-    ids = {one.run.run for one in closed}
-    runs = tuple(run for run in cursor.runs if run.run not in ids)
-    gone = dict(cursor.gone)
-    for one in closed:
-        for project, result in one.results.items():
-            if isinstance(_change(result), DelistedProject):
-                before = gone.get(project)
-                if before is None or before.run < one.run.run:
-                    gone[project] = Departure(one.run.run, result.serial or 0)
-    oldest = min((run.run for run in runs), default=None)
-    still = {
-        project: left for project, left in gone.items() if oldest is not None and oldest < left.run
-    }
-    return replace(cursor, runs=runs, gone=still)
+def _advance(
+    cursor: Cursor,
+    closed: Sequence[RunReview],
+    lost: Sequence[RunId],
+    reports: Iterable[Report],
+    now: float,
+) -> Cursor:
+    """Take the closed and the lost runs out, and remember which projects left."""
+    for run in lost:
+        cursor = cursor.without_lost_run(run)
+    ids = {review.entry.run for review in closed}
+    runs = tuple(entry for entry in cursor.runs if entry.run not in ids)
+    departures = dict(cursor.departures)
+    for report in reports:
+        before = departures.get(report.job.project)
+        if isinstance(_change(report), DelistedProject):
+            departure = Departure(report.job.run, report.result.serial or 0)
+            if before is None or before.run < departure.run:
+                departures[report.job.project] = departure
+    # No result can be older than the oldest open run, or than what a worker may still hold.
+    oldest = min((_run_id(now - _LATE), *(entry.run for entry in runs)))
+    recent = {project: left for project, left in departures.items() if left.run > oldest}
+    return replace(cursor, runs=runs, departures=recent)
 
 
-async def _prune(cursor: Cursor, mirror: Mirror) -> None:
-    before = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() - _REMEMBERED))
-    await mirror.ledger.prune(RunId(before), but=[run.run for run in cursor.runs])
+async def _prune(cursor: Cursor, mirror: Mirror, now: float) -> None:
+    await mirror.ledger.prune(_run_id(now - _KEPT), keeping=[entry.run for entry in cursor.runs])
+
+
+def _run_id(seconds: float) -> RunId:
+    """Return what the ids of all runs after a time are greater than."""
+    return RunId(time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)))
+
+
+def _obsolete(
+    dead: Sequence[Job], open_runs: Container[RunId], lagging: Container[NormalizedName]
+) -> list[Job]:
+    """Return the dead letters that nobody waits for: of a lagging project all but the last one."""
+    last = {job.project: job.run for job in sorted(dead, key=lambda job: job.run)}
+    return [
+        job
+        for job in dead
+        if job.run not in open_runs and (job.project not in lagging or job.run != last[job.project])
+    ]

@@ -1,4 +1,4 @@
-"""Which projects are behind upstream after some runs. Pure."""
+"""Which projects lag behind upstream after some reports. Pure."""
 
 from __future__ import annotations
 
@@ -9,75 +9,62 @@ from typing import TYPE_CHECKING, Final
 from frumious.model.runs import Lagging
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
-    from frumious.finalizing.completion import ClosedRun
-    from frumious.model.jobs import Result
-    from frumious.model.runs import Departure, Run
+    from frumious.model.jobs import Report
+    from frumious.model.runs import Departure
 
-_LONGEST_PAUSE: Final = 6 * 3600  # seconds
-_MOST_DOUBLINGS: Final = 20
+_MAX_PAUSE: Final = 6 * 3600  # seconds
+_MAX_DOUBLINGS: Final = 20
 
 
 def update_lagging(
     lagging: Mapping[NormalizedName, Lagging],
-    closed: Sequence[ClosedRun],
-    gone: Mapping[NormalizedName, Departure],
+    reports: Iterable[Report],
+    departures: Mapping[NormalizedName, Departure],
     *,
     pause: float,
     now: float,
 ) -> dict[NormalizedName, Lagging]:
-    """Add the projects that failed in the closed runs, and take out those that came up.
+    """Add the projects that failed, and take out those that are in step again.
 
-    `gone` are projects that younger runs took out of the mirror: nobody waits for them any more.
-    `pause` is how many seconds pass until a project is tried again, the first time; then twice
-    that, and so on. Doing it twice for the same runs changes nothing.
+    `departures` are projects that newer runs took out of the mirror: nobody waits for them any
+    more. `pause` is how many seconds pass until the first retry of a project; it is doubled with
+    each failure. Doing it twice with the same reports, the oldest runs first, changes nothing.
     """
     updated = dict(lagging)
-    for one in closed:
-        for project, result in one.results.items():
-            before = updated.get(project)
-            if result.error is None:
-                if before is not None and _came_up(before, result, one.run):
-                    del updated[project]
-            elif not _is_gone(project, gone, one.run):
-                updated[project] = _failed(result, one.run, before, pause=pause, now=now)
+    for report in reports:
+        job, project = report.job, report.job.project
+        before, departure = updated.get(project), departures.get(project)
+        if report.result.error is None:
+            if before is not None and _is_in_step(before, report):
+                del updated[project]
+        elif departure is None or not departure.overrules(job.run, job.serial):
+            updated[project] = _failed(report, before, pause=pause, now=now)
     return updated
 
 
-def _is_gone(project: NormalizedName, gone: Mapping[NormalizedName, Departure], run: Run) -> bool:
-    left = gone.get(project)
-    return left is not None and left.overrules(run.run, run.jobs[project])
+def _is_in_step(before: Lagging, report: Report) -> bool:
+    """Return whether a success reaches what the project lags behind, and is not older than that."""
+    serial = report.result.serial
+    if serial is not None and serial != before.serial:
+        return serial > before.serial
+    return report.job.run >= before.run
 
 
-def _came_up(before: Lagging, result: Result, run: Run) -> bool:
-    """Say whether a project is in step, and all is told that its failed jobs may have done.
-
-    A job that knows of them tells it. One that does not tells it where it publishes anew; where it
-    finds nothing to do, what was done stays untold.
-    """
-    if result.serial is not None and result.serial < before.serial:
-        return False
-    if before.untold:
-        return result.project in run.recovering and run.run > before.run
-    return result.project in run.recovering or result.outcome.changed
-
-
-def _failed(
-    result: Result, run: Run, before: Lagging | None, *, pause: float, now: float
-) -> Lagging:
-    """Return what is known of a project after its failure in a run."""
-    project = result.project
+def _failed(report: Report, before: Lagging | None, *, pause: float, now: float) -> Lagging:
+    """Return what is known of a project after a failure."""
+    job = report.job
     failure = Lagging(
-        serial=run.jobs[project],
-        reason=result.error or "",
+        serial=job.serial,
+        reason=report.result.error or "",
         attempts=1,
-        due=now + pause * _apart(project),
-        run=run.run,
-        allowed_removal=run.job(project).allowed_removal,
-        named=project in run.named,
+        due=now + pause * _jitter(job.project),
+        run=job.run,
+        allowed_removal=job.allowed_removal,
+        named=job.named,
     )
     if before is None:
         return failure
@@ -88,18 +75,18 @@ def _failed(
         allowed_removal=max(newer.allowed_removal, older.allowed_removal_at(newer.serial)),
         named=before.named or failure.named,
     )
-    if before.run >= run.run:
+    if before.run >= job.run:
         return both  # this failure was counted, or is of the past
-    doubled = pause * 2 ** min(before.attempts, _MOST_DOUBLINGS)
+    doubled = pause * 2 ** min(before.attempts, _MAX_DOUBLINGS)
     return replace(
         both,
         reason=failure.reason,
         attempts=before.attempts + 1,
-        due=now + min(doubled, _LONGEST_PAUSE) * _apart(project),
-        run=run.run,
+        due=now + min(doubled, _MAX_PAUSE) * _jitter(job.project),
+        run=job.run,
     )
 
 
-def _apart(project: NormalizedName) -> float:
-    """Spread retries: what failed together, perhaps because of one project, parts here."""
+def _jitter(project: NormalizedName) -> float:
+    """Return a factor around 1, the same for the same project: it spreads retries."""
     return 0.9 + zlib.crc32(project.encode()) % 100 / 500

@@ -1,4 +1,4 @@
-"""The mirror's own root index: what runs changed is merged into it.
+"""The mirror's own root index: what jobs changed is merged into it.
 
 The JSON page is the list; the HTML pages follow from it. Reading, merging and writing is one pass
 over the page, however few projects changed, and never holds all projects as objects.
@@ -17,31 +17,31 @@ from frumious.state.root_index_reader import read_root_index
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
     from frumious.model.pages import DelistedProject, ListedProject
     from frumious.model.types import Json, Key
-    from frumious.storage.protocol import Stored
+    from frumious.storage.protocol import Storage, Stored
 
 _PRIVATE = "_frumious"  # in `meta`; a leading underscore, as PEP 691 has it
-_EVERY_HTML = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
+_ALL_HTML = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the mirror holds, as its root index has it."""
+    """What the mirror holds, by its root index."""
 
     projects: int
     files: int
     bytes_: int
 
 
-async def root_index_tag(mirror: Mirror) -> str | None:
-    """Return the tag of the JSON page where it is to be now; None: it is not there."""
-    return await _tag(mirror.pages.root_books, mirror)
+async def root_index_etag(mirror: Mirror) -> str | None:
+    """Return the ETag of the JSON page; None: there is none at its configured key."""
+    return await _etag(mirror.pages.root_books, mirror.storage)
 
 
 async def publish_root_index(
@@ -56,62 +56,54 @@ async def publish_root_index(
     Neither the page's serial nor a project's goes backwards. Nothing is written where nothing
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
-    `replacing` is the JSON page's tag when the changes were not yet known.
+    `replacing` is the JSON page's ETag from before the changes were known.
 
     Raises:
-        Conflict: somebody else wrote the root index since.
+        Conflict: another finalizer has written the root index since.
         InvalidPage: what is stored is no root index.
     """
-    here, html_keys = mirror.pages.root_books, mirror.pages.root_html
-    key, stored = await read_root_index(mirror)
-    if (stored.tag if stored is not None and key == here else None) != replacing:
-        msg = f"{here!r} was replaced by another finalizer"
+    storage, key, html_keys = mirror.storage, mirror.pages.root_books, mirror.pages.root_html
+    stored_at, stored = await read_root_index(mirror)
+    if (stored.tag if stored is not None and stored_at == key else None) != replacing:
+        msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
-    tags = [await _tag(key, mirror) for key in html_keys]
-    before = _Before.of(key, stored)
-    merging = _Merging(key, changes)
-    projects = await asyncio.to_thread(merging.render, b"" if stored is None else stored.body)
+    html_etags = [await _etag(html_key, storage) for html_key in html_keys]
+    before = _Before.of(stored_at, stored)
+    merge = _Merge(stored_at, changes)
+    projects = await asyncio.to_thread(merge.render, b"" if stored is None else stored.body)
     stored = None  # it is large, as is everything here
     serial = _later(before.serial, serial)
-    if tags != before.html_tags or None in tags or (merging.names_changed and html_keys):
-        tags = await _publish_html(projects, serial, before, tags, mirror)
-    page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: {"html": [*tags]}})
-    if key != here:
-        await mirror.storage.create(here, page)
+    outdated = html_etags != before.html_etags or None in html_etags
+    if outdated and not html_keys:
+        await storage.delete(_ALL_HTML)
+    elif html_keys and (outdated or merge.names_changed):
+        json_page = root_index.json_page(projects, serial, before.meta)
+        html = await asyncio.to_thread(_html, json_page, key)
+        html_etags = [
+            await _write(html_key, html, etag, storage)
+            for html_key, etag in zip(html_keys, html_etags, strict=True)
+        ]
+    private: Json = {"html": [*html_etags]}
+    page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
+    if stored_at != key:
+        await storage.create(key, page)
     elif _digest(page) != before.digest:
-        await _write(here, page, before.tag, mirror)
-    left = {pages.root_books for pages in await mirror.former_pages()} - {here}
-    if left:
-        await mirror.storage.delete(sorted(left))
-    return merging.totals
-
-
-async def _publish_html(
-    projects: bytes,
-    serial: int | None,
-    before: _Before,
-    tags: Sequence[str | None],
-    mirror: Mirror,
-) -> list[str | None]:
-    """Write the HTML pages, or delete them where readers get JSON alone; return their tags."""
-    keys = mirror.pages.root_html
-    if not keys:
-        await mirror.storage.delete(_EVERY_HTML)
-        return []
-    page = root_index.json_page(projects, serial, before.meta)
-    html = await asyncio.to_thread(_html, page, mirror.pages.root_books)
-    return [await _write(key, html, tag, mirror) for key, tag in zip(keys, tags, strict=True)]
+        await _write(key, page, before.etag, storage)
+    former = {pages.root_books for pages in await mirror.former_pages()} - {key}
+    if former:
+        await storage.delete(sorted(former))
+    return merge.totals
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What is to be known of the page that is replaced, without the page."""
+    """What is needed of the page that is replaced, without the page."""
 
-    tag: str | None = None  # None: there is none
+    etag: str | None = None  # None: there is none
     digest: bytes = b""
     serial: int | None = None
     meta: Mapping[str, Json] = field(default_factory=dict)  # but for the private part
-    html_tags: Json = None
+    html_etags: Json = None
 
     @classmethod
     def of(cls, key: Key, stored: Stored | None) -> _Before:
@@ -128,8 +120,8 @@ class _Before:
         )
 
 
-class _Merging:
-    """One pass over the projects, and what was seen on the way."""
+class _Merge:
+    """One pass over the projects, and what it counts on the way."""
 
     def __init__(
         self, key: Key, changes: Mapping[NormalizedName, ListedProject | DelistedProject]
@@ -143,12 +135,12 @@ class _Merging:
         """Render the list of projects after the changes."""
         listed = root_index.entries(body, self._key) if body else iter(())
         try:
-            return root_index.json_projects(self._seen(listed))
-        except root_index.NotInOrder:  # another program's
+            return root_index.json_projects(self._counted(listed))
+        except root_index.NotInOrder:  # another program wrote it
             in_order = sorted(dict(root_index.entries(body, self._key)).items())
-            return root_index.json_projects(self._seen(in_order))
+            return root_index.json_projects(self._counted(in_order))
 
-    def _seen(
+    def _counted(
         self, listed: Iterable[tuple[NormalizedName, ListedProject]]
     ) -> Iterator[tuple[NormalizedName, ListedProject]]:
         """Merge, count, and compare the names of what changes."""
@@ -185,13 +177,13 @@ def _digest(page: bytes) -> bytes:
     return hashlib.sha256(page).digest()
 
 
-async def _tag(key: Key, mirror: Mirror) -> str | None:
-    head = await mirror.storage.head(key)
+async def _etag(key: Key, storage: Storage) -> str | None:
+    head = await storage.head(key)
     return None if head is None else head.tag
 
 
-async def _write(key: Key, page: bytes, tag: str | None, mirror: Mirror) -> str:
+async def _write(key: Key, page: bytes, etag: str | None, storage: Storage) -> str:
     """Write a page over exactly the one that was read."""
-    if tag is None:
-        return await mirror.storage.create(key, page)
-    return await mirror.storage.write(key, page, replacing=tag)
+    if etag is None:
+        return await storage.create(key, page)
+    return await storage.write(key, page, replacing=etag)

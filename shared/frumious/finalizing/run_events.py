@@ -1,84 +1,99 @@
-"""What others may react to: runs that finished, projects that changed."""
+"""What others may react to: projects that changed, runs that finished."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Final
 
+from frumious.finalizing.diff_file import deleted_keys, written_keys
 from frumious.messaging.events import Event
-from frumious.model.jobs import Outcome
+from frumious.model.jobs import Outcome, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from frumious.model.jobs import Result
-    from frumious.model.types import Json, JsonObject, Key, RunId
-
+    from frumious.finalizing.completion import RunReview
+    from frumious.model import layout
+    from frumious.model.types import Json, JsonObject, Key
 
 RUN_FINISHED: Final = "Run finished"
-
-
 PROJECT_UPDATED: Final = "Project updated"
-
-
 PROJECT_REMOVED: Final = "Project removed"
 
-
-_KINDS: Final = {
+_DETAIL_TYPES: Final = {
     Outcome.UPDATED: PROJECT_UPDATED,
     Outcome.QUARANTINED: PROJECT_REMOVED,
     Outcome.REMOVED: PROJECT_REMOVED,
 }
+_MAX_KEY_BYTES: Final = 200 * 1024  # in one event; the rest of it is small
 
 
-_LARGEST_KEYS = 200 * 1024  # bytes of keys in one event; the rest of it is small
+def events_of(
+    reports: Iterable[Report], closed: Iterable[RunReview], pages: layout.PageLayout
+) -> Iterator[Event]:
+    """Yield what became of each project, then the runs that finished."""
+    for report in reports:
+        result = report.result
+        keys = {"written": written_keys(result, pages), "deleted": deleted_keys(result, pages)}
+        event = project_changed(report, keys)
+        if event is not None:
+            yield event
+    for review in closed:
+        yield Event(RUN_FINISHED, summary(review))
 
 
-def run_finished(summary: JsonObject) -> Event:
-    """Tell of a run that was closed."""
-    return Event(RUN_FINISHED, summary)
+def project_changed(report: Report, keys: Mapping[str, Sequence[Key]]) -> Event | None:
+    """Return the event of what a job changed; None if it changed nothing.
 
-
-def project_changed(
-    run: RunId, result: Result, written: Sequence[Key], deleted: Sequence[Key]
-) -> Event | None:
-    """Tell what a job changed; None if it changed nothing.
-
-    The keys that were written and deleted are named as far as an event can hold them;
-    `truncated` says that there are more.
+    It names as many of the keys as fit; `truncated` says whether there are more.
     """
-    kind = _KINDS.get(result.outcome)
-    if kind is None:
+    result = report.result
+    detail_type = _DETAIL_TYPES.get(result.outcome)
+    if detail_type is None:
         return None
-    told, truncated = _as_fits({"written": written, "deleted": deleted})
+    named, truncated = _fitting(keys)
     return Event(
-        kind,
+        detail_type,
         {
             "project": result.project,
-            "run": run,
+            "run": report.job.run,
             "outcome": result.outcome.value,
             "serial": result.serial,
             "files_added": len(result.added),
             "bytes_added": result.added_bytes,
             "files_removed": len(result.removed),
-            **told,
+            **named,
             "truncated": truncated,
         },
     )
 
 
-def _as_fits(keys: Mapping[str, Sequence[Key]]) -> tuple[JsonObject, bool]:
-    """Return as many of the keys as an event can hold, and whether that is not all of them."""
-    left = _LARGEST_KEYS
-    told: JsonObject = {}
+def summary(review: RunReview) -> JsonObject:
+    """Return a finished run in numbers."""
+    progress = review.progress
+    return {
+        "run": review.entry.run,
+        "until": review.until,
+        "projects": progress.projects,
+        "errors": progress.errors,
+        "files_added": progress.files_added,
+        "bytes_added": progress.bytes_added,
+        "files_removed": progress.files_removed,
+    }
+
+
+def _fitting(keys: Mapping[str, Sequence[Key]]) -> tuple[JsonObject, bool]:
+    """Return as many of the keys as an event can hold, and whether some are missing."""
+    space = _MAX_KEY_BYTES
+    named: JsonObject = {}
     truncated = False
-    for name, some in keys.items():
+    for name, candidates in keys.items():
         fitting: list[Json] = []
-        for key in some:
-            left -= len(json.dumps(key)) + 1
-            if left < 0:
+        for key in candidates:
+            space -= len(json.dumps(key)) + 1
+            if space < 0:
                 truncated = True
                 break
             fitting.append(key)
-        told[name] = fitting
-    return told, truncated
+        named[name] = fitting
+    return named, truncated

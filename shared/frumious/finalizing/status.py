@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from frumious.finalizing.summaries import summary
+from frumious.finalizing.run_events import summary
 from frumious.model import layout
 from frumious.storage.protocol import Conflict
 
@@ -17,31 +17,23 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.finalizing.completion import ClosedRun
+    from frumious.finalizing.completion import RunReview
     from frumious.finalizing.root_index import Totals
-    from frumious.mirror import Mirror
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import Json, JsonObject
-
+    from frumious.storage.protocol import Storage
 
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
 
-
-_RUNS_TOLD: Final = 10
-
-
-_TELL_AGAIN: Final = 300  # seconds after which the status is written though nothing happened
-
-
-_PASSING: Final = frozenset({"updated", "checked", "lag_seconds"})  # what time alone changes
-
-
-_TRIES: Final = 5
+_MAX_RUNS: Final = 10  # in status.json
+_REFRESH: Final = 300  # seconds after which status.json is written although nothing happened
+_VOLATILE: Final = frozenset({"updated", "checked", "lag_seconds"})  # what time alone changes
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far behind upstream the mirror is."""
+    """How far the mirror is behind upstream."""
 
     serial: int | None  # the mirror's
     upstream_serial: int | None  # upstream's, when it was last asked
@@ -50,14 +42,14 @@ class Freshness:
 
     @property
     def lag_serials(self) -> int | None:
-        """How many of upstream's changes are not here yet; None where nobody counts them."""
+        """How many of upstream's changes are missing; None: upstream does not count them."""
         if self.serial is None or self.upstream_serial is None:
             return None
         return max(0, self.upstream_serial - self.serial)
 
     @classmethod
     def of(cls, cursor: Cursor, now: float) -> Self:
-        """Say how fresh the mirror is, from what the cursor knows."""
+        """Return how fresh the mirror is, by what the cursor knows."""
         waiting = [run.behind for run in cursor.runs if run.since is not None and run.behind]
         equal = min([*waiting, cursor.asked])
         return cls(
@@ -68,50 +60,56 @@ class Freshness:
         )
 
 
-async def publish_status(
-    closed: Sequence[ClosedRun],
+async def publish_status(  # noqa: PLR0913 (what it is made of)
+    closed: Sequence[RunReview],
     freshness: Freshness,
     totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
-    mirror: Mirror,
+    storage: Storage,
+    *,
+    now: float,
+    changed: bool,
 ) -> None:
-    """Write how far the mirror is; seldom while nothing happens, and never an older serial.
+    """Write how far the mirror is: rarely while nothing happens, and never an older serial.
 
-    `totals` is None where they are as they were.
+    `totals` is None where they have not changed; `changed` says whether anything was published.
+
+    Raises:
+        Conflict: others wrote it again and again.
     """
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         try:
-            await _publish_status_json(closed, freshness, totals, lagging, mirror)
-            return await _publish_serial(freshness.serial, mirror, changed=bool(closed))
+            await _publish_status_json(closed, freshness, totals, lagging, storage, now)
+            return await _publish_serial(freshness.serial, storage, now, changed=changed)
         except Conflict:
             continue  # another finalizer wrote in between: what it wrote counts as well
-    msg = f"{layout.STATUS!r} was replaced by others {_TRIES} times in a row"
+    msg = f"{layout.STATUS!r} was replaced by others {_ATTEMPTS} times in a row"
     raise Conflict(msg)
 
 
-async def _publish_status_json(
-    closed: Sequence[ClosedRun],
+async def _publish_status_json(  # noqa: PLR0913, PLR0917 (what it is made of)
+    closed: Sequence[RunReview],
     freshness: Freshness,
     totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
-    mirror: Mirror,
+    storage: Storage,
+    now: float,
 ) -> None:
-    stored = await mirror.storage.read(layout.STATUS_JSON)
+    stored = await storage.read(layout.STATUS_JSON)
     before = cast("JsonObject", json.loads(stored.body)) if stored is not None else {}
     if cast("int", before.get("serial") or 0) > (freshness.serial or 0):
         return
-    now = time.time()
-    holds: JsonObject = {name: before.get(name, 0) for name in ("projects", "files", "bytes")}
+    sizes: JsonObject = {name: before.get(name, 0) for name in ("projects", "files", "bytes")}
     if totals is not None:
-        holds = {"projects": totals.projects, "files": totals.files, "bytes": totals.bytes_}
-    said: JsonObject = {
+        sizes = {"projects": totals.projects, "files": totals.files, "bytes": totals.bytes_}
+    status: JsonObject = {
         "serial": freshness.serial,
         "upstream_serial": freshness.upstream_serial,
         "lag_seconds": round(freshness.lag_seconds),
         "lag_serials": freshness.lag_serials,
         "updated": _utc(now),
         "checked": _utc(freshness.checked) if freshness.checked else None,
-        **holds,
+        **sizes,
         "lagging": {
             project: {
                 "reason": entry.reason,
@@ -123,26 +121,26 @@ async def _publish_status_json(
         },
         "runs": _last_runs(before, closed),
     }
-    lasting = {name: value for name, value in said.items() if name not in _PASSING}
-    if lasting == {name: value for name, value in before.items() if name not in _PASSING}:
-        told = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
-        if now < _seconds(told) + _TELL_AGAIN:
+    if _lasting(status) == _lasting(before):
+        updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
+        if now < calendar.timegm(updated) + _REFRESH:
             return
-    body = json.dumps(said, indent=1).encode()
+    body = json.dumps(status, indent=1).encode()
     if stored is None:
-        await mirror.storage.create(layout.STATUS_JSON, body)
+        await storage.create(layout.STATUS_JSON, body)
     else:
-        await mirror.storage.write(layout.STATUS_JSON, body, replacing=stored.tag)
+        await storage.write(layout.STATUS_JSON, body, replacing=stored.tag)
 
 
-async def _publish_serial(serial: int | None, mirror: Mirror, *, changed: bool) -> None:
-    """Write `status` and what goes with it, as bandersnatch has them."""
-    storage = mirror.storage
+async def _publish_serial(
+    serial: int | None, storage: Storage, now: float, *, changed: bool
+) -> None:
+    """Write `status` and what belongs to it, as bandersnatch has them."""
     before = await storage.read(layout.STATUS)
     reached = int(before.body) if before is not None and before.body.strip().isdigit() else -1
     moved = serial is not None and serial > reached
     if moved or changed:
-        stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime()).encode()
+        stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime(now)).encode()
         await storage.write(layout.LAST_MODIFIED, stamp)
         if before is None:
             await storage.write(layout.GENERATION, GENERATION)
@@ -155,18 +153,18 @@ async def _publish_serial(serial: int | None, mirror: Mirror, *, changed: bool) 
         await storage.write(layout.STATUS, body, replacing=before.tag)
 
 
-def _last_runs(before: JsonObject, closed: Sequence[ClosedRun]) -> list[Json]:
+def _last_runs(before: JsonObject, closed: Sequence[RunReview]) -> list[Json]:
     """Return the last runs in numbers, the closed ones among them."""
-    told = cast("list[JsonObject]", before.get("runs", []))
-    new = [summary(one) for one in closed]
+    new = [summary(review) for review in closed]
     ids = {run["run"] for run in new}
-    runs: list[Json] = [*(run for run in told if run["run"] not in ids), *new]
-    return runs[-_RUNS_TOLD:]
+    old = [run for run in cast("list[JsonObject]", before.get("runs", [])) if run["run"] not in ids]
+    runs: list[Json] = [*old, *new]
+    return runs[-_MAX_RUNS:]
+
+
+def _lasting(status: JsonObject) -> JsonObject:
+    return {name: value for name, value in status.items() if name not in _VOLATILE}
 
 
 def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def _seconds(utc: time.struct_time) -> float:
-    return float(calendar.timegm(utc))

@@ -1,7 +1,7 @@
-"""The jobs that nobody finished: an SQS queue of messages that were received too often.
+"""Jobs that were delivered too often: an SQS dead-letter queue.
 
-A job that fails leaves a result. What ends here had none at its last receive, because the worker
-crashed, ran out of memory or was killed.
+A job that fails leaves a result. The last delivery of these left none, because the worker crashed,
+ran out of memory or was killed.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ import json
 import logging
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from frumious.messaging.job_queue import QueueUnavailable
+from frumious.messaging.job_queue import CLIENT_CONFIG, QueueUnavailable
 from frumious.model.jobs import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_sqs.client import SQSClient
-    from mypy_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef, MessageTypeDef
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 10  # messages that one call takes or gives
-_SEEN_AT_ONCE = 200  # messages that one peek shows
-_HELD = 120  # seconds that a message is kept from others; within them it can be forgotten
+_BATCH_SIZE = 10  # messages that one batch call takes or returns
+_MAX_RECEIVED = 200  # messages
+_VISIBILITY_SECONDS = 120  # that a message is kept from others; within them it can be deleted
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A job whose message is dead, and the receipt to forget the message by."""
+    """A job, and the receipt to delete its message by."""
 
     job: Job
     receipt: str
@@ -44,80 +44,84 @@ class DeadLetterQueue:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: SQSClient = boto3.client("sqs")
+        self._client: SQSClient = boto3.client("sqs", config=CLIENT_CONFIG)
 
     def receive(self) -> Sequence[DeadLetter]:
-        """Return the dead jobs, or the first of them; their messages stay where they are.
+        """Return the jobs, or the first 200 of them; their messages stay on the queue.
 
-        They are kept from others for two minutes, or until they are released.
+        They are invisible to others for two minutes, or until they are returned.
 
         Raises:
             QueueUnavailable: the queue did not answer.
         """
-        found: list[DeadLetter] = []
-        strange: list[str] = []
-        while len(found) + len(strange) < _SEEN_AT_ONCE and (messages := self._receive()):
+        letters: list[DeadLetter] = []
+        unknown: list[str] = []
+        while len(letters) + len(unknown) < _MAX_RECEIVED and (messages := self._receive()):
             for message in messages:
                 try:
                     job = Job.from_json(json.loads(message["Body"]))
                 except (KeyError, TypeError, ValueError):
-                    logger.warning("a dead letter is no job", extra={"body": message["Body"][:200]})
-                    strange.append(message["ReceiptHandle"])
+                    extra = {"body": message["Body"][:200]}
+                    logger.warning("a dead letter is not a job", extra=extra)
+                    unknown.append(message["ReceiptHandle"])
                 else:
-                    found.append(DeadLetter(job, message["ReceiptHandle"]))
-        self.return_to_queue(strange)
-        return found
+                    letters.append(DeadLetter(job, message["ReceiptHandle"]))
+        self.return_to_queue(unknown)
+        return letters
 
     def delete(self, receipts: Iterable[str]) -> None:
-        """Delete messages; one that somebody else has received meanwhile stays."""
-
-        def delete(some: Sequence[str]) -> Sequence[BatchResultErrorEntryTypeDef]:
-            return self._client.delete_message_batch(
-                QueueUrl=self._url,
-                Entries=[{"Id": str(n), "ReceiptHandle": one} for n, one in enumerate(some)],
-            ).get("Failed", ())
-
-        _in_tens(delete, receipts, "forgotten")
+        """Delete messages; one that somebody else has received since stays."""
+        for batch in _batches(receipts):
+            entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(batch)]
+            self._try(
+                "delete",
+                lambda: self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=entries,  # type: ignore[arg-type] # noqa: B023
+                ),
+            )
 
     def return_to_queue(self, receipts: Iterable[str]) -> None:
-        """Let others have messages at once, such as who sends them back from the console."""
-
-        def let_go(some: Sequence[str]) -> Sequence[BatchResultErrorEntryTypeDef]:
-            return self._client.change_message_visibility_batch(
-                QueueUrl=self._url,
-                Entries=[
-                    {"Id": str(n), "ReceiptHandle": one, "VisibilityTimeout": 0}
-                    for n, one in enumerate(some)
-                ],
-            ).get("Failed", ())
-
-        _in_tens(let_go, receipts, "released")
+        """Make messages visible to others at once, such as to the console's redrive."""
+        for batch in _batches(receipts):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+                for n, receipt in enumerate(batch)
+            ]
+            self._try(
+                "return",
+                lambda: self._client.change_message_visibility_batch(
+                    QueueUrl=self._url,
+                    Entries=entries,  # type: ignore[arg-type] # noqa: B023
+                ),
+            )
 
     def _receive(self) -> Sequence[MessageTypeDef]:
         try:
             return self._client.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=_AT_ONCE,
-                VisibilityTimeout=_HELD,
+                MaxNumberOfMessages=_BATCH_SIZE,
+                VisibilityTimeout=_VISIBILITY_SECONDS,
                 WaitTimeSeconds=0,
             ).get("Messages", ())
         except (ClientError, BotoCoreError) as error:
-            msg = f"the queue of dead letters {self._url!r} gave nothing: {error}"
+            msg = f"the dead-letter queue {self._url!r} did not answer: {error}"
             raise QueueUnavailable(msg) from error
 
-
-def _in_tens(
-    ask: Callable[[Sequence[str]], Sequence[BatchResultErrorEntryTypeDef]],
-    receipts: Iterable[str],
-    what: str,
-) -> None:
-    """Do it ten at a time; what fails is told, and comes right by itself: it is seen again."""
-    coming = iter(receipts)
-    while some := list(islice(coming, _AT_ONCE)):
+    def _try(self, verb: str, call: Callable[[], Any]) -> None:
+        """Make a batch call; a failure is logged, and mended by the next tick."""
         try:
-            failed = [entry.get("Message", entry["Code"]) for entry in ask(some)]
+            failed = call().get("Failed", ())
         except (ClientError, BotoCoreError) as error:
-            failed = [str(error)] * len(some)
+            logger.warning("cannot %s dead letters", verb, extra={"error": str(error)})
+            return
         if failed:
-            extra = {"messages": len(failed), "error": failed[0]}
-            logger.warning("dead letters could not be %s", what, extra=extra)
+            reason = failed[0].get("Message", failed[0]["Code"])
+            extra = {"messages": len(failed), "error": reason}
+            logger.warning("cannot %s dead letters", verb, extra=extra)
+
+
+def _batches(receipts: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(receipts)
+    while batch := list(islice(remaining, _BATCH_SIZE)):
+        yield batch

@@ -27,30 +27,19 @@ if TYPE_CHECKING:
 
     from frumious.messaging.events import Event
 
-
 logger = logging.getLogger(__name__)
-
 
 SOURCE: Final = "frumious"
 
-
-_PUT_AT_ONCE = 10  # events that one PutEvents call takes
-
-
-_LARGEST_CALL = 256 * 1024  # bytes, of all events of a call together
-
-
-_SENDERS = 8  # threads; a client may be shared by them
-
-
-_TRIES = 4  # of an event that was not taken, as when there are too many in a second
-
-
+_BATCH_SIZE = 10  # events that one PutEvents call takes
+_MAX_CALL_BYTES = 256 * 1024  # of all events of a call together
+_SENDERS = 8  # threads; they may share a client
+_ATTEMPTS = 4  # for an event that was not taken, as when there are too many in a second
 _FIRST_PAUSE = 0.2  # seconds; doubled each time
 
 
 class EventPublisher:
-    """Puts events on a bus of EventBridge."""
+    """Puts events on an EventBridge bus."""
 
     def __init__(self, bus: str) -> None:
         self._bus = bus
@@ -59,58 +48,54 @@ class EventPublisher:
             config=Config(
                 connect_timeout=5,
                 read_timeout=10,
-                retries={"total_max_attempts": 1},  # it is tried again here
+                retries={"total_max_attempts": 1},  # retried here
             ),
         )
         self._lost = 0
 
     async def __call__(self, events: Iterable[Event]) -> None:
         """Put events on the bus; never fails, see `pop_lost_count`."""
-        await asyncio.to_thread(self._announce, events)
+        await asyncio.to_thread(self._publish, events)
 
     def pop_lost_count(self) -> int:
         """Return how many events were not taken since the last call."""
         lost, self._lost = self._lost, 0
         return lost
 
-    def _announce(self, events: Iterable[Event]) -> None:
+    def _publish(self, events: Iterable[Event]) -> None:
         lost = 0
-        out_of_reach = False  # then nothing more is tried, for each try would take its time
-        under_way: deque[tuple[int, Future[int]]] = deque()
+        unreachable = False  # then nothing more is tried, for each attempt would take its time
+        pending: deque[tuple[int, Future[int]]] = deque()
 
-        def await_one() -> None:
-            nonlocal lost, out_of_reach
-            size, call = under_way.popleft()
+        def await_oldest() -> None:
+            nonlocal lost, unreachable
+            size, call = pending.popleft()
             lost += call.result()
-            out_of_reach = out_of_reach or call.result() == size
+            unreachable = unreachable or call.result() == size
 
         with ThreadPoolExecutor(_SENDERS) as senders:
             for entries in _calls(self._entry(event) for event in events):
-                if out_of_reach:
+                if unreachable:
                     lost += len(entries)
                     continue
-                under_way.append((len(entries), senders.submit(self._put, entries)))
-                if len(under_way) == 2 * _SENDERS:
-                    await_one()
-            while under_way:
-                await_one()
+                pending.append((len(entries), senders.submit(self._put, entries)))
+                if len(pending) == 2 * _SENDERS:
+                    await_oldest()
+            while pending:
+                await_oldest()
         if lost:
             logger.error("events were lost", extra={"events": lost, "bus": self._bus})
         self._lost += lost
 
     def _put(self, entries: list[PutEventsRequestEntryTypeDef]) -> int:
         """Put up to ten events; return how many were not taken."""
-        waiting = entries
-        tries = 1
-        while refused := self._try(waiting):
-            if tries == _TRIES:
-                break
-            time.sleep(_FIRST_PAUSE * 2 ** (tries - 1))
-            tries += 1
-            waiting = refused
-        return len(refused)
+        attempt = 1
+        while (entries := self._put_once(entries)) and attempt < _ATTEMPTS:
+            time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+            attempt += 1
+        return len(entries)
 
-    def _try(
+    def _put_once(
         self, entries: list[PutEventsRequestEntryTypeDef]
     ) -> list[PutEventsRequestEntryTypeDef]:
         """Return the events that were not taken."""
@@ -139,15 +124,15 @@ class EventPublisher:
 def _calls(
     entries: Iterable[PutEventsRequestEntryTypeDef],
 ) -> Iterator[list[PutEventsRequestEntryTypeDef]]:
-    """Put together what one call takes."""
-    together: list[PutEventsRequestEntryTypeDef] = []
-    size = 0
+    """Group what one call takes."""
+    batch: list[PutEventsRequestEntryTypeDef] = []
+    batch_size = 0
     for entry in entries:
-        its = len(entry["Source"]) + len(entry["DetailType"]) + len(entry["Detail"])  # ASCII
-        if len(together) == _PUT_AT_ONCE or (together and size + its > _LARGEST_CALL):
-            yield together
-            together, size = [], 0
-        together.append(entry)
-        size += its
-    if together:
-        yield together
+        size = len(entry["Source"]) + len(entry["DetailType"]) + len(entry["Detail"])  # ASCII
+        if len(batch) == _BATCH_SIZE or (batch and batch_size + size > _MAX_CALL_BYTES):
+            yield batch
+            batch, batch_size = [], 0
+        batch.append(entry)
+        batch_size += size
+    if batch:
+        yield batch

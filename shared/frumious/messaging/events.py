@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: `kind` is EventBridge's detail-type."""
+    """Something that happened; `kind` is EventBridge's detail-type."""
 
     kind: str
     detail: JsonObject

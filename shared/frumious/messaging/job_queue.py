@@ -1,7 +1,7 @@
-"""The jobs on their way to the workers: an SQS FIFO queue, grouped by project.
+"""Jobs on their way to the workers: an SQS FIFO queue, grouped by project.
 
-Messages of one project are handed out one after the other, so that no project is ever worked on
-twice at the same time.
+Messages of one project are delivered one after the other, so that no two workers ever work on the
+same project.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.errors import Retryable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from mypy_boto3_sqs.client import SQSClient
@@ -37,12 +38,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SENT_AT_ONCE = 10  # messages that one SendMessageBatch call takes
-_SENDERS = 8  # threads; a client may be shared by them
-_TRIES = 3  # of a message that the queue did not take through no fault of the message
+_BATCH_SIZE = 10  # messages that one batch call takes
+_SENDERS = 8  # threads; they may share a client
+_ATTEMPTS = 3  # for a message that the queue did not take through no fault of the message
 _FIRST_PAUSE = 0.1  # seconds; doubled each time
-_LONGEST_GROUP = 128  # characters of a MessageGroupId
-LONGEST_PAUSE = 900  # seconds
+_MAX_GROUP_LENGTH = 128  # characters of a MessageGroupId
+
+CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=10)
 
 
 class QueueUnavailable(Retryable):
@@ -54,89 +56,85 @@ class JobQueue:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: SQSClient = boto3.client("sqs")
+        self._client: SQSClient = boto3.client("sqs", config=CLIENT_CONFIG)
 
     def send(self, jobs: Iterable[Job], *, deadline: float = math.inf) -> int:
         """Put jobs on the queue, and return how many of them, counted from the first.
 
-        Those that are not among them were not sent before the `deadline` (by `time.monotonic()`).
-        Few are looked at ahead, so that `jobs` may come from anywhere and be any number.
+        The others were not sent before the `deadline` (by `time.monotonic()`). `jobs` is read a
+        little ahead, so that it may be any number, from anywhere.
 
         Raises:
             QueueUnavailable: not all of them were taken.
         """
         sent = 0
-        coming = iter(jobs)
-        under_way: deque[Future[int]] = deque()
+        remaining = iter(jobs)
+        pending: deque[Future[int]] = deque()
         with ThreadPoolExecutor(_SENDERS) as senders:
-            while time.monotonic() < deadline and (some := list(islice(coming, _SENT_AT_ONCE))):
-                messages = [_message(job, number) for number, job in enumerate(some)]
-                under_way.append(senders.submit(self._send, messages))
-                if len(under_way) == 2 * _SENDERS:
-                    sent += under_way.popleft().result()
-            return sent + sum(batch.result() for batch in under_way)
+            while time.monotonic() < deadline and (batch := list(islice(remaining, _BATCH_SIZE))):
+                messages = [_message(job, number) for number, job in enumerate(batch)]
+                pending.append(senders.submit(self._send, messages))
+                if len(pending) == 2 * _SENDERS:
+                    sent += pending.popleft().result()
+            return sent + sum(future.result() for future in pending)
 
-    def set_visibility(self, receipt: str, seconds: int) -> None:
-        """Let a message that was received come back after `seconds`."""
-        self._client.change_message_visibility(
-            QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds
-        )
+    def set_visibility(self, receipts: Iterable[str], seconds: int) -> None:
+        """Deliver up to ten messages that were received again after `seconds`."""
+        self._change_visibility(dict.fromkeys(receipts, seconds))
 
     def extend_visibility(self, receipts: Iterable[str], seconds: int) -> None:
-        """Keep up to ten messages that were received from others, from now for `seconds` or more.
+        """Keep up to ten messages that were received invisible for `seconds` or more.
 
-        Each is kept for another time, up to twice as long: what a worker held when it crashed then
-        comes back apart, and what it crashed over does not take the others along again.
+        Each gets another time, up to twice as long: what a worker had when it crashed then comes
+        back one by one, and the message it crashed over does not take the others along again.
         """
+        self._change_visibility(
+            {receipt: random.randint(seconds, 2 * seconds) for receipt in receipts}  # noqa: S311
+        )
+
+    def _change_visibility(self, seconds: Mapping[str, int]) -> None:
         entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
-            {
-                "Id": str(number),
-                "ReceiptHandle": receipt,
-                "VisibilityTimeout": random.randint(seconds, 2 * seconds),  # noqa: S311
-            }
-            for number, receipt in enumerate(receipts)
+            {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": timeout}
+            for number, (receipt, timeout) in enumerate(seconds.items())
         ]
         try:
             if entries:
                 self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
         except (ClientError, BotoCoreError) as error:  # a job that is done twice does no harm
-            logger.warning("messages could not be held", extra={"error": str(error)})
+            logger.warning("cannot change the visibility of messages", extra={"error": str(error)})
 
     def _send(self, messages: list[SendMessageBatchRequestEntryTypeDef]) -> int:
         """Send up to ten messages; those that were not taken are sent again."""
         waiting = messages
-        tries = 1
-        while failed := self._try(waiting):
-            if tries == _TRIES or any(failure["SenderFault"] for failure in failed):
-                said = failed[0].get("Message", failed[0]["Code"])
-                msg = f"the queue {self._url!r} refused a message: {said}"
+        attempt = 1
+        while failed := self._send_once(waiting):
+            if attempt == _ATTEMPTS or any(failure["SenderFault"] for failure in failed):
+                reason = failed[0].get("Message", failed[0]["Code"])
+                msg = f"the queue {self._url!r} refused a message: {reason}"
                 raise QueueUnavailable(msg)
-            time.sleep(_FIRST_PAUSE * 2 ** (tries - 1))
-            tries += 1
+            time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+            attempt += 1
             refused = {failure["Id"] for failure in failed}
             waiting = [message for message in waiting if message["Id"] in refused]
         return len(messages)
 
-    def _try(
+    def _send_once(
         self, messages: Sequence[SendMessageBatchRequestEntryTypeDef]
     ) -> Sequence[BatchResultErrorEntryTypeDef]:
         try:
-            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=messages)
-        except (ClientError, BotoCoreError) as error:  # botocore has tried it again by itself
+            response = self._client.send_message_batch(QueueUrl=self._url, Entries=messages)
+        except (ClientError, BotoCoreError) as error:  # botocore has retried it by itself
             msg = f"the queue {self._url!r} took no message: {error}"
             raise QueueUnavailable(msg) from error
-        return answer.get("Failed", ())
+        return response.get("Failed", ())
 
 
 def _message(job: Job, number: int) -> SendMessageBatchRequestEntryTypeDef:
+    identity = f"{job.run} {job.project} {job.continuation}"
     return {
         "Id": str(number),
         "MessageBody": json.dumps(job.to_json()),
         # Names that share their first 128 characters share a group: slower, never wrong.
-        "MessageGroupId": job.project[:_LONGEST_GROUP],
-        "MessageDeduplicationId": hashlib.sha256(_identity(job).encode()).hexdigest(),
+        "MessageGroupId": job.project[:_MAX_GROUP_LENGTH],
+        "MessageDeduplicationId": hashlib.sha256(identity.encode()).hexdigest(),
     }
-
-
-def _identity(job: Job) -> str:
-    return f"{job.run} {job.project} {job.continuation}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Self, cast
@@ -11,15 +12,20 @@ from packaging.utils import canonicalize_name
 from frumious.model.types import JsonObject, Key, RunId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from packaging.utils import NormalizedName
 
 
 class AllowedRemoval(IntEnum):
-    """What of a project upstream told to be gone. Whatever else it lacks is taken for a glitch."""
+    """How much of a project may disappear, by upstream's own events.
+
+    Upstream is taken to be faulty where a page lacks more than that.
+    """
 
     NOTHING = 0
-    FILES = 1  # also of a project that was removed and made anew
-    PROJECT = 2  # nothing newer is told of it
+    FILES = 1  # also of a project that was removed and created again
+    PROJECT = 2  # no newer event exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,47 +39,44 @@ class Job:
     run: RunId
     project: NormalizedName
     serial: int  # upstream's serial that caused the job; 0: whatever upstream has
-    allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING  # what may be gone: upstream told so
-    named: bool = False  # whether somebody asked for it, so that filters of projects do not count
-    recovering: bool = (
-        False  # whether an earlier run failed over the project, and left things undone
-    )
-    continuation: int = 0  # how many jobs before this one ran out of time over the same project
-    migrating: bool = False  # another program may have left a page in HTML alone
+    allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
+    named: bool = False  # requested by name: project filters do not apply
+    recovering: bool = False  # earlier jobs of the project may have left work behind
+    continuation: int = 0  # how many jobs of the run ran out of time over the project
+    migrating: bool = False  # another program may have left a page as HTML alone
 
     @classmethod
-    def from_json(cls, said: JsonObject) -> Self:
-        """Read a job as it stands in a queue's message.
+    def from_json(cls, payload: JsonObject) -> Self:
+        """Parse a queue message, whichever version sent it.
 
         Raises:
-            KeyError, TypeError, ValueError: `said` is no job.
+            KeyError, TypeError, ValueError: `payload` is not a job.
         """
-        project = canonicalize_name(str(said["project"]), validate=True)
         return cls(
-            RunId(str(said["run"])),
-            project,
-            int(str(said["serial"])),
-            allowed_removal=AllowedRemoval[str(said.get("may-lose", AllowedRemoval.NOTHING.name))],
-            named=bool(said.get("named", False)),
-            recovering=bool(said.get("again", False)),
-            continuation=int(str(said.get("part", 0))),
-            migrating=bool(said.get("taking-over", False)),
+            RunId(str(payload["run"])),
+            canonicalize_name(str(payload["project"]), validate=True),
+            int(str(payload["serial"])),
+            allowed_removal=AllowedRemoval[str(payload.get("may-lose", "NOTHING"))],
+            named=bool(payload.get("named", False)),
+            recovering=bool(payload.get("again", False)),
+            continuation=int(str(payload.get("part", 0))),
+            migrating=bool(payload.get("taking-over", False)),
         )
 
     def to_json(self) -> JsonObject:
-        """Shape the job for a queue's message."""
-        said: JsonObject = {"run": self.run, "project": self.project, "serial": self.serial}
+        """Render the job as a queue message, which workers of earlier versions read as well."""
+        payload: JsonObject = {"run": self.run, "project": self.project, "serial": self.serial}
         if self.allowed_removal:
-            said["may-lose"] = self.allowed_removal.name
+            payload["may-lose"] = self.allowed_removal.name
         if self.named:
-            said["named"] = True
+            payload["named"] = True
         if self.recovering:
-            said["again"] = True
+            payload["again"] = True
         if self.continuation:
-            said["part"] = self.continuation
+            payload["part"] = self.continuation
         if self.migrating:
-            said["taking-over"] = True
-        return said
+            payload["taking-over"] = True
+        return payload
 
 
 class Outcome(StrEnum):
@@ -82,20 +85,25 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     REMOVED = "removed"
-    QUARANTINED = "quarantined"  # the page stays, to say so; its files are gone
+    QUARANTINED = "quarantined"  # the page stays and says so; the files are deleted
     ABSENT = "absent"  # neither upstream nor the mirror has the project
     FAILED = "failed"
-    RETRY_LATER = "put off"  # not the end of it: the job will be delivered again
+    RETRY_LATER = "put off"  # not final: the queue delivers the job again
 
     @property
     def changed(self) -> bool:
         """Whether the job changed what is stored."""
         return self in {Outcome.UPDATED, Outcome.REMOVED, Outcome.QUARANTINED}
 
+    @property
+    def done(self) -> bool:
+        """Whether the job brought its project in step with upstream, as far as it could."""
+        return self not in {Outcome.FAILED, Outcome.RETRY_LATER}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of a job. Says what changed, not how often it was tried.
+    """What a job achieved: what changed, not how often it was tried.
 
     The same job therefore leaves the same result, however often it is delivered.
     """
@@ -103,17 +111,17 @@ class Result:
     project: NormalizedName
     outcome: Outcome
     name: str = ""  # as the project page spells it
-    serial: int | None = None  # that the mirror's page has now
+    serial: int | None = None  # of the mirror's page now
     listed: bool = False  # whether the root index lists the project now
     files: int = 0  # that the page names now
-    bytes_: int = 0  # that those files have
+    bytes_: int = 0  # of those files
     added: tuple[Key, ...] = ()
     added_bytes: int = 0
     removed: tuple[Key, ...] = ()
-    error: str | None = None  # the project lags behind upstream, and why
+    error: str | None = None  # why the project lags behind upstream
 
     def to_json(self) -> JsonObject:
-        """Shape the result for the ledger."""
+        """Render the result for the inbox."""
         return {
             "project": self.project,
             "outcome": self.outcome.value,
@@ -129,18 +137,49 @@ class Result:
         }
 
     @classmethod
-    def from_json(cls, said: JsonObject) -> Self:
-        """Read a result from the ledger."""
+    def from_json(cls, payload: JsonObject) -> Self:
+        """Parse a result from the inbox.
+
+        Raises:
+            KeyError, TypeError, ValueError: `payload` is not a result.
+        """
         return cls(
-            project=canonicalize_name(str(said["project"])),
-            outcome=Outcome(str(said["outcome"])),
-            name=str(said["name"]),
-            serial=cast("int | None", said["serial"]),
-            listed=cast("bool", said["listed"]),
-            files=cast("int", said["files"]),
-            bytes_=cast("int", said["bytes"]),
-            added=tuple(cast("list[Key]", said["added"])),
-            added_bytes=cast("int", said["added-bytes"]),
-            removed=tuple(cast("list[Key]", said["removed"])),
-            error=cast("str | None", said["error"]),
+            project=canonicalize_name(str(payload["project"]), validate=True),
+            outcome=Outcome(str(payload["outcome"])),
+            name=str(payload.get("name", "")),
+            serial=cast("int | None", payload.get("serial")),
+            listed=bool(payload.get("listed", False)),
+            files=int(cast("int", payload.get("files", 0))),
+            bytes_=int(cast("int", payload.get("bytes", 0))),
+            added=tuple(cast("list[Key]", payload.get("added", ()))),
+            added_bytes=int(cast("int", payload.get("added-bytes", 0))),
+            removed=tuple(cast("list[Key]", payload.get("removed", ()))),
+            error=cast("str | None", payload.get("error")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A job and what came of it: what a worker leaves in the inbox."""
+
+    job: Job
+    result: Result
+
+
+def failure(job: Job, reason: str) -> Result:
+    """Return the result of a job that failed."""
+    return Result(project=job.project, outcome=Outcome.FAILED, serial=job.serial, error=reason)
+
+
+def job_counts(results: Iterable[Result]) -> dict[str, int]:
+    """Count what jobs did, by the names of the metrics; jobs that are retried do not count."""
+    final = [result for result in results if result.outcome is not Outcome.RETRY_LATER]
+    outcomes = Counter(Outcome.FAILED if result.error else result.outcome for result in final)
+    return {
+        "ProjectsUpdated": outcomes[Outcome.UPDATED],
+        "ProjectsUnchanged": outcomes[Outcome.UNCHANGED],
+        "ProjectsRemoved": outcomes[Outcome.REMOVED] + outcomes[Outcome.QUARANTINED],
+        "ProjectsFailed": outcomes[Outcome.FAILED],
+        "FilesStored": sum(len(result.added) for result in final),
+        "BytesStored": sum(result.added_bytes for result in final),
+    }

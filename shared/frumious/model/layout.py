@@ -32,6 +32,7 @@ CURSOR = Key("state/cursor.json")
 LAGGING = Key("state/lagging.json")
 SELECTION = Key("state/selection.json")
 RUNS = Key("state/runs/")
+INBOX = Key("state/inbox/")
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"
@@ -259,14 +260,24 @@ def run_of(key: Key) -> RunId:
     return RunId(key.removeprefix(RUNS).partition("/")[0])
 
 
-def results(run: RunId) -> Key:
-    """Return the prefix of a run's results."""
+def progress(run: RunId) -> Key:
+    """Return the key of what is known of an open run's results."""
+    return Key(f"{RUNS}{run}/progress.json")
+
+
+def own_results(run: RunId) -> Key:
+    """Return the prefix of a run's results, as version 0 kept them."""
     return Key(f"{RUNS}{run}/results/")
 
 
-def result(run: RunId, name: str) -> Key:
-    """Return the key of one worker's results for a run."""
-    return Key(f"{results(run)}{name}.json")
+def inbox(name: str) -> Key:
+    """Return the key of a batch's reports."""
+    return Key(f"{INBOX}{name}.json")
+
+
+def damaged(key: Key) -> Key:
+    """Return where an object of the ledger is kept that cannot be read."""
+    return Key(f"state/damaged/{filename(key)}")
 
 
 def _check_path(path: str) -> None:

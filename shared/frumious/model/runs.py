@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
 
 from frumious.model.jobs import AllowedRemoval, Job
 
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What brings the mirror from one serial to another: a part of a plan, as the ledger has it."""
+    """What brings the mirror from one serial to another: part of a plan, as the ledger keeps it."""
 
     run: RunId
     created: float  # seconds since the epoch
-    since: int | None  # the mirror's serial before; None: the run says nothing of it
+    since: int | None  # the mirror's serial before; None: the run does not move it
     until: int | None  # and after
     jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
-    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = field(
-        default_factory=dict
-    )  # where upstream told so
-    named: frozenset[NormalizedName] = frozenset()  # asked for by name
-    recovering: frozenset[NormalizedName] = frozenset()  # an earlier run left things undone
+    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = field(default_factory=dict)
+    named: frozenset[NormalizedName] = frozenset()  # requested by name
+    recovering: frozenset[NormalizedName] = frozenset()  # earlier runs may have left work behind
     migrating: bool = False  # another program's mirror is continued
 
     def job(self, project: NormalizedName) -> Job:
@@ -52,20 +50,42 @@ class OpenRun:
     since: int | None
     sent: float | None = None  # when all of its jobs were on the queue; seconds since the epoch
     behind: float = 0.0  # since when the mirror lacks what the run brings; the same
-    staged: bool = False  # one of several of a large plan: they are not all sent at once
-    retries: frozenset[NormalizedName] = frozenset()  # lagging projects, taken up again
-    closing: bool = False  # its results are read: those that come now do not count
+    staged: bool = False  # one of several runs of a large plan, which are not sent all at once
+    retries: frozenset[NormalizedName] = frozenset()  # lagging projects that it retries
+    # Version 0 kept results below the run's own prefix, and may still add some.
+    own_results: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How far an open run is.
+
+    A project leaves `pending` in the same write that counts its result: reading a result twice
+    counts it once.
+    """
+
+    pending: Mapping[NormalizedName, str]  # project -> why its job is retried later; "": unknown
+    projects: int = 0
+    errors: int = 0
+    files_added: int = 0
+    bytes_added: int = 0
+    files_removed: int = 0
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Return the progress of a run that has no results yet."""
+        return cls(pending=dict.fromkeys(run.jobs, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """With which run a project left the mirror, and at which serial; 0: nobody says."""
+    """The run with which a project left the mirror, and at which serial; 0: unknown."""
 
     run: RunId
     serial: int
 
     def overrules(self, run: RunId, serial: int | None) -> bool:
-        """Say whether what a run knows of the project is of before that."""
+        """Return whether what a run found out about the project is older than that."""
         return run < self.run and (serial or 0) <= self.serial
 
 
@@ -78,19 +98,17 @@ class Cursor:
 
     serial: int | None = None  # up to which changes are planned; None: upstream has no changelog
     runs: tuple[OpenRun, ...] = ()  # the oldest first
-    revision: int = 0  # that were made; whoever plans from an older cursor was overtaken
+    revision: int = 0  # counts plans: a planner that started from an older one was overtaken
     asked: float = 0.0  # when upstream was last asked what changed
     upstream: int | None = None  # upstream's own serial then
-    changelog: bool = False  # that is where the serial comes from
-    no_change_feed: bool = (
-        False  # upstream does not tell what changed: its pages are asked for in turn
-    )
-    root_etag: str = ""  # ETag of the root index that was last compared
+    changelog: bool = False  # whether the serial comes from the changelog
+    no_change_feed: bool = False  # upstream does not report changes: its pages are polled in turn
+    root_etag: str = ""  # of upstream's root index that was last compared
     reconciled: float = 0.0  # when all projects were last compared
-    swept: str = ""  # the project that the sweep came to
+    swept: str = ""  # the project that the sweep reached
     swept_at: float = 0.0
-    # Projects that left the mirror: an older run that is still open must not list them again.
-    gone: Mapping[NormalizedName, Departure] = field(default_factory=dict)
+    # Projects that left the mirror of late: an older result must not list them again.
+    departures: Mapping[NormalizedName, Departure] = field(default_factory=dict)
 
     @property
     def mirror_serial(self) -> int | None:
@@ -98,34 +116,44 @@ class Cursor:
         waiting = [run.since for run in self.runs if run.since is not None]
         return min(waiting, default=self.serial) or None
 
+    def without_lost_run(self, run: RunId) -> Cursor:
+        """Return the cursor without a run whose plan is gone: what it would have brought is due."""
+        lost = [entry for entry in self.runs if entry.run == run]
+        since = min((entry.since for entry in lost if entry.since is not None), default=None)
+        serial = self.serial if since is None or self.serial is None else min(since, self.serial)
+        return replace(
+            self,
+            runs=tuple(entry for entry in self.runs if entry.run != run),
+            serial=serial or None,
+            root_etag="",
+            reconciled=0.0,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lagging:
-    """A project that is behind upstream, and when it is tried again."""
+    """A project that lags behind upstream, and when it is retried."""
 
     serial: int  # that it has to reach
     reason: str
     attempts: int  # runs that failed in a row
     due: float  # seconds since the epoch
-    run: RunId  # the last one that failed, or that may not know what was done
-    allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING  # what may be gone: upstream told so
-    named: bool = False  # asked for by name
-    untold: bool = False  # what its page says was done has to be told by a job that knows
+    run: RunId  # the last one that failed
+    allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
+    named: bool = False  # requested by name
 
     def allowed_removal_at(self, serial: int) -> AllowedRemoval:
-        """Return what may be gone when an event of `serial` is known: the project is back then."""
-        return (
-            min(self.allowed_removal, AllowedRemoval.FILES)
-            if serial > self.serial
-            else self.allowed_removal
-        )
+        """Return what may disappear given an event of `serial`: a later one brings it back."""
+        if serial > self.serial:
+            return min(self.allowed_removal, AllowedRemoval.FILES)
+        return self.allowed_removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """Fingerprints of what decides which projects are here, and what their pages show."""
+    """Fingerprints of what decides which projects are mirrored, and what their pages show."""
 
     projects: str
     pages: str
     releases: Mapping[NormalizedName, str]  # of the projects with rules of their own
-    layouts: tuple[str, ...] = ()  # of pages, that there ever were: names of `layout.PageLayout`
+    layouts: tuple[str, ...] = ()  # every `layout.PageLayout` that the mirror has had, by name

@@ -94,7 +94,7 @@ async def _open(plan: Plan, mirror: Mirror) -> list[RunId]:
             plan.cursor,
             runs=(*cursor.runs, *opened),
             revision=cursor.revision + 1,
-            gone=cursor.gone,
+            departures=cursor.departures,
         )
 
     await mirror.ledger.change_cursor(change)

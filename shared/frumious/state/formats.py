@@ -1,56 +1,76 @@
-"""How the ledger's values are written down as JSON, and read again."""
+"""How the ledger's values are written as JSON, and read again.
+
+Every file carries the version of its format. Version 0 is what mirrors wrote before files carried
+one; its keys are kept, so that a mirror can be upgraded in the middle of a run. Unknown keys are
+ignored. A missing or malformed one raises KeyError, TypeError, AttributeError or ValueError.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from frumious.model.jobs import AllowedRemoval
-from frumious.model.runs import Cursor, Departure, Lagging, OpenRun, Run, Selected
+from frumious.model.jobs import AllowedRemoval, Job, Report, Result
+from frumious.model.runs import (
+    Cursor,
+    Departure,
+    Lagging,
+    OpenRun,
+    Run,
+    RunProgress,
+    Selected,
+)
 from frumious.model.types import JsonObject, RunId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.model.types import Json
 
+VERSION: Final = 1
 
-def cursor(said: JsonObject) -> Cursor:
-    """Read the cursor."""
+_HEADER: Final[JsonObject] = {"version": VERSION}
+
+
+def parse_cursor(payload: JsonObject) -> Cursor:
+    """Parse the cursor."""
     return Cursor(
-        serial=cast("int | None", said["serial"]),
+        serial=_optional_int(payload["serial"]),
         runs=tuple(
             OpenRun(
-                run=RunId(cast("str", entry["run"])),
-                since=cast("int | None", entry["since"]),
-                sent=cast("float | None", entry["sent"]),
-                behind=cast("float", entry["behind"]),
-                staged=cast("bool", entry["staged"]),
-                retries=_names(entry["retries"]),
-                closing=cast("bool", entry["closing"]),
+                run=RunId(str(entry["run"])),
+                since=_optional_int(entry.get("since")),
+                sent=_optional_float(entry.get("sent")),
+                behind=_float(entry.get("behind", 0.0)),
+                staged=bool(entry.get("staged", False)),
+                retries=_names(entry.get("retries", [])),
+                own_results=bool(entry.get("own-results", "version" not in payload)),
             )
-            for entry in cast("list[JsonObject]", said["runs"])
+            for entry in cast("list[JsonObject]", payload["runs"])
         ),
-        revision=cast("int", said["plans"]),
-        asked=cast("float", said["asked"]),
-        upstream=cast("int | None", said["upstream"]),
-        changelog=cast("bool", said["changelog"]),
-        no_change_feed=cast("bool", said["blind"]),
-        root_etag=cast("str", said["root-tag"]),
-        reconciled=cast("float", said["reconciled"]),
-        swept=cast("str", said["swept"]),
-        swept_at=cast("float", said["swept-at"]),
-        gone={
-            cast("NormalizedName", project): Departure(RunId(run), serial)
-            for project, (run, serial) in cast("dict[str, tuple[str, int]]", said["gone"]).items()
+        revision=int(cast("int", payload.get("plans", 0))),
+        asked=_float(payload.get("asked", 0.0)),
+        upstream=_optional_int(payload.get("upstream")),
+        changelog=bool(payload.get("changelog", False)),
+        no_change_feed=bool(payload.get("blind", False)),
+        root_etag=str(payload.get("root-tag", "")),
+        reconciled=_float(payload.get("reconciled", 0.0)),
+        swept=str(payload.get("swept", "")),
+        swept_at=_float(payload.get("swept-at", 0.0)),
+        departures={
+            cast("NormalizedName", project): Departure(RunId(run), int(serial))
+            for project, (run, serial) in cast(
+                "dict[str, tuple[str, int]]", payload.get("gone", {})
+            ).items()
         },
     )
 
 
-def of_cursor(cursor: Cursor) -> JsonObject:
-    """Write the cursor down."""
+def render_cursor(cursor: Cursor) -> JsonObject:
+    """Render the cursor."""
     return {
+        **_HEADER,
         "serial": cursor.serial,
         "runs": [
             {
@@ -60,7 +80,7 @@ def of_cursor(cursor: Cursor) -> JsonObject:
                 "behind": run.behind,
                 "staged": run.staged,
                 "retries": [*sorted(run.retries)],
-                "closing": run.closing,
+                **({"own-results": True} if run.own_results else {}),
             }
             for run in cursor.runs
         ],
@@ -73,36 +93,40 @@ def of_cursor(cursor: Cursor) -> JsonObject:
         "reconciled": cursor.reconciled,
         "swept": cursor.swept,
         "swept-at": cursor.swept_at,
-        "gone": {project: [left.run, left.serial] for project, left in cursor.gone.items()},
+        "gone": {project: [left.run, left.serial] for project, left in cursor.departures.items()},
     }
 
 
-def run(said: JsonObject) -> Run:
-    """Read a run's plan."""
+def parse_run(payload: JsonObject) -> Run:
+    """Parse a run's plan."""
     return Run(
-        run=RunId(cast("str", said["run"])),
-        created=cast("float", said["created"]),
-        since=cast("int | None", said["since"]),
-        until=cast("int | None", said["until"]),
-        jobs=cast("Mapping[NormalizedName, int]", said["jobs"]),
+        run=RunId(str(payload["run"])),
+        created=_float(payload.get("created", 0.0)),
+        since=_optional_int(payload.get("since")),
+        until=_optional_int(payload.get("until")),
+        jobs={
+            cast("NormalizedName", project): int(serial)
+            for project, serial in cast("dict[str, int]", payload["jobs"]).items()
+        },
         allowed_removals={
             cast("NormalizedName", project): AllowedRemoval[name]
-            for project, name in cast("dict[str, str]", said["losing"]).items()
+            for project, name in cast("dict[str, str]", payload.get("losing", {})).items()
         },
-        named=_names(said["named"]),
-        recovering=_names(said["again"]),
-        migrating=cast("bool", said["taking-over"]),
+        named=_names(payload.get("named", [])),
+        recovering=_names(payload.get("again", [])),
+        migrating=bool(payload.get("taking-over", False)),
     )
 
 
-def of_run(run: Run) -> JsonObject:
-    """Write a run's plan down."""
+def render_run(run: Run) -> JsonObject:
+    """Render a run's plan."""
     return {
+        **_HEADER,
         "run": run.run,
         "created": run.created,
         "since": run.since,
         "until": run.until,
-        "jobs": cast("JsonObject", run.jobs),
+        "jobs": cast("JsonObject", dict(run.jobs)),
         "losing": {project: loss.name for project, loss in sorted(run.allowed_removals.items())},
         "named": [*sorted(run.named)],
         "again": [*sorted(run.recovering)],
@@ -110,53 +134,76 @@ def of_run(run: Run) -> JsonObject:
     }
 
 
-def lagging(said: JsonObject) -> dict[NormalizedName, Lagging]:
-    """Read the lagging projects."""
+def parse_progress(payload: JsonObject) -> RunProgress:
+    """Parse how far a run is."""
+    counts = {name: int(cast("int", payload.get(name, 0))) for name in _COUNTS}
+    pending = cast("dict[NormalizedName, str]", payload["pending"])
+    return RunProgress(pending=dict(pending), **counts)
+
+
+def render_progress(progress: RunProgress) -> JsonObject:
+    """Render how far a run is."""
+    return {
+        **_HEADER,
+        "pending": cast("JsonObject", dict(progress.pending)),
+        **{name: getattr(progress, name) for name in _COUNTS},
+    }
+
+
+_COUNTS: Final = ("projects", "errors", "files_added", "bytes_added", "files_removed")
+
+
+def parse_lagging(payload: JsonObject) -> dict[NormalizedName, Lagging]:
+    """Parse the lagging projects; in version 0 they were all that the file had."""
+    version_0 = not isinstance(payload.get("version"), int)
+    entries = payload if version_0 else payload["projects"]
     return {
         cast("NormalizedName", project): Lagging(
-            serial=cast("int", entry["serial"]),
-            reason=cast("str", entry["reason"]),
-            attempts=cast("int", entry["attempts"]),
-            due=cast("float", entry["due"]),
-            run=RunId(cast("str", entry["run"])),
-            allowed_removal=AllowedRemoval[cast("str", entry["may-lose"])],
-            named=cast("bool", entry["named"]),
-            untold=cast("bool", entry["untold"]),
+            serial=int(cast("int", entry["serial"])),
+            reason=str(entry.get("reason", "")),
+            attempts=int(cast("int", entry.get("attempts", 1))),
+            due=_float(entry.get("due", 0.0)),
+            run=RunId(str(entry.get("run", ""))),
+            allowed_removal=AllowedRemoval[str(entry.get("may-lose", "NOTHING"))],
+            named=bool(entry.get("named", False)),
         )
-        for project, entry in cast("dict[str, JsonObject]", said).items()
+        for project, entry in cast("dict[str, JsonObject]", entries).items()
     }
 
 
-def of_lagging(lagging: Mapping[NormalizedName, Lagging]) -> JsonObject:
-    """Write the lagging projects down."""
+def render_lagging(lagging: Mapping[NormalizedName, Lagging]) -> JsonObject:
+    """Render the lagging projects."""
     return {
-        project: {
-            "serial": entry.serial,
-            "reason": entry.reason,
-            "attempts": entry.attempts,
-            "due": entry.due,
-            "run": entry.run,
-            "may-lose": entry.allowed_removal.name,
-            "named": entry.named,
-            "untold": entry.untold,
-        }
-        for project, entry in sorted(lagging.items())
+        **_HEADER,
+        "projects": {
+            project: {
+                "serial": entry.serial,
+                "reason": entry.reason,
+                "attempts": entry.attempts,
+                "due": entry.due,
+                "run": entry.run,
+                "may-lose": entry.allowed_removal.name,
+                "named": entry.named,
+            }
+            for project, entry in sorted(lagging.items())
+        },
     }
 
 
-def selected(said: JsonObject) -> Selected:
-    """Read the fingerprints of the configuration."""
+def parse_selected(payload: JsonObject) -> Selected:
+    """Parse the fingerprints of the configuration."""
     return Selected(
-        projects=cast("str", said["projects"]),
-        pages=cast("str", said["pages"]),
-        releases=cast("Mapping[NormalizedName, str]", said["releases"]),
-        layouts=tuple(cast("list[str]", said.get("layouts", ["html json"]))),
+        projects=str(payload["projects"]),
+        pages=str(payload["pages"]),
+        releases=dict(cast("dict[NormalizedName, str]", payload.get("releases", {}))),
+        layouts=tuple(map(str, cast("list[str]", payload.get("layouts", ["html json"])))),
     )
 
 
-def of_selected(selected: Selected) -> JsonObject:
-    """Write the fingerprints of the configuration down."""
+def render_selected(selected: Selected) -> JsonObject:
+    """Render the fingerprints of the configuration."""
     return {
+        **_HEADER,
         "projects": selected.projects,
         "pages": selected.pages,
         "releases": cast("JsonObject", dict(sorted(selected.releases.items()))),
@@ -164,5 +211,43 @@ def of_selected(selected: Selected) -> JsonObject:
     }
 
 
-def _names(said: Json) -> frozenset[NormalizedName]:
-    return frozenset(cast("list[NormalizedName]", said))
+def parse_reports(payload: JsonObject) -> list[Report]:
+    """Parse what a worker left in the inbox."""
+    return [
+        Report(
+            Job.from_json(cast("JsonObject", entry["job"])),
+            Result.from_json(cast("JsonObject", entry["result"])),
+        )
+        for entry in cast("list[JsonObject]", payload["reports"])
+    ]
+
+
+def render_reports(reports: Iterable[Report]) -> JsonObject:
+    """Render what a worker leaves in the inbox."""
+    return {
+        **_HEADER,
+        "reports": [
+            {"job": report.job.to_json(), "result": report.result.to_json()} for report in reports
+        ],
+    }
+
+
+def parse_own_results(payload: JsonObject) -> list[Result]:
+    """Parse results that version 0 kept below their run's prefix."""
+    return [Result.from_json(entry) for entry in cast("list[JsonObject]", payload["results"])]
+
+
+def _names(payload: Json) -> frozenset[NormalizedName]:
+    return frozenset(cast("list[NormalizedName]", payload))
+
+
+def _float(payload: Json) -> float:
+    return float(cast("float", payload))
+
+
+def _optional_float(payload: Json) -> float | None:
+    return None if payload is None else _float(payload)
+
+
+def _optional_int(payload: Json) -> int | None:
+    return None if payload is None else int(cast("int", payload))

@@ -1,28 +1,22 @@
-"""Runs, results and lagging projects, kept in the mirror's own storage.
+"""The ledger: cursor, runs, lagging projects and fingerprints, kept in the mirror's own storage.
 
-The cursor says which runs are open; it and the list of lagging projects are only ever replaced
-as they were read. Plans and results are written once. Losing any process at any point loses
-nothing.
+The cursor names the open runs. It, the lagging projects and a run's progress are only ever
+replaced as they were read; plans are written once. Losing any process at any point loses nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
-import re
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.jobs import Job, Result
-from frumious.model.runs import Cursor, Lagging, Run, Selected
+from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.state import formats
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -31,13 +25,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TRIES: Final = 20
-_READ_AT_ONCE: Final = 64
-_HOW_MANY: Final = re.compile(r"-(\d+)\.json$")
+_ATTEMPTS: Final = 20
+_REPAIRS: Final = {
+    layout.CURSOR: "restore an earlier version of the object, or delete it: the next run then"
+    " compares the whole mirror with upstream",
+    layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
+    " --force-check",
+    layout.SELECTION: "delete it and run once with --force-check",
+}
 
 
 class LedgerCorrupt(FrumiousError):
-    """An object of the ledger is missing or is not what the mirror wrote."""
+    """An object of the ledger is missing, or is not what the mirror wrote."""
 
 
 class Ledger:
@@ -50,7 +49,7 @@ class Ledger:
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
         stored = await self._storage.read(layout.CURSOR)
-        return Cursor() if stored is None else formats.cursor(_load(layout.CURSOR, stored))
+        return Cursor() if stored is None else parse(layout.CURSOR, stored, formats.parse_cursor)
 
     async def change_cursor(self, change: Callable[[Cursor], Cursor]) -> Cursor:
         """Replace the cursor by what `change` makes of it, however many do so at once.
@@ -58,17 +57,14 @@ class Ledger:
         Raises:
             Conflict: others replaced it again and again.
         """
-
-        def changed(said: JsonObject | None) -> tuple[Cursor, JsonObject]:
-            cursor = change(Cursor() if said is None else formats.cursor(said))
-            return cursor, formats.of_cursor(cursor)
-
-        return await self._change(layout.CURSOR, changed)
+        return await self._change(
+            layout.CURSOR, Cursor(), formats.parse_cursor, change, formats.render_cursor
+        )
 
     async def lagging(self) -> Mapping[NormalizedName, Lagging]:
-        """Return the projects that are behind upstream."""
+        """Return the projects that lag behind upstream."""
         stored = await self._storage.read(layout.LAGGING)
-        return {} if stored is None else formats.lagging(_load(layout.LAGGING, stored))
+        return {} if stored is None else parse(layout.LAGGING, stored, formats.parse_lagging)
 
     async def change_lagging(
         self,
@@ -79,86 +75,69 @@ class Ledger:
         Raises:
             Conflict: others replaced them again and again.
         """
-
-        def changed(
-            said: JsonObject | None,
-        ) -> tuple[Mapping[NormalizedName, Lagging], JsonObject]:
-            lagging = change({} if said is None else formats.lagging(said))
-            return lagging, formats.of_lagging(lagging)
-
-        return await self._change(layout.LAGGING, changed)
+        empty: Mapping[NormalizedName, Lagging] = {}
+        return await self._change(
+            layout.LAGGING, empty, formats.parse_lagging, change, formats.render_lagging
+        )
 
     async def write_plan(self, run: Run) -> None:
         """Keep a run's plan; it counts only once the cursor names the run."""
-        await self._storage.write(layout.plan(run.run), _dump(formats.of_run(run)))
+        await self._storage.write(layout.plan(run.run), render(formats.render_run(run)))
 
     async def plan(self, run: RunId) -> Run:
         """Return a run's plan.
 
         Raises:
-            LedgerCorrupt: there is none.
+            LedgerCorrupt: it is missing, or is not what the mirror wrote.
         """
-        return formats.run(await self._read(layout.plan(run)))
+        key = layout.plan(run)
+        stored = await self._storage.read(key)
+        if stored is None:
+            msg = f"{key!r} is missing: the run is lost, and its changes are planned again"
+            raise LedgerCorrupt(msg)
+        return parse(key, stored, formats.parse_run)
+
+    async def progress(self, run: RunId) -> tuple[RunProgress, str] | None:
+        """Return how far an open run is, and the ETag of that; None before its first results."""
+        key = layout.progress(run)
+        stored = await self._storage.read(key)
+        return None if stored is None else (parse(key, stored, formats.parse_progress), stored.tag)
+
+    async def write_progress(self, run: RunId, progress: RunProgress, *, replacing: str) -> None:
+        """Keep how far an open run is; `replacing` is the ETag of what was read, or empty.
+
+        Raises:
+            Conflict: another finalizer has written it since.
+        """
+        key, body = layout.progress(run), render(formats.render_progress(progress))
+        if replacing:
+            await self._storage.write(key, body, replacing=replacing)
+        else:
+            await self._storage.create(key, body)
 
     async def selected(self) -> Selected | None:
         """Return what the mirror's pages were made by; None where nobody has kept it yet."""
         stored = await self._storage.read(layout.SELECTION)
-        return None if stored is None else formats.selected(_load(layout.SELECTION, stored))
+        return None if stored is None else parse(layout.SELECTION, stored, formats.parse_selected)
+
+    async def write_selected(self, selected: Selected) -> None:
+        """Keep what the mirror's pages are made by."""
+        await self._storage.write(layout.SELECTION, render(formats.render_selected(selected)))
 
     async def layouts(self) -> Sequence[layout.PageLayout]:
-        """Return how the mirror's pages have ever been laid out; asked once in a process."""
+        """Return every layout that the mirror's pages have had; read once in a process."""
         if self._layouts is None:
             selected = await self.selected()
             names = selected.layouts if selected is not None else ()
             self._layouts = [layout.PageLayout.named(name) for name in names]
         return self._layouts
 
-    async def write_selected(self, selected: Selected) -> None:
-        """Keep what the mirror's pages are made by."""
-        body = _dump(formats.of_selected(selected))
-        await self._storage.write(layout.SELECTION, body)
-
-    async def record(self, done: Iterable[tuple[Job, Result]]) -> None:
-        """Keep results, those of one run as one object.
-
-        The same results get the same key: recording them again changes nothing. The key says
-        how many there are.
-        """
-        runs: dict[RunId, list[Result]] = defaultdict(list)
-        for job, result in done:
-            runs[job.run].append(result)
-        for run, results in runs.items():
-            ordered = sorted(results, key=lambda result: result.project)
-            body = _dump({"results": [result.to_json() for result in ordered]})
-            name = f"{hashlib.sha256(body).hexdigest()[:32]}-{len(ordered)}"
-            await self._storage.write(layout.result(run, name), body)
-
-    async def result_keys(self, run: RunId) -> tuple[Sequence[Key], int]:
-        """Return where the run's results are, and how many at the most: some may be there twice."""
-        keys: list[Key] = []
-        results = 0
-        async for entry in self._storage.list(layout.results(run)):
-            keys.append(entry.key)
-            said = _HOW_MANY.search(entry.key)
-            results += int(said[1]) if said is not None else 0
-        return keys, results
-
-    async def results(self, keys: Sequence[Key]) -> Iterator[Result]:
-        """Return the results at the keys; a project may have several."""
-        results: list[Result] = []
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            some = keys[start : start + _READ_AT_ONCE]
-            for said in await asyncio.gather(*(self._read(key) for key in some)):
-                found = cast("list[JsonObject]", said["results"])
-                results += [Result.from_json(result) for result in found]
-        return iter(results)
-
-    async def prune(self, before: RunId, *, but: Iterable[RunId]) -> int:
-        """Forget the runs that are older than `before`, open ones (`but`) excepted.
+    async def prune(self, before: RunId, *, keeping: Iterable[RunId]) -> int:
+        """Delete the runs that are older than `before`, except those in `keeping`.
 
         Returns how many objects were deleted.
         """
-        kept = frozenset(but)
+        kept = frozenset(keeping)
         old: list[Key] = []
         async for entry in self._storage.list(layout.RUNS):
             run = layout.run_of(entry.key)
@@ -170,14 +149,18 @@ class Ledger:
         return len(old)
 
     async def _change(
-        self, key: Key, change: Callable[[JsonObject | None], tuple[T, JsonObject]]
+        self,
+        key: Key,
+        empty: T,
+        parse_value: Callable[[JsonObject], T],
+        change: Callable[[T], T],
+        render_value: Callable[[T], JsonObject],
     ) -> T:
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             stored = await self._storage.read(key)
-            before = None if stored is None else stored.body
-            value, said = change(None if stored is None else _load(key, stored))
-            body = _dump(said)
-            if body == before:
+            value = change(empty if stored is None else parse(key, stored, parse_value))
+            body = render(render_value(value))
+            if stored is not None and body == stored.body:
                 return value
             try:
                 if stored is None:
@@ -187,24 +170,32 @@ class Ledger:
             except Conflict:
                 continue
             return value
-        msg = f"{key!r} was replaced by others {_TRIES} times in a row"
+        msg = f"{key!r} was replaced by others {_ATTEMPTS} times in a row"
         raise Conflict(msg)
 
-    async def _read(self, key: Key) -> JsonObject:
-        stored = await self._storage.read(key)
-        if stored is None:
-            msg = f"{key!r} is missing; the run it belongs to cannot be finished"
-            raise LedgerCorrupt(msg)
-        return _load(key, stored)
+
+def render(payload: JsonObject) -> bytes:
+    """Render a state file."""
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
-def _dump(said: JsonObject) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode()
+def parse(key: Key, stored: Stored, parse_value: Callable[[JsonObject], T]) -> T:
+    """Parse a state file.
 
-
-def _load(key: Key, stored: Stored) -> JsonObject:
+    Raises:
+        LedgerCorrupt: it is not what the mirror wrote, or a later version wrote it.
+    """
     try:
-        return cast("JsonObject", json.loads(stored.body))
-    except ValueError as error:
-        msg = f"{key!r} is not what the mirror wrote: {error}"
+        payload = cast("JsonObject", json.loads(stored.body))
+        version = payload.get("version")
+        if isinstance(version, int) and version > formats.VERSION:
+            msg = (
+                f"{key!r} has format version {version}, and this version of Frumious reads up to"
+                f" {formats.VERSION}; run the version that wrote it, or a later one"
+            )
+            raise LedgerCorrupt(msg)
+        return parse_value(payload)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        repair = _REPAIRS.get(key, "restore an earlier version of the object, or delete it")
+        msg = f"{key!r} is damaged ({type(error).__name__}: {error}): {repair}"
         raise LedgerCorrupt(msg) from error

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.checksums import DIGEST_LENGTHS, ExpectedContent
+from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.jobs import AllowedRemoval
-from frumious.syncing.blobs import Blob, blobs, link_to, stored_files
+from frumious.syncing.blobs import CurrentPage, MirroredFile
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.model.checksums import ExpectedContent
     from frumious.model.jobs import Job
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
     from frumious.simple.values import ParsedPage
+    from frumious.syncing.blobs import Blob
 
-
-_LONGEST_TOLD: Final = 255  # characters of a refused file's name
-_LARGEST_METADATA: Final = 16 * 1024**2  # bytes; upstream does not say how many there are
+_MAX_REFUSED_NAME: Final = 255  # characters of a refused file's name that the page keeps
 
 
 class MassLoss(FrumiousError):
@@ -36,28 +36,29 @@ class MassLoss(FrumiousError):
 class Change:
     """What brings the mirror's project page to upstream's."""
 
-    page: ProjectPage  # upstream's, with only what is wanted
+    page: ProjectPage  # upstream's; its files are `files`
+    files: tuple[MirroredFile, ...]  # what is wanted of them, as the mirror advertises it
     fingerprint: str  # of the configuration that shapes the page
     etag: str  # of upstream's page
     refused: Mapping[str, str]  # filename -> why it is not what upstream has
     new: tuple[Blob, ...]
 
 
-def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -> None:
-    """Make sure that a glitch of upstream's does not empty the mirror.
+def check_losses(job: Job, page: ProjectPage | None, current: ProjectPage | None) -> None:
+    """Make sure that a fault of upstream's does not empty the mirror.
 
-    `page` is all that upstream says; None where it says that there is no such project.
+    `page` is upstream's; None where upstream says that there is no such project.
 
     Raises:
-        MassLoss: the project, or more than half of its held files, would be gone, and
-            upstream told of no such loss.
+        MassLoss: the project, or more than half of the files on the `current` page, would be
+            deleted, and no event of upstream's allows that.
     """
-    if held is None:
+    if current is None:
         return
     if page is None:
         if job.allowed_removal < AllowedRemoval.PROJECT:
             msg = (
-                f"upstream no longer has {job.project!r}, and no event tells of its removal;"
+                f"upstream no longer has {job.project!r}, and no event reports its removal;"
                 " plan the project by name with may_lose to agree"
             )
             raise MassLoss(msg)
@@ -65,11 +66,11 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
     if job.allowed_removal or page.quarantined:
         return
     named = {file.filename for file in page.files}
-    lost = sum(file.filename not in named for file in held.files)
-    if lost * 2 > len(held.files):
+    lost = sum(file.filename not in named for file in current.files)
+    if lost * 2 > len(current.files):
         msg = (
-            f"upstream no longer names {lost} of {len(held.files)} files of {job.project!r},"
-            " and no event tells of a removal; plan the project by name with may_lose to agree"
+            f"upstream no longer names {lost} of {len(current.files)} files of {job.project!r},"
+            " and no event reports a removal; plan the project by name with may_lose to agree"
         )
         raise MassLoss(msg)
 
@@ -77,96 +78,91 @@ def check_losses(job: Job, page: ProjectPage | None, held: ProjectPage | None) -
 def compare(
     project: NormalizedName,
     parsed: ParsedPage,
-    held: ProjectPage | None,
+    current_page: CurrentPage,
     config: Config,
     fingerprint: str,
 ) -> Change:
-    """Compare what is wanted with what the mirror holds, by key and digest.
+    """Compare what is wanted with what the mirror has, by key and digest.
 
-    `parsed` is upstream's page after selection; its file URLs are absolute. `fingerprint` is of
-    the configuration that shapes the page.
+    `parsed` is upstream's page after selection; its file URLs are absolute. `fingerprint`
+    identifies the configuration that shapes the page.
     """
-    if held is not None:  # of another configuration only what is here counts
-        held = replace(held, files=stored_files(held) if config.release_files else ())
+    current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
-    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, held)
+    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, current)
     refused = {} if quarantined else {**parsed.refused, **unsafe}
-    kept, changed = _keep_changed_files(safe, held, config)
-    there_already = {file.filename for file in kept}
-    kept += [
-        file
-        for file in _keep_refused_files(refused, held, fingerprint)
-        if file.filename not in there_already
-    ]
-    places = {layout.file_key(file) for file in kept}
-    advertised = tuple(_as_mirrored(file, places, config) for file in kept)
-    mirrored = advertised if config.release_files else ()
-    wanted = {blob.key: blob for file in mirrored for blob in blobs(project, file)}
-    there = {
-        blob.key: blob.expected
-        for file in (held.files if held is not None else ())
-        for blob in blobs(project, file)
-    }
+    files, changed = _keep_changed_files(safe, current, config)
+    if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
+        names = {mirrored.file.filename for mirrored in files}
+        files += [
+            mirrored
+            for mirrored in current
+            if mirrored.file.filename in refused and mirrored.file.filename not in names
+        ]
+    keys = {mirrored.key for mirrored in files}
+    advertised = tuple(_as_mirrored(mirrored, keys, config) for mirrored in files)
+    wanted = {blob.key: blob for mirrored in advertised for blob in mirrored.blobs}
+    stored = {blob.key: blob.expected for mirrored in current for blob in mirrored.blobs}
+    new = (
+        blob
+        for blob in wanted.values()
+        if blob.key not in stored or _differ(blob.expected, stored[blob.key])
+    )
     return Change(
-        page=replace(
-            parsed.page, files=advertised, api_version=_api_version(parsed.page, advertised)
-        ),
+        page=replace(parsed.page, files=(), api_version=_api_version(parsed.page, advertised)),
+        files=advertised,
         fingerprint=fingerprint,
         etag=parsed.etag,
         refused={**refused, **changed},
-        new=tuple(
-            blob
-            for blob in wanted.values()
-            if blob.key not in there or _differ(blob.expected, there[blob.key])
-        ),
+        new=tuple(new) if config.release_files else (),
     )
 
 
 def _safe_files(
-    project: NormalizedName, files: Iterable[File], held: ProjectPage | None
-) -> tuple[list[File], dict[str, str]]:
-    """Tell files that can be stored, each at a place of its own, from those that cannot."""
-    storable, refused = [], {}
+    project: NormalizedName, files: Iterable[File], current: Iterable[MirroredFile]
+) -> tuple[list[MirroredFile], dict[str, str]]:
+    """Separate files that can be stored, each at a key of its own, from those that cannot."""
+    storable: list[MirroredFile] = []
+    refused: dict[str, str] = {}
     for file in files:
         try:
-            for _ in blobs(project, file):
-                pass
+            storable.append(MirroredFile.of(project, file))
         except layout.UnsafeName as error:
-            refused[file.filename[:_LONGEST_TOLD]] = str(error)
-        else:
-            storable.append(file)
-    described = (*storable, *(held.files if held is not None else ()))
+            refused[file.filename[:_MAX_REFUSED_NAME]] = str(error)
     taken = {
-        layout.metadata_key(layout.file_key(file))
-        for file in described
-        if not isinstance(file.core_metadata, bool)
+        mirrored.metadata_key
+        for mirrored in (*storable, *current)
+        if not isinstance(mirrored.file.core_metadata, bool)
     }
     safe = []
-    for file in storable:
-        if layout.file_key(file) in taken:
-            refused[file.filename] = f"its place is that of the .metadata of {file.filename[:-9]!r}"
+    for mirrored in storable:
+        name = mirrored.file.filename
+        if mirrored.key in taken:
+            refused[name] = f"its key is that of the .metadata of {name[:-9]!r}"
         else:
-            safe.append(file)
+            safe.append(mirrored)
     return safe, refused
 
 
 def _keep_changed_files(
-    files: Iterable[File], held: ProjectPage | None, config: Config
-) -> tuple[list[File], dict[str, str]]:
-    """Keep the held file where upstream has other bytes under its name, unless that is allowed.
+    files: Iterable[MirroredFile], current: Iterable[MirroredFile], config: Config
+) -> tuple[list[MirroredFile], dict[str, str]]:
+    """Keep the stored file where upstream has other bytes under its name, unless that is allowed.
 
     Upstream never does that by itself: whoever pinned the old hash must go on getting it.
     """
-    before = {file.filename: file for file in held.files} if held is not None else {}
-    kept, changed = [], {}
-    for file in files:
-        old = before.get(file.filename, file)
-        names = DIGEST_LENGTHS.keys() & file.hashes.keys() & old.hashes.keys()
-        same = all(file.hashes[name] == old.hashes[name] for name in names)
+    stored = {mirrored.file.filename: mirrored for mirrored in current}
+    kept: list[MirroredFile] = []
+    changed: dict[str, str] = {}
+    for mirrored in files:
+        file = mirrored.file
+        old = stored.get(file.filename, mirrored)
+        names = DIGEST_LENGTHS.keys() & file.hashes.keys() & old.file.hashes.keys()
+        same = all(file.hashes[name] == old.file.hashes[name] for name in names)
         if same or config.allow_changed_files:
-            kept.append(file)
+            kept.append(mirrored)
         else:
-            kept.append(replace(old, yanked=file.yanked))
+            kept.append(old.showing(replace(old.file, yanked=file.yanked)))
             changed[file.filename] = (
                 f"upstream has other bytes under the name {file.filename!r} than before;"
                 " allow-changed-files = true takes them"
@@ -174,54 +170,46 @@ def _keep_changed_files(
     return kept, changed
 
 
-def _keep_refused_files(
-    refused: Mapping[str, str], held: ProjectPage | None, fingerprint: str
-) -> list[File]:
-    """Keep what the mirror has of files that upstream now describes in a way that is none."""
-    if held is None or held.publication is None:
-        return []
-    if held.publication.selection != fingerprint:
-        return []  # nobody can say whether they are still wanted
-    return [file for file in held.files if file.filename in refused]
-
-
-def _api_version(page: ProjectPage, files: Iterable[File]) -> str:
+def _api_version(page: ProjectPage, files: Iterable[MirroredFile]) -> str:
     """Return the API version that the mirror's page can claim.
 
-    From 1.1 on it has to list versions and sizes (PEP 700), which nobody can read off an HTML
-    page, whatever version that one claims.
+    From 1.1 on it has to list versions and sizes (PEP 700), which no HTML page does, whatever
+    version it claims.
     """
-    complete = page.versions is not None and all(file.size is not None for file in files)
+    sizes = (mirrored.file.size for mirrored in files)
+    complete = page.versions is not None and None not in sizes
     return page.api_version if complete else "1.0"
 
 
-def _as_mirrored(file: File, places: Container[Key], config: Config) -> File:
-    """Advertise what goes with a file only where it is mirrored.
+def _as_mirrored(mirrored: MirroredFile, keys: Container[Key], config: Config) -> MirroredFile:
+    """Advertise what belongs to a file only where it is mirrored.
 
-    Core metadata is, where it can be verified and its place is not another file's; a GPG
-    signature is not.
+    Core metadata is, where it can be verified and its key is not another file's; a GPG signature
+    is not.
     """
-    if not config.release_files:
-        return _as_upstream_has_it(file, config)
-    verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
-    free = layout.metadata_key(layout.file_key(file)) not in places
-    return replace(
-        file,
-        core_metadata=file.core_metadata if verifiable and free else False,
-        gpg_sig=False if file.gpg_sig else file.gpg_sig,
-    )
+    file = mirrored.file
+    gpg_sig: bool | None = False if file.gpg_sig else file.gpg_sig
+    if config.release_files:
+        verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
+        metadata = verifiable and mirrored.metadata_key not in keys
+        core_metadata = file.core_metadata if metadata else False
+    elif unquote(link_to(mirrored, config)) == unquote(file.url):  # upstream's own
+        gpg_sig = file.gpg_sig
+        core_metadata = file.core_metadata if config.core_metadata else False
+    else:
+        core_metadata = False
+    return mirrored.showing(replace(file, core_metadata=core_metadata, gpg_sig=gpg_sig))
 
 
-def _as_upstream_has_it(file: File, config: Config) -> File:
-    """Advertise what lies beside a file where the link leads to upstream's own."""
-    link = link_to(file, layout.file_key(file), config)
-    if unquote(link) == unquote(file.url):
-        return file if config.core_metadata else replace(file, core_metadata=False)
-    return replace(file, core_metadata=False, gpg_sig=False if file.gpg_sig else file.gpg_sig)
+def link_to(mirrored: MirroredFile, config: Config) -> str:
+    """Return where readers get a file; a mirror without files links to upstream's."""
+    if config.release_files or config.root_uri:
+        return layout.file_url(mirrored.key, config.root_uri)
+    return mirrored.file.url
 
 
-def _differ(wanted: ExpectedContent | None, there: ExpectedContent | None) -> bool:
-    """Say whether two digests disagree; those of different algorithms do not agree either."""
-    if wanted is None or there is None:
+def _differ(wanted: ExpectedContent | None, stored: ExpectedContent | None) -> bool:
+    """Return whether two digests disagree; those of different algorithms do not agree either."""
+    if wanted is None or stored is None:
         return False
-    return (wanted.algorithm, wanted.digest) != (there.algorithm, there.digest)
+    return (wanted.algorithm, wanted.digest) != (stored.algorithm, stored.digest)

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName, canonicalize_name, is_normalized_nam
 from frumious.model import layout
 from frumious.selection.filenames import project_of
 from frumious.state.manifest import read_manifest
-from frumious.syncing.blobs import stored_keys
+from frumious.syncing.blobs import keys_of, mirrored_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,23 +20,25 @@ if TYPE_CHECKING:
 
 
 async def delete_files(project: NormalizedName, keys: Collection[Key], mirror: Mirror) -> None:
-    """Delete files that the project's page does not name, or no longer.
+    """Delete files that the project's page does not name any more.
 
-    A file that by its name is another project's stays where that one's page names it too.
+    A file that by its name belongs to another project stays if that project's page names it too.
     """
     needed: set[Key] = set()
-    for owner, theirs in _others(project, keys).items():
+    for owner, foreign in _foreign_keys(project, keys).items():
         manifest = await read_manifest(owner, mirror)
         if manifest is not None:
-            needed |= theirs & set(stored_keys(owner, manifest.page))
+            needed |= foreign & keys_of(mirrored_files(owner, manifest.page))
     await mirror.storage.delete([key for key in keys if key not in needed])
 
 
-def _others(project: NormalizedName, keys: Collection[Key]) -> Mapping[NormalizedName, set[Key]]:
-    """Group the keys whose filenames say that they are other projects'."""
-    others: defaultdict[NormalizedName, set[Key]] = defaultdict(set)
+def _foreign_keys(
+    project: NormalizedName, keys: Collection[Key]
+) -> Mapping[NormalizedName, set[Key]]:
+    """Group the keys whose filenames say that they belong to other projects."""
+    foreign: defaultdict[NormalizedName, set[Key]] = defaultdict(set)
     for key in keys:
         owner = project_of(layout.filename(key).removesuffix(".metadata"))
         if owner is not None and owner != project and is_normalized_name(owner):
-            others[canonicalize_name(owner)].add(key)
-    return others
+            foreign[canonicalize_name(owner)].add(key)
+    return foreign

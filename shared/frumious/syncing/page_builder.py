@@ -6,61 +6,57 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
-from frumious.model.pages import File, Publication
-from frumious.syncing.blobs import blobs, link_to, stored_files, stored_keys
+from frumious.model.pages import Publication
+from frumious.syncing.blobs import MirroredFile, keys_of
+from frumious.syncing.comparison import link_to
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from packaging.utils import NormalizedName
+    from collections.abc import Iterator, Mapping, Sequence
 
     from frumious.config.settings import Config
-    from frumious.model.jobs import Job
-    from frumious.model.pages import ProjectPage
-    from frumious.model.types import Key, RunId
+    from frumious.model.pages import File, ProjectPage
+    from frumious.model.types import Key
     from frumious.syncing.comparison import Change
+    from frumious.syncing.recovery import Recovery
 
 
 @dataclass(frozen=True, slots=True)
-class PreviousPublication:
-    """What the last job of a project did, as its page or its tombstone says."""
+class BuiltPage:
+    """A page of the mirror's, and the files on it that are stored."""
 
-    run: RunId
-    added: Collection[Key]
-    removed: Collection[Key]
+    page: ProjectPage
+    files: Sequence[MirroredFile]
 
 
-def build_page(  # noqa: PLR0913, PLR0917 - what it is made of
+def build_page(
     change: Change,
     failed: Mapping[Key, str],
-    job: Job,
-    held: ProjectPage | None,
+    current: Sequence[MirroredFile],
+    recovery: Recovery,
     config: Config,
-    untold: PreviousPublication | None,
-) -> ProjectPage:
+) -> BuiltPage:
     """Return the page that the mirror publishes: without what could not be stored.
 
-    `failed` says why blobs were not stored. `untold` is what an earlier job did, and perhaps
-    nobody has heard of.
+    `failed` says why blobs were not stored; `current` are the files on the mirror's page now.
     """
-    files = tuple(_published_files(job.project, change.page.files, failed, held, config))
-    mirrored = files if config.release_files else ()
-    here = {blob.key for file in mirrored for blob in blobs(job.project, file)}
+    published = tuple(_published_files(change, failed, current, config))
+    mirrored = published if config.release_files else ()
+    stored = keys_of(mirrored)
     added = {blob.key for blob in change.new}
-    removed = {*(stored_keys(job.project, held) if held is not None else ())}
-    removed.update(added - failed.keys())  # what goes with a file that could not be stored
-    if untold is not None:
-        added.update(untold.added)
-        removed.update(untold.removed)
-    return replace(
+    removed = {*keys_of(current)}
+    removed.update(added - failed.keys())  # what belongs to a file that could not be stored
+    if recovery.report:
+        added |= recovery.added
+        removed |= recovery.removed
+    page = replace(
         change.page,
-        files=files,
+        files=tuple(each.file for each in published),
         publication=Publication(
-            run=job.run,
+            run=recovery.run,
             selection=change.fingerprint,
             etag=change.etag,
-            added=tuple(sorted(added & here)),
-            removed=tuple(sorted(removed - here)),
+            added=tuple(sorted(added & stored)),
+            removed=tuple(sorted(removed - stored)),
             refused={
                 **change.refused,
                 **{key.removeprefix("web/"): reason for key, reason in failed.items()},
@@ -68,47 +64,49 @@ def build_page(  # noqa: PLR0913, PLR0917 - what it is made of
             stored=config.release_files,
         ),
     )
+    return BuiltPage(page, mirrored)
 
 
 def _published_files(
-    project: NormalizedName,
-    files: Iterable[File],
-    failed: Mapping[Key, str],
-    held: ProjectPage | None,
-    config: Config,
-) -> Iterator[File]:
-    before = {file.filename: file for file in stored_files(held)} if held is not None else {}
-    for file in files:
-        key = layout.file_key(file)
-        if key in failed:
-            old = before.get(file.filename)
-            if old is not None:  # what upstream has of it now is not to be had
-                moved = layout.file_key(old) != key  # else its metadata may be the new one's
-                yield replace(
-                    old,
-                    url=layout.file_url(layout.file_key(old), config.root_uri),
-                    core_metadata=old.core_metadata if moved else False,
+    change: Change, failed: Mapping[Key, str], current: Sequence[MirroredFile], config: Config
+) -> Iterator[MirroredFile]:
+    stored = {mirrored.file.filename: mirrored for mirrored in current}
+    for mirrored in change.files:
+        file, key = mirrored.file, mirrored.key
+        if key not in failed:
+            core_metadata = False if mirrored.metadata_key in failed else file.core_metadata
+            yield mirrored.showing(
+                replace(
+                    file,
+                    url=link_to(mirrored, config),
+                    core_metadata=core_metadata,
+                    provenance=_published_provenance(mirrored, failed, config),
                 )
-            continue
-        without = layout.metadata_key(key) in failed
-        yield replace(
-            file,
-            url=link_to(file, key, config),
-            core_metadata=False if without else file.core_metadata,
-            provenance=_published_provenance(project, file, failed, config),
-        )
+            )
+        elif (old := stored.get(file.filename)) is not None:  # upstream's is not available
+            moved = old.key != key  # else its metadata may be that of the new one
+            yield old.showing(_relinked(old.file, old.key, config, core_metadata=moved))
+
+
+def _relinked(file: File, key: Key, config: Config, *, core_metadata: bool) -> File:
+    return replace(
+        file,
+        url=layout.file_url(key, config.root_uri),
+        core_metadata=file.core_metadata if core_metadata else False,
+    )
 
 
 def _published_provenance(
-    project: NormalizedName, file: File, failed: Mapping[Key, str], config: Config
+    mirrored: MirroredFile, failed: Mapping[Key, str], config: Config
 ) -> str | None:
-    """Return the provenance's address: the mirror's own where its address is configured.
+    """Return the provenance's address: the mirror's own where `root_uri` is configured.
 
-    PEP 740 asks for a whole address, so that it stays upstream's otherwise.
+    PEP 740 asks for an absolute address, so that it stays upstream's otherwise.
     """
-    if file.provenance is None or not config.release_files:
-        return file.provenance
-    key = layout.provenance_key(project, file)
+    provenance = mirrored.file.provenance
+    if provenance is None or not config.release_files:
+        return provenance
+    key = mirrored.blobs[-1].key  # provenance comes last
     if key in failed:
         return None
-    return layout.file_url(key, config.root_uri) if config.root_uri else file.provenance
+    return layout.file_url(key, config.root_uri) if config.root_uri else provenance

@@ -1,8 +1,7 @@
 """One job: its project is brought in step with upstream.
 
-The mirror's own JSON page is the manifest: what it names is stored and verified. It is
-published last and replaced only as it was read, so that a job can be killed anywhere and done
-again.
+The mirror's own JSON page is the manifest: what it names is stored and verified. It is published
+last, and replaced only as it was read, so that a job can be killed anywhere and done again.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
-from frumious.model.jobs import AllowedRemoval, Job, Outcome, Result
+from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.simple import render
 from frumious.state.manifest import Manifest, read_html_page, read_manifest
 from frumious.storage.protocol import Conflict
-from frumious.syncing.blobs import stored_files
+from frumious.syncing.blobs import CurrentPage
 from frumious.syncing.comparison import check_losses, compare
 from frumious.syncing.deletion import delete_files
-from frumious.syncing.page_builder import PreviousPublication, build_page
+from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import delete_other_names, publish_pages, tidy_pages
-from frumious.syncing.removal import remove_project, unfinished_removal
-from frumious.syncing.transfer import Attempt, store_blobs
+from frumious.syncing.recovery import Attempt, find_recovery
+from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
@@ -31,143 +30,114 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
+    from frumious.syncing.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 
-_RACES = 3  # lost in a row before the job is left to a later try
+_MAX_RACES = 3  # that are lost in a row before the job is retried later
 
 
-async def sync_project(job: Job, mirror: Mirror, attempt: Attempt | None = None) -> Result:
+async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     """Bring one project in step with upstream.
 
-    `attempt` says what is known of earlier tries, and is told of each file that is stored.
-
     Raises:
-        StalePage: upstream's CDN has not reached `job.serial` yet.
+        StalePage: upstream's CDN has not reached the job's serial yet.
         UpstreamUnavailable: upstream did not answer in time.
         StorageUnavailable: the storage did not.
         InvalidPage, TooLarge, HostRefused: upstream's answer is no project page.
         MassLoss: upstream's page lacks most of the files, and no event says why.
         Conflict: others publish the same project again and again.
     """
-    attempt = attempt or Attempt()
-    for _ in range(_RACES):
+    project = attempt.job.project
+    for _ in range(_MAX_RACES):
         try:
-            return await _sync_once(job, mirror, attempt)
+            return await _sync_once(attempt, mirror, transfer)
         except Conflict:
-            logger.info("race for a project page lost", extra={"project": job.project})
-            attempt.resuming = True
-    msg = f"others replaced the page of {job.project!r} {_RACES} times in a row"
+            logger.info("lost the race for a project page", extra={"project": project})
+            attempt = replace(attempt, resuming=True)
+            transfer.resuming = True
+    msg = f"others replaced the page of {project!r} {_MAX_RACES} times in a row"
     raise Conflict(msg)
 
 
-async def _sync_once(job: Job, mirror: Mirror, attempt: Attempt) -> Result:
-    manifest = await read_manifest(job.project, mirror)
-    held = manifest.page if manifest is not None else None
+async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
+    job, project = attempt.job, attempt.job.project
+    manifest = await read_manifest(project, mirror)
+    current = manifest.page if manifest is not None else None
     if manifest is None and job.migrating:
-        held = await read_html_page(job.project, mirror)
-    if not job.named and not mirror.selection.wants(job.project):
-        return await remove_project(job, held, mirror, attempt.open_runs)
-    parsed = await _ask_upstream(job, held, mirror, attempt)
+        current = await read_html_page(project, mirror)
+    if not job.named and not mirror.selection.wants(project):
+        return await remove_project(attempt, current, mirror)
+    parsed = await _read_upstream(attempt, current, mirror)
     if parsed is None:
-        return await remove_project(job, held, mirror, attempt.open_runs)
+        return await remove_project(attempt, current, mirror)
 
-    selected = replace(parsed, page=mirror.selection.select(job.project, parsed.page))
-    change = compare(job.project, selected, held, mirror.config, mirror.fingerprint(job.project))
+    selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
+    current_page = CurrentPage.of(project, current)
+    fingerprint = mirror.fingerprint(project)
+    change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
         sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
         new = {"new_files": len(change.new), "new_bytes": sum(sizes)}
-        logger.debug("project selected", extra={"project": job.project, **new})
-    failed = await store_blobs(job.project, change.new, mirror, attempt)
-    before = await _before(job, held, mirror, attempt)
-    mine = before is not None and before.run == job.run
-    # Whoever was here before may have left no result that counts: then it is told again.
-    untold = (
-        before if mine or job.recovering or (before and before.run in attempt.open_runs) else None
-    )
-    page = build_page(change, failed, job, held, mirror.config, untold)
-    if manifest is not None and _says_the_same(manifest, page):
-        if _published_by(manifest.page, job):
-            page = replace(page, publication=manifest.page.publication)
-            await tidy_pages(job.project, page, mirror)
-            await _delete_left_over(job.project, page, mirror)
-            return _result(job, page)
-        # An earlier try that was cut off may have written HTML: then all is published again.
+        logger.debug("project selected", extra={"project": project, **new})
+    failed = await transfer.store(change.new)
+    recovery = await find_recovery(attempt, current, mirror.storage)
+    built = build_page(change, failed, current_page.files, recovery, mirror.config)
+    if manifest is not None and _shows_the_same(manifest, built.page):
+        if recovery.own:
+            page = replace(built.page, publication=manifest.page.publication)
+            return await _finish(job, BuiltPage(page, built.files), mirror)
+        # An earlier attempt may have been killed after it wrote HTML: then all is published again.
         if not attempt.resuming:
-            await delete_other_names(job.project, page, mirror)
-            return _result(job, manifest.page)
-    await _keep_legacy_json(job.project, mirror)
-    left = before.removed if before is not None and not mine else ()
-    await publish_pages(job.project, page, manifest, left, mirror)
-    await tidy_pages(job.project, page, mirror)
-    await _delete_left_over(job.project, page, mirror)
-    return _result(job, page)
+            await delete_other_names(project, built.page, mirror)
+            published = BuiltPage(manifest.page, current_page.files)
+            return _result(project, published, report=recovery.report)
+    await _keep_legacy_json(project, mirror)
+    await publish_pages(project, built, manifest, recovery.leftovers, mirror)
+    return await _finish(job, built, mirror)
 
 
-async def _ask_upstream(
-    job: Job, held: ProjectPage | None, mirror: Mirror, attempt: Attempt
+async def _read_upstream(
+    attempt: Attempt, current: ProjectPage | None, mirror: Mirror
 ) -> ParsedPage | None:
-    """Return upstream's page, once it is believed; None where the project is gone.
+    """Return upstream's page, once it is credible; None where the project is gone.
 
     Raises:
-        StalePage: it is older than the job, or than one of the mirror's own.
+        StalePage: it is older than the job, or than a page of the mirror's.
         MassLoss: it lacks most of the files, and no event says why.
     """
-    at_least = max(job.serial, (held and held.serial) or 0)
-    if attempt.resuming:  # an earlier try may have shown a later page, in HTML alone
-        shown = await read_html_page(job.project, mirror)
-        at_least = max(at_least, (shown and shown.serial) or 0)
-    parsed = await mirror.upstream.project_page(job.project, at_least=at_least)
-    if (
-        parsed is None
-        and held is None
-        and job.serial
-        and job.allowed_removal < AllowedRemoval.PROJECT
-    ):
+    job = attempt.job
+    min_serial = max(job.serial, (current and current.serial) or 0)
+    if attempt.resuming:  # an earlier attempt may have published a later page as HTML alone
+        html_page = await read_html_page(job.project, mirror)
+        min_serial = max(min_serial, (html_page and html_page.serial) or 0)
+    parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
+    gone = parsed is None and current is None
+    if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
         msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
         raise StalePage(msg)
-    check_losses(job, parsed.page if parsed is not None else None, held)
+    check_losses(job, parsed.page if parsed is not None else None, current)
     return parsed
 
 
-def _says_the_same(manifest: Manifest, page: ProjectPage) -> bool:
-    """Say whether publishing `page` would tell readers nothing new.
+def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
+    """Return whether publishing `page` would show readers nothing new.
 
     Serials do not tell: projects are archived, and files get core metadata, without an event.
     """
     before, now = manifest.page.publication, page.publication
     if before is None or now is None:
         return False
-    as_before = replace(now, run=before.run, added=before.added, removed=before.removed)
-    if as_before != before:
+    if replace(now, run=before.run, added=before.added, removed=before.removed) != before:
         return False
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
-async def _before(
-    job: Job, held: ProjectPage | None, mirror: Mirror, attempt: Attempt
-) -> PreviousPublication | None:
-    """Return what the last job of the project did: whoever publishes anew takes its place.
-
-    The page says it, or the tombstone of a project that was created anew; that is looked for
-    where there may be one that matters.
-    """
-    before: PreviousPublication | None = None
-    if held is not None and held.publication is not None:
-        publication = held.publication
-        before = PreviousPublication(publication.run, publication.added, publication.removed)
-    if job.recovering or (held is None and (attempt.resuming or job.allowed_removal)):
-        removal = await unfinished_removal(job.project, mirror)
-        if before is None or removal is None:
-            return before or removal
-        return replace(before, removed={*before.removed, *removal.removed})
-    return before
-
-
 async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:
-    """Store upstream's legacy JSON where it is wanted; upstream has none of empty projects."""
+    """Store upstream's legacy JSON where it is configured; upstream has none of empty projects."""
     if not mirror.config.json:
         return
     body = await mirror.upstream.legacy_json(project)
@@ -178,45 +148,42 @@ async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:
         await mirror.storage.write(key, body)
 
 
-async def _delete_left_over(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
-    """Delete what the page no longer names, also where an earlier try did not come to it."""
-    if page.publication is not None:
-        await delete_files(project, page.publication.removed, mirror)
+async def _finish(job: Job, built: BuiltPage, mirror: Mirror) -> Result:
+    """Delete what the published page no longer names, and return what the job achieved.
 
-
-def _result(job: Job, page: ProjectPage) -> Result:
-    """Tell from the published page what the job did: the same each time it is asked.
-
-    A project that lagged behind may have been published by a job whose result came too late to
-    count: what that one did is told now, perhaps twice, but never lost.
+    That may have been left undone by an earlier delivery of the job.
     """
-    publication = page.publication
+    await tidy_pages(job.project, built.page, mirror)
+    publication = built.page.publication
+    if publication is not None and publication.removed:
+        await delete_files(job.project, publication.removed, mirror)
+    return _result(job.project, built, report=True)
+
+
+def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Result:
+    """Return what the page says; with `report` also what the job that published it changed."""
+    page, publication = built.page, built.page.publication
     refused = publication.refused if publication is not None else {}
-    files = stored_files(page)
     unchanged = Result(
-        project=job.project,
+        project=project,
         outcome=Outcome.UNCHANGED,
         name=page.name,
         serial=page.serial,
         listed=not page.quarantined,
-        files=len(files),
-        bytes_=sum(file.size or 0 for file in files),
+        files=len(built.files),
+        bytes_=sum(each.file.size or 0 for each in built.files),
         error=_refusals(refused) if refused else None,
     )
-    if publication is None or not (job.recovering or _published_by(page, job)):
+    if publication is None or not report:
         return unchanged
     added = frozenset(publication.added)
     return replace(
         unchanged,
         outcome=Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED,
         added=publication.added,
-        added_bytes=sum(f.size or 0 for f in page.files if layout.file_key(f) in added),
+        added_bytes=sum(each.file.size or 0 for each in built.files if each.key in added),
         removed=publication.removed,
     )
-
-
-def _published_by(page: ProjectPage, job: Job) -> bool:
-    return page.publication is not None and page.publication.run == job.run
 
 
 def _refusals(refused: Mapping[str, str]) -> str:

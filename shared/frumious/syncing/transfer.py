@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frumious.backoff import Backoff
+from frumious.concurrency import run_all
 from frumious.model.checksums import WrongBytes, verified_chunks
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
@@ -16,148 +16,154 @@ from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
 from frumious.upstream.download import BrokenOff, FileMissing
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Collection
 
     from packaging.utils import NormalizedName
 
+    from frumious.clock import Clock
     from frumious.mirror import Mirror
     from frumious.model.checksums import ExpectedContent
-    from frumious.model.types import Key, RunId
+    from frumious.model.types import Key
+    from frumious.storage.protocol import Storage
     from frumious.syncing.blobs import Blob
+    from frumious.syncing.recovery import Attempt
+    from frumious.upstream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
-# Faults that are one file's alone: the others are stored and published.
-_FILE_S_OWN = (BrokenOff, FileMissing, HostRefused, InvalidPage, TooLarge, WrongBytes)
-_TELL_EVERY = 4 * 1024**2  # bytes between two lines about a file that is under way
+# Faults that concern one file alone: the others are stored and published.
+_FILE_FAULTS: Final = (BrokenOff, FileMissing, HostRefused, InvalidPage, TooLarge, WrongBytes)
+_LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One try of a job: what is known of earlier ones, and how far this one has come."""
+class Transfer:
+    """Stores the files of one project, and counts them.
 
-    resuming: bool = False  # earlier ones may have stored files
-    last: bool = False  # what cannot be had now is left out, so that the rest gets on
-    open_runs: Collection[RunId] = ()  # of which not all results may be recorded
-    stored: int = 0  # blobs, so far
-
-
-async def store_blobs(
-    project: NormalizedName, blobs: Collection[Blob], mirror: Mirror, attempt: Attempt
-) -> dict[Key, str]:
-    """Store the blobs, and return why some of them cannot be: the others are stored.
-
-    Raises:
-        UpstreamUnavailable, StorageUnavailable: nothing can be said of the rest for now.
+    Attributes:
+        slots: Limits the files under way at the same time, over all projects.
+        resuming: Earlier attempts may have stored some.
+        final: What upstream does not deliver now is left out.
+        stored: How many have been stored.
     """
-    left_out = (*_FILE_S_OWN, UpstreamUnavailable) if attempt.last else _FILE_S_OWN
 
-    async def store(blob: Blob) -> tuple[Key, str] | None:
-        async with mirror.transfers:
-            if attempt.resuming and await _is_stored(blob, mirror):
-                return None
+    project: NormalizedName
+    upstream: Upstream
+    storage: Storage
+    clock: Clock
+    slots: asyncio.Semaphore
+    resuming: bool = False
+    final: bool = False
+    stored: int = 0
+
+    @classmethod
+    def of(cls, attempt: Attempt, mirror: Mirror) -> Transfer:
+        """Prepare the transfer of a job's files."""
+        return cls(
+            attempt.job.project,
+            mirror.upstream,
+            mirror.storage,
+            mirror.clock,
+            mirror.transfers,
+            resuming=attempt.resuming,
+            final=attempt.final,
+        )
+
+    async def store(self, blobs: Collection[Blob]) -> dict[Key, str]:
+        """Store the blobs, and return why some of them cannot be stored.
+
+        Raises:
+            UpstreamUnavailable, StorageUnavailable: nothing can be said of the rest for now.
+        """
+        errors = await run_all(self._store(blob) for blob in blobs)
+        return {blob.key: error for blob, error in zip(blobs, errors, strict=True) if error}
+
+    async def _store(self, blob: Blob) -> str:
+        """Store a blob, and return why it cannot be stored; empty: it is."""
+        faults = (*_FILE_FAULTS, UpstreamUnavailable) if self.final else _FILE_FAULTS
+        async with self.slots:
+            if self.resuming and await self._is_stored(blob):
+                return ""
             try:
-                await _store(project, blob, mirror)
-            except left_out as error:
-                return blob.key, str(error)
-            attempt.stored += 1
-            logger.debug("file stored", extra={"project": project, "key": blob.key})
-            return None
+                if blob.expected is None:
+                    await self._store_provenance(blob)
+                else:
+                    await self._store_file(blob, blob.expected)
+            except faults as error:
+                return str(error)
+        self.stored += 1
+        logger.debug("file stored", extra={"project": self.project, "key": blob.key})
+        return ""
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(store(blob)) for blob in blobs]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return dict(filter(None, (task.result() for task in tasks)))
+    async def _is_stored(self, blob: Blob) -> bool:
+        """Return whether the storage has the blob: it is visible only once it was verified."""
+        if blob.expected is None:
+            return False  # small, and nothing says whether it is the same
+        head = await self.storage.head(blob.key)
+        if head is None:
+            return False
+        if blob.expected.sha256 is not None:
+            # Size alone will not do: a page may promise another hash than the verified one.
+            return head.sha256 == blob.expected.sha256
+        return head.size == blob.expected.size
 
+    async def _store_provenance(self, blob: Blob) -> None:
+        body = await self.upstream.provenance(blob.url)
+        if body is None:
+            msg = f"upstream names {blob.url} but does not have it"
+            raise FileMissing(msg)
+        await self.storage.write(blob.key, body)
 
-async def _is_stored(blob: Blob, mirror: Mirror) -> bool:
-    """Say whether the storage has the blob; what it has was verified before it was visible."""
-    if blob.expected is None:
-        return False  # small, and nothing tells whether it is the same
-    head = await mirror.storage.head(blob.key)
-    if head is None:
-        return False
-    if blob.expected.sha256 is not None:
-        # Size alone will not do: a page may promise another hash than the one that was verified.
-        return head.sha256 == blob.expected.sha256
-    return head.size == blob.expected.size
+    async def _store_file(self, blob: Blob, expected: ExpectedContent) -> None:
+        """Stream one file from the first source that delivers it right.
 
+        A source that fails is followed by the next. The last one is asked once more, from the
+        start, when its bytes were wrong; after a failure of the storage the same one is.
+        """
+        backoff = Backoff(self.clock)
+        source, *others = self.upstream.sources(blob.url)
+        repeated = False
+        while True:
+            try:
+                return await self._stream(blob.key, source, expected)
+            except StorageUnavailable as error:
+                await backoff.wait(error)
+                continue
+            except (BrokenOff, WrongBytes) as error:
+                if repeated and not others:
+                    raise
+                repeated = not others
+                extra = {"project": self.project, "error": str(error)}
+                logger.warning("file is fetched again", extra=extra)
+            except (FileMissing, HostRefused, UpstreamUnavailable):
+                if not others:
+                    raise
+            if others:
+                source = others.pop(0)
 
-async def _store(project: NormalizedName, blob: Blob, mirror: Mirror) -> None:
-    if blob.expected is None:
-        await _store_provenance(blob, mirror)
-    else:
-        await _store_file(project, blob, blob.expected, mirror)
-
-
-async def _store_provenance(blob: Blob, mirror: Mirror) -> None:
-    body = await mirror.upstream.provenance(blob.url)
-    if body is None:
-        msg = f"upstream names {blob.url} but does not have it"
-        raise FileMissing(msg)
-    await mirror.storage.write(blob.key, body)
-
-
-async def _store_file(
-    project: NormalizedName, blob: Blob, expected: ExpectedContent, mirror: Mirror
-) -> None:
-    """Stream one file from the first source that has it right.
-
-    The last source is asked a second time, from the start, when its bytes were wrong.
-    """
-    sources = mirror.upstream.sources(blob.url)
-    for source in sources:
-        last = source is sources[-1]
-        try:
-            await _stream_patiently(project, blob.key, source, expected, mirror)
-        except (BrokenOff, WrongBytes) as error:
-            logger.warning("file is fetched again", extra={"project": project, "error": str(error)})
-        except (FileMissing, HostRefused, UpstreamUnavailable):
-            if last:
-                raise
-        else:
-            return
-    await _stream_patiently(project, blob.key, sources[-1], expected, mirror)
-
-
-async def _stream_patiently(
-    project: NormalizedName, key: Key, url: str, expected: ExpectedContent, mirror: Mirror
-) -> None:
-    """Stream one file, and once more from the start when the storage broke off."""
-    backoff = Backoff(mirror.clock)
-    while True:
-        try:
-            return await _stream(project, key, url, expected, mirror)
-        except StorageUnavailable as error:
-            await backoff.wait(error)
-
-
-async def _stream(
-    project: NormalizedName, key: Key, url: str, expected: ExpectedContent, mirror: Mirror
-) -> None:
-    async with mirror.upstream.download(url) as download:
-        if expected.size is None:
-            if download.size is not None and download.size > expected.most:
-                msg = f"{url} announces {download.size} bytes, more than {expected.most}"
+    async def _stream(self, key: Key, url: str, expected: ExpectedContent) -> None:
+        async with self.upstream.download(url) as download:
+            if expected.size is None:
+                if download.size is not None and download.size > expected.most:
+                    msg = f"{url} announces {download.size} bytes, more than {expected.most}"
+                    raise WrongBytes(msg)
+                expected = replace(expected, size=download.size)
+            elif download.size not in {None, expected.size}:
+                msg = f"{url} announces {download.size} bytes, its page promises {expected.size}"
                 raise WrongBytes(msg)
-            expected = replace(expected, size=download.size)
-        elif download.size not in {None, expected.size}:
-            msg = f"{url} announces {download.size} bytes, its page promises {expected.size}"
-            raise WrongBytes(msg)
-        chunks = verified_chunks(_told(download.chunks, project), expected, url)
-        async with aclosing(chunks):
-            await mirror.storage.store(key, chunks, expected)
+            async with aclosing(
+                verified_chunks(self._logged(download.chunks), expected, url)
+            ) as chunks:
+                await self.storage.store(key, chunks, expected)
 
-
-async def _told(chunks: AsyncIterator[bytes], project: NormalizedName) -> AsyncIterator[bytes]:
-    """Pass chunks on, and tell now and then how much has passed."""
-    untold = 0
-    async for chunk in chunks:
-        yield chunk
-        untold += len(chunk)
-        if untold >= _TELL_EVERY:
-            logger.debug("bytes stored", extra={"project": project, "bytes": untold})
-            untold = 0
-    logger.debug("bytes stored", extra={"project": project, "bytes": untold})
+    async def _logged(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass chunks on, and log now and then how many bytes have passed."""
+        unlogged = 0
+        async for chunk in chunks:
+            yield chunk
+            unlogged += len(chunk)
+            if unlogged >= _LOG_EVERY:
+                logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
+                unlogged = 0
+        logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from frumious.finalizing.finalize import finalize
-from frumious.model.jobs import Job
+from frumious.model.jobs import Job, Report, Result
 from frumious.model.types import RunId
-from frumious.state.results import record_results
+from frumious.state import inbox
 from frumious.storage.protocol import Conflict
 from frumious.syncing.delivery import Batch, Delivery
 from tests.upstream import Fault, Status, wheel
@@ -63,8 +63,9 @@ def first_of(run: Run) -> NormalizedName:
 async def deliver(job: Job, mirror: Mirror, batch: Batch | None = None) -> None:
     """Do what a worker does that gets the job."""
     batch = batch or await Batch.begin(mirror)
-    result = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
-    await record_results([(job, result)], mirror)
+    disposition = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
+    if isinstance(disposition, Result):
+        await inbox.record(mirror.storage, [Report(job, disposition)])
 
 
 # One broken project is its own problem
@@ -155,8 +156,7 @@ def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_
     world.index.upload(wheel("one", "2.0"))
     world.plan()
     duplicate = first.job(first_of(first))
-    result = world.sync("one", serial=duplicate.serial, run=duplicate.run)
-    world.run(lambda mirror: record_results([(duplicate, result)], mirror))
+    world.run(lambda mirror: deliver(duplicate, mirror))
     world.work()
     world.finalize()
 
@@ -178,9 +178,6 @@ def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do
     let_time_pass(world, 1001)
 
     world.finalize()
-    assert status(world)["lagging"].keys() == {"one"}
-    world.retry()
-    world.mirror_run()
 
     assert not untold(world)
     assert status(world)["lagging"] == {}
@@ -264,20 +261,20 @@ def test_a_job_that_died_is_lagging_and_says_so(world: World) -> None:
     world.plan()
     jobs = {job.project: job for job in world.jobs()}
     good = world.sync("good", serial=jobs["good"].serial, run=jobs["good"].run)  # type: ignore[index]
-    world.run(lambda mirror: mirror.ledger.record([(jobs["good"], good)]))  # type: ignore[index]
+    world.record(Report(jobs["good"], good))  # type: ignore[index]
     dead = jobs["deadly"]  # type: ignore[index]
 
     finalized = world.finalize(dead=[dead])
 
     assert finalized.open == 0
-    assert finalized.done_with == [], "it can still be brought back from there"
+    assert finalized.obsolete == [], "it can still be brought back from there"
     assert "crashed" in status(world)["lagging"]["deadly"]["reason"]
     assert world.read("status") == str(world.index.serial).encode()
 
     world.retry()
     world.mirror_run()
     assert status(world)["lagging"] == {}
-    assert world.finalize(dead=[dead]).done_with == [dead]
+    assert world.finalize(dead=[dead]).obsolete == [dead]
 
 
 def test_a_dead_job_of_a_run_that_nobody_knows_is_let_go(world: World) -> None:
@@ -285,7 +282,7 @@ def test_a_dead_job_of_a_run_that_nobody_knows_is_let_go(world: World) -> None:
     world.mirror_run()
     stray = Job(RunId("20200101T000000.000000-0-000"), world.plan(["one"])[0].job("one").project, 0)  # type: ignore[arg-type]
 
-    assert world.finalize(dead=[stray]).done_with == [stray]
+    assert world.finalize(dead=[stray]).obsolete == [stray]
 
 
 # Runs that overtake each other
@@ -301,7 +298,7 @@ def test_an_older_run_that_closes_later_does_not_bring_a_removed_project_back(
     world.plan()
     older = list(world.jobs())
     results = [
-        (job, world.sync(job.project, serial=job.serial, run=job.run))
+        Report(job, world.sync(job.project, serial=job.serial, run=job.run))
         for job in older
         if job.project == "goes"
     ]
@@ -312,15 +309,14 @@ def test_an_older_run_that_closes_later_does_not_bring_a_removed_project_back(
     assert root(world) == {"keeps"}
 
     results += [
-        (job, world.sync(job.project, serial=job.serial, run=job.run))
+        Report(job, world.sync(job.project, serial=job.serial, run=job.run))
         for job in older
         if job.project == "keeps"
     ]
-    world.run(lambda mirror: mirror.ledger.record(results))
+    world.record(*results)
     assert world.finalize().open == 0
 
     assert root(world) == {"keeps"}
-    assert world.cursor().gone == {}
 
 
 # What is told
@@ -443,14 +439,12 @@ def test_a_finalizer_that_was_overtaken_lists_no_removed_project_again(world: Wo
     seen: list[str] = []
 
     def overtake(request: Any, **_: object) -> None:
-        """Let others close this run and one that removes the project, once that is marked."""
+        """Let another one publish a removal of the project, once this one has read its inbox."""
         key = request.url.rpartition(f"{world.bucket}/")[2]
-        if key == "web/simple/index.v1_json" and "state/cursor.json" in seen:
-            seen.clear()
-            body = json.dumps(without).encode()
-            world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
-        if request.method == "PUT":
+        if key == "state/cursor.json" and not seen:
             seen.append(key)
+            body = json.dumps(without).encode()
+            world.s3.put_object(Bucket=world.bucket, Key="web/simple/index.v1_json", Body=body)
 
     async def close(mirror: Mirror) -> None:
         events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.finalizing.root_index import Totals, publish_root_index, root_index_tag
+from frumious.finalizing.root_index import Totals, publish_root_index, root_index_etag
 from frumious.model import layout
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.simple import root_index
@@ -175,7 +175,7 @@ async def merge(
     serial: int | None,
     mirror: Mirror,
 ) -> Totals:
-    replacing = await root_index_tag(mirror)
+    replacing = await root_index_etag(mirror)
     return await publish_root_index(changes, serial, mirror, replacing=replacing)
 
 

@@ -11,10 +11,10 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from packaging.utils import canonicalize_name
 
-from frumious.finalizing.run_events import project_changed, run_finished
+from frumious.finalizing.run_events import RUN_FINISHED, project_changed
 from frumious.messaging.event_publisher import EventPublisher
 from frumious.messaging.events import Event
-from frumious.model.jobs import Outcome, Result
+from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.model.types import Key, RunId
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def result(outcome: Outcome, **more: Any) -> Result:
     return Result(project=SIX, outcome=outcome, serial=7, **more)
 
 
+def report(result: Result) -> Report:
+    return Report(Job(RUN, SIX, 7), result)
+
+
 def put(number: int) -> dict[str, Any]:
     """Return what a call with so many events is expected to say."""
     return {"Entries": [ANY] * number}
@@ -61,7 +65,7 @@ def publish_events(event_publisher: EventPublisher, *events: Event) -> int:
 
 def test_an_update_tells_what_came_and_went() -> None:
     updated = result(Outcome.UPDATED, added=(FILE,), added_bytes=5)
-    event = project_changed(RUN, updated, [FILE], [])
+    event = project_changed(report(updated), {"written": [FILE], "deleted": []})
     assert event == Event(
         "Project updated",
         {
@@ -91,13 +95,14 @@ def test_an_update_tells_what_came_and_went() -> None:
     ],
 )
 def test_only_changes_are_told(outcome: Outcome, kind: str | None) -> None:
-    event = project_changed(RUN, result(outcome), [], [])
+    event = project_changed(report(result(outcome)), {})
     assert (event.kind if event else None) == kind
 
 
 def test_keys_are_cut_where_an_event_cannot_hold_them() -> None:
     many = [Key(f"web/packages/{number:060}/\N{SNOWMAN}") for number in range(3000)]
-    event = project_changed(RUN, result(Outcome.UPDATED, added=tuple(many)), many, [FILE])
+    updated = result(Outcome.UPDATED, added=tuple(many))
+    event = project_changed(report(updated), {"written": many, "deleted": [FILE]})
     assert event is not None
     assert event.detail["truncated"] is True
     assert event.detail["files_added"] == 3000
@@ -114,7 +119,7 @@ def test_ten_events_go_at_once(bus: tuple[EventPublisher, Stubber]) -> None:
         "Detail": '{"run":"run-1"}',
     }
     stubber.add_response("put_events", took(*[""] * 10), {"Entries": [entry] * 10})
-    assert publish_events(event_publisher, *[run_finished({"run": "run-1"})] * 10) == 0
+    assert publish_events(event_publisher, *[Event(RUN_FINISHED, {"run": "run-1"})] * 10) == 0
 
 
 def test_a_call_is_never_larger_than_eventbridge_takes(bus: tuple[EventPublisher, Stubber]) -> None:

@@ -147,14 +147,14 @@ def test_a_message_that_is_no_job_is_passed_over(
         )
     JobQueue(url).send([job()])
     assert [letter.job for letter in DeadLetterQueue(url).receive()] == [job()]
-    assert [record.message for record in caplog.records] == ["a dead letter is no job"] * 3
+    assert [record.message for record in caplog.records] == ["a dead letter is not a job"] * 3
     assert messages(aws, url) == 3
 
 
 def test_no_more_dead_letters_are_looked_at_than_one_tick_can_use(
     aws: Aws, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frumious.messaging.dead_letter_queue._SEEN_AT_ONCE", 20)
+    monkeypatch.setattr("frumious.messaging.dead_letter_queue._MAX_RECEIVED", 20)
     JobQueue(url).send(job(number) for number in range(40))
     assert len(DeadLetterQueue(url).receive()) == 20
     assert messages(aws, url) == 20

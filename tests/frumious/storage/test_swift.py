@@ -24,8 +24,9 @@ from frumious.model.jobs import Job
 from frumious.model.types import Key, RunId
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable
 from frumious.storage.swift.storage import SwiftStorage
+from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
-from frumious.syncing.transfer import Attempt
+from frumious.syncing.transfer import Transfer
 from tests.clients import HTML, found_by_pip, get, read_by_pip
 from tests.servers.keystone import CREDENTIAL, PROJECT, REGION, USER, KeystoneServer
 from tests.servers.swift import SwiftServer, configured
@@ -633,7 +634,8 @@ async def mirrored(configuration: Config, *projects: str) -> None:
     async with open_mirror(configuration) as mirror:
         for project in projects:
             job = Job(RunId("run-1"), canonicalize_name(project), 0)
-            result = await sync_project(job, mirror, Attempt())
+            attempt = Attempt(job)
+            result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
             assert result.error is None
 
 

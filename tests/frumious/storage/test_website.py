@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 from frumious.mirror import open_mirror
 from frumious.model.jobs import Job
 from frumious.model.types import RunId
+from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
-from frumious.syncing.transfer import Attempt
+from frumious.syncing.transfer import Transfer
 from tests.servers.localstack import WEBSITE_HOST, localstack
 from tests.servers.proxy import proxy
 from tests.upstream import wheel
@@ -52,7 +53,8 @@ async def mirror_projects(config: Config, *projects: str) -> None:
     async with open_mirror(config) as mirror:
         for project in projects:
             job = Job(RunId("run-1"), canonicalize_name(project), 0)
-            result = await sync_project(job, mirror, Attempt(resuming=False))
+            attempt = Attempt(job)
+            result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
             assert not result.error
 
 

@@ -128,8 +128,7 @@ def run_and_watch(world: World, names: list[str] | None) -> Result:
         assert not broken_promises(world)
 
     watch(world, look)
-    (closed,) = world.mirror_run(names).closed
-    (result,) = closed.results.values()
+    (result,) = world.mirror_run(names).results
     assert result.error is None
     assert not broken_promises(world)
     return result
@@ -167,7 +166,8 @@ def test_files_come_before_the_pages_and_go_after_them(world: World) -> None:
     watch(world, note)
     world.index.upload(wheel("demo", "2.0"))
     world.index.remove_release("demo", "1.0")
-    world.mirror_run()
+    world.plan()
+    world.work()
 
     both = frozenset({OLD, f"{OLD}.metadata", NEW, f"{NEW}.metadata"})
     assert steps == [
@@ -248,9 +248,9 @@ def test_a_project_whose_removal_left_no_result_leaves_the_root_index(world: Wor
         "demo", run="lost", serial=world.index.serial, allowed_removal=AllowedRemoval.PROJECT
     )
 
-    (closed,) = world.mirror_run().closed
+    finalized = world.mirror_run()
 
-    assert [result.outcome for result in closed.results.values()] == [Outcome.ABSENT]
+    assert [result.outcome for result in finalized.results] == [Outcome.ABSENT]
     assert json.loads(world.read("web/simple/index.v1_json"))["projects"] == []
 
 

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.model.jobs import AllowedRemoval, Job, Outcome, Result
+from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
 from frumious.model.types import RunId
+from frumious.state import inbox
 from frumious.storage.protocol import StorageRefused
+from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
+from frumious.syncing.transfer import Transfer
 from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.upstream import Fault, Stale, Status, WrongBytes, WrongLength, sdist, wheel
@@ -65,8 +68,9 @@ def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: Wor
 
     async def again(mirror: Mirror) -> tuple[Result, int]:
         mirror.storage.pop_request_count()
-        job = Job(RunId("run-2"), canonicalize_name("demo"), 0)
-        return await sync_project(job, mirror), mirror.storage.pop_request_count()
+        attempt = Attempt(Job(RunId("run-2"), canonicalize_name("demo"), 0))
+        result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
+        return result, mirror.storage.pop_request_count()
 
     result, requests = world.run(again)
 
@@ -83,8 +87,9 @@ def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: 
     async def sync(mirror: Mirror) -> int:
         mirror.storage.pop_request_count()
         job = Job(RunId("run-1"), canonicalize_name("demo"), 0)
-        result = await sync_project(job, mirror)
-        await mirror.ledger.record([(job, result)])
+        attempt = Attempt(job)
+        result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
+        await inbox.record(mirror.storage, [Report(job, result)])
         return mirror.storage.pop_request_count()
 
     assert world.run(sync) == 5 + 3 + 2

@@ -288,9 +288,9 @@ def lose_most_files(world: World) -> None:
 def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
     lose_most_files(world)
 
-    (closed,) = world.mirror_run().closed
+    finalized = world.mirror_run()
 
-    assert [result.outcome for result in closed.results.values()] == [Outcome.UPDATED]
+    assert [result.outcome for result in finalized.results] == [Outcome.UPDATED]
     assert len(world.files()) == 1
 
 

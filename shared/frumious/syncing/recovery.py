@@ -1,0 +1,96 @@
+"""What earlier attempts at a project may have left behind: found out in one place.
+
+The mirror's own page (or the tombstone of a removed project) says which job published it and what
+that job changed. A job that was killed after that has left no report, and perhaps files that it
+was to delete: the project's next job does both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frumious.model import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from frumious.model.jobs import Job
+    from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key, RunId
+    from frumious.storage.protocol import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One delivery of a job, and what is known before it begins."""
+
+    job: Job
+    resuming: bool = False  # earlier ones may have stored files, or published HTML alone
+    final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
+    open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What the job before this one did, and how much of it is still to do."""
+
+    run: RunId  # this job's
+    own: bool = False  # that job was an earlier delivery of this one
+    report: bool = False  # it may never have been reported: this one does, perhaps once more
+    added: frozenset[Key] = frozenset()
+    removed: frozenset[Key] = frozenset()
+
+    @property
+    def leftovers(self) -> Collection[Key]:
+        """What another job was to delete, and may not have come to."""
+        return () if self.own else self.removed
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is kept of a removed project: the list of its files went with its pages."""
+
+    run: RunId
+    serial: int
+    removed: tuple[Key, ...]
+
+    @classmethod
+    async def read(cls, key: Key, storage: Storage) -> Tombstone | None:
+        """Return the tombstone; None where there is none."""
+        stored = await storage.read(key)
+        if stored is None:
+            return None
+        payload = json.loads(stored.body)
+        return cls(payload["run"], payload["serial"], tuple(payload["removed"]))
+
+    async def write(self, key: Key, storage: Storage) -> None:
+        """Keep the tombstone."""
+        payload = {"run": self.run, "serial": self.serial, "removed": list(self.removed)}
+        await storage.write(key, json.dumps(payload).encode())
+
+
+async def find_recovery(
+    attempt: Attempt, current: ProjectPage | None, storage: Storage
+) -> Recovery:
+    """Find out what the job before this one did, by its page, its tombstone, or both.
+
+    The tombstone of a project that was created again is read only where it may matter.
+    """
+    job = attempt.job
+    run: RunId | None = None
+    added: frozenset[Key] = frozenset()
+    removed: frozenset[Key] = frozenset()
+    if current is not None and current.publication is not None:
+        publication = current.publication
+        run, added = publication.run, frozenset(publication.added)
+        removed = frozenset(publication.removed)
+    if job.recovering or (current is None and (attempt.resuming or job.allowed_removal)):
+        tombstone = await Tombstone.read(layout.tombstone(job.project), storage)
+        if tombstone is not None:
+            run = tombstone.run if run is None else run
+            removed |= {*tombstone.removed}
+    own = run == job.run
+    report = run is not None and (own or job.recovering or run in attempt.open_runs)
+    return Recovery(job.run, own, report, added, removed)
