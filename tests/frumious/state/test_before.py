@@ -16,11 +16,11 @@ from typing import Any, Final
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious import config
+from frumious.config import loading
 from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
 from frumious.mirror import open_mirror
-from frumious.model import Job
+from frumious.model.jobs import Job
 from frumious.planning.plan import plan_changes
 from tests.upstream import PYPI, Index, Server
 
@@ -34,11 +34,11 @@ ATTRIBUTES: Final = {
     "run": "run",
     "project": "project",
     "serial": "serial",
-    "may-lose": "may_lose",
+    "may-lose": "allowed_removal",
     "named": "named",
-    "again": "again",
-    "part": "part",
-    "taking-over": "taking_over",
+    "again": "recovering",
+    "part": "continuation",
+    "taking-over": "migrating",
 }
 
 
@@ -67,7 +67,7 @@ class RestoredMirror:
         )
 
         async def opened() -> None:
-            async with open_mirror(config.parse(text, {})) as mirror:
+            async with open_mirror(loading.parse(text, {})) as mirror:
                 if finalizer_first or not plan:
                     await finalize(mirror)
                 if plan:
