@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
-from frumious.errors import Retryable
+from frumious.errors import FrumiousError
 from frumious.model.jobs import Job, Report, Result, job_counts
 from frumious.state import inbox
-from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater
+from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
 from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # The queue's own visibility timeout outlasts the function's. Leased for a short time again and
 # again instead, what a worker had when it crashed comes back soon.
 LEASE_SECONDS = 120
-RETRY_SECONDS = 40  # until a batch is delivered again of which nothing was done
 
 environment = Environment()
 queue = environment.queue()
@@ -42,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; return the messages that the queue is to deliver again."""
     try:
         batch = environment.run(Batch.begin(environment.mirror))
-    except Retryable as error:
+    except FrumiousError as error:
         return return_batch(event, error)
     deadline = environment.deadline(context)
     leased = {record["receiptHandle"] for record in event["Records"]}
@@ -67,20 +66,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         processor.async_process()
     try:
         environment.run(inbox.record(environment.mirror.storage, reports))
-    except Retryable as error:  # nobody knows what was done: all of it is delivered again
+    except FrumiousError as error:  # nobody knows what was done: all of it is delivered again
         return return_batch(event, error)
     environment.count(**job_counts(report.result for report in reports))
     return dict(processor.response())
 
 
-def return_batch(event: dict[str, Any], error: Retryable) -> dict[str, Any]:
-    """Let the queue deliver the whole batch again, and soon."""
-    environment.logger.warning("batch is returned", extra={"error": str(error)})
+def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
+    """Let the queue deliver the whole batch again: after a pause, not after its own timeout."""
+    environment.logger.error("batch is returned", extra={"error": str(error)})
     environment.count()
-    queue.set_visibility([record["receiptHandle"] for record in event["Records"]], RETRY_SECONDS)
-    return {
-        "batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in event["Records"]]
-    }
+    records = event["Records"]
+    receives = max(int(record["attributes"]["ApproximateReceiveCount"]) for record in records)
+    receipts = [record["receiptHandle"] for record in records]
+    queue.set_visibility(receipts, retry_pause(receives))
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
 
 
 async def lease(receipts: set[str]) -> None:

@@ -64,6 +64,11 @@ class Environment:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
+    def close(self) -> None:
+        """Close the sessions and the loop; Lambda itself never does."""
+        self.run(self._open.aclose())
+        self._loop.close()
+
     def queue(self) -> JobQueue:
         """Return the queue of jobs."""
         return JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])

@@ -117,6 +117,11 @@ class Batch:
             return disposition
 
 
+def retry_pause(number: int) -> int:
+    """Return how many seconds pass before a job is delivered again after its nth delivery."""
+    return min(_FIRST_PAUSE << (number - 1), _MAX_PAUSE)
+
+
 async def work(
     delivery: Delivery,
     mirror: Mirror,
@@ -156,7 +161,7 @@ def _failed(delivery: Delivery, error: Exception) -> Result | RetryLater:
     """Decide whether a job that failed is retried later."""
     job = delivery.job
     permanent = isinstance(error, FrumiousError) and not isinstance(error, Retryable)
-    pause = _FIRST_PAUSE * 2 ** (delivery.number - 1)
+    pause = retry_pause(delivery.number)
     if isinstance(error, Retryable) and error.retry_after is not None:
         pause = max(pause, math.ceil(error.retry_after))
     retry = None if permanent or delivery.last else min(pause, _MAX_PAUSE)

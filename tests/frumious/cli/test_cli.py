@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from frumious.cli.template import TEMPLATE
 from frumious.config import loading
-from tests.upstream import Fault, Status, wheel
+from tests.upstream import Fault, Index, Server, Status, wheel
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -138,3 +138,30 @@ def test_every_option_of_the_written_configuration_is_known(tmp_path: Path) -> N
 
 def test_a_shell_can_complete_the_command() -> None:
     assert "_frumious_completion" in frumious("completion", "bash").stdout
+
+
+def test_a_mirror_in_a_folder_needs_neither_boto3_nor_swift(tmp_path: Path) -> None:
+    """Both take longer to import than such a run takes."""
+    index = Index()
+    index.upload(wheel("one", "1.0"))
+    with Server(index) as upstream:
+        conf = tmp_path / "mirror.conf"
+        conf.write_text(
+            f"[mirror]\ndirectory = {tmp_path / 'mirror'}\nmaster = {upstream.url}\n"
+            "allow-non-https = true\n"
+        )
+        program = (
+            "import sys\nfrom frumious.cli.main import main\n"
+            f"main(['-c', {str(conf)!r}, 'mirror'], standalone_mode=False)\n"
+            "print(sorted({'boto3', 'botocore', 'swiftclient'} & set(sys.modules)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert (tmp_path / "mirror/web/simple/one/index.html").exists()

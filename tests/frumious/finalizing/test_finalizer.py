@@ -364,6 +364,22 @@ def test_root_pages_are_written_only_when_something_in_them_changed(world: World
     assert now == html
 
 
+def test_a_run_whose_plan_is_lost_holds_up_nothing_and_is_planned_again(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    upload(world, "two")
+    (run,) = world.plan()
+    list(world.jobs())
+    world.s3.delete_object(Bucket=world.bucket, Key=f"state/runs/{run.run}/plan.json")
+    let_time_pass(world, 121)
+
+    assert world.finalize().open == 0
+
+    world.mirror_run()
+    assert root(world) == {"one", "two"}
+    assert world.read("status") == str(world.index.serial).encode()
+
+
 def test_old_runs_are_forgotten(world: World) -> None:
     upload(world, "one")
     for key in ("plan.json", "results/abc-1.json"):
