@@ -41,7 +41,7 @@ class Totals:
 
 async def root_index_tag(mirror: Mirror) -> str | None:
     """Return the tag of the JSON page where it is to be now; None: it is not there."""
-    return await _tag(mirror.pages.root_books, mirror)
+    return await _tag(mirror.pages.root_manifest, mirror)
 
 
 async def publish_root_index(
@@ -62,7 +62,7 @@ async def publish_root_index(
         Conflict: somebody else wrote the root index since.
         InvalidPage: what is stored is no root index.
     """
-    here, html_keys = mirror.pages.root_books, mirror.pages.root_html
+    here, html_keys = mirror.pages.root_manifest, mirror.pages.root_html
     key, stored = await read_root_index(mirror)
     if (stored.tag if stored is not None and key == here else None) != replacing:
         msg = f"{here!r} was replaced by another finalizer"
@@ -80,7 +80,7 @@ async def publish_root_index(
         await mirror.storage.create(here, page)
     elif _digest(page) != before.digest:
         await _write(here, page, before.tag, mirror)
-    left = {pages.root_books for pages in await mirror.former_pages()} - {here}
+    left = {pages.root_manifest for pages in await mirror.former_pages()} - {here}
     if left:
         await mirror.storage.delete(sorted(left))
     return merging.totals
@@ -99,7 +99,7 @@ async def _publish_html(
         await mirror.storage.delete(_EVERY_HTML)
         return []
     page = root_index.json_page(projects, serial, before.meta)
-    html = await asyncio.to_thread(_html, page, mirror.pages.root_books)
+    html = await asyncio.to_thread(_html, page, mirror.pages.root_manifest)
     return [await _write(key, html, tag, mirror) for key, tag in zip(keys, tags, strict=True)]
 
 

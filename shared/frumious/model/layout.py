@@ -112,21 +112,21 @@ class PageLayout:
         return (*((HTML, V1_HTML) if self.html else ()), *((V1_JSON,) if self.json else ()))
 
     @property
-    def books(self) -> str:
+    def manifest_prefix(self) -> str:
         """What the keys of all JSON pages begin with."""
         return "web/simple/" if self.json else "state/simple/"
 
     @property
-    def root_books(self) -> Key:
+    def root_manifest(self) -> Key:
         """The key of the JSON root index."""
-        return Key(f"{self.books}{V1_JSON}")
+        return Key(f"{self.manifest_prefix}{V1_JSON}")
 
     @property
     def root_html(self) -> tuple[Key, ...]:
         """The keys of the root index in HTML."""
         return tuple(root_page(form) for form in self.forms if form != V1_JSON)
 
-    def of(self, project: str) -> tuple[Key, ...]:
+    def keys(self, project: str) -> tuple[Key, ...]:
         """Return the keys of a project's pages that readers get."""
         return tuple(Key(f"web/simple/{self._folder(project)}/{form}") for form in self.forms)
 
@@ -136,7 +136,7 @@ class PageLayout:
 
     def manifest(self, project: str) -> Key:
         """Return the key of a project's JSON page, whoever reads it."""
-        return Key(f"{self.books}{self._folder(project)}/{V1_JSON}")
+        return Key(f"{self.manifest_prefix}{self._folder(project)}/{V1_JSON}")
 
     def versions(self, project: str) -> str:
         """Return the prefix of a project's older pages."""
@@ -149,9 +149,9 @@ class PageLayout:
             return canonicalize_name(project)
         return None
 
-    def behind(self, project: str) -> str:
+    def after_manifest(self, project: str) -> str:
         """Return what lies behind a project's JSON page in the order of keys, before the next's."""
-        return f"{self.books}{self._folder(project)}/~"
+        return f"{self.manifest_prefix}{self._folder(project)}/~"
 
     def _folder(self, project: str) -> str:
         return f"{project[0]}/{project}" if self.hashed else project

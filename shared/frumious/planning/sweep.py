@@ -88,8 +88,8 @@ async def _held_after(project: str, count: int, mirror: Mirror) -> list[Normaliz
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
     pages = mirror.pages
-    after = pages.behind(project) if project else ""
-    async for entry in mirror.storage.list(pages.books, after=after):
+    after = pages.after_manifest(project) if project else ""
+    async for entry in mirror.storage.list(pages.manifest_prefix, after=after):
         name = pages.project_of(entry.key)
         if name is not None and mirror.selection.wants(name):
             found.append(name)

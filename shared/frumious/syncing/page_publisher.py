@@ -75,7 +75,7 @@ async def tidy_pages(project: NormalizedName, page: ProjectPage, mirror: Mirror)
 async def page_keys(project: NormalizedName, mirror: Mirror) -> Sequence[Key]:
     """Return every key that a page of the project may have, older pages as well."""
     layouts = [mirror.pages, *await _layouts(mirror)]
-    keys = {key for pages in layouts for key in (*pages.of(project), pages.manifest(project))}
+    keys = {key for pages in layouts for key in (*pages.keys(project), pages.manifest(project))}
     for place in {pages.versions(project) for pages in layouts}:
         keys.update(await _versions(place, mirror))
     return sorted(keys)
@@ -101,12 +101,12 @@ async def _shown_before(
         return ()
     layouts = await _layouts(mirror)
     books = {pages.manifest(project) for pages in layouts}
-    gone = {key for pages in layouts for key in pages.of(project)} - books
+    gone = {key for pages in layouts for key in pages.keys(project)} - books
     if manifest is not None and manifest.key != mirror.pages.manifest(project):
         places = {pages.versions(project) for pages in layouts}
         for place in places - {mirror.pages.versions(project)}:
             gone.update(await _versions(place, mirror))
-    return sorted(gone - set(mirror.pages.of(project)))
+    return sorted(gone - set(mirror.pages.keys(project)))
 
 
 async def _keep_version(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
