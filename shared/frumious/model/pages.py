@@ -106,4 +106,4 @@ class RootIndex:
 
     projects: Mapping[NormalizedName, int | None]
     serial: int | None = None
-    tag: str = ""  # upstream's ETag
+    etag: str = ""  # upstream's

@@ -65,7 +65,7 @@ class PageCheck:
 
     serial: int | None  # None: upstream does not say
     changed: bool  # against the given ETag
-    gone: bool  # there is no such project
+    missing: bool  # there is no such project
 
 
 class Upstream:
@@ -109,32 +109,32 @@ class Upstream:
             raise StalePage(msg)
         return replace(parsed, page=page, etag=_etag(answer))
 
-    async def ask(self, project: NormalizedName, *, unless: str) -> PageCheck:
-        """Ask whether a project page still has the ETag `unless`; the page itself is not read.
+    async def check_page(self, project: NormalizedName, *, etag: str) -> PageCheck:
+        """Ask whether a project page still has the ETag `etag`; the page itself is not read.
 
         Raises:
             UpstreamUnavailable: upstream did not answer in time, or with an error.
             HostRefused: a redirect leads to a host that is not allowed.
         """
-        answer = await self._client.ask(self._project_url(project), headers=_accepting(unless))
+        answer = await self._client.ask(self._project_url(project), headers=_accepting(etag))
         serial = _serial(answer)
         if answer.status in _GONE:
-            return PageCheck(serial, changed=True, gone=True)
-        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
-            return PageCheck(serial, changed=False, gone=False)
+            return PageCheck(serial, changed=True, missing=True)
+        if etag and answer.status == HTTPStatus.NOT_MODIFIED:
+            return PageCheck(serial, changed=False, missing=False)
         _check(answer)
-        return PageCheck(serial, changed=not _is_same(_etag(answer), unless), gone=False)
+        return PageCheck(serial, changed=not _is_same(_etag(answer), etag), missing=False)
 
-    async def root_index(self, *, unless: str = "") -> RootIndex | None:
-        """Return the list of all projects; None where it still has the ETag `unless`.
+    async def root_index(self, *, etag: str = "") -> RootIndex | None:
+        """Return the list of all projects; None where it still has the ETag `etag`.
 
         Raises:
             UpstreamUnavailable: upstream did not answer in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the answer is no root index.
         """
         url = f"{self._config.master}/simple/"
-        answer = await self._client.fetch(url, limit=LARGEST_ROOT, headers=_accepting(unless))
-        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+        answer = await self._client.fetch(url, limit=LARGEST_ROOT, headers=_accepting(etag))
+        if etag and answer.status == HTTPStatus.NOT_MODIFIED:
             return None
         _check(answer)
         if _is_json(answer):
@@ -142,7 +142,7 @@ class Upstream:
         else:
             index = parse_html.root_index(answer.body, answer.url)
         serial = _serial(answer) if index.serial is None else index.serial
-        return replace(index, serial=serial, tag=_etag(answer))
+        return replace(index, serial=serial, etag=_etag(answer))
 
     def sources(self, url: str) -> tuple[str, ...]:
         """Return the addresses to get a file from, the first one first."""
@@ -213,9 +213,9 @@ def _check(answer: Response) -> None:
         raise UpstreamUnavailable(msg)
 
 
-def _accepting(unless: str) -> Mapping[str, str]:
-    """Return the headers that ask for a page of the Simple API, unless it has an ETag."""
-    return {**_SIMPLE, "If-None-Match": unless} if unless else _SIMPLE
+def _accepting(etag: str) -> Mapping[str, str]:
+    """Return the headers that ask for a page of the Simple API, unless it has `etag`."""
+    return {**_SIMPLE, "If-None-Match": etag} if etag else _SIMPLE
 
 
 def _serial(answer: Response) -> int | None:
