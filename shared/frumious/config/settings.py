@@ -101,7 +101,7 @@ class Config:
         )
         return hashlib.sha256(repr(shaping).encode()).hexdigest()[:16]
 
-    def below(self, directory: str) -> Config:
+    def for_directory(self, directory: str) -> Config:
         """Return the same configuration for another directory of the same storage."""
         bucket, _, prefix = directory.removeprefix("/").partition("/")
         if self.backend is not Backend.S3:

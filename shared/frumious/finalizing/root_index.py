@@ -144,7 +144,7 @@ class _Merging:
         listed = root_index.entries(body, self._key) if body else iter(())
         try:
             return root_index.json_projects(self._seen(listed))
-        except root_index.NotInOrder:  # another program's
+        except root_index.NotSorted:  # another program's
             in_order = sorted(dict(root_index.entries(body, self._key)).items())
             return root_index.json_projects(self._seen(in_order))
 
@@ -162,7 +162,7 @@ class _Merging:
                 yield project, before
 
         projects = files = bytes_ = 0
-        for project, after in root_index.merged(remembered(), self._changes):
+        for project, after in root_index.merge(remembered(), self._changes):
             if project in self._changes and names.pop(project, None) != after.name:
                 self.names_changed = True
             projects += 1

@@ -38,12 +38,12 @@ class ExpectedContent:
     algorithm: str  # one of DIGEST_LENGTHS
     digest: str  # lower-case hexadecimal
     size: int | None = None  # bytes; None: upstream did not say
-    most: int = LARGEST_FILE  # bytes that are taken where the size is not known
+    max_size: int = LARGEST_FILE  # bytes that are taken where the size is not known
     blake2b_256: str | None = None  # that the file's place promises as well
 
     @classmethod
     def of(
-        cls, hashes: Mapping[str, str], size: int | None = None, most: int = LARGEST_FILE
+        cls, hashes: Mapping[str, str], size: int | None = None, max_size: int = LARGEST_FILE
     ) -> ExpectedContent:
         """Choose the hash to verify by: sha256, else the longest.
 
@@ -52,7 +52,7 @@ class ExpectedContent:
         """
         known = [name for name in hashes if name in DIGEST_LENGTHS]
         best = max(known, key=lambda name: (name == "sha256", DIGEST_LENGTHS[name]))
-        return cls(best, hashes[best], size, most)
+        return cls(best, hashes[best], size, max_size)
 
     @property
     def sha256(self) -> str | None:
@@ -77,13 +77,13 @@ async def verified_chunks(
         if promised is not None:
             promised.update(chunk)
         seen += len(chunk)
-        if seen > (expected.most if expected.size is None else expected.size):
+        if seen > (expected.max_size if expected.size is None else expected.size):
             break
         if held:
             yield held
         held = chunk
-    if expected.size is None and seen > expected.most:
-        msg = f"{url} sent more than {expected.most} bytes"
+    if expected.size is None and seen > expected.max_size:
+        msg = f"{url} sent more than {expected.max_size} bytes"
         raise WrongBytes(msg)
     if expected.size is not None and seen != expected.size:
         more = "more" if seen > expected.size else "less"

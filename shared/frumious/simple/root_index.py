@@ -92,7 +92,7 @@ def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProje
             yield canonicalize_name(name), ListedProject(name, serial, files, bytes_)
 
 
-def merged(
+def merge(
     listed: Iterable[tuple[NormalizedName, ListedProject]],
     changes: Mapping[NormalizedName, ListedProject | DelistedProject],
 ) -> Iterator[tuple[NormalizedName, ListedProject]]:
@@ -101,7 +101,7 @@ def merged(
     No project's serial goes backwards: a change below the listed serial does not count.
 
     Raises:
-        NotInOrder: while reading; `listed` is not sorted.
+        NotSorted: while reading; `listed` is not sorted.
     """
     waiting = iter(sorted(changes.items()))
     change = next(waiting, None)
@@ -109,7 +109,7 @@ def merged(
     for project, before in listed:
         if project <= last:
             msg = f"{project!r} comes behind {last!r}"
-            raise NotInOrder(msg)
+            raise NotSorted(msg)
         last = project
         while change is not None and change[0] < project:
             if isinstance(change[1], ListedProject):
@@ -128,7 +128,7 @@ def merged(
         change = next(waiting, None)
 
 
-class NotInOrder(Exception):
+class NotSorted(Exception):
     """A list of projects that is not sorted by normalised name."""
 
 

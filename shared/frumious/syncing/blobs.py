@@ -45,7 +45,7 @@ def blobs(project: NormalizedName, file: File) -> Iterator[Blob]:
         yield Blob(
             key=layout.metadata_key(key),
             url=_metadata_url(file.url),
-            expected=ExpectedContent.of(file.core_metadata, most=_LARGEST_METADATA),
+            expected=ExpectedContent.of(file.core_metadata, max_size=_LARGEST_METADATA),
         )
     if file.provenance is not None:
         yield Blob(key=layout.provenance_key(project, file), url=file.provenance, expected=None)

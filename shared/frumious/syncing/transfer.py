@@ -13,7 +13,7 @@ from frumious.model.checksums import WrongBytes, verified_chunks
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
-from frumious.upstream.download import BrokenOff, FileMissing
+from frumious.upstream.download import DownloadInterrupted, FileMissing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Faults that are one file's alone: the others are stored and published.
-_FILE_S_OWN = (BrokenOff, FileMissing, HostRefused, InvalidPage, TooLarge, WrongBytes)
+_FILE_S_OWN = (DownloadInterrupted, FileMissing, HostRefused, InvalidPage, TooLarge, WrongBytes)
 _TELL_EVERY = 4 * 1024**2  # bytes between two lines about a file that is under way
 
 
@@ -112,7 +112,7 @@ async def _store_file(
         last = source is sources[-1]
         try:
             await _stream_patiently(project, blob.key, source, expected, mirror)
-        except (BrokenOff, WrongBytes) as error:
+        except (DownloadInterrupted, WrongBytes) as error:
             logger.warning("file is fetched again", extra={"project": project, "error": str(error)})
         except (FileMissing, HostRefused, UpstreamUnavailable):
             if last:
@@ -139,8 +139,8 @@ async def _stream(
 ) -> None:
     async with mirror.upstream.download(url) as download:
         if expected.size is None:
-            if download.size is not None and download.size > expected.most:
-                msg = f"{url} announces {download.size} bytes, more than {expected.most}"
+            if download.size is not None and download.size > expected.max_size:
+                msg = f"{url} announces {download.size} bytes, more than {expected.max_size}"
                 raise WrongBytes(msg)
             expected = replace(expected, size=download.size)
         elif download.size not in {None, expected.size}:

@@ -23,7 +23,7 @@ class FileMissing(FrumiousError):
     """Upstream names a file that it does not give."""
 
 
-class BrokenOff(FrumiousError):
+class DownloadInterrupted(FrumiousError):
     """A file's transfer ended before its end, again and again."""
 
 
@@ -42,7 +42,7 @@ async def download(client: Client, url: str) -> AsyncIterator[Download]:
     Raises:
         FileMissing: upstream does not give the file.
         UpstreamUnavailable: upstream did not answer; also while reading.
-        BrokenOff: while reading; the connection broke more often than it is worth.
+        DownloadInterrupted: while reading; the connection broke more often than it is worth.
         HostRefused: the address leads to a host that is not allowed.
     """
     async with AsyncExitStack() as opened:
@@ -88,7 +88,7 @@ async def _chunks(
         else:
             return
     msg = f"{url} broke off {_RESUMES} times, the last time after {seen} bytes"
-    raise BrokenOff(msg)
+    raise DownloadInterrupted(msg)
 
 
 def _bytes_to_skip(response: aiohttp.ClientResponse, seen: int) -> int:
@@ -99,4 +99,4 @@ def _bytes_to_skip(response: aiohttp.ClientResponse, seen: int) -> int:
     if response.status == HTTPStatus.PARTIAL_CONTENT and begins == f"bytes {seen}":
         return 0
     msg = f"{response.url} cannot be resumed at byte {seen}: it answers {response.status}"
-    raise BrokenOff(msg)
+    raise DownloadInterrupted(msg)

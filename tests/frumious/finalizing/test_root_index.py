@@ -146,7 +146,7 @@ def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
     body = root_index.json_page(root_index.json_projects(listed), 9, {})
     changes = {canonicalize_name("p000007"): ListedProject("p7", 10**6)}
     tracemalloc.start()
-    after = root_index.json_projects(root_index.merged(root_index.entries(body, KEY), changes))
+    after = root_index.json_projects(root_index.merge(root_index.entries(body, KEY), changes))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -156,8 +156,8 @@ def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
 def test_a_merge_wants_its_list_in_order() -> None:
     for names in ("ba", "aa"):
         listed = [(canonicalize_name(name), ListedProject(name, 1)) for name in names]
-        with pytest.raises(root_index.NotInOrder):
-            list(root_index.merged(listed, {}))
+        with pytest.raises(root_index.NotSorted):
+            list(root_index.merge(listed, {}))
 
 
 # Published

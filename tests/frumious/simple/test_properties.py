@@ -226,7 +226,7 @@ def test_a_merge_says_what_replacing_one_by_one_says(
         else:
             expected[project] = change
 
-    found = list(root_index.merged(sorted(listed.items()), changes))
+    found = list(root_index.merge(sorted(listed.items()), changes))
 
     assert found == sorted(expected.items())
 
