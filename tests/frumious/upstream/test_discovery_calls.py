@@ -117,7 +117,7 @@ def test_an_owner_s_change_behind_a_removal_does_not_bring_the_project_back(worl
 
 
 def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 10)
+    monkeypatch.setattr("frumious.upstream.changelog.MAX_ROWS", 10)
     world.upstream.row_limit = 10
     world.index.add_many(f"p{number}" for number in range(25))
 
@@ -129,7 +129,7 @@ def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.Mo
 
 
 def test_full_calls_that_lead_nowhere_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 2)
+    monkeypatch.setattr("frumious.upstream.changelog.MAX_ROWS", 2)
     rows = [["demo", None, 1, "create", 5], ["other", None, 1, "create", 5]]
     world.upstream.faults.add(Fault(answer(rows), "/pypi"))
 
