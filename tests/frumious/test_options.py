@@ -328,5 +328,5 @@ def test_every_key_is_documented() -> None:
     loading._config(reader, {})
     text = (CHECKOUT / "docs/configuration.md").read_text()
 
-    keys = {key for section in ("mirror", "s3", "swift") for key in reader._asked[section]}
+    keys = {key for section in ("mirror", "s3", "swift") for key in reader._known[section]}
     assert not [key for key in sorted(keys) if f"`{key}`" not in text]
