@@ -1,14 +1,14 @@
-"""The stack on this machine: `template.yaml`'s own wiring over moto.
+"""The local stack: an emulation of the deployed stack on this machine, on top of moto.
 
-It reads the template that is deployed, makes its bucket and queues in moto's server, runs the
-real handlers in processes of their own through AWS's own runtime client, pumps the queue into
-them and serves the bucket as the distribution does. It knows Lambda, SQS and CloudFront; of the
-mirror it knows nothing but the handlers' answers.
+It reads the deployed template, creates its bucket and queues in moto's server, runs the real
+handlers in separate processes with AWS's runtime client, delivers the queue's messages to them,
+and serves the bucket like the distribution. It knows Lambda, SQS and CloudFront; of the mirror it
+knows only the handlers' responses.
 """
 
 from localcloud.cloud import LocalCloud
 from localcloud.environment import ExecutionEnvironment, Runtime
-from localcloud.event_source import Pumped
+from localcloud.event_source import PumpResult
 from localcloud.logs import LogLine
 from localcloud.runtime_api import FunctionFailed
 from localcloud.template import TemplateError
@@ -18,7 +18,7 @@ __all__ = [
     "FunctionFailed",
     "LocalCloud",
     "LogLine",
-    "Pumped",
+    "PumpResult",
     "Runtime",
     "TemplateError",
 ]

@@ -22,7 +22,7 @@ def main() -> int:
         "--state",
         type=Path,
         default=Path(os.environ.get("STATE") or CHECKOUT / ".localcloud"),
-        help="the folder that keeps the bucket between runs (STATE; .localcloud/)",
+        help="the folder that stores the bucket between runs (STATE; .localcloud/)",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     demonstration = commands.add_parser(
@@ -38,11 +38,11 @@ def main() -> int:
         "--serve",
         action="store_true",
         default=os.environ.get("SERVE", "0") not in {"", "0"},
-        help="leave the mirror up until Ctrl-C (SERVE=1)",
+        help="keep serving the mirror until Ctrl-C (SERVE=1)",
     )
-    commands.add_parser("run", help="tick by the schedules of the template until Ctrl-C")
+    commands.add_parser("run", help="invoke functions by the template's schedules until Ctrl-C")
     arguments = parser.parse_args()
-    # So that everything that was started is stopped, whatever the reason.
+    # An exception, so that context managers stop everything that was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if arguments.command == "demo":
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def run(state: Path) -> None:
-    """Mirror what `mirror.conf` selects, by the template's schedules, until Ctrl-C."""
+    """Mirror by the template's schedules and `mirror.conf` until Ctrl-C."""
     with LocalCloud(
         runtime=Runtime(environment=network_variables()),
         on_line=LogLine.show,

@@ -1,7 +1,7 @@
-"""The first thing that runs in a function's process, under the function's own interpreter.
+"""Entry point of a function's process, in the function's own interpreter.
 
-Ends the process when its standard input closes, that is when the local stack is gone in whatever
-way, and hands over to AWS's runtime client. Imports nothing else of the local stack.
+Starts AWS's runtime client. Ends the process when its standard input closes, which happens however
+the local stack ends. Imports nothing else of the local stack.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The whole stack on this machine, started and stopped as one thing."""
+"""The local stack as one object that is started and stopped."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import boto3
 from botocore.config import Config
 
 from localcloud.dead_letters import DeadLetterQueue
+from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT, Runtime, WarmFunction
-from localcloud.event_source import Pump, Pumped
+from localcloud.event_source import Pump, PumpResult
 from localcloud.logs import LogLine, Logs
 from localcloud.moto_server import MotoServer
-from localcloud.reader import Reader
 from localcloud.runtime_api import FunctionFailed
 from localcloud.stack import REGION, Queue, QueueSource, Schedule
 from localcloud.stack_reader import read_stack
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
 
-def show_what_is_wrong(line: LogLine) -> None:
-    """Print crashes and errors to standard error; the rest is kept in `LocalCloud.logs`."""
+def show_errors(line: LogLine) -> None:
+    """Print crashes and errors to standard error."""
     if line.fields is None or line.fields.get("level") in {"ERROR", "CRITICAL"}:
         line.show()
 
 
 class LocalCloud:
-    """The template's stack over moto; a context manager.
+    """A context manager that runs the template's stack on top of moto.
 
     Args:
-        template: Its folder is where the functions' code folders start. It may be the one that
-            `sam build` writes.
-        parameters: The template's parameters that shall not have their defaults.
-        runtime: What the functions run in.
-        on_line: Sees every line that a function prints, in the thread that runs the function.
+        template: The template, or the one that `sam build` writes. Code folders are relative to
+            its folder.
+        parameters: Values that replace the defaults of the template's parameters.
+        runtime: The runtime of the functions.
+        on_line: Called for every line that a function prints, in the thread that runs it.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class LocalCloud:
         *,
         parameters: Mapping[str, str] | None = None,
         runtime: Runtime | None = None,
-        on_line: Callable[[LogLine], None] = show_what_is_wrong,
+        on_line: Callable[[LogLine], None] = show_errors,
     ) -> None:
         self.logs = Logs(on_line)
-        with ExitStack() as starting:
+        with ExitStack() as stack:
             moto = MotoServer()
-            starting.callback(moto.stop)
+            stack.callback(moto.stop)
             self.endpoint = moto.endpoint
             self.s3: S3Client = self._client("s3")
             self.sqs: SQSClient = self._client("sqs")
@@ -73,12 +73,12 @@ class LocalCloud:
             runtime = replace(runtime, environment=variables)
             self._functions: dict[str, WarmFunction] = {}
             for id_, function in self.stack.functions.items():
-                warm = WarmFunction(function, runtime, partial(self.logs.take, id_))
+                warm = WarmFunction(function, runtime, partial(self.logs.add, id_))
                 self._functions[id_] = warm
-                starting.callback(warm.stop)
-            self._reader = Reader(self.stack.distribution, self.s3)
-            starting.callback(self._reader.stop)
-            self._closing = starting.pop_all()
+                stack.callback(warm.stop)
+            self._distribution = DistributionServer(self.stack.distribution, self.s3)
+            stack.callback(self._distribution.stop)
+            self._cleanup = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -93,24 +93,24 @@ class LocalCloud:
 
     @property
     def url(self) -> str:
-        """The mirror's address for clients; the index is at `<url>/simple/`."""
-        return self._reader.url
+        """The distribution's URL; the index is at `<url>/simple/`."""
+        return self._distribution.url
 
     @property
     def bucket(self) -> str:
         return self.stack.bucket
 
     def stop(self) -> None:
-        """End everything that was started; the bucket is gone with it."""
-        self._closing.close()
+        """Stop everything; the bucket's content is lost."""
+        self._cleanup.close()
 
     def stop_functions(self) -> None:
-        """End all execution environments; the next invocation is a cold start."""
+        """Stop all execution environments; the next invocation is a cold start."""
         for function in self._functions.values():
             function.stop()
 
     def invoke(self, function: str, event: Any) -> Any:
-        """Invoke a function, by its logical id, and return its answer.
+        """Invoke a function by its logical id, and return its response.
 
         Raises:
             FunctionFailed: the handler raised, crashed or timed out.
@@ -118,7 +118,7 @@ class LocalCloud:
         return self._functions[function].invoke(event)
 
     def tick(self, function: str) -> Any:
-        """Invoke a function as its schedule does."""
+        """Invoke a function like its schedule does."""
         schedules = [s for s in self.stack.schedules if s.function == function]
         if len(schedules) != 1:
             msg = f"{function!r} has {len(schedules)} schedules"
@@ -131,7 +131,7 @@ class LocalCloud:
         environments: int = 2,
         wait_seconds: float = 0,
         give_up: Callable[[], bool] = lambda: False,
-    ) -> Pumped:
+    ) -> PumpResult:
         """Deliver the queue's messages; see `Pump.run`."""
         (source,) = self.stack.queue_sources
         queue = self._queue_of(source)
@@ -139,25 +139,25 @@ class LocalCloud:
         return pump.run(environments=environments, wait_seconds=wait_seconds, give_up=give_up)
 
     def dead_letters(self) -> list[Any]:
-        """Return what is in the messages that were received too often and are visible."""
+        """Return the bodies of the visible messages in the dead-letter queue."""
         return self._dead_letter_queue().bodies()
 
     def redrive(self) -> int:
-        """Send such messages back to the queue, as the console does; return how many."""
+        """Move these messages back to the queue; return how many."""
         return self._dead_letter_queue().redrive()
 
     def run(self, stop: threading.Event) -> None:
-        """Tick by the schedules' rates and pump the queue until `stop` is set."""
+        """Invoke functions by their schedules and deliver messages until `stop` is set."""
 
         def tick(schedule: Schedule) -> None:
             while not stop.is_set():
-                with suppress(FunctionFailed):  # its lines have been seen; the next tick comes
+                with suppress(FunctionFailed):  # was logged; the next tick is a retry
                     self.invoke(schedule.function, schedule.input)
                 stop.wait(schedule.seconds)
 
-        with ThreadPoolExecutor(len(self.stack.schedules) or 1) as ticking:
+        with ThreadPoolExecutor(len(self.stack.schedules) or 1) as executor:
             for schedule in self.stack.schedules:
-                ticking.submit(tick, schedule)
+                executor.submit(tick, schedule)
             try:
                 while not stop.wait(1):
                     self.pump(give_up=stop.is_set)
@@ -166,11 +166,11 @@ class LocalCloud:
                 self.stop_functions()
 
     def save(self, folder: Path) -> None:
-        """Keep the bucket in a folder, for `load`."""
+        """Save the bucket to a folder."""
         save_bucket(self.s3, self.bucket, folder)
 
     def load(self, folder: Path) -> None:
-        """Bring back what `save` kept."""
+        """Load the bucket from a folder, if one was saved."""
         load_bucket(self.s3, self.bucket, folder)
 
     def _queue_of(self, source: QueueSource) -> Queue:
@@ -180,16 +180,17 @@ class LocalCloud:
         (source,) = self.stack.queue_sources
         queue = self._queue_of(source)
         arn = json.loads(queue.attributes["RedrivePolicy"])["deadLetterTargetArn"]
-        (dead,) = (q for q in self.stack.queues.values() if q.arn == arn)
-        return DeadLetterQueue(dead, queue, self.sqs)
+        (dead_letter_queue,) = (q for q in self.stack.queues.values() if q.arn == arn)
+        return DeadLetterQueue(dead_letter_queue, queue, self.sqs)
 
     def _create_queues(self) -> None:
-        # A queue that another one's redrive policy names has to be there first.
+        # A dead-letter queue must exist before the redrive policy that names it.
         queues = sorted(self.stack.queues.values(), key=lambda q: "RedrivePolicy" in q.attributes)
         for queue in queues:
-            answer = self.sqs.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))  # type: ignore[arg-type]
-            if answer["QueueUrl"] != queue.url:
-                msg = f"moto made {answer['QueueUrl']!r} where {queue.url!r} was expected"
+            attributes: Any = dict(queue.attributes)
+            url = self.sqs.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]
+            if url != queue.url:
+                msg = f"moto created the queue {url!r}, expected {queue.url!r}"
                 raise RuntimeError(msg)
 
     def _client(self, service: str) -> Any:
@@ -198,10 +199,10 @@ class LocalCloud:
             region_name=REGION,
             endpoint_url=self.endpoint,
             aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 (moto takes any)
+            aws_secret_access_key="local",  # noqa: S106 (moto accepts any)
             config=Config(
                 max_pool_connections=50,
-                proxies={},  # loopback, whatever the environment says
+                proxies={},  # not the environment's: moto is on loopback
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 s3={"addressing_style": "path"},

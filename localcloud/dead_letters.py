@@ -1,6 +1,6 @@
-"""The queue where messages end that were received too often, as the console shows it.
+"""The dead-letter queue: list and redrive its messages, as the AWS console does.
 
-Moto has no redrive task; what one does is done here message by message.
+Moto has no redrive tasks, so messages are moved one by one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from localcloud.stack import Queue
 
-HELD_SECONDS = 60
+VISIBILITY_TIMEOUT = 60  # seconds
 
 
 class DeadLetterQueue:
@@ -29,7 +29,7 @@ class DeadLetterQueue:
         self._sqs = sqs
 
     def bodies(self) -> list[Any]:
-        """Return what is in the visible messages, and leave them visible."""
+        """Return the bodies of the visible messages, and leave them visible."""
         messages = list(self._receive())
         for message in messages:
             self._sqs.change_message_visibility(
@@ -40,7 +40,7 @@ class DeadLetterQueue:
         return [json.loads(message["Body"]) for message in messages]
 
     def redrive(self) -> int:
-        """Send the visible messages back to where they came from; return how many."""
+        """Move the visible messages back to the source queue; return how many."""
         moved = 0
         for message in self._receive():
             self._sqs.send_message(
@@ -59,7 +59,7 @@ class DeadLetterQueue:
         while messages := self._sqs.receive_message(
             QueueUrl=self._queue.url,
             MaxNumberOfMessages=10,
-            VisibilityTimeout=HELD_SECONDS,
+            VisibilityTimeout=VISIBILITY_TIMEOUT,
             MessageSystemAttributeNames=["All"],
         ).get("Messages"):
             yield from messages

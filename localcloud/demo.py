@@ -1,4 +1,4 @@
-"""The demonstration: from upstream to `pip install` out of the mirror, on this machine."""
+"""The demo: mirror some projects on the local stack, and install one of them with pip."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-PATIENCE_SECONDS = 60  # for jobs that will be tried again
-SILENCE_SECONDS = 120  # after which nothing is expected of jobs that run
+RETRY_SECONDS = 60  # to wait for retries of failed jobs
+MAX_IDLE_SECONDS = 120  # without output, after which running jobs are given up
 MIRRORED = {"updated", "unchanged"}
 
 
@@ -36,7 +36,7 @@ def demo(
     runtime: Runtime | None = None,
     console: Console | None = None,
 ) -> int:
-    """Mirror the projects, install one of them from the mirror; return the exit status."""
+    """Mirror the projects and install one of them from the mirror; return the exit code."""
     console = console or Console(highlight=False)
     runtime = runtime or Runtime(environment=network_variables())
     wanted = list(dict.fromkeys(canonicalize_name(project) for project in projects))
@@ -48,7 +48,7 @@ def demo(
         try:
             outcome, errors = _mirror(cloud, wanted, progress)
         except FunctionFailed as error:
-            _complain(f"The run came to nothing: {error}.", console)
+            _print_error(f"The run failed: {error}.", console)
             return 1
         finally:
             cloud.stop_functions()
@@ -66,7 +66,7 @@ def demo(
         if mirrored:
             console.print(_table(cloud, len(mirrored), seconds))
         if installed is None:
-            _complain("\n".join(problems), console)
+            _print_error("\n".join(problems), console)
             return 1
         if serve:
             _serve(cloud, installed.project, console)
@@ -76,14 +76,14 @@ def demo(
 def _mirror(
     cloud: LocalCloud, wanted: Sequence[str], progress: JobProgress
 ) -> tuple[dict[str, str], Mapping[str, str]]:
-    """Take the projects the whole way; return what became of each, and the reasons."""
+    """Run planner, worker and finalizer; return each project's outcome, and the errors."""
     cloud.invoke("PlannerFunction", {"projects": wanted})
     with progress:
-        cloud.pump(give_up=lambda: progress.seconds_of_silence > SILENCE_SECONDS)
-        if not progress.errors.keys() >= set(wanted):  # else upstream is out of reach
-            cloud.pump(wait_seconds=PATIENCE_SECONDS)
+        cloud.pump(give_up=lambda: progress.idle_seconds > MAX_IDLE_SECONDS)
+        if not progress.errors.keys() >= set(wanted):  # else upstream is unavailable
+            cloud.pump(wait_seconds=RETRY_SECONDS)
     answer: dict[str, Any] = cloud.invoke("FinalizerFunction", {})
-    # The other jobs are still open: they failed and would be retried, or did not even fail.
+    # The other jobs are still open: they failed and would be retried, or did not finish.
     outcome = {**dict.fromkeys(wanted, "failed"), **answer["projects"]}
     return outcome, {**progress.errors, **answer["errors"]}
 
@@ -91,18 +91,18 @@ def _mirror(
 def _problems(
     wanted: Sequence[str], outcome: Mapping[str, str], errors: Mapping[str, str]
 ) -> list[str]:
-    """Say in a sentence each what came to nothing; in one when everything did."""
+    """Return a sentence for each project that failed, or a single one if all failed."""
     problems = []
     for project in wanted:
         match outcome.get(project):
             case "absent":
                 problems.append(f"Upstream has no project {project!r}.")
             case "removed":
-                problems.append(f"Upstream has no project {project!r} any more.")
+                problems.append(f"Upstream has removed the project {project!r}.")
             case "quarantined":
                 problems.append(f"Upstream has quarantined the project {project!r}.")
             case "failed":
-                reason = errors.get(project, "its job did not come to an end")
+                reason = errors.get(project, "its job did not finish")
                 problems.append(f"{project!r} could not be mirrored: {reason}.")
     if errors.keys() >= set(wanted):
         return [f"Nothing could be mirrored: {errors[wanted[0]]}."]
@@ -110,7 +110,7 @@ def _problems(
 
 
 def _success(installed: Installed) -> str:
-    without = " without its dependencies, which are not mirrored," if installed.alone else ""
+    without = " without its dependencies, which are not mirrored," if installed.no_deps else ""
     return (
         f"pip installed {installed.project} {installed.version} from the mirror{without}"
         f" and `import {installed.module}` works."
@@ -130,12 +130,12 @@ def _table(cloud: LocalCloud, projects: int, seconds: float) -> Table:
     return table
 
 
-def _complain(text: str, console: Console) -> None:
+def _print_error(text: str, console: Console) -> None:
     console.print(text, style="red", markup=False, soft_wrap=True)
 
 
 def _serve(cloud: LocalCloud, project: str, console: Console) -> None:
-    console.print("The mirror is up until Ctrl-C:")
+    console.print("Serving the mirror until Ctrl-C:")
     console.print(f"  pip install --index-url {cloud.url}/simple/ {project}", soft_wrap=True)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()

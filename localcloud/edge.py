@@ -1,6 +1,6 @@
-"""CloudFront's part before the origin is asked: cache behaviors and the edge function.
+"""CloudFront before the request to the origin: cache behaviors and the edge function.
 
-The edge function is the template's own JavaScript, run in QuickJS. See the event's structure at
+The edge function is the template's own JavaScript, run in QuickJS. Its events are described at
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html.
 """
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def choose_behavior(behaviors: Sequence[Behavior], path: str) -> Behavior:
-    """Return the first behavior whose pattern matches; the last one matches everything.
+    """Return the first behavior whose pattern matches; the last one matches every path.
 
-    CloudFront normalises the path for the choice, and for the choice alone.
+    As in CloudFront, patterns match the normalised path, but the origin gets the original one.
     """
     normal = posixpath.normpath(path) + ("/" if path.endswith("/") else "")
     return next(behavior for behavior in behaviors if _matches(behavior.pattern, normal))
@@ -34,7 +34,7 @@ def _matches(pattern: str, path: str) -> bool:
 
 
 class EdgeFunction:
-    """A viewer-request function; to be used by the thread that made it alone."""
+    """A viewer-request function; only the thread that created it may call it."""
 
     def __init__(self, code: str) -> None:
         self._context = quickjs.Context()
@@ -42,7 +42,7 @@ class EdgeFunction:
         self._handler = self._context.get("handler")
 
     def __call__(self, method: str, uri: str, headers: Mapping[str, str]) -> dict[str, Any]:
-        """Return the request that goes on, with its `uri`, or an answer with a `statusCode`."""
+        """Return the request to forward, with its `uri`, or a response with a `statusCode`."""
         event = {
             "version": "1.0",
             "context": {"eventType": "viewer-request", "requestId": "local"},
@@ -57,6 +57,6 @@ class EdgeFunction:
         }
         result = json.loads(self._handler(self._context.parse_json(json.dumps(event))).json())
         if not {"uri", "statusCode"} & result.keys():
-            msg = f"the edge function returned neither a request nor an answer: {result!r}"
+            msg = f"the edge function returned neither a request nor a response: {result!r}"
             raise TypeError(msg)
         return dict(result)

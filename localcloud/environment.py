@@ -1,8 +1,7 @@
-"""Execution environments: a function's handler in a process of its own, as Lambda runs it.
+"""Execution environments: a function's handler in a separate process, as in Lambda.
 
 A process is reused while it is warm, killed at the function's timeout, and discarded after a
-crash. Between invocations nothing reads what it prints, so that everything printed during an
-invocation has been seen when the invocation's answer is returned.
+crash. When an invocation returns, all output that the process wrote during it was read.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ POLL_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What functions run in.
+    """The runtime of functions.
 
     Attributes:
-        interpreter: A Python that has `awslambdaric`.
-        python_path: What stands for the layers.
-        config: The `mirror.conf` that the functions read.
-        environment: Variables that are added to those of the template, and win over them.
+        interpreter: A Python with `awslambdaric`.
+        python_path: The replacement of the layers.
+        config: The functions' `mirror.conf`.
+        environment: Variables that extend and override those of the template.
     """
 
     interpreter: Path = Path(sys.executable)
@@ -49,7 +48,7 @@ class Runtime:
 
 
 class ExecutionEnvironment:
-    """One process of a function. Lines that it prints go to `on_line`."""
+    """One process of a function; passes the lines that it prints to `on_line`."""
 
     def __init__(self, function: Function, runtime: Runtime, on_line: Callable[[str], None]):
         self._function = function
@@ -59,7 +58,7 @@ class ExecutionEnvironment:
             [str(runtime.interpreter), "-P", str(BOOTSTRAP), function.handler],
             cwd=function.code,
             env=self._variables(runtime),
-            stdin=subprocess.PIPE,  # never written to: its end tells the process that we are gone
+            stdin=subprocess.PIPE,  # its end makes the process exit, see bootstrap.py
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -75,48 +74,48 @@ class ExecutionEnvironment:
         return self._process.poll() is None
 
     def invoke(self, event: Any) -> Any:
-        """Run the handler.
+        """Run the handler and return its response.
 
         Raises:
-            FunctionFailed: the handler raised, the process ended or the time was over.
+            FunctionFailed: the handler raised, the process ended or the timeout passed.
         """
         invocation = Invocation(event, self._function.timeout, self._function.arn)
         self._api.submit(invocation)
-        limit = INIT_SECONDS
+        timeout = INIT_SECONDS
         since = time.monotonic()
-        taken = False
-        while not invocation.answer.done():
+        started = False
+        while not invocation.response.done():
             if not self._read_output(POLL_SECONDS):
                 status = self._process.wait()
-                invocation.fail("Runtime.ExitError", f"the process ended with status {status}")
-            elif invocation.taken.is_set() and not taken:
-                taken, limit, since = True, self._function.timeout, time.monotonic()
-            elif time.monotonic() - since > limit:
-                invocation.fail("Sandbox.Timedout", f"killed after {limit:g} seconds")
+                invocation.fail("Runtime.ExitError", f"the process exited with status {status}")
+            elif invocation.started.is_set() and not started:
+                started, timeout, since = True, self._function.timeout, time.monotonic()
+            elif time.monotonic() - since > timeout:
+                invocation.fail("Sandbox.Timedout", f"killed after {timeout:g} seconds")
                 self.kill()
-        if not invocation.taken.is_set():
-            self.kill()  # it could not even start
-        while self._output_waits() and self._read_output(0):
+        if not invocation.started.is_set():
+            self.kill()  # the runtime client did not start
+        while self._has_output() and self._read_output(0):
             pass
-        return invocation.answer.result()
+        return invocation.response.result()
 
     def kill(self) -> None:
-        """End the process; an invocation that runs fails. May be called from any thread."""
+        """Kill the process; a running invocation fails. May be called from any thread."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """End the process and everything that belongs to it; nothing may be running."""
+        """Kill the process and release its resources; no invocation may be running."""
         self.kill()
         self._api.stop()
         self._stdin.close()
         self._output.close()
 
-    def _output_waits(self) -> bool:
+    def _has_output(self) -> bool:
         return bool(select.select([self._output], [], [], 0)[0])
 
     def _read_output(self, seconds: float) -> bool:
-        """Wait for output and pass on its lines; False at its end."""
+        """Wait for output and pass its lines to `on_line`; return False at its end."""
         if not select.select([self._output], [], [], seconds)[0]:
             return True
         chunk = os.read(self._output.fileno(), 65536)
@@ -129,7 +128,7 @@ class ExecutionEnvironment:
         return bool(chunk)
 
     def _variables(self, runtime: Runtime) -> dict[str, str]:
-        """What Lambda sets, what the template sets, what stands in for the account."""
+        """Return Lambda's variables, the template's, and those of the runtime."""
         function = self._function
         python_path = [function.code, *runtime.python_path]
         return {
@@ -159,7 +158,7 @@ class ExecutionEnvironment:
 
 
 class WarmFunction:
-    """A function with its environments: one that is warm and idle is used before a new one."""
+    """A function with its environments; a warm one is used before a new one is started."""
 
     def __init__(self, function: Function, runtime: Runtime, on_line: Callable[[str], None]):
         self.settings = function
@@ -170,7 +169,7 @@ class WarmFunction:
         self._all: set[ExecutionEnvironment] = set()
 
     def invoke(self, event: Any) -> Any:
-        """Run the handler in an environment of its own; may be called from several threads.
+        """Run the handler in an idle environment; may be called from several threads.
 
         Raises:
             FunctionFailed: see `ExecutionEnvironment.invoke`.
@@ -183,7 +182,7 @@ class WarmFunction:
             self._on_line(f"the invocation failed: {error}")
             raise
         except BaseException:
-            environment.kill()  # it is still busy with what nobody waits for any more
+            environment.kill()  # it still runs the abandoned invocation
             raise
         finally:
             with self._lock:
@@ -193,7 +192,7 @@ class WarmFunction:
                     self._discard(environment)
 
     def stop(self) -> None:
-        """Kill all environments; invocations that run fail."""
+        """Kill all environments; running invocations fail."""
         with self._lock:
             for environment in self._all:
                 environment.kill()

@@ -1,7 +1,7 @@
-"""Lambda's SQS event source: brings a queue's messages to a function, batch by batch.
+"""Lambda's SQS event source: delivers a queue's messages to a function in batches.
 
-Who is delivered when, how often and for how long it stays invisible is the queue's own business;
-here messages become events, and answers become deletions.
+Order, redelivery and visibility are up to the queue. This module converts messages to events, and
+deletes the messages that the function processed.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Pumped:
-    """What a pump did: batches and messages delivered, and what the deliveries ended in.
+class PumpResult:
+    """Counts of a pump: delivered batches, successful and failed deliveries, remaining messages.
 
-    `failed` counts deliveries, not messages; `left` is what the queue still holds.
+    A message that is delivered repeatedly can fail repeatedly.
     """
 
     batches: int
     succeeded: int
     failed: int
-    left: int
+    remaining: int
 
 
 class Pump:
-    """Empties one queue into one function."""
+    """Delivers the messages of one queue to one function."""
 
     def __init__(
         self, source: QueueSource, function: WarmFunction, sqs: SQSClient, queue_url: str
@@ -50,13 +50,16 @@ class Pump:
         self._sqs = sqs
         self._queue_url = queue_url
 
-    def run(self, *, environments: int, wait_seconds: float, give_up: Callable[[], bool]) -> Pumped:
-        """Deliver until the queue is empty, or holds only messages that are invisible.
+    def run(
+        self, *, environments: int, wait_seconds: float, give_up: Callable[[], bool]
+    ) -> PumpResult:
+        """Deliver messages until the queue has no visible ones.
 
         Args:
-            environments: How many invocations may run at the same time, within the source's limit.
-            wait_seconds: How long to wait, all in all, for messages that are invisible.
-            give_up: Asked ten times a second; once it is true, running invocations are killed.
+            environments: Maximum number of concurrent invocations, within the source's limit.
+            wait_seconds: How long to wait in total for invisible messages to become visible.
+            give_up: Called ten times a second; when it returns True, running invocations are
+                killed.
         """
         environments = min(environments, self._source.max_concurrency)
         running: set[Future[tuple[int, int]]] = set()
@@ -69,7 +72,7 @@ class Pump:
                     elif running:
                         ended, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
                         done += [future.result() for future in ended]
-                    elif wait_seconds > 0 and self._left():
+                    elif wait_seconds > 0 and self._remaining():
                         time.sleep(POLL_SECONDS)
                         wait_seconds -= POLL_SECONDS
                     else:
@@ -80,27 +83,27 @@ class Pump:
         done += [future.result() for future in running]
         succeeded = sum(count for count, _ in done)
         failed = sum(count for _, count in done)
-        return Pumped(len(done), succeeded, failed, self._left())
+        return PumpResult(len(done), succeeded, failed, self._remaining())
 
     def _receive(self) -> list[MessageTypeDef]:
-        answer = self._sqs.receive_message(
+        response = self._sqs.receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=self._source.batch_size,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
             WaitTimeSeconds=0,
         )
-        return answer.get("Messages", [])
+        return response.get("Messages", [])
 
     def _deliver(self, messages: list[MessageTypeDef]) -> tuple[int, int]:
-        """Invoke the function with a batch; return how many succeeded and how many failed."""
+        """Invoke the function with a batch; return the numbers of successes and failures."""
         event = {"Records": [self._record(message) for message in messages]}
         try:
-            answer = self._function.invoke(event)
+            response = self._function.invoke(event)
         except FunctionFailed:
             failed = {message["MessageId"] for message in messages}
         else:
-            failed = self._failed(answer, {message["MessageId"] for message in messages})
+            failed = self._failed(response, {message["MessageId"] for message in messages})
         succeeded = [message for message in messages if message["MessageId"] not in failed]
         for message in succeeded:
             self._sqs.delete_message(
@@ -124,11 +127,11 @@ class Pump:
             "awsRegion": REGION,
         }
 
-    def _failed(self, answer: Any, delivered: Collection[str]) -> set[str]:
-        """Read a partial batch response as Lambda does: if it is odd, everything failed."""
-        if not self._source.reports_item_failures or not answer:
+    def _failed(self, response: Any, delivered: Collection[str]) -> set[str]:
+        """Parse a partial batch response like Lambda: if it is invalid, all messages failed."""
+        if not self._source.reports_item_failures or not response:
             return set()
-        failures = answer.get("batchItemFailures") if isinstance(answer, dict) else None
+        failures = response.get("batchItemFailures") if isinstance(response, dict) else None
         if failures is None:
             return set()
         try:
@@ -138,12 +141,12 @@ class Pump:
         unknown = failed - set(delivered)
         return set(delivered) if unknown else failed
 
-    def _left(self) -> int:
-        answer = self._sqs.get_queue_attributes(
+    def _remaining(self) -> int:
+        response = self._sqs.get_queue_attributes(
             QueueUrl=self._queue_url,
             AttributeNames=[
                 "ApproximateNumberOfMessages",
                 "ApproximateNumberOfMessagesNotVisible",
             ],
         )
-        return sum(int(count) for count in answer["Attributes"].values())
+        return sum(int(count) for count in response["Attributes"].values())

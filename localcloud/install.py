@@ -1,4 +1,4 @@
-"""Installs a project from the mirror alone, with pip, into an empty environment."""
+"""Installation of a project from the mirror with pip, into an empty environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Imports the distribution named by the argument; prints the module's name and the version.
+# Imports the distribution that the argument names; prints module name and version.
 IMPORT = """
 import importlib, re, sys
 from importlib.metadata import packages_distributions, version
@@ -36,27 +36,27 @@ class InstallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What was installed; `alone` when its dependencies had to be left out."""
+    """An installed project; `no_deps` if it was installed without its dependencies."""
 
     project: str
     module: str
     version: str
-    alone: bool
+    no_deps: bool
 
 
 def install_one(index_url: str, projects: Sequence[str]) -> Installed:
-    """Install the first of the projects that can be, and import it.
+    """Install the first project that can be installed, and import it.
 
-    Their dependencies may not be mirrored: a project that needs nothing else is preferred, the
-    first one without its dependencies is what remains.
+    Dependencies may not be mirrored. If no project can be installed with its dependencies, the
+    first one is installed without them.
 
     Raises:
         InstallError: no project could be installed or imported.
     """
     with tempfile.TemporaryDirectory(prefix="frumious-demo-") as folder:
-        venv.create(folder)  # without pip: this process's own installs into it
+        venv.create(folder)  # without pip: that of this process installs into it
         python = str(Path(folder) / "bin" / "python")
-        complaints = []
+        errors = []
         for project, options in [(p, []) for p in projects] + [
             (p, ["--no-deps"]) for p in projects
         ]:
@@ -71,14 +71,14 @@ def install_one(index_url: str, projects: Sequence[str]) -> Installed:
                     msg = f"{project!r} was installed but cannot be imported: {imported.stderr}"
                     raise InstallError(msg)
                 module, version = imported.stdout.split()
-                return Installed(project, module, version, alone=bool(options))
-            complaints.append(pip.stderr.strip())
-    msg = f"pip could install none of {', '.join(projects)} from the mirror: {complaints[-1]}"
+                return Installed(project, module, version, no_deps=bool(options))
+            errors.append(pip.stderr.strip())
+    msg = f"pip could install none of {', '.join(projects)} from the mirror: {errors[-1]}"
     raise InstallError(msg)
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a program with an environment that names no other index, by no way."""
+    """Run a program without any configuration of another index in its environment."""
     inherited = {
         name: value
         for name, value in os.environ.items()

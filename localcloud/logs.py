@@ -1,6 +1,6 @@
-"""What the functions print: one JSON object in a line, or the last words of a crash.
+"""The functions' output: JSON objects, one per line, and plain text of crashes.
 
-Metrics come as lines too, in CloudWatch's embedded metric format (EMF), and are summed up here.
+Lines in CloudWatch's embedded metric format (EMF) are added up.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-KEPT_LINES = 10_000
+MAX_LINES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that a function printed; `fields` when it is a JSON object."""
+    """A line that a function printed; `fields` if it is a JSON object."""
 
     function: str
     text: str
@@ -28,21 +28,21 @@ class LogLine:
 
     def show(self) -> None:
         """Print the line to standard error."""
-        text = self.text.replace("\r", "\n")  # how the runtime client keeps a trace in one line
+        text = self.text.replace("\r", "\n")  # the runtime client's line breaks in a trace
         print(f"{self.function}: {text}", file=sys.stderr)
 
 
 class Logs:
-    """Collects what all functions print, from all their threads."""
+    """Collects the output of all functions; thread-safe."""
 
     def __init__(self, on_line: Callable[[LogLine], None]) -> None:
-        self.lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
+        self.lines: deque[LogLine] = deque(maxlen=MAX_LINES)
         self._on_line = on_line
         self._sums: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, function: str, text: str) -> None:
-        """Take in a line that `function` printed."""
+    def add(self, function: str, text: str) -> None:
+        """Add a line that `function` printed."""
         if not text.strip():
             return
         line = LogLine(function, text, _json_object(text))
@@ -52,7 +52,7 @@ class Logs:
             self._on_line(line)
 
     def total(self, metric: str) -> float:
-        """Return the sum of a metric over all functions, 0 when it was never emitted."""
+        """Return the sum of a metric over all functions, 0 if it was never emitted."""
         with self._lock:
             return self._sums[metric]
 

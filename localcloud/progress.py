@@ -1,4 +1,4 @@
-"""Shows how far the worker's jobs are, by what the worker logs at DEBUG level."""
+"""Progress of the worker's jobs, from its log lines at DEBUG level."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class JobProgress:
-    """A bar that moves by bytes on a terminal, plain lines elsewhere.
+    """Shows a bar of bytes on a terminal, else plain lines.
 
-    `errors` holds, for each project that failed at its last try, the reason.
+    `errors` has the error of each project whose last attempt failed.
     """
 
     def __init__(self, console: Console) -> None:
         self.errors: dict[str, str] = {}
-        self._last_sign = time.monotonic()
+        self._last_line = time.monotonic()
         self._total = 0
         self._console = console
         self._bar = Progress(
@@ -60,12 +60,12 @@ class JobProgress:
         self._bar.stop()
 
     @property
-    def seconds_of_silence(self) -> float:
-        return time.monotonic() - self._last_sign
+    def idle_seconds(self) -> float:
+        return time.monotonic() - self._last_line
 
     def __call__(self, line: LogLine) -> None:
-        """Take in a line that a function printed."""
-        self._last_sign = time.monotonic()
+        """Process a line that a function printed."""
+        self._last_line = time.monotonic()
         if line.fields is None:
             line.show()
             return

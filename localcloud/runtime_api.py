@@ -1,8 +1,7 @@
 """Lambda's Runtime API on loopback, for one execution environment.
 
-AWS's runtime client (`awslambdaric`) asks it for the next invocation and reports answers and
-errors to it: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. It knows nothing of
-the process at the other end.
+AWS's runtime client (`awslambdaric`) gets the next invocation from it, and posts responses and
+errors to it: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PREFIX = "/2018-06-01/runtime"
 
 
 class FunctionFailed(Exception):
-    """An invocation ended in an error: the handler's own, a crash or a timeout."""
+    """An invocation failed: by an error of the handler, a crash or a timeout."""
 
     def __init__(self, kind: str, message: str, trace: tuple[str, ...] = ()) -> None:
         super().__init__(f"{kind}: {message}")
@@ -32,31 +31,31 @@ class FunctionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One event on its way through an environment. `timeout` is in seconds."""
+    """One invocation of a function. `timeout` is in seconds."""
 
     event: Any
     timeout: float
     function_arn: str
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    taken: Event = field(default_factory=Event)
-    answer: Future[Any] = field(default_factory=Future)
+    started: Event = field(default_factory=Event)
+    response: Future[Any] = field(default_factory=Future)
 
     def succeed(self, payload: Any) -> None:
-        """End the invocation, unless it has ended."""
+        """Set the response, unless the invocation has ended."""
         with suppress(InvalidStateError):
-            self.answer.set_result(payload)
+            self.response.set_result(payload)
 
     def fail(self, kind: str, message: str, trace: tuple[str, ...] = ()) -> None:
-        """End the invocation in an error, unless it has ended."""
+        """Set an error, unless the invocation has ended."""
         with suppress(InvalidStateError):
-            self.answer.set_exception(FunctionFailed(kind, message, trace))
+            self.response.set_exception(FunctionFailed(kind, message, trace))
 
 
 class RuntimeApi:
-    """The API of one environment; `address` is what AWS_LAMBDA_RUNTIME_API has to say."""
+    """The API of one environment; `address` is the value of AWS_LAMBDA_RUNTIME_API."""
 
     def __init__(self) -> None:
-        self._waiting: SimpleQueue[Invocation | None] = SimpleQueue()
+        self._pending: SimpleQueue[Invocation | None] = SimpleQueue()
         self._current: dict[str, Invocation] = {}
         api = self
 
@@ -67,7 +66,7 @@ class RuntimeApi:
                 api._send_next(self)
 
             def do_POST(self) -> None:
-                api._take_report(self)
+                api._receive_report(self)
 
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
@@ -79,11 +78,11 @@ class RuntimeApi:
         self._thread.start()
 
     def submit(self, invocation: Invocation) -> None:
-        """Hand out the invocation at the environment's next request."""
-        self._waiting.put(invocation)
+        """Send the invocation in response to the environment's next request."""
+        self._pending.put(invocation)
 
     def stop(self) -> None:
-        self._waiting.put(None)
+        self._pending.put(None)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -92,7 +91,7 @@ class RuntimeApi:
         if request.path != f"{PREFIX}/invocation/next":
             request.send_error(404)
             return
-        invocation = self._waiting.get()
+        invocation = self._pending.get()
         if invocation is None:
             request.close_connection = True
             return
@@ -108,10 +107,10 @@ class RuntimeApi:
         request.send_header("Lambda-Runtime-Invoked-Function-Arn", invocation.function_arn)
         request.send_header("Lambda-Runtime-Trace-Id", trace)
         request.end_headers()
-        invocation.taken.set()
+        invocation.started.set()
         request.wfile.write(body)
 
-    def _take_report(self, request: BaseHTTPRequestHandler) -> None:
+    def _receive_report(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         match request.path.removeprefix(PREFIX).strip("/").split("/"):
             case ["invocation", id_, "response"]:
@@ -119,7 +118,7 @@ class RuntimeApi:
             case ["invocation", id_, "error"]:
                 _fail(self._current.pop(id_), json.loads(body))
             case ["init", "error"]:
-                if invocation := self._waiting.get():  # nothing starts without an invocation
+                if invocation := self._pending.get():  # an environment starts with an invocation
                     _fail(invocation, json.loads(body))
             case _:
                 request.send_error(404)

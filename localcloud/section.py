@@ -1,4 +1,4 @@
-"""A part of the template that is read key by key, so that nothing in it is passed over."""
+"""A section of the template whose keys must all be handled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Section:
-    """A mapping of the template whose every key has to be read, or waved through by name."""
+    """A mapping of the template; each key must be taken, skipped or ignored before `finish`."""
 
     def __init__(self, where: str, members: Mapping[str, Any], skipped: list[str]) -> None:
         self.where = where
@@ -34,18 +34,18 @@ class Section:
         return Section(f"{self.where}.{key}", members, self._skipped)
 
     def skip(self, *keys: str) -> None:
-        """Note what has no effect here."""
+        """Drop keys that the local stack does not simulate, and record them."""
         present = [key for key in keys if key in self._members]
         self._skipped += [f"{self.where}.{key}" for key in present]
         for key in present:
             del self._members[key]
 
     def ignore(self, *keys: str) -> None:
-        """Drop what changes nothing that could be observed here, such as a description."""
+        """Drop keys without an observable effect, such as a description."""
         for key in keys:
             self._members.pop(key, None)
 
     def finish(self) -> None:
         if self._members:
-            msg = f"the local stack does not understand {self.where}.{next(iter(self._members))}"
+            msg = f"the local stack does not support {self.where}.{next(iter(self._members))}"
             raise TemplateError(msg)

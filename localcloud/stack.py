@@ -1,4 +1,4 @@
-"""What the template describes, as plain values: buckets, queues, functions, schedules, readers."""
+"""The resources of the template as plain values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STACK_NAME = "frumious-local"
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue with the attributes that SQS is given."""
+    """A queue with its SQS attributes."""
 
     name: str
     url: str
@@ -49,7 +49,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class QueueSource:
-    """Brings a queue's messages to a function."""
+    """An event source mapping from a queue to a function."""
 
     function: str
     queue_arn: str
@@ -60,16 +60,16 @@ class QueueSource:
 
 @dataclass(frozen=True, slots=True)
 class Behavior:
-    """How the distribution treats the paths that match `pattern`."""
+    """The distribution's behavior for paths that match `pattern`."""
 
     pattern: str
-    edge_code: str | None  # the function that sees each request before anything else
+    edge_code: str | None  # of the viewer-request function
     added_headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What stands between the bucket and its readers; the default behavior comes last."""
+    """The CloudFront distribution of the bucket; the default behavior is the last one."""
 
     bucket: str
     origin_path: str
@@ -78,7 +78,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The template with all values computed; by logical id where there can be several."""
+    """The template with all values resolved; mappings are keyed by logical id."""
 
     bucket: str
     queues: Mapping[str, Queue]

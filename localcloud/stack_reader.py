@@ -1,7 +1,7 @@
-"""Reads the template into a `Stack`. Nothing is made here.
+"""Parser of the template into a `Stack`.
 
-Every property of a simulated resource is either read or named in `Stack.not_simulated`; a
-property, resource or event that nobody has thought of is a `TemplateError`.
+Every property of a simulated resource is either parsed or listed in `Stack.not_simulated`. Any
+other property, resource or event is a `TemplateError`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ EDGE_FUNCTION = "AWS::CloudFront::Function"
 HEADERS_POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
 SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY}
 
-# Resources whose logical id stands for whatever they are called in an account, with the
-# attributes that others may ask of them.
+# Resources that are referenced by their logical ids, with the attributes that `GetAtt` supports.
 STAND_INS: dict[str, tuple[str, ...]] = {
     DISTRIBUTION: ("DomainName",),
     EDGE_FUNCTION: ("FunctionARN",),
@@ -48,17 +47,17 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "AWS::IAM::Role": ("Arn",),
     "AWS::Logs::LogGroup": ("Arn",),
     "AWS::S3::BucketPolicy": (),
-    "AWS::Serverless::LayerVersion": (),  # the runtime's python path takes its place
+    "AWS::Serverless::LayerVersion": (),  # replaced by the runtime's Python path
 }
 
 
 def read_stack(path: Path, *, endpoint: str, parameters: Mapping[str, str]) -> Stack:
-    """Read the template at `path` for an AWS at `endpoint`; `parameters` replace defaults."""
-    return Reading(path, endpoint, parameters).stack()
+    """Parse the template at `path` for an AWS at `endpoint`; `parameters` override defaults."""
+    return StackReader(path, endpoint, parameters).stack()
 
 
-class Reading:
-    """One reading of one template."""
+class StackReader:
+    """Parses one template."""
 
     def __init__(self, path: Path, endpoint: str, parameters: Mapping[str, str]) -> None:
         self.root = path.resolve().parent
@@ -89,7 +88,7 @@ class Reading:
         if len(buckets) != 1 or len(distributions) != 1:
             msg = (
                 f"the template has {len(buckets)} buckets and {len(distributions)} distributions;"
-                " the local stack knows how to run one of each"
+                " the local stack supports exactly one of each"
             )
             raise TemplateError(msg)
         functions: dict[str, Function] = {}
@@ -126,7 +125,7 @@ class Reading:
                 self.skipped.append(f"{logical_id} ({resource['Type']})")
 
     def _identity(self, logical_id: str, kind: str) -> tuple[str, dict[str, str]]:
-        """What `Ref` and `GetAtt` give for a resource."""
+        """Return the values of `Ref` and `GetAtt` for a resource."""
         name = f"{STACK_NAME}-{logical_id}".lower()
         reference = logical_id
         attributes: dict[str, str] = {}
@@ -146,7 +145,7 @@ class Reading:
             arn = f"arn:aws:local:{REGION}:{ACCOUNT}:{logical_id}"
             attributes = {name: arn if name == "Arn" else logical_id for name in STAND_INS[kind]}
         else:
-            msg = f"the local stack does not understand the resource {logical_id} ({kind})"
+            msg = f"the local stack does not support the resource {logical_id} ({kind})"
             raise TemplateError(msg)
         return reference, attributes
 
@@ -199,8 +198,8 @@ class Reading:
         own = self.resources[logical_id]["Properties"]
         properties = Section(logical_id, self.resolver.resolve(_merge(shared, own)), self.skipped)
         properties.ignore("Description", "CodeUri")
-        # Layers are the runtime's python path here; nothing invokes a function twice at a time
-        # but the queue, whose source has its own limit.
+        # Layers are replaced by the runtime's Python path. Only the queue invokes a function
+        # concurrently, and its event source has its own limit.
         properties.skip("Role", "Layers", "Runtime", "Architectures", "LoggingConfig")
         properties.skip("EventInvokeConfig", "ReservedConcurrentExecutions")
         environment = properties.section("Environment", default={})
@@ -250,7 +249,7 @@ class Reading:
                 scaling.finish()
                 properties.finish()
                 return source
-        msg = f"the local stack does not understand the event {event.where} ({kind})"
+        msg = f"the local stack does not support the event {event.where} ({kind})"
         raise TemplateError(msg)
 
     def _distribution(self, logical_id: str) -> Distribution:
@@ -261,7 +260,7 @@ class Reading:
         config.skip("HttpVersion", "IPV6Enabled", "PriceClass")
         origins = config.require("Origins")
         if len(origins) != 1:
-            msg = f"the local stack serves one origin, not {len(origins)}"
+            msg = f"the local stack supports one origin, not {len(origins)}"
             raise TemplateError(msg)
         origin = config.of("Origins", origins[0])
         origin.skip("OriginAccessControlId", "S3OriginConfig")
@@ -285,13 +284,13 @@ class Reading:
             msg = f"{members.where} has a target that is not the origin {origin_id!r}"
             raise TemplateError(msg)
         if set(members.require("AllowedMethods")) != {"GET", "HEAD"}:
-            msg = f"the local stack serves GET and HEAD alone: {members.where}"
+            msg = f"the local stack supports only GET and HEAD: {members.where}"
             raise TemplateError(msg)
         edge_code = None
         for association in members.take("FunctionAssociations", []):
             event = members.of("FunctionAssociations", association)
             if (kind := event.require("EventType")) != "viewer-request":
-                msg = f"the local stack does not understand the edge event {kind!r}"
+                msg = f"the local stack does not support the edge event {kind!r}"
                 raise TemplateError(msg)
             edge_code = self._edge_code(event.require("FunctionARN"))
             event.finish()
@@ -318,7 +317,7 @@ class Reading:
             item = custom.of("Items", members)
             headers[item.require("Header")] = item.require("Value")
             if item.require("Override") is not True:
-                msg = f"the local stack understands headers that override alone: {item.where}"
+                msg = f"the local stack supports only headers that override: {item.where}"
                 raise TemplateError(msg)
             item.finish()
         custom.finish()
@@ -353,7 +352,7 @@ def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> 
 
 
 def _merge(shared: Any, own: Any) -> Any:
-    """What SAM makes of a global setting and a function's own."""
+    """Merge a global setting and a function's own like SAM."""
     if isinstance(shared, dict) and isinstance(own, dict):
         merged = {key: _merge(shared[key], own[key]) for key in shared.keys() & own.keys()}
         return {**shared, **own, **merged}
@@ -371,6 +370,6 @@ def _attribute_text(value: Any) -> str:
 def _seconds(expression: str) -> int:
     match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if match is None:
-        msg = f"the local stack does not understand the schedule {expression!r}"
+        msg = f"the local stack does not support the schedule {expression!r}"
         raise TemplateError(msg)
     return int(match[1]) * {"minute": 60, "hour": 3600, "day": 86400}[match[2]]

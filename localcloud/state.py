@@ -1,8 +1,7 @@
-"""Keeps a bucket in a folder: moto forgets everything when it ends.
+"""Saves a bucket to a folder and loads it, because moto stores objects only in memory.
 
-Bodies lie under the sha256 of their content, `objects.json` says which key has which body and
-headers. It is replaced last and at once, so that a save that is interrupted leaves the save
-before it whole.
+Bodies are files named by their sha256; `objects.json` maps keys to bodies and headers. It is
+replaced last and atomically, so that an interrupted save does not damage the previous one.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ CHUNK = 1024 * 1024
 
 
 def save_bucket(s3: S3Client, bucket: str, folder: Path) -> None:
-    """Write all objects of the bucket to the folder, in place of what it held."""
+    """Write all objects of the bucket to the folder, replacing its content."""
     bodies = folder / "bodies"
     bodies.mkdir(parents=True, exist_ok=True)
     objects: dict[str, dict[str, Any]] = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for item in page.get("Contents", []):
-            answer = s3.get_object(Bucket=bucket, Key=item["Key"])
-            headers = {name: value for name in HEADERS if (value := answer.get(name))}
+            response = s3.get_object(Bucket=bucket, Key=item["Key"])
+            headers = {name: value for name in HEADERS if (value := response.get(name))}
             digest = hashlib.sha256()
             with tempfile.NamedTemporaryFile(dir=bodies, delete=False) as body:
-                for chunk in answer["Body"].iter_chunks(CHUNK):
+                for chunk in response["Body"].iter_chunks(CHUNK):
                     digest.update(chunk)
                     body.write(chunk)
             Path(body.name).replace(bodies / digest.hexdigest())
@@ -46,7 +45,7 @@ def save_bucket(s3: S3Client, bucket: str, folder: Path) -> None:
 
 
 def load_bucket(s3: S3Client, bucket: str, folder: Path) -> None:
-    """Put into the bucket what `save_bucket` wrote to the folder, if it ever did."""
+    """Load into the bucket what `save_bucket` wrote to the folder, if anything."""
     index = folder / "objects.json"
     if not index.exists():
         return

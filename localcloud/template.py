@@ -1,7 +1,6 @@
 """CloudFormation's language: YAML with its tags, and the intrinsic functions.
 
-Knows how a value of a template is computed; knows no resource. What it does not understand is a
-`TemplateError`, never passed over.
+Resolves the values of a template; knows no resources. Anything unsupported is a `TemplateError`.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-NO_VALUE = object()  # what `Ref: AWS::NoValue` becomes: the key or item around it vanishes
+NO_VALUE = object()  # the value of `Ref: AWS::NoValue`, which removes its key or item
 
 
 class TemplateError(Exception):
-    """The template says something that the local stack does not understand."""
+    """The template is invalid, or uses a feature that the local stack does not support."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +43,7 @@ _Loader.add_multi_constructor("!", _construct_intrinsic)
 
 
 def read_template(path: Path) -> dict[str, Any]:
-    """Read a template; intrinsics become their long forms."""
+    """Read a template; short forms of intrinsics become long forms."""
     template = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     if not isinstance(template, dict) or "Resources" not in template:
         msg = f"{str(path)!r} is not a template: it has no Resources"
@@ -54,10 +53,10 @@ def read_template(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Computes values of a template.
+    """Resolves values of a template.
 
-    `references` holds what `Ref` gives for parameters, pseudo parameters and resources;
-    `attributes` what `GetAtt` gives, by (resource, attribute).
+    `references` has the values of `Ref` for parameters, pseudo parameters and resources;
+    `attributes` those of `GetAtt`, by (resource, attribute).
     """
 
     references: Mapping[str, Any]
@@ -66,7 +65,7 @@ class Resolver:
     conditions: Mapping[str, Any]
 
     def resolve(self, value: Any) -> Any:
-        """Compute a value and everything in it."""
+        """Resolve a value and everything in it."""
         if isinstance(value, list):
             items = [self.resolve(item) for item in value]
             return [item for item in items if item is not NO_VALUE]
@@ -86,13 +85,13 @@ class Resolver:
             "Fn::Not": lambda sides: not self.resolve(sides[0]),
         }
         if len(value) > 1 or intrinsic not in functions:
-            msg = f"the local stack does not understand the intrinsic {value!r}"
+            msg = f"the local stack does not support the intrinsic {value!r}"
             raise TemplateError(msg)
         return functions[intrinsic](value[intrinsic])
 
     def _reference(self, name: str) -> Any:
         if name not in self.references:
-            msg = f"nothing is known under the name {name!r} that the template refers to"
+            msg = f"the template refers to {name!r}, which does not exist"
             raise TemplateError(msg)
         return self.references[name]
 
@@ -104,7 +103,7 @@ class Resolver:
 
     def _substitute(self, text: Any) -> str:
         if not isinstance(text, str):
-            msg = f"the local stack understands Fn::Sub of a text alone, not of {text!r}"
+            msg = f"the local stack supports Fn::Sub only with a string, not with {text!r}"
             raise TemplateError(msg)
 
         def value_of(match: re.Match[str]) -> str:

@@ -19,8 +19,8 @@ from pip._internal.models.search_scope import SearchScope
 from pip._internal.models.selection_prefs import SelectionPreferences
 from pip._internal.network.session import PipSession
 
+from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT
-from localcloud.reader import Reader
 from localcloud.stack_reader import read_stack
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def served(world: World) -> Iterator[str]:
     """Serve the world's mirror as the distribution does; give its address."""
     template = CHECKOUT / "template.yaml"
     stack = read_stack(template, endpoint=world.s3.meta.endpoint_url, parameters={})
-    reader = Reader(replace(stack.distribution, bucket=world.bucket), world.s3)
+    reader = DistributionServer(replace(stack.distribution, bucket=world.bucket), world.s3)
     try:
         yield reader.url
     finally:

@@ -1,4 +1,4 @@
-"""Growing, jittered pauses between the tries of one thing."""
+"""Exponential backoff with jitter between attempts."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ if TYPE_CHECKING:
     from frumious.clock import Clock
     from frumious.errors import Retryable
 
-_TRIES = 4
-_FIRST_PAUSE = 0.25  # seconds; doubled each time, and jittered
-_LONGEST_WAIT = 30.0  # seconds that a job waits by itself; beyond that the queue does
+_MAX_ATTEMPTS = 4
+_FIRST_PAUSE = 0.25  # seconds; doubled after each attempt
+_MAX_PAUSE = 30.0  # seconds; longer pauses are left to the queue
 
 
 class Backoff:
-    """Counts the tries of one thing, and says when there are enough."""
+    """Counts the attempts of one operation and pauses between them."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tries = 1
+        self._attempts = 1
 
     async def wait(self, error: Retryable) -> None:
-        """Pause before the next try; at least as long as the other side asks.
+        """Pause before the next attempt, at least for the seconds that `error` requests.
 
         Raises:
-            Retryable: the error itself, when there is no next try.
+            Retryable: `error` itself, if no attempt or not enough time is left.
         """
-        pause = _FIRST_PAUSE * 2 ** (self._tries - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+        pause = _FIRST_PAUSE * 2 ** (self._attempts - 1) * random.uniform(0.5, 1.5)  # noqa: S311
         pause = max(pause, error.retry_after or 0)
-        if self._tries == _TRIES or pause > _LONGEST_WAIT:
+        if self._attempts == _MAX_ATTEMPTS or pause > _MAX_PAUSE:
             raise error
-        self._tries += 1
+        self._attempts += 1
         await self._clock.sleep(pause)

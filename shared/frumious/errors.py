@@ -1,14 +1,14 @@
-"""The roots of all errors. Each concrete error stands in the module that raises it."""
+"""The base classes of all errors. The module that raises an error defines its class."""
 
 
 class FrumiousError(Exception):
-    """Something that Frumious can name went wrong; the text says what, and what to do."""
+    """Base of all expected errors; the text says what failed and what to do."""
 
 
 class Retryable(FrumiousError):
-    """The same job may well succeed a little later, with nobody doing anything.
+    """An error that is likely to pass by itself, so that a retry may succeed.
 
-    `retry_after` is how many seconds the other side asks for, where it does.
+    `retry_after` is the number of seconds that the server requested to wait, if it did.
     """
 
     def __init__(self, text: str, *, retry_after: float | None = None) -> None:

@@ -80,7 +80,7 @@ async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mir
         storage = await opened.enter_async_context(open_storage(config))
         diffs = storage
         if config.diff_directory is not None:
-            elsewhere = config.below(config.diff_directory)
+            elsewhere = config.for_directory(config.diff_directory)
             diffs = await opened.enter_async_context(open_storage(elsewhere))
         yield Mirror(
             config,

@@ -317,8 +317,8 @@ def test_what_comes_to_lie_where_can_be_read_back() -> None:
         for project in ("demo", "d", "big-name-x"):
             assert layout.project_of(layout.manifest(project)) == project
             assert layout.project_of(Key(f"{layout.versions(project)}index_1_x.v1_json")) is None
-            assert layout.manifest(project) < layout.behind(project)
-        assert layout.project_of(layout.root_books) is None
+            assert layout.manifest(project) < layout.after_manifest(project)
+        assert layout.project_of(layout.root_manifest) is None
 
 
 def test_every_key_is_documented() -> None:
@@ -328,5 +328,5 @@ def test_every_key_is_documented() -> None:
     loading._config(reader, {})
     text = (CHECKOUT / "docs/configuration.md").read_text()
 
-    keys = {key for section in ("mirror", "s3", "swift") for key in reader._asked[section]}
+    keys = {key for section in ("mirror", "s3", "swift") for key in reader._known[section]}
     assert not [key for key in sorted(keys) if f"`{key}`" not in text]

@@ -48,7 +48,7 @@ def test_what_is_not_in_the_bucket_is_named(bucket: str, key: str) -> None:
 def test_mistakes_in_a_bucket_s_file_name_it(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="mirror.conf", Body=b"[mirror]\nworkers = many\n")
 
-    with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf cannot be used"):
+    with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf is invalid"):
         read_configuration(f"s3://{bucket}/mirror.conf")
 
 

@@ -122,4 +122,4 @@ def test_a_job_is_nobody_else_s_while_its_worker_lives(
 
     pumped = cloud.pump(environments=2, wait_seconds=10)
 
-    assert (pumped.batches, pumped.succeeded, pumped.left) == (1, 1, 0)
+    assert (pumped.batches, pumped.succeeded, pumped.remaining) == (1, 1, 0)

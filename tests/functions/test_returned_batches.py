@@ -41,7 +41,7 @@ def test_a_batch_that_cannot_begin_is_delivered_again_soon(cloud: LocalCloud, in
     cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=cursor)
     delivered = cloud.pump(environments=1, wait_seconds=10)
 
-    assert (returned.succeeded, returned.left) == (0, 2)
-    assert (delivered.succeeded, delivered.left) == (2, 0)
+    assert (returned.succeeded, returned.remaining) == (0, 2)
+    assert (delivered.succeeded, delivered.remaining) == (2, 0)
     errors = [line.fields for line in cloud.logs.lines if line.fields is not None]
     assert any("'state/cursor.json' is damaged" in str(line.get("error")) for line in errors)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def house(aws: Aws) -> Iterator[House]:
     with pytest.MonkeyPatch.context() as patch, Server(Index()) as upstream:
         patch.setattr("frumious.backoff._FIRST_PAUSE", 0.001)
-        patch.setattr("frumious.upstream.upstream.LARGEST_PAGE", 16 * 1024**2)  # else it takes long
+        patch.setattr(
+            "frumious.upstream.upstream.MAX_PAGE_BYTES", 16 * 1024**2
+        )  # else it takes long
         with World(aws, upstream) as world:
             yield House(world)

@@ -77,13 +77,13 @@ def test_an_upstream_that_is_out_of_reach_is_told_in_one_sentence(demonstration:
     status, output = demonstration.run("six", "flit")
     (sentence,) = output.splitlines()[1:]
     assert status == 1
-    assert sentence.startswith("Nothing could be mirrored: http://127.0.0.1:9/simple/")
+    assert sentence.startswith("Nothing could be mirrored: cannot read http://127.0.0.1:9/simple/")
 
 
 def test_what_fails_is_named_beside_what_works(
     demonstration: Demo, index: Index, upstream: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localcloud.demo.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("localcloud.demo.RETRY_SECONDS", 1)
     index.upload(wheel("six", "1.0"))
     index.upload(wheel("flit", "1.0"))
     upstream.faults.add(Fault(Status(403), match="/simple/flit/"))

@@ -63,14 +63,14 @@ def test_batches_have_the_size_that_the_template_says(cloud: LocalCloud) -> None
         send(cloud, f"project-{number}")
     pumped = cloud.pump()
     assert sorted(len(batch["event"]["Records"]) for batch in batches(cloud)) == [3, 10, 10]
-    assert (pumped.batches, pumped.succeeded, pumped.failed, pumped.left) == (3, 23, 0, 0)
+    assert (pumped.batches, pumped.succeeded, pumped.failed, pumped.remaining) == (3, 23, 0, 0)
 
 
 def test_what_succeeded_is_gone_and_what_failed_stays(cloud: LocalCloud) -> None:
     send(cloud, "six")
     send(cloud, "flit", do="fail")
     pumped = cloud.pump()
-    assert (pumped.succeeded, pumped.failed, pumped.left) == (1, 1, 1)
+    assert (pumped.succeeded, pumped.failed, pumped.remaining) == (1, 1, 1)
     # It is invisible for as long as the template says: another pump finds nothing.
     assert cloud.pump().batches == 0
 
@@ -79,7 +79,7 @@ def test_a_message_that_will_be_visible_again_is_waited_for(cloud: LocalCloud) -
     send(cloud, "flit", do="fail once", retry=1)
     pumped = cloud.pump(wait_seconds=30)
     assert receives(cloud) == [("flit", 1), ("flit", 2)]
-    assert (pumped.succeeded, pumped.failed, pumped.left) == (1, 1, 0)
+    assert (pumped.succeeded, pumped.failed, pumped.remaining) == (1, 1, 0)
 
 
 def test_a_message_ends_in_the_dead_letter_queue_after_five_receives(cloud: LocalCloud) -> None:
@@ -87,7 +87,7 @@ def test_a_message_ends_in_the_dead_letter_queue_after_five_receives(cloud: Loca
     send(cloud, "six")
     pumped = cloud.pump()
     assert [count for project, count in receives(cloud) if project == "flit"] == [1, 2, 3, 4, 5]
-    assert (pumped.succeeded, pumped.failed, pumped.left) == (1, 5, 0)
+    assert (pumped.succeeded, pumped.failed, pumped.remaining) == (1, 5, 0)
     assert [letter["project"] for letter in cloud.dead_letters()] == ["flit"]
 
 
@@ -112,7 +112,7 @@ def test_an_exception_leaves_the_whole_batch(cloud: LocalCloud) -> None:
     send(cloud, "six")
     send(cloud, "flit", do="raise")
     pumped = cloud.pump()
-    assert (pumped.succeeded, pumped.failed, pumped.left) == (0, 2, 2)
+    assert (pumped.succeeded, pumped.failed, pumped.remaining) == (0, 2, 2)
 
 
 def test_an_answer_that_names_a_strange_message_leaves_the_whole_batch(cloud: LocalCloud) -> None:
@@ -153,7 +153,7 @@ def test_giving_up_ends_what_runs_and_keeps_its_messages(cloud: LocalCloud) -> N
     send(cloud, "six", seconds=60)
     until = time.monotonic() + 1
     pumped = cloud.pump(give_up=lambda: time.monotonic() > until)
-    assert (pumped.failed, pumped.left) == (1, 1)
+    assert (pumped.failed, pumped.remaining) == (1, 1)
     assert time.monotonic() < until + 5
 
 

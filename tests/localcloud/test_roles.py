@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from localcloud import LocalCloud, Runtime
 from localcloud.environment import CHECKOUT
 from localcloud.stack import ACCOUNT, REGION
-from localcloud.stack_reader import Reading
+from localcloud.stack_reader import StackReader
 from tests.upstream import Index, Server, wheel
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def client(service: str, cloud: LocalCloud, **credentials: str) -> Any:
 
 
 def assume_role_of(function: str, cloud: LocalCloud) -> dict[str, str]:
-    reading = Reading(CHECKOUT / "template.yaml", cloud.endpoint, {})
+    reading = StackReader(CHECKOUT / "template.yaml", cloud.endpoint, {})
     role_id = reading.resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]
     role = reading.resolver.resolve(reading.resources[role_id]["Properties"])
     iam = client("iam", cloud)

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud import TemplateError
 from localcloud.environment import CHECKOUT
-from localcloud.stack_reader import Reading, read_stack
+from localcloud.stack_reader import StackReader, read_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def test_the_finalizer_knows_the_dead_letters_and_the_event_bus(stack: Stack) ->
 def test_alarms_look_at_the_metrics_that_the_functions_send(
     stack: Stack, alarm: str, function: str, metric: str
 ) -> None:
-    reading = Reading(CHECKOUT / "template.yaml", "http://aws.test", {})
+    reading = StackReader(CHECKOUT / "template.yaml", "http://aws.test", {})
     properties = reading.resolver.resolve(reading.resources[alarm]["Properties"])
     environment = stack.functions[function].environment
     assert properties["MetricName"] == metric
@@ -135,7 +135,7 @@ def test_what_is_not_simulated_is_named(stack: Stack) -> None:
         ("Type: SQS", "Type: Kinesis", r"the event WorkerFunction\.Jobs \(Kinesis\)"),
         ("!Ref PlannerRate", "cron(0 * * * ? *)", "the schedule 'cron"),
         ("!Ref JobQueue", "!ImportValue Queue", "the intrinsic {'Fn::ImportValue': 'Queue'}"),
-        ("!Ref JobQueue", "!Ref NoQueue", "nothing is known under the name 'NoQueue'"),
+        ("!Ref JobQueue", "!Ref NoQueue", "refers to 'NoQueue', which does not exist"),
         ("!Ref MirrorBucket", "!GetAtt MirrorBucket.Owner", "the attribute 'Owner'"),
         ("viewer-request", "viewer-response", "the edge event 'viewer-response'"),
         ("DeletionPolicy: Retain", "Condition: HasAlarmTopic", "MirrorBucket.Condition"),

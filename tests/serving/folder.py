@@ -56,7 +56,7 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
     listed = [(name, ListedProject(page.name, 7)) for name, page in sorted(projects.items())]
     html = root_index.html_page(listed)
     bodies |= dict.fromkeys(pages.root_html, html)
-    bodies[pages.root_books] = root_index.json_page(root_index.json_projects(listed), 7, {})
+    bodies[pages.root_manifest] = root_index.json_page(root_index.json_projects(listed), 7, {})
     asyncio.run(_write(folder, bodies))
     return keys
 

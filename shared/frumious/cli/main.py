@@ -201,14 +201,14 @@ def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) ->
         with Progress() as progress:
 
             def tell(jobs: int, result: Result | None) -> None:
-                progress.tell(jobs, result)
+                progress.update(jobs, result)
                 if result is not None:
                     tally.add(result)
 
             planned = await plan(mirror)
             return planned, await run_here(planned, mirror, tell)
 
-    planned, done = with_mirror(place, work, alone=True)
+    planned, done = with_mirror(place, work, exclusive=True)
     Console(highlight=False).print(tally.table())
     absent = sorted(planned.named & tally.absent)
     for project in absent:

@@ -1,4 +1,4 @@
-"""The process that a command runs in: configuration, logs, locks, and how it ends."""
+"""The environment of a command: configuration, logging, lock, signals and exit codes."""
 
 from __future__ import annotations
 
@@ -27,52 +27,55 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _BadConfig(click.ClickException):
+class _InvalidConfig(click.ClickException):
     exit_code = 2
 
 
 def with_mirror(
-    place: tuple[Path, bool], work: Callable[[Mirror], Awaitable[T]], *, alone: bool = False
+    options: tuple[Path, bool], work: Callable[[Mirror], Awaitable[T]], *, exclusive: bool = False
 ) -> T:
-    """Do something with the mirror that the configuration at a path describes.
+    """Return the result of `work` with the mirror; `options` are config path and verbosity.
 
-    With `alone` no other process of this machine does so in the same folder at the same time.
+    An `exclusive` command locks a mirror in a folder against other processes of this machine.
+
+    Raises:
+        ClickException: the command failed; exit code 2 if the configuration is invalid.
     """
-    path, verbose = place
+    path, verbose = options
     try:
         settings = loading.load(path, os.environ)
-        _set_up_logs(settings, verbose=verbose)
+        _configure_logging(settings, verbose=verbose)
     except loading.ConfigError as error:
-        raise _BadConfig(str(error)) from error
+        raise _InvalidConfig(str(error)) from error
     for warning in settings.warnings:
         click.echo(f"{path}: {warning}", err=True)
     try:
-        with ExitStack() as held:
-            if alone and settings.backend is Backend.FILESYSTEM:
-                held.enter_context(lock(Path(settings.directory)))
-            return asyncio.run(_opened(settings, work, alone=alone))
+        with ExitStack() as stack:
+            if exclusive and settings.backend is Backend.FILESYSTEM:
+                stack.enter_context(lock(Path(settings.directory)))
+            return asyncio.run(_run(settings, work, exclusive=exclusive))
     except FrumiousError as error:
         raise click.ClickException(str(error)) from error
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        msg = "stopped: what is done counts, the next run goes on from there"
+        msg = "stopped; run again to continue"
         raise click.ClickException(msg) from error
 
 
-async def _opened(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, alone: bool) -> T:
+async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, exclusive: bool) -> T:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with open_mirror(settings) as mirror:
-        if alone:
+        if exclusive:
             await mirror.storage.remove_leftovers()
         return await work(mirror)
 
 
-def _set_up_logs(settings: Config, *, verbose: bool) -> None:
-    """Log as `log-config` says; without it, warnings alone, or with `verbose` what is done.
+def _configure_logging(settings: Config, *, verbose: bool) -> None:
+    """Configure logging by `log-config`; without it, log errors, or everything if `verbose`.
 
     Raises:
-        ConfigError: the file that `log-config` names is no logging configuration.
+        ConfigError: the file that `log-config` names is not a logging configuration.
     """
     if settings.log_config is None:
         level = logging.DEBUG if verbose else logging.ERROR
@@ -81,5 +84,5 @@ def _set_up_logs(settings: Config, *, verbose: bool) -> None:
     try:
         logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        msg = f"[mirror] log-config = {str(settings.log_config)!r} cannot be used: {error}"
+        msg = f"[mirror] log-config = {str(settings.log_config)!r} is invalid: {error}"
         raise loading.ConfigError(msg) from error

@@ -1,4 +1,4 @@
-"""How a run goes: a bar on a terminal, now and then a line elsewhere."""
+"""Progress of a run: a bar on a terminal, else a line every half minute."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from frumious.model.jobs import Result
 
-_A_LINE_EVERY: Final = 30.0  # seconds
+_LINE_INTERVAL: Final = 30.0  # seconds
 
 
 class Progress:
-    """Shows how many of a run's projects are done; a context manager."""
+    """A context manager that shows how many of a run's projects are done."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -30,8 +30,8 @@ class Progress:
             disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("Projects", total=None)
-        self._jobs = self._done = self._failed = 0
-        self._told = time.monotonic()
+        self._done = self._failed = 0
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -45,9 +45,8 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def tell(self, jobs: int, result: Result | None) -> None:
-        """Hear how many jobs there are, and perhaps of one that is done."""
-        self._jobs = jobs
+    def update(self, jobs: int, result: Result | None) -> None:
+        """Set the total number of jobs; count `result`, if a job is done."""
         if result is not None:
             self._done += 1
             self._failed += result.error is not None
@@ -55,6 +54,6 @@ class Progress:
         self._bar.update(
             self._task, total=jobs, completed=self._done, description=f"Projects{failed}"
         )
-        if self._bar.disable and time.monotonic() > self._told + _A_LINE_EVERY:
-            self._told = time.monotonic()
+        if self._bar.disable and time.monotonic() > self._last_line + _LINE_INTERVAL:
+            self._last_line = time.monotonic()
             self._console.print(f"{self._done} of {jobs} projects done{failed}")

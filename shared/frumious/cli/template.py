@@ -1,6 +1,6 @@
-"""The mirror.conf that `frumious init` writes: every option that most people need, with its reason.
+"""The mirror.conf that `frumious init` writes: the common options with their purposes.
 
-docs/configuration.md has all of them.
+docs/configuration.md describes all options.
 """
 
 from __future__ import annotations
@@ -8,80 +8,80 @@ from __future__ import annotations
 from typing import Final
 
 TEMPLATE: Final = """\
-; What is mirrored, from where and into what. Lines that begin with a semicolon are comments; an
-; option without a line has the value that its comment shows. A % is just a %.
+; What to mirror, from where and into which storage. Lines that begin with a semicolon are comments.
+; A commented option shows its default. A % needs no escape.
 
 [mirror]
 
-; --- Where the mirror lies ---------------------------------------------------------------------
+; --- Storage -----------------------------------------------------------------------------------
 
-; A folder of this machine, for a web server to serve: its web/ and nothing else.
+; A folder of this machine. Let a web server serve only its web/.
 storage-backend = filesystem
 directory = /srv/pypi
 
-; Or a bucket, with [s3] below.
+; Or a bucket; see [s3] below.
 ;storage-backend = s3
 ;directory = /bucket/prefix
 
-; Or a container, with [swift] below.
+; Or a container; see [swift] below.
 ;storage-backend = swift
 ;directory = /prefix
 
-; --- Where it comes from -----------------------------------------------------------------------
+; --- Upstream ----------------------------------------------------------------------------------
 
-; How PyPI's people reach you when your mirror troubles them; it goes into the User-Agent.
+; How PyPI's administrators can reach you if your mirror causes problems; part of the User-Agent.
 ;contact =
 
-; Another index than PyPI, and the hosts of its files where they are others.
+; Another index than PyPI, and the hosts of its files if they differ.
 ;master = https://upstream.example
 ;allowed-hosts = files.upstream.example
 ;allow-non-https = false
 ;proxy = http://proxy.example:3128
 
-; Files come from here first, and from upstream where they are not to be had.
+; The first source of files; upstream is the second.
 ;download-mirror =
 
-; Files under way at the same time (1 to 10), seconds to connect and between two reads, and for
-; one whole transfer.
+; Files that are transferred at the same time (1 to 10); the limit in seconds to connect and
+; between two reads; the limit for a whole download.
 ;workers = 3
 ;timeout = 10
 ;global-timeout = 1800
 
-; --- What is kept ------------------------------------------------------------------------------
+; --- Content -----------------------------------------------------------------------------------
 
 ;release-files = true
 ;core-metadata = true
 ;json = false
 
-; Project pages below their first letter: simple/n/numpy/. The web server has to know.
+; Project pages in folders by first letter: simple/n/numpy/. The web server must support it.
 ;hash-index = false
 
-; Addresses of files in the pages are relative, or begin with this one.
+; The base of absolute URLs of files in the pages; without it they are relative.
 ;root_uri =
 
-; --- How a run goes ----------------------------------------------------------------------------
+; --- Runs --------------------------------------------------------------------------------------
 
 ; How changes are found: auto, changelog, index or names.
 ;discovery = auto
 
-; In how many days each project is asked for once, for what changes without an event; 0: never.
+; Days in which each project is checked once, to find changes without an event; 0: never.
 ;sweep-days = 30
 
-; A run that would remove more projects does not start until somebody confirms it: a share of the
-; mirror and a number, of which the larger counts.
+; A run that would remove more projects needs confirmation: a share of the mirror and a number; the
+; larger one counts.
 ;max-removals = 5% 10
 
 ;stop-on-error = false
 
-; A list of what each run wrote, one path a line, and beside it what it removed.
+; A list of the files that each run wrote, one path per line, and next to it a list of removed ones.
 ;diff-file = {{mirror_directory}}/mirrored-files
 ;diff-append-epoch = false
 
 ; For logging.config.fileConfig.
 ;log-config =
 
-; --- Which projects ----------------------------------------------------------------------------
-; Without an allowlist it is all of PyPI: some 740,000 projects and tens of terabytes.
+; --- Projects ----------------------------------------------------------------------------------
+; Without an allowlist all of PyPI is mirrored: some 740,000 projects and tens of terabytes.
 
 [plugins]
 enabled =
@@ -89,7 +89,7 @@ enabled =
     allowlist_release
 
 [allowlist]
-; Names, and versions where not all are wanted: numpy>=2
+; Names with optional version specifiers: numpy>=2
 packages =
     sampleproject
 
@@ -98,7 +98,7 @@ packages =
 ;    example1
 ;    example2<2
 
-; --- Access to a bucket: what is missing is found as boto3 finds it ------------------------------
+; --- Access to a bucket; boto3 determines what is not set ----------------------------------------
 
 ;[s3]
 ;region_name = eu-central-1
@@ -107,10 +107,10 @@ packages =
 ;aws_secret_access_key =
 ;profile_name =
 ;role_arn =
-; A parameter of every call that knows it:
+; A parameter of every operation that accepts it:
 ;config_param_ServerSideEncryption = aws:kms
 
-; --- Access to a container: what is missing comes from the environment's OS_... ------------------
+; --- Access to a container; the OS_... variables set what is not set here ------------------------
 
 ;[swift]
 ;default_container = bandersnatch
@@ -118,6 +118,6 @@ packages =
 ;username =
 ;password =
 ;project_name =
-; Let everybody read it, with an index document:
+; Make the container public, with an index document:
 ;publish = false
 """

@@ -1,4 +1,4 @@
-"""The words that some options choose between."""
+"""The values of options that are a choice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Backend(StrEnum):
-    """Where the mirror lies (`storage-backend`)."""
+    """Kinds of storage (`storage-backend`)."""
 
     FILESYSTEM = "filesystem"
     S3 = "s3"
@@ -14,7 +14,7 @@ class Backend(StrEnum):
 
 
 class SimpleFormat(StrEnum):
-    """Which forms of the Simple API's pages are written (`simple-format`)."""
+    """Formats in which pages of the Simple API are published (`simple-format`)."""
 
     ALL = "ALL"
     HTML = "HTML"
@@ -22,7 +22,7 @@ class SimpleFormat(StrEnum):
 
 
 class CompareMethod(StrEnum):
-    """How a file that is there is known to be the wanted one (`compare-method`)."""
+    """How a stored file is compared with upstream's (`compare-method`)."""
 
     HASH = "hash"
     STAT = "stat"  # size and upload time

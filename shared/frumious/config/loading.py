@@ -1,6 +1,6 @@
-"""Reads mirror.conf and the environment into one validated Config.
+"""Parses mirror.conf and the environment into one validated Config.
 
-Knows bandersnatch's INI, whose keys keep their meaning. Reports all mistakes at once.
+The format is bandersnatch's INI, whose keys keep their meaning. Reports all mistakes at once.
 """
 
 from __future__ import annotations
@@ -29,43 +29,43 @@ PYPI_FILES: Final = "files.pythonhosted.org"
 
 
 class ConfigError(FrumiousError):
-    """mirror.conf or the environment cannot be used; the text lists every mistake."""
+    """mirror.conf or the environment is invalid; the text lists every mistake."""
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
-    """Read mirror.conf; `environment` may override bucket, prefix and master, and name a proxy.
+    """Load mirror.conf; `environment` may override bucket, prefix and master, and set a proxy.
 
     Raises:
-        ConfigError: the file cannot be read, or something in it cannot be meant.
+        ConfigError: the file cannot be read, or is invalid.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{str(path)!r} cannot be read: {error}"
+        msg = f"cannot read {str(path)!r}: {error}"
         raise ConfigError(msg) from error
     return parse(text, environment, source=path.name)
 
 
 def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf") -> Config:
-    """Read the text of a mirror.conf.
+    """Parse the text of a mirror.conf.
 
     Raises:
-        ConfigError: something in it cannot be meant; all mistakes are named.
+        ConfigError: it is invalid; the text lists every mistake.
     """
     ini = configparser.RawConfigParser(delimiters=("=",), allow_no_value=True)
     ini.optionxform = lambda optionstr: optionstr  # type: ignore[method-assign]
     try:
         ini.read_string(text, source)
     except configparser.MissingSectionHeaderError as error:
-        msg = f"{source} is not an INI file: line {error.lineno} stands before any [section]"
-        raise ConfigError(msg) from None  # its own text has the line, perhaps with a secret
+        msg = f"{source} is not an INI file: line {error.lineno} is before any [section]"
+        raise ConfigError(msg) from None  # its own text quotes the line, perhaps with a secret
     except configparser.Error as error:
         msg = f"{source} is not an INI file: {error}"
         raise ConfigError(msg) from error
     reader = Reader(ini)
     config = _config(reader, environment)
     if reader.mistakes:
-        msg = f"{source} cannot be used:\n" + "\n".join(f"- {line}" for line in reader.mistakes)
+        msg = f"{source} is invalid:\n" + "\n".join(f"- {line}" for line in reader.mistakes)
         raise ConfigError(msg)
     return config
 
@@ -80,30 +80,30 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
 
     backend = reader.get("mirror", "storage-backend", values.choice(Backend), Backend.FILESYSTEM)
     unset: str | None = None
-    said = reader.get("mirror", "directory", values.directory(backend), unset)
-    if said is None and not reader.mistakes:
-        meant = values.DIRECTORIES[backend]
-        reader.mistakes.append(f"[mirror] directory is missing; it is {meant}")
-    directory = said or ""
-    in_bucket = directory.removeprefix("/") if backend is Backend.S3 else ""
-    bucket, _, prefix = in_bucket.partition("/")
+    configured = reader.get("mirror", "directory", values.directory(backend), unset)
+    if configured is None and not reader.mistakes:
+        expected = values.DIRECTORIES[backend]
+        reader.mistakes.append(f"[mirror] directory is missing; set it to {expected}")
+    directory = configured or ""
+    bucket_path = directory.removeprefix("/") if backend is Backend.S3 else ""
+    bucket, _, prefix = bucket_path.partition("/")
     swift = backend is Backend.SWIFT
     proxy, no_proxy = read_proxy(reader, environment)
     insecure = reader.get("mirror", "allow-non-https", values.boolean, default=False)
-    master = reader.get("mirror", "master", values.address(insecure=insecure), PYPI)
-    mirror = reader.get("mirror", "download-mirror", values.optional_address(insecure=insecure), "")
+    master = reader.get("mirror", "master", values.url(insecure=insecure), PYPI)
+    mirror = reader.get("mirror", "download-mirror", values.optional_url(insecure=insecure), "")
     hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
     release_files = reader.get("mirror", "release-files", values.boolean, default=True)
-    root_uri = reader.get("mirror", "root_uri", values.optional_address(insecure=True), "")
+    root_uri = reader.get("mirror", "root_uri", values.optional_url(insecure=True), "")
     if not release_files and not root_uri and PYPI_FILES in _allowed_hosts(master, "", hosts):
-        root_uri = f"https://{PYPI_FILES}"  # where the files are, as none of them are here
+        root_uri = f"https://{PYPI_FILES}"  # the mirror itself has no files
     none: tuple[str | None, str] = (None, "")
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
     filters = _filters(reader)
     for section, key in (("mirror", "verifiers"), ("s3", "verify_concurrency")):
-        reader.no_effect_yet(section, key, "there is no verify yet")
+        reader.warn_unused(section, key, "there is no verify yet")
     return Config(
         backend=backend,
         directory=directory,
@@ -158,17 +158,17 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         run_deadline=int(reader.get("mirror", "run-deadline", values.seconds, 6 * 3600.0)),
         log_config=reader.get("mirror", "log-config", values.path, None),
         filters=filters,
-        warnings=reader.warnings(),  # last: only now is it known which keys there are
+        warnings=reader.warnings(),  # last: after all known keys were read
     )
 
 
 def _discovery(reader: Reader, filters: Filters) -> str:
-    ways = values.one_of("auto", "changelog", "index", "names")
-    discovery = reader.get("mirror", "discovery", ways, "auto")
+    methods = values.one_of("auto", "changelog", "index", "names")
+    discovery = reader.get("mirror", "discovery", methods, "auto")
     if discovery == "names" and not filters.allowed_projects:
         reader.mistakes.append(
-            "[mirror] discovery = 'names': there are no names to ask for; enable allowlist_project"
-            " and list them as [allowlist] packages"
+            "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
+            " and list the projects as [allowlist] packages"
         )
     return discovery
 
@@ -187,7 +187,7 @@ def _filters(reader: Reader) -> Filters:
 
 
 def _allowed_hosts(master: str, mirror: str, more: frozenset[str]) -> frozenset[str]:
-    """Return the hosts that are configured; PyPI's files lie on one of their own."""
+    """Return the configured hosts, and the host of PyPI's files if PyPI is one of them."""
     hosts = {urlsplit(master).hostname, urlsplit(mirror).hostname, *more} - {None}
     if urlsplit(PYPI).hostname in hosts:
         hosts.add(PYPI_FILES)

@@ -1,4 +1,4 @@
-"""Through which proxy upstream is reached."""
+"""The proxy to upstream, from mirror.conf or the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from frumious.config.reader import Reader
 
 _SCHEMES: Final = ("http", "https", "socks4", "socks5", "socks5h")
-_ENVIRONMENT: Final = {  # in the order that bandersnatch has, and what an address without scheme is
+_ENVIRONMENT: Final = {  # bandersnatch's order -> the scheme of a URL without one
     "SOCKS5_PROXY": "socks5",
     "SOCKS4_PROXY": "socks4",
     "SOCKS_PROXY": "socks5",
@@ -22,41 +22,41 @@ _ENVIRONMENT: Final = {  # in the order that bandersnatch has, and what an addre
 
 
 def read_proxy(reader: Reader, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the proxy's address and the hosts that are reached without it; empty: none.
+    """Return the proxy's URL and the hosts that bypass it; both empty without a proxy.
 
-    An address in mirror.conf is for every host: NO_PROXY goes with the environment's own.
+    NO_PROXY applies only to a proxy of the environment, not to one of mirror.conf.
     """
-    said = reader.get("mirror", "proxy", _address("http"), "")
-    if said:
-        return said, ""
+    configured = reader.get("mirror", "proxy", _proxy_url("http"), "")
+    if configured:
+        return configured, ""
     for name, scheme in _ENVIRONMENT.items():
         text = environment.get(name) or environment.get(name.lower(), "")
         if not text:
             continue
         try:
-            address = _address(scheme)(text)
+            url = _proxy_url(scheme)(text)
         except ValueError as error:
             reader.mistakes.append(f"{name} in the environment (not shown): {error}")
             return "", ""
-        return address, environment.get("NO_PROXY") or environment.get("no_proxy", "")
+        return url, environment.get("NO_PROXY") or environment.get("no_proxy", "")
     return "", ""
 
 
-def _address(scheme: str) -> Callable[[str], str]:
-    """Read a proxy's address; one without a scheme has `scheme`."""
+def _proxy_url(default_scheme: str) -> Callable[[str], str]:
+    """Parse a proxy's URL."""
 
-    def read(text: str) -> str:
+    def parse(text: str) -> str:
         if not text:
             return ""
-        address = (text if "://" in text else f"{scheme}://{text}").rstrip("/")
+        url = (text if "://" in text else f"{default_scheme}://{text}").rstrip("/")
         try:
-            url = urlsplit(address)
-            complete = url.scheme in _SCHEMES and url.hostname and (url.port or 80) > 0
-        except ValueError:  # of the port
-            complete = False
-        if complete:
-            return address
-        msg = f"allowed is <scheme>://[user:password@]host:port of {', '.join(_SCHEMES)}"
+            parts = urlsplit(url)
+            valid = parts.scheme in _SCHEMES and parts.hostname and (parts.port or 80) > 0
+        except ValueError:  # the port is invalid
+            valid = False
+        if valid:
+            return url
+        msg = f"must be <scheme>://[user:password@]host:port with one of {', '.join(_SCHEMES)}"
         raise ValueError(msg)
 
-    return read
+    return parse

@@ -1,4 +1,4 @@
-"""How the bucket is reached: `[s3]`."""
+"""Access to the bucket: the section `[s3]`."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ PARAMETER: Final = "config_param_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """How the bucket is reached; what is None is left to boto3's own chain."""
+    """Access to the bucket; boto3 determines what is None."""
 
     region_name: str | None = None
     aws_access_key_id: str | None = field(default=None, repr=False)
     aws_secret_access_key: str | None = field(default=None, repr=False)
     aws_session_token: str | None = field(default=None, repr=False)
     profile_name: str | None = None
-    role_arn: str | None = None  # taken on with the credentials above
+    role_arn: str | None = None  # assumed with the credentials above
     endpoint_url: str | None = None
-    is_aws: bool = False  # wherever requests go: to AWS itself, or to a stand-in for all of it
+    is_aws: bool = False  # AWS itself, or an emulator of it
     addressing_style: str = "auto"  # or path, virtual
     signature_version: str | None = None
-    max_attempts: int = 10  # to make a request again
+    max_attempts: int = 10  # of each request
     verify_concurrency: int = 50  # objects that are verified at the same time
-    # (name, text) for every call that takes it; with a customer's own key in it, a secret.
+    # (name, text) for every call that accepts it; not shown, as it may be an encryption key.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def read_s3(reader: Reader, environment: Mapping[str, str]) -> S3Config:
-    """Read `[s3]`; AWS_ENDPOINT_URL_S3 names the endpoint where the file does not."""
+    """Parse `[s3]`; AWS_ENDPOINT_URL_S3 is the endpoint if the file has none."""
     key_id = reader.get("s3", "aws_access_key_id", values.text_or_none, None)
     secret = reader.get("s3", "aws_secret_access_key", values.text_or_none, None)
     if (key_id is None) != (secret is None):
         missing = "aws_access_key_id" if key_id is None else "aws_secret_access_key"
         reader.mistakes.append(f"[s3] {missing} is missing: a key has both an id and a secret")
-    endpoint = reader.get("s3", "endpoint_url", values.optional_address(insecure=True), "")
+    endpoint = reader.get("s3", "endpoint_url", values.optional_url(insecure=True), "")
     return S3Config(
         region_name=reader.get("s3", "region_name", values.text_or_none, None),
         aws_access_key_id=key_id,
@@ -66,16 +66,16 @@ def _signature(text: str) -> str | None:
 
 
 def _parameters(reader: Reader) -> list[tuple[str, str]]:
-    """Read `config_param_X`; the calls' own descriptions say what X may be."""
-    found = []
+    """Parse `config_param_X`; botocore's description of S3's operations defines X."""
+    parameters = []
     for key in reader.keys("s3", PARAMETER):
         name = key.removeprefix(PARAMETER)
         text = reader.get("s3", key, str, "")
-        from frumious.config import s3_parameters  # noqa: PLC0415 (boto3's data; few need it)
+        from frumious.config import s3_parameters  # noqa: PLC0415 (imports botocore; rarely used)
 
         try:
             s3_parameters.check(name, text)
         except ValueError as error:
-            reader.mistake("s3", key, str(error))
-        found.append((name, text))
-    return found
+            reader.add_mistake("s3", key, str(error))
+        parameters.append((name, text))
+    return parameters

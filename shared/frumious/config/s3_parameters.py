@@ -1,12 +1,12 @@
-"""Which of S3's calls takes which parameter, and how its text is meant: as boto3's data has it.
+"""The parameters of S3's operations and their types, from botocore's description of S3.
 
-Knows nothing of a parameter's meaning: whatever AWS adds works with the boto3 that knows it.
+Does not know a parameter's meaning: parameters that AWS adds work with a newer boto3.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +14,12 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 from frumious.config import values
+from frumious.config.reader import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from botocore.model import Shape
 
-    from botocore.model import OperationModel, Shape
-
-CALLS: Final = (
+OPERATIONS: Final = (
     "PutObject",
     "CreateMultipartUpload",
     "UploadPart",
@@ -32,72 +31,53 @@ CALLS: Final = (
     "ListObjectsV2",
     "DeleteObjects",
 )
-_OURS: Final = frozenset(  # set by the mirror itself, each for its reason
-    {
-        *("Bucket", "Key", "Body", "UploadId", "PartNumber", "MultipartUpload", "Delete"),
-        *("ContentType", "ContentLength", "ContentMD5", "ContentEncoding", "MpuObjectSize"),
-        *("IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince", "WriteOffsetBytes"),
-        *("Prefix", "Delimiter", "StartAfter", "ContinuationToken", "EncodingType"),
-        *(
-            "KeyMarker",
-            "UploadIdMarker",
-            "Range",
-            "VersionId",
-            "ChecksumAlgorithm",
-            "ChecksumMode",
-            "ChecksumType",
-        ),
-        *("IfMatchInitiatedTime", "IfMatchLastModifiedTime", "IfMatchSize", "UploadIdMarker"),
-    }
+_RESERVED: Final = re.compile(  # set by the mirror itself
+    "Bucket|Key|Body|UploadId|PartNumber|MultipartUpload|Delete"
+    "|ContentType|ContentLength|ContentMD5|ContentEncoding|MpuObjectSize|WriteOffsetBytes"
+    "|If(None)?Match|If(Un)?ModifiedSince|IfMatch(InitiatedTime|LastModifiedTime|Size)"
+    "|Prefix|Delimiter|StartAfter|ContinuationToken|EncodingType|KeyMarker|UploadIdMarker"
+    "|Range|VersionId|Checksum.*"
 )
 
 
 def check(name: str, text: str) -> None:
-    """See that some call takes the parameter, and that the text can be meant.
+    """Check a parameter's name, and that its text is a valid value.
 
     Raises:
-        ValueError: with what is allowed.
+        ValueError: with the valid values.
     """
-    known = _known()
-    if name not in known:
-        ours = name in _OURS or name.startswith("Checksum")
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; do you mean {near[0]!r}?" if near else ""
-        why = "the mirror sets it itself" if ours else f"no call to S3 takes {name!r}{hint}"
-        raise ValueError(why)
-    _meant(known[name], text)
+    if _RESERVED.fullmatch(name):
+        msg = "the mirror sets it itself"
+        raise ValueError(msg)
+    shapes = _all_shapes()
+    if name not in shapes:
+        msg = f"no operation of S3 has the parameter {name!r}{did_you_mean(name, shapes)}"
+        raise ValueError(msg)
+    _parse(shapes[name], text)
 
 
-def for_call(call: str, parameters: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """Return those of the parameters that a call takes, as boto3 wants them: a new mapping."""
+def for_call(operation: str, parameters: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Return the parameters that an operation accepts, with values for boto3."""
     if not parameters:
-        return {}  # reading the calls' descriptions takes longer than a call
-    taken = _taken(_operation(call))
-    return {name: _meant(taken[name], text) for name, text in parameters if name in taken}
+        return {}  # loading the description takes longer than a request
+    shapes = _shapes(operation)
+    return {name: _parse(shapes[name], text) for name, text in parameters if name in shapes}
 
 
 @cache
-def _operation(call: str) -> OperationModel:
-    return botocore.session.get_session().get_service_model("s3").operation_model(call)
+def _all_shapes() -> dict[str, Shape]:
+    return {name: shape for call in OPERATIONS for name, shape in _shapes(call).items()}
 
 
 @cache
-def _known() -> dict[str, Shape]:
-    return {name: shape for call in CALLS for name, shape in _taken(_operation(call)).items()}
+def _shapes(operation: str) -> dict[str, Shape]:
+    model = botocore.session.get_session().get_service_model("s3").operation_model(operation)
+    members = model.input_shape.members if model.input_shape is not None else {}
+    return {name: shape for name, shape in members.items() if not _RESERVED.fullmatch(name)}
 
 
-def _taken(operation: OperationModel) -> dict[str, Shape]:
-    shape = operation.input_shape
-    members: Iterable[tuple[str, Shape]] = shape.members.items() if shape is not None else ()
-    return {
-        name: member
-        for name, member in members
-        if name not in _OURS and not name.startswith("Checksum")
-    }
-
-
-def _meant(shape: Shape, text: str) -> Any:  # noqa: ANN401
-    """Convert a text into what the parameter is."""
+def _parse(shape: Shape, text: str) -> Any:  # noqa: ANN401
+    """Convert a text into a value of the parameter's type."""
     value: Any = text
     if shape.type_name in {"integer", "long"}:
         value = values.whole_number(0)(text)
@@ -107,7 +87,7 @@ def _meant(shape: Shape, text: str) -> Any:  # noqa: ANN401
         try:
             value = json.loads(text)
         except ValueError:
-            msg = f"allowed is JSON for a {shape.type_name}"
+            msg = f"must be JSON of a {shape.type_name}"
             raise ValueError(msg) from None
     elif choices := getattr(shape, "enum", None):
         value = values.one_of(*choices)(text)

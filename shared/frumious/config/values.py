@@ -1,6 +1,6 @@
-"""What an option's text may say, and what it means.
+"""Parsers of option values.
 
-Each function reads the text of one kind of option and raises ValueError with what is allowed.
+Each function parses the text of one kind of option, and raises ValueError with the valid values.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _PLUGINS: Final = (
     "blocklist_project",
     "blocklist_release",
 )
-_MOST_WORKERS: Final = 10
+_MAX_WORKERS: Final = 10
 DIRECTORIES: Final = {
-    Backend.FILESYSTEM: "the absolute path of a folder, /data/pypi/mirror",
+    Backend.FILESYSTEM: "the absolute path of a folder, such as /data/pypi/mirror",
     Backend.S3: "/bucket or /bucket/prefix",
     Backend.SWIFT: "/prefix, or / for a container of its own",
 }
@@ -39,161 +39,158 @@ _ALL: Final = 100  # percent
 
 
 def hosts(text: str) -> frozenset[str]:
-    """Read hosts' names, without scheme and port."""
+    """Parse host names without scheme and port."""
     hosts = text.lower().split()
     for host in hosts:
         if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:]+", host):
-            msg = f"{host!r} is no host's name: name hosts without scheme and port"
+            msg = f"{host!r} is not a host name; remove scheme and port"
             raise ValueError(msg)
     return frozenset(hosts)
 
 
 def text_or_none(text: str) -> str | None:
-    """Read any text; an empty one is none."""
+    """Return the text, or None if it is empty."""
     return text or None
 
 
 def header_text(text: str) -> str:
-    """Read what can stand in an HTTP header."""
+    """Parse the value of an HTTP header."""
     if text.isprintable() and text.isascii():
         return text
-    msg = "only printable ASCII can stand in a User-Agent"
+    msg = "must be printable ASCII, as it becomes part of the User-Agent"
     raise ValueError(msg)
 
 
 def boolean(text: str) -> bool:
-    """Read true or false, as INI files have them."""
+    """Parse a boolean of an INI file."""
     try:
         return configparser.RawConfigParser.BOOLEAN_STATES[text.lower()]
     except KeyError:
-        msg = "allowed are true and false"
+        msg = "must be true or false"
         raise ValueError(msg) from None
 
 
 def seconds(text: str) -> float:
-    """Read a number of seconds above 0."""
+    """Parse a number of seconds above 0."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0
     if 0 < seconds < float("inf"):
         return seconds
-    msg = "allowed is a number of seconds above 0"
+    msg = "must be a number of seconds above 0"
     raise ValueError(msg)
 
 
 def days(text: str) -> float:
-    """Read a number of days; 0 is never."""
+    """Parse a number of days; 0 means never."""
     try:
         days = float(text)
     except ValueError:
         days = -1
     if 0 <= days < float("inf"):
         return days
-    msg = "allowed is a number of days; 0 is never"
+    msg = "must be a number of days; 0 means never"
     raise ValueError(msg)
 
 
 def removals(text: str) -> tuple[float, int]:
-    """Read how much may be removed: a share and a number, of which the larger counts."""
-    said = re.fullmatch(r"(\d+(?:\.\d+)?)%\s+(\d+)", text)
-    if said is None or float(said[1]) > _ALL:
-        msg = "allowed are a share and a number, of which the larger counts, such as '5% 10'"
+    """Parse a share and a number, such as '5% 10'."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%\s+(\d+)", text)
+    if match is None or float(match[1]) > _ALL:
+        msg = "must be a share and a number, such as '5% 10'; the larger one counts"
         raise ValueError(msg)
-    return float(said[1]) / _ALL, int(said[2])
+    return float(match[1]) / _ALL, int(match[2])
 
 
 def workers(text: str) -> int:
-    """Read how many files may be under way at the same time."""
-    if text.isdecimal() and 1 <= int(text) <= _MOST_WORKERS:
+    """Parse the number of files that are transferred at the same time."""
+    if text.isdecimal() and 1 <= int(text) <= _MAX_WORKERS:
         return int(text)
-    msg = f"allowed is a whole number from 1 to {_MOST_WORKERS}"
+    msg = f"must be a whole number from 1 to {_MAX_WORKERS}"
     raise ValueError(msg)
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """Read a whole number that is not below `least`."""
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers of at least `minimum`."""
 
-    def read(text: str) -> int:
-        if text.isascii() and text.isdecimal() and int(text) >= least:
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdecimal() and int(text) >= minimum:
             return int(text)
-        msg = f"allowed is a whole number from {least} on"
+        msg = f"must be a whole number of at least {minimum}"
         raise ValueError(msg)
 
-    return read
+    return parse
 
 
-def one_of(*allowed: str) -> Callable[[str], str]:
-    """Read one of a few words."""
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser that accepts only the choices."""
 
-    def read(text: str) -> str:
-        if text in allowed:
+    def parse(text: str) -> str:
+        if text in choices:
             return text
-        msg = f"allowed: {', '.join(allowed)}"
+        msg = f"must be one of {', '.join(choices)}"
         raise ValueError(msg)
 
-    return read
+    return parse
 
 
-def choice(words: type[E]) -> Callable[[str], E]:
-    """Read one of an enumeration's words, in any case."""
+def choice(choices: type[E]) -> Callable[[str], E]:
+    """Return a parser of an enumeration that ignores case."""
 
-    def read(text: str) -> E:
-        for word in words:
-            if word.lower() == text.lower():
-                return word
-        msg = f"allowed: {', '.join(words)}"
+    def parse(text: str) -> E:
+        for member in choices:
+            if member.lower() == text.lower():
+                return member
+        msg = f"must be one of {', '.join(choices)}"
         raise ValueError(msg)
 
-    return read
+    return parse
 
 
 def digest_name(text: str) -> str:
-    """Read the name of a hash that can verify a file."""
-    if text.lower() in DIGEST_LENGTHS:
-        return text.lower()
-    msg = f"allowed: {', '.join(DIGEST_LENGTHS)}"
-    raise ValueError(msg)
+    """Parse the name of a hash that can verify a file."""
+    return one_of(*DIGEST_LENGTHS)(text.lower())
 
 
 def path(text: str) -> Path | None:
-    """Read a file's path; nothing is none."""
+    """Parse a file's path; None if the text is empty."""
     return Path(text) if text else None
 
 
 def role(text: str) -> str | None:
-    """Read an IAM role's ARN, or nothing."""
+    """Parse an IAM role's ARN; None if the text is empty."""
     if not text or re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/\S+", text):
         return text or None
-    msg = "allowed is arn:aws:iam::<account>:role/<name>"
+    msg = "must be arn:aws:iam::<account>:role/<name>"
     raise ValueError(msg)
 
 
 def directory(backend: Backend) -> Callable[[str], str]:
-    """Read where the mirror lies, as the storage has it; without a slash at its end."""
+    """Return a parser of the mirror's directory, which removes a trailing slash."""
 
-    def read(text: str) -> str:
+    def parse(text: str) -> str:
         if text.startswith("/"):
-            # The one that begins with two slashes is POSIX's: it may mean anything.
+            # POSIX leaves the meaning of two leading slashes open, so normpath would keep them.
             directory = posixpath.normpath(f"/{text.lstrip('/')}")
             if directory != "/":
                 return directory
             if backend is Backend.SWIFT:
                 return ""
-        msg = f"allowed is {DIRECTORIES[backend]}"
+        msg = f"must be {DIRECTORIES[backend]}"
         raise ValueError(msg)
 
-    return read
+    return parse
 
 
 def diff_file(backend: Backend, directory: str) -> Callable[[str], tuple[str | None, str]]:
-    """Read where the list of what changed lies: a directory, and the key in it.
+    """Return a parser of the diff-file's location: a directory and the key in it.
 
-    The directory is None where it is the mirror's own. A bucket takes the list anywhere; one
-    bucket's list does not go into another.
+    The directory is None if it is the mirror's own. In a bucket the diff-file can have any key,
+    but it cannot be in another bucket.
     """
 
-    def read(text: str) -> tuple[str | None, str]:
+    def parse(text: str) -> tuple[str | None, str]:
         if not text:
             return None, ""
         name = f"{text}mirrored-files" if text.endswith("/") else text
@@ -204,54 +201,54 @@ def diff_file(backend: Backend, directory: str) -> Callable[[str], tuple[str | N
         outside = {Backend.FILESYSTEM: "/", Backend.S3: bucket, Backend.SWIFT: ""}[backend]
         if not text.startswith("/") or not absolute.startswith(f"{outside.rstrip('/')}/"):
             where = f"in the mirror's bucket, {outside}/" if backend is Backend.S3 else "/..."
-            msg = f"the diff-file must be an absolute path {where}"
+            msg = f"must be an absolute path {where}"
             raise ValueError(msg)
         if backend is Backend.FILESYSTEM:
             return posixpath.split(absolute)
         return outside, absolute.removeprefix(f"{outside}/")
 
-    return read
+    return parse
 
 
-def optional_address(*, insecure: bool) -> Callable[[str], str]:
-    """Read an address, or nothing."""
-    read = address(insecure=insecure)
-    return lambda text: read(text) if text else ""
+def optional_url(*, insecure: bool) -> Callable[[str], str]:
+    """Return a parser like `url` that also accepts an empty text."""
+    parse = url(insecure=insecure)
+    return lambda text: parse(text) if text else ""
 
 
-def address(*, insecure: bool) -> Callable[[str], str]:
-    """Read an address, without the slash at its end; http only where that is allowed."""
+def url(*, insecure: bool) -> Callable[[str], str]:
+    """Return a parser of URLs that removes a trailing slash; only `insecure` accepts http."""
 
-    def read(text: str) -> str:
-        url = urlsplit(text)
-        if url.scheme == "http" and not insecure:
-            msg = "http is refused unless allow-non-https = true"
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme == "http" and not insecure:
+            msg = "http requires allow-non-https = true"
             raise ValueError(msg)
-        if url.scheme in {"http", "https"} and url.netloc:
+        if parts.scheme in {"http", "https"} and parts.netloc:
             return text.rstrip("/")
-        msg = "allowed is an address that begins with https://"
+        msg = "must be a URL that begins with https://"
         raise ValueError(msg)
 
-    return read
+    return parse
 
 
 def plugins(text: str) -> frozenset[str]:
-    """Read the enabled filters' names."""
+    """Parse the names of enabled filters."""
     names = frozenset(text.split())
     if names == {"all"}:
         return frozenset(_PLUGINS)
     unknown = sorted(names - frozenset(_PLUGINS))
     if unknown:
-        msg = f"{', '.join(unknown)}: not known; there are {', '.join(_PLUGINS)} and all"
+        msg = f"{', '.join(unknown)}: unknown; must be some of {', '.join(_PLUGINS)}, or all"
         raise ValueError(msg)
     return names
 
 
 def requirements(text: str) -> tuple[Requirement, ...]:
-    """Read projects' names with or without specifiers, one in a line."""
+    """Parse names of projects with optional version specifiers, one on each line."""
     entries = [line.partition("#")[0].strip() for line in text.splitlines()]
     try:
         return tuple(Requirement(entry) for entry in entries if entry)
     except InvalidRequirement as error:
-        msg = f"every line is a project's name, with or without a specifier: {error}"
+        msg = f"each line must be a project's name with an optional version specifier: {error}"
         raise ValueError(msg) from error

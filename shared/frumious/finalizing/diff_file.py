@@ -86,12 +86,12 @@ async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
 def written_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
     """Return the keys that a job wrote."""
     published = result.outcome in {Outcome.UPDATED, Outcome.QUARANTINED}
-    return [*result.added, *pages.of(result.project)] if published else []
+    return [*result.added, *pages.keys(result.project)] if published else []
 
 
 def deleted_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
     """Return the keys that a job deleted."""
-    gone = pages.of(result.project) if result.outcome is Outcome.REMOVED else ()
+    gone = pages.keys(result.project) if result.outcome is Outcome.REMOVED else ()
     return [*result.removed, *gone]
 
 

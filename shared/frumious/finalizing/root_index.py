@@ -41,7 +41,7 @@ class Totals:
 
 async def root_index_etag(mirror: Mirror) -> str | None:
     """Return the ETag of the JSON page; None: there is none at its configured key."""
-    return await _etag(mirror.pages.root_books, mirror.storage)
+    return await _etag(mirror.pages.root_manifest, mirror.storage)
 
 
 async def publish_root_index(
@@ -62,7 +62,7 @@ async def publish_root_index(
         Conflict: another finalizer has written the root index since.
         InvalidPage: what is stored is no root index.
     """
-    storage, key, html_keys = mirror.storage, mirror.pages.root_books, mirror.pages.root_html
+    storage, key, html_keys = mirror.storage, mirror.pages.root_manifest, mirror.pages.root_html
     stored_at, stored = await read_root_index(mirror)
     if (stored.tag if stored is not None and stored_at == key else None) != replacing:
         msg = f"{key!r} was replaced by another finalizer"
@@ -89,7 +89,7 @@ async def publish_root_index(
         await storage.create(key, page)
     elif _digest(page) != before.digest:
         await _write(key, page, before.etag, storage)
-    former = {pages.root_books for pages in await mirror.former_pages()} - {key}
+    former = {pages.root_manifest for pages in await mirror.former_pages()} - {key}
     if former:
         await storage.delete(sorted(former))
     return merge.totals
@@ -136,7 +136,7 @@ class _Merge:
         listed = root_index.entries(body, self._key) if body else iter(())
         try:
             return root_index.json_projects(self._counted(listed))
-        except root_index.NotInOrder:  # another program wrote it
+        except root_index.NotSorted:  # another program wrote it
             in_order = sorted(dict(root_index.entries(body, self._key)).items())
             return root_index.json_projects(self._counted(in_order))
 
@@ -154,7 +154,7 @@ class _Merge:
                 yield project, before
 
         projects = files = bytes_ = 0
-        for project, after in root_index.merged(remembered(), self._changes):
+        for project, after in root_index.merge(remembered(), self._changes):
             if project in self._changes and names.pop(project, None) != after.name:
                 self.names_changed = True
             projects += 1

@@ -1,7 +1,7 @@
-"""A file's bytes on their way, hashed as they pass.
+"""Checksums of a file, verified while its bytes are streamed.
 
-The last chunk is held back until everything before it, and it, has been found right. Whoever
-writes the bytes away is thus never given a whole wrong file, whatever the storage checks.
+The last chunk is passed on only after size and digest are verified. The consumer thus never
+receives a complete file with wrong content, whatever the storage itself checks.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 
-LARGEST_FILE: Final = 5 * 1024**4  # bytes, what S3 takes as one object
+MAX_FILE_SIZE: Final = 5 * 1024**4  # bytes; S3's limit for one object
 
 
 class WrongBytes(FrumiousError):
-    """Upstream sent other bytes than its project page promises."""
+    """Upstream sent bytes that differ from what its project page announces."""
 
 
 DIGEST_LENGTHS: Final = {
@@ -28,75 +28,75 @@ DIGEST_LENGTHS: Final = {
     for name in sorted(hashlib.algorithms_guaranteed)
     if not name.startswith("shake")  # their digests have any length
 }
-"""The algorithms that can verify a file, and the length of their digests in hexadecimal."""
+"""The algorithms that can verify a file, and the lengths of their hexadecimal digests."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedContent:
-    """What a file must turn out to be."""
+    """The digest and the size that a file must have."""
 
     algorithm: str  # one of DIGEST_LENGTHS
     digest: str  # lower-case hexadecimal
-    size: int | None = None  # bytes; None: upstream did not say
-    most: int = LARGEST_FILE  # bytes that are taken where the size is not known
-    blake2b_256: str | None = None  # that the file's place promises as well
+    size: int | None = None  # bytes; None: unknown
+    max_size: int = MAX_FILE_SIZE  # bytes; the limit for a file of unknown size
+    blake2b_256: str | None = None  # from the file's key
 
     @classmethod
     def of(
-        cls, hashes: Mapping[str, str], size: int | None = None, most: int = LARGEST_FILE
+        cls, hashes: Mapping[str, str], size: int | None = None, max_size: int = MAX_FILE_SIZE
     ) -> ExpectedContent:
-        """Choose the hash to verify by: sha256, else the longest.
+        """Choose the hash to verify with: sha256, else the longest.
 
         Raises:
-            ValueError: there is none that can verify.
+            ValueError: no hash has a known algorithm.
         """
         known = [name for name in hashes if name in DIGEST_LENGTHS]
         best = max(known, key=lambda name: (name == "sha256", DIGEST_LENGTHS[name]))
-        return cls(best, hashes[best], size, most)
+        return cls(best, hashes[best], size, max_size)
 
     @property
     def sha256(self) -> str | None:
-        """The sha256, where it is the one that upstream published."""
+        """The sha256, if upstream published one."""
         return self.digest if self.algorithm == "sha256" else None
 
 
 async def verified_chunks(
     chunks: AsyncIterator[bytes], expected: ExpectedContent, url: str
 ) -> AsyncGenerator[bytes, None]:
-    """Pass the chunks on, the last one only when size and digest are as expected.
+    """Yield the chunks, the last one only after size and digest are verified.
 
     Raises:
-        WrongBytes: they are not; the last chunk was not passed on.
+        WrongBytes: size or digest differs; the last chunk was not yielded.
     """
     digest = hashlib.new(expected.algorithm)
-    promised = hashlib.blake2b(digest_size=32) if expected.blake2b_256 is not None else None
-    seen = 0
-    held = b""
+    blake2b = hashlib.blake2b(digest_size=32) if expected.blake2b_256 is not None else None
+    received = 0
+    last_chunk = b""
     async for chunk in chunks:
         digest.update(chunk)
-        if promised is not None:
-            promised.update(chunk)
-        seen += len(chunk)
-        if seen > (expected.most if expected.size is None else expected.size):
+        if blake2b is not None:
+            blake2b.update(chunk)
+        received += len(chunk)
+        if received > (expected.max_size if expected.size is None else expected.size):
             break
-        if held:
-            yield held
-        held = chunk
-    if expected.size is None and seen > expected.most:
-        msg = f"{url} sent more than {expected.most} bytes"
+        if last_chunk:
+            yield last_chunk
+        last_chunk = chunk
+    if expected.size is None and received > expected.max_size:
+        msg = f"{url} sent more than {expected.max_size} bytes"
         raise WrongBytes(msg)
-    if expected.size is not None and seen != expected.size:
-        more = "more" if seen > expected.size else "less"
-        msg = f"{url} sent {more} than the {expected.size} bytes that its page promises"
+    if expected.size is not None and received != expected.size:
+        more = "more" if received > expected.size else "less"
+        msg = f"{url} sent {more} than the {expected.size} bytes that its page announces"
         raise WrongBytes(msg)
     if digest.hexdigest() != expected.digest:
         msg = (
-            f"{url} sent {seen} bytes with the {expected.algorithm} {digest.hexdigest()},"
-            f" its page promises {expected.digest}"
+            f"{url} sent {received} bytes with the {expected.algorithm} {digest.hexdigest()},"
+            f" but its page announces {expected.digest}"
         )
         raise WrongBytes(msg)
-    if promised is not None and promised.hexdigest() != expected.blake2b_256:
-        msg = f"{url} sent other bytes than the blake2b-256 in its address promises"
+    if blake2b is not None and blake2b.hexdigest() != expected.blake2b_256:
+        msg = f"{url} sent bytes that differ from the blake2b-256 in the URL"
         raise WrongBytes(msg)
-    if held:
-        yield held
+    if last_chunk:
+        yield last_chunk

@@ -36,7 +36,7 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the project's owners or upstream's admins say of it (PEP 792)."""
+    """A project's status, set by its owners or by upstream's administrators (PEP 792)."""
 
     status: str = "active"  # active, archived, deprecated, quarantined
     reason: str | None = None
@@ -45,19 +45,19 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """How the mirror's own project page came to be: the private part of the manifest.
+    """How the mirror produced its own project page: the private part of the manifest.
 
-    With it a job that is delivered again, even after a crash between any two steps, reports
-    what it changed and deletes what it left, without a request more.
+    A job that is redelivered, even after a crash between any two steps, reads from it what to
+    report and what to delete, without an additional request.
     """
 
     run: RunId
-    selection: str  # fingerprint of the configuration that shaped the page
-    etag: str = ""  # of upstream's page, where it sends one: what differs without an event
+    selection: str  # fingerprint of the configuration that the page depends on
+    etag: str = ""  # of upstream's page, if sent; detects changes that have no event
     added: tuple[Key, ...] = ()
     removed: tuple[Key, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)  # filename -> why it is not here
-    stored: bool = True  # False: only the index is mirrored, none of the files is here
+    stored: bool = True  # False: only the index is mirrored, without the files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,10 @@ class ProjectPage:
     """A project page of the Simple API (PEP 503, 691, 700, 792)."""
 
     name: str
-    api_version: str = "1.0"  # PEP 629: what upstream's page claims to be complete for
+    api_version: str = "1.0"  # PEP 629, of upstream's page
     files: tuple[File, ...] = ()
     versions: tuple[str, ...] | None = None  # PEP 700; None: upstream does not list them
-    serial: int | None = None  # None: upstream keeps no serials
+    serial: int | None = None  # None: upstream has no serials
     status: Status | None = None
     publication: Publication | None = None  # only on pages that the mirror wrote
     meta: Mapping[str, Json] = field(default_factory=dict)  # other keys of "meta"
@@ -76,7 +76,7 @@ class ProjectPage:
 
     @property
     def quarantined(self) -> bool:
-        """Whether upstream asks that nobody gets the project's files (PEP 792)."""
+        """Whether upstream forbids to offer the project's files (PEP 792)."""
         return self.status is not None and self.status.status == "quarantined"
 
 
@@ -86,24 +86,24 @@ class ListedProject:
 
     name: str
     serial: int | None
-    files: int = 0  # that its page names
-    bytes_: int = 0  # that those files have
+    files: int = 0  # on its page
+    bytes_: int = 0  # of those files
 
 
 @dataclass(frozen=True, slots=True)
 class DelistedProject:
-    """A project that leaves the mirror's root index."""
+    """A project that is removed from the mirror's root index."""
 
     serial: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootIndex:
-    """Upstream's list of all projects (PEP 503, 691): of each its serial, where there are any.
+    """Upstream's list of all projects with their serials, if it has serials (PEP 503, 691).
 
-    There may be a million of them: nothing is kept that planning does not need.
+    A million projects are possible, so it contains only what planning needs.
     """
 
     projects: Mapping[NormalizedName, int | None]
     serial: int | None = None
-    tag: str = ""  # upstream's ETag
+    etag: str = ""  # upstream's

@@ -118,7 +118,7 @@ def _by_names(
 async def _by_index(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
     if _is_being_filled(cursor):
         return cursor
-    index = await mirror.upstream.root_index(unless=cursor.root_etag)
+    index = await mirror.upstream.root_index(etag=cursor.root_etag)
     if index is None:
         return cursor
     under_way: dict[NormalizedName, int] = {}
@@ -133,7 +133,7 @@ async def _by_index(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
         cursor,
         serial=serial,
         upstream=index.serial,
-        root_etag="" if under_way else index.tag,  # those under way are looked at again
+        root_etag="" if under_way else index.etag,  # those under way are looked at again
         no_change_feed=all(serial is None for serial in index.projects.values()),
     )
 

@@ -88,8 +88,8 @@ async def _held_after(project: str, count: int, mirror: Mirror) -> list[Normaliz
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
     pages = mirror.pages
-    after = pages.behind(project) if project else ""
-    async for entry in mirror.storage.list(pages.books, after=after):
+    after = pages.after_manifest(project) if project else ""
+    async for entry in mirror.storage.list(pages.manifest_prefix, after=after):
         name = pages.project_of(entry.key)
         if name is not None and mirror.selection.wants(name):
             found.append(name)
@@ -116,7 +116,7 @@ async def _ask(
             publication = manifest.page.publication if manifest is not None else None
             unless = publication.etag if publication is not None else ""
             try:
-                asked = await mirror.upstream.ask(name, unless=unless)
+                asked = await mirror.upstream.check_page(name, etag=unless)
             except HostRefused:
                 draft.add(name, 0, Reason.DIFFERS)  # its job says why that cannot be followed
                 return
@@ -124,9 +124,9 @@ async def _ask(
                 failed.append(error)
                 logger.info("project is asked for later", extra={"project": name})
                 return
-        if asked.gone and manifest is not None:
+        if asked.missing and manifest is not None:
             gone.add(name)
-        elif asked.changed and not asked.gone:
+        elif asked.changed and not asked.missing:
             reason = Reason.NEW if manifest is None else Reason.DIFFERS
             draft.add(name, asked.serial or 0, reason)
 

@@ -1,4 +1,4 @@
-"""Which project and version a file belongs to, by its name."""
+"""Project and version in the names of files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def version_of(filename: str) -> Version | None:
-    """Read the version out of a file's name; None where the name has no known form."""
+    """Return the version in a filename; None if it is not a valid wheel or sdist name."""
     parsed = _parse_filename(filename)
     return parsed[1] if parsed is not None else None
 
 
 def project_of(filename: str) -> NormalizedName | None:
-    """Read the project out of a file's name; None where the name has no known form."""
+    """Return the project in a filename; None if it is not a valid wheel or sdist name."""
     parsed = _parse_filename(filename)
     return parsed[0] if parsed is not None else None
 

@@ -1,4 +1,4 @@
-"""Which projects, releases and files are wanted. Pure: takes values, returns values."""
+"""Selection of projects, releases and files by the configuration's filters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from packaging.utils import (
-    canonicalize_name,
-)
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from frumious.selection.filenames import version_of
@@ -24,12 +22,9 @@ if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
 
 
-Specifiers = dict["NormalizedName", list["SpecifierSet"]]
-
-
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The configuration's filters, ready to be asked."""
+    """The configuration's filters, prepared for lookups by project."""
 
     exact_projects: frozenset[NormalizedName] | None  # None: all projects
     blocked_projects: frozenset[NormalizedName]
@@ -38,10 +33,10 @@ class Selection:
 
     @classmethod
     def of(cls, filters: Filters) -> Selection:
-        """Prepare what mirror.conf says."""
+        """Prepare the filters."""
         allowed = filters.allowed_projects
         return cls(
-            # An allowlist without entries allows everything, as bandersnatch has it.
+            # As in bandersnatch, an allowlist without entries allows everything.
             exact_projects=frozenset(map(_name, allowed)) if allowed else None,
             blocked_projects=frozenset(
                 _name(entry) for entry in filters.blocked_projects or () if not entry.specifier
@@ -52,12 +47,12 @@ class Selection:
 
     @property
     def projects_fingerprint(self) -> str:
-        """Identify what decides which projects are mirrored."""
+        """A hash of the filters of projects."""
         exact = None if self.exact_projects is None else sorted(self.exact_projects)
         return _fingerprint(exact, sorted(self.blocked_projects))
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
-        """Identify what decides which of a project's releases are; empty: all of them."""
+        """Return a hash of the filters of a project's releases; empty without such filters."""
         allowed = self.allowed_releases.get(project)
         blocked = self.blocked_releases.get(project)
         if allowed is None and blocked is None:
@@ -66,32 +61,32 @@ class Selection:
 
     @property
     def projects_with_rules(self) -> frozenset[NormalizedName]:
-        """Return the projects of which not all releases may be wanted."""
+        """The projects with filters of releases."""
         return frozenset(self.allowed_releases) | frozenset(self.blocked_releases)
 
     def wants(self, project: NormalizedName) -> bool:
-        """Say whether the project is mirrored at all."""
+        """Return whether the project is selected."""
         allowed = self.exact_projects is None or project in self.exact_projects
         return allowed and project not in self.blocked_projects
 
     def select(self, project: NormalizedName, page: ProjectPage) -> ProjectPage:
-        """Return the page with only the releases and files that are wanted."""
+        """Return the page with only the selected releases and files."""
         allowed = self.allowed_releases.get(project)
         blocked = self.blocked_releases.get(project)
         if allowed is None and blocked is None:
             return page
 
-        def wanted(version: Version | None) -> bool:
+        def is_selected(version: Version | None) -> bool:
             if allowed is not None and not _matches(version, allowed):
                 return False
             return blocked is None or not _matches(version, blocked)
 
         return replace(
             page,
-            files=tuple(file for file in page.files if wanted(version_of(file.filename))),
+            files=tuple(file for file in page.files if is_selected(version_of(file.filename))),
             versions=None
             if page.versions is None
-            else tuple(text for text in page.versions if wanted(_version(text))),
+            else tuple(text for text in page.versions if is_selected(_version(text))),
         )
 
 
@@ -103,7 +98,7 @@ def _version(text: str) -> Version | None:
 
 
 def _matches(version: Version | None, specifiers: list[SpecifierSet]) -> bool:
-    """Say whether a version is in any of the sets; one that cannot be read is in none."""
+    """Return whether a version is in any of the sets; an invalid one (None) is in none."""
     return version is not None and any(
         entry.contains(version, prereleases=True) for entry in specifiers
     )
@@ -117,9 +112,9 @@ def _name(entry: Requirement) -> NormalizedName:
     return canonicalize_name(entry.name)
 
 
-def _specifiers(entries: Iterable[Requirement]) -> Specifiers:
-    found: Specifiers = {}
+def _specifiers(entries: Iterable[Requirement]) -> dict[NormalizedName, list[SpecifierSet]]:
+    specifiers: dict[NormalizedName, list[SpecifierSet]] = {}
     for entry in entries:
         if entry.specifier:
-            found.setdefault(_name(entry), []).append(entry.specifier)
-    return found
+            specifiers.setdefault(_name(entry), []).append(entry.specifier)
+    return specifiers

@@ -1,9 +1,8 @@
-"""From the bytes of a Simple API answer in HTML (PEP 503) to the model.
+"""Parser of the Simple API in HTML (PEP 503), for upstreams without JSON.
 
-For upstreams that offer no JSON. As with JSON, a page that is none is an error as a whole, and
-a link that looks like a file and cannot be mirrored is refused by itself; any other link is
-passed over. HTML has no sizes, upload times and versions, and does not reliably name the
-project. Nothing is fetched or stored here.
+An invalid page is an error. A link that looks like a file but cannot be mirrored is refused by
+itself; other links are ignored. HTML has no sizes, upload times and versions, and does not
+reliably name the project.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from frumious.model.pages import File, ProjectPage, RootIndex, Status
 from frumious.simple import html_page
 from frumious.simple.values import (
     API_VERSION,
-    LONGEST_URL,
+    MAX_URL_LENGTH,
     InvalidPage,
     InvalidValue,
     ParsedPage,
     check_url,
-    checked_hashes,
+    parse_hashes,
     without_duplicates,
 )
 
@@ -35,23 +34,23 @@ if TYPE_CHECKING:
 
     from frumious.simple.html_page import Anchor, HtmlPage
 
-# A file takes three tags and some entities, a project three tags: room for 160,000 files and
+# A file takes three tags and some entities, a project three tags: enough for 160,000 files and
 # 2,000,000 projects.
-_MOST_MARKUP: Final = 1_000_000
-_MOST_ROOT_MARKUP: Final = 6_000_000
+_MAX_MARKUP: Final = 1_000_000
+_MAX_ROOT_MARKUP: Final = 6_000_000
 
 _DISTRIBUTION: Final = re.compile(
     r".\.(whl|egg|zip|tar|tar\.(gz|bz2|xz|lzma|z|zst)|tgz|tbz2?|txz|exe|msi|rpm|deb|dmg)\Z",
     re.IGNORECASE,
 )
-_LONGEST_ENDING: Final = 16  # characters
+_MAX_EXTENSION_LENGTH: Final = 16  # characters
 _HEXADECIMAL: Final = frozenset(string.hexdigits)
-_SHORTEST_DIGEST: Final = 32  # hexadecimal digits; md5's
-_NOT_HASHES: Final = frozenset({"egg", "subdirectory"})  # pip's own use of fragments
+_MIN_DIGEST_LENGTH: Final = 32  # hexadecimal digits; md5's
+_NOT_HASHES: Final = frozenset({"egg", "subdirectory"})  # in fragments that pip defines
 _INDEX_FILE: Final = re.compile(r"index\.\w+")
 
-# What titles and headings of project pages say: PyPI, bandersnatch, devpi and most others;
-# then the folder listings of web servers.
+# Titles and headings of project pages: of PyPI, bandersnatch, devpi and most others, then of web
+# servers' folder listings.
 _PROJECT_HEADING: Final = re.compile(
     r"(?:links for|index of|directory listing for|contents of)\s+(\S.*)", re.IGNORECASE
 )
@@ -65,41 +64,41 @@ _ROOT_HEADING: Final = re.compile(
 def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
     """Parse upstream's project page in HTML (PEP 503, 592, 629, 658, 714, 740, 792).
 
-    `url` is the address that finally answered; links are resolved against it, or against the
-    base that the page states.
+    `url` is the page's own, after redirects; links are resolved against it or against the page's
+    base.
 
     Raises:
-        InvalidPage: `body` is not such a page.
+        InvalidPage: `body` is not a project page, or another project's.
     """
-    said = html_page.read(body, url, most_markup=_MOST_MARKUP)
+    html = html_page.parse(body, url, max_markup=_MAX_MARKUP)
     files: list[File] = []
     refused: dict[str, str] = {}
-    for anchor in said.anchors:
-        link = _Link.of(anchor, said.base)
+    for anchor in html.anchors:
+        link = _Link.of(anchor, html.base)
         if not link.looks_like_a_file:
             continue
         try:
-            files.append(_file(link, anchor.attributes, said.base))
+            files.append(_file(link, anchor.attributes, html.base))
         except (InvalidValue, ValueError) as error:
             refused[link.filename or link.text or link.url] = str(error)
-    headed = _headed(said.headings)
-    if headed and project not in headed:
-        msg = f"{url} is headed as the page of {sorted(headed)!r:.120}, not of {project!r}"
+    projects = _projects_in(html.headings)
+    if projects and project not in projects:
+        msg = f"the heading of {url} names {sorted(projects)!r:.120}, not {project!r}"
         raise InvalidPage(msg)
     page = ProjectPage(
         name=project,
-        api_version=_api_version(said, url),
+        api_version=_api_version(html, url),
         files=tuple(files),
-        serial=said.serial,
-        status=_status(said.meta),
+        serial=html.serial,
+        status=_status(html.meta),
     )
-    if not files and not _signed(said) and not _about(project, said.headings, refused):
-        # Login pages, error pages and portals are answered with 200 as well. To take one for an
-        # empty project would be to delete the project's files, so an empty page has to show
-        # what it is: by a meta tag or a serial, by a title or heading that names the project
-        # ("Links for six", "Index of /simple/six/"), or by links to files of that name, even if
-        # none of them can be mirrored. A file with a hash needs no other sign.
-        msg = f"{url} has no files and no sign that it is the project page of {project!r}"
+    if not (files or project in projects or _has_marker(html) or _any_of(project, refused)):
+        # Login pages, error pages and portals also have the status 200. If one was taken for an
+        # empty project, the project's files would be deleted. An empty page must therefore have
+        # a meta tag or a serial, a title or heading that names the project ("Links for six",
+        # "Index of /simple/six/"), or links to files of that name, even if none of them can be
+        # mirrored. A page with a file needs no further evidence.
+        msg = f"{url} has no files and no evidence that it is the project page of {project!r}"
         raise InvalidPage(msg)
     return without_duplicates(page, refused)
 
@@ -108,41 +107,41 @@ def root_index(body: bytes, url: str) -> RootIndex:
     """Parse the root index in HTML (PEP 503, 629).
 
     Raises:
-        InvalidPage: `body` is not such a page.
+        InvalidPage: `body` is not a root index.
     """
-    said = html_page.read(body, url, most_markup=_MOST_ROOT_MARKUP)
-    _api_version(said, url)
+    html = html_page.parse(body, url, max_markup=_MAX_ROOT_MARKUP)
+    _api_version(html, url)
     folder = urlsplit(url).path.rpartition("/")[0] + "/"
     projects: dict[NormalizedName, int | None] = {}
-    certain = True  # text and address of every link name the same project
-    for anchor in said.anchors:
-        by_text = _normalized(anchor.text.rstrip("/"))
-        if by_text is None or anchor.href not in {f"{by_text}/", f"{folder}{by_text}/"}:
-            link = _Link.of(anchor, said.base)
-            if not link.leads_on_from(url):
+    only_projects = True  # text and URL of every link name the same project
+    for anchor in html.anchors:
+        name = _normalized(anchor.text.rstrip("/"))
+        if name is None or anchor.href not in {f"{name}/", f"{folder}{name}/"}:
+            link = _Link.of(anchor, html.base)
+            if not link.may_be_project(url):
                 continue
-            by_url = _normalized(link.folder)
-            certain = certain and by_text is not None and by_text == by_url
-            # PEP 503: the text is the name. Folder listings cut it short, portals decorate it.
-            if by_text is None:
-                by_text = by_url
-        if by_text is not None:
-            projects[by_text] = None
-    # As with project pages: without a sign only what cannot be anything else is believed. PEP
-    # 503's own example has no title, and no links but those to projects.
-    known = _signed(said) or any(map(_ROOT_HEADING.search, said.headings))
-    if not known and not (projects and certain):
-        msg = f"{url} shows no sign that it is a root index"
+            url_name = _normalized(link.folder)
+            only_projects = only_projects and name is not None and name == url_name
+            # PEP 503: the text is the name. Folder listings truncate it, portals decorate it.
+            if name is None:
+                name = url_name
+        if name is not None:
+            projects[name] = None
+    # Without a marker, only a page that links to nothing but projects is accepted, such as PEP
+    # 503's own example.
+    has_marker = _has_marker(html) or any(map(_ROOT_HEADING.search, html.headings))
+    if not has_marker and not (projects and only_projects):
+        msg = f"{url} has no evidence that it is a root index"
         raise InvalidPage(msg)
-    return RootIndex(projects=projects, serial=said.serial)
+    return RootIndex(projects=projects, serial=html.serial)
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """Where an anchor leads to, and what it seems to be."""
+    """The target of an anchor."""
 
     url: str  # absolute, without a fragment
-    segment: str  # the last part of its path, as it stands there; "" for a folder
+    segment: str  # the last one of its path, encoded; "" for a folder
     hashes: Mapping[str, str]
     text: str
     problem: str | None = None
@@ -154,24 +153,24 @@ class _Link:
         href, _, fragment = anchor.href.partition("#")
         hashes = _hashes(fragment) if fragment else {}
         try:
-            if len(href) > LONGEST_URL:
-                msg = f"it is longer than {LONGEST_URL} characters"
+            if len(href) > MAX_URL_LENGTH:
+                msg = f"it exceeds {MAX_URL_LENGTH} characters"
                 raise ValueError(msg)  # noqa: TRY301
             url = urljoin(base, href)
             segment = urlsplit(url).path.rpartition("/")[2]
         except ValueError as error:
-            segment = href.partition("?")[0].rpartition("/")[2][-LONGEST_URL:]
-            return cls(href, segment, hashes, text, f"its URL is none: {error}")
+            segment = href.partition("?")[0].rpartition("/")[2][-MAX_URL_LENGTH:]
+            return cls(href, segment, hashes, text, f"its URL is invalid: {error}")
         return cls(url, segment, hashes, text)
 
     @property
     def filename(self) -> str:
-        """The file's name where installers look for it: in the URL."""
+        """The filename in the URL, which is the one that installers use."""
         return unquote(self.segment)
 
     @property
     def folder(self) -> str:
-        """The last part of the path that names something."""
+        """The last folder in the path."""
         parts = [part for part in urlsplit(self.url).path.split("/") if part]
         if parts and _INDEX_FILE.fullmatch(parts[-1]):
             parts.pop()
@@ -179,72 +178,76 @@ class _Link:
 
     @property
     def looks_like_a_file(self) -> bool:
-        """Whether it has a hash, or the name of a distribution."""
+        """Whether it has a hash or a distribution's filename."""
         return bool(self.hashes) or _is_distribution(self.filename) or _is_distribution(self.text)
 
-    def leads_on_from(self, page: str) -> bool:
-        """Whether it leads neither to the page itself, nor up, nor out of the web."""
+    def may_be_project(self, page_url: str) -> bool:
+        """Return whether it is an HTTP URL other than the page itself and its parents."""
         if self.problem is not None or not self.url.startswith(("https://", "http://")):
             return False
-        here, there = urlsplit(page), urlsplit(self.url)
-        return here.netloc != there.netloc or not here.path.startswith(there.path)
+        page, target = urlsplit(page_url), urlsplit(self.url)
+        return page.netloc != target.netloc or not page.path.startswith(target.path)
 
 
-def _file(link: _Link, said: Mapping[str, str], base: str) -> File:
+def _file(link: _Link, attributes: Mapping[str, str], base: str) -> File:
     if link.problem is not None:
         raise InvalidValue(link.problem)
-    provenance = said.get("data-provenance") or None
+    provenance = attributes.get("data-provenance") or None
     if provenance is not None:
         provenance = check_url(urljoin(base, provenance))
     return File(
         filename=_checked_filename(link),
         url=check_url(link.url),
-        hashes=checked_hashes(link.hashes),
-        requires_python=said.get("data-requires-python") or None,
-        yanked=said.get("data-yanked") or "data-yanked" in said,  # PEP 592: "" is no reason
+        hashes=parse_hashes(link.hashes),
+        requires_python=attributes.get("data-requires-python") or None,
+        # PEP 592: "" is yanked without a reason.
+        yanked=attributes.get("data-yanked") or "data-yanked" in attributes,
         core_metadata=_core_metadata(
-            said.get("data-core-metadata", said.get("data-dist-info-metadata"))  # PEP 714
+            attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
         ),
-        gpg_sig={"true": True, "false": False}.get(said.get("data-gpg-sig", "").lower()),
+        gpg_sig={"true": True, "false": False}.get(attributes.get("data-gpg-sig", "").lower()),
         provenance=provenance,
     )
 
 
 def _checked_filename(link: _Link) -> str:
-    """Return the name that the URL gives, unless the text names another file.
+    """Return the filename in the URL; refuse a link whose text is another filename.
 
-    PEP 503 wants both to be the same. Installers read the URL alone, people the text: where
-    they name two files, somebody is deceived. A text that is no filename is a label, or a name
-    that a folder listing has cut short.
+    PEP 503 requires both to be equal. Installers read the URL, people the text: a link that
+    names two files deceives one of them. Text that is not a filename is a label, or a name that
+    a folder listing truncated.
+
+    Raises:
+        InvalidValue: the names differ, or the URL has no filename.
     """
     if _is_distribution(link.text) and link.text not in {link.filename.strip(), link.segment}:
         msg = f"its text is {link.text!r:.120}, but its URL names {link.filename!r:.120}"
         raise InvalidValue(msg)
     if not link.filename:
-        msg = f"its URL {link.url!r:.120} names no file"
+        msg = f"its URL {link.url!r:.120} has no filename"
         raise InvalidValue(msg)
     return link.filename
 
 
-def _core_metadata(said: str | None) -> bool | Mapping[str, str]:
-    """Read PEP 658's attribute: a hash, or "true" where the file is there without one.
+def _core_metadata(value: str | None) -> bool | Mapping[str, str]:
+    """Parse the attribute of PEP 658 and 714: a hash, or "true" for a file without a hash.
 
-    What is neither is read as pip reads it: the file is there.
+    Like pip, treats any other value as "true".
     """
-    if said is None or said.strip().lower() == "false":
+    if value is None or value.strip().lower() == "false":
         return False
-    hashes = _hashes(said.strip())
-    return checked_hashes(hashes) if hashes else True
+    hashes = _hashes(value.strip())
+    return parse_hashes(hashes) if hashes else True
 
 
 def _hashes(fragment: str) -> dict[str, str]:
-    """Read `name=digest`, several of them joined by `&`; what else is there is left out."""
+    """Parse `name=digest` pairs joined by `&`; ignore everything else."""
     hashes: dict[str, str] = {}
     for pair in fragment.split("&"):
         name, _, digest = pair.partition("=")
         if name in DIGEST_LENGTHS or (
             name not in _NOT_HASHES
-            and len(digest) >= _SHORTEST_DIGEST
+            and len(digest) >= _MIN_DIGEST_LENGTH
             and _HEXADECIMAL.issuperset(digest)
         ):
             hashes.setdefault(name, digest)
@@ -252,41 +255,40 @@ def _hashes(fragment: str) -> dict[str, str]:
 
 
 def _is_distribution(name: str) -> bool:
-    return _DISTRIBUTION.search(name[-_LONGEST_ENDING:]) is not None
+    return _DISTRIBUTION.search(name[-_MAX_EXTENSION_LENGTH:]) is not None
 
 
-def _api_version(said: HtmlPage, url: str) -> str:
-    """Read PEP 629's version; a page that states none has the first one."""
-    version = said.meta.get("pypi:repository-version", "1.0").strip()
+def _api_version(html: HtmlPage, url: str) -> str:
+    """Return the page's version (PEP 629), by default 1.0."""
+    version = html.meta.get("pypi:repository-version", "1.0").strip()
     if API_VERSION.fullmatch(version):
         return version
-    msg = f"{url} has the API version {version!r:.80}; versions 1.x are understood"
+    msg = f"{url} has the API version {version!r:.80}; only 1.x is supported"
     raise InvalidPage(msg)
 
 
 def _status(meta: Mapping[str, str]) -> Status | None:
-    """Read PEP 792's tags."""
+    """Parse the tags of PEP 792."""
     if "pypi:project-status" not in meta:
         return None
     return Status(status=meta["pypi:project-status"], reason=meta.get("pypi:project-status-reason"))
 
 
-def _signed(said: HtmlPage) -> bool:
-    """Whether the page has what only pages of the Simple API have."""
-    return said.serial is not None or any(name.startswith("pypi:") for name in said.meta)
+def _has_marker(html: HtmlPage) -> bool:
+    """Return whether the page has a tag that only pages of the Simple API have."""
+    return html.serial is not None or any(name.startswith("pypi:") for name in html.meta)
 
 
-def _about(project: NormalizedName, headings: Iterable[str], filenames: Iterable[str]) -> bool:
-    """Whether a heading names the project, or files do."""
-    return project in _headed(headings) or any(
-        canonicalize_name(name).startswith(f"{project}-") for name in filenames
-    )
+def _any_of(project: NormalizedName, filenames: Iterable[str]) -> bool:
+    """Return whether a filename begins with the project's name."""
+    return any(canonicalize_name(name).startswith(f"{project}-") for name in filenames)
 
 
-def _headed(headings: Iterable[str]) -> set[NormalizedName]:
-    """Return the projects that headings say the page is of."""
-    found = filter(None, map(_PROJECT_HEADING.search, headings))
-    names = (unquote(match[1].strip().rstrip("/").rpartition("/")[2]) for match in found)
+def _projects_in(headings: Iterable[str]) -> set[NormalizedName]:
+    """Return the projects that headings name."""
+    matches = filter(None, map(_PROJECT_HEADING.search, headings))
+    names = (unquote(match[1].strip().rstrip("/").rpartition("/")[2]) for match in matches)
+
     return {name for name in map(_normalized, names) if name is not None}
 
 

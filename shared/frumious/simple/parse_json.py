@@ -1,7 +1,6 @@
-"""From the bytes of a Simple API answer to the model.
+"""Parser of the Simple API in JSON (PEP 691).
 
-A page that is not what the PEPs say is an error as a whole; a single file that is not is
-refused by itself, and the others go on. Nothing is fetched or stored here.
+A page that violates the PEPs is an error. A single file that does is refused by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 from urllib.parse import urldefrag, urljoin
 
-from frumious.model.checksums import LARGEST_FILE
+from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.pages import File, ProjectPage, Publication, Status
 from frumious.model.types import Json, JsonObject, Key, RunId
 from frumious.simple.values import (
@@ -20,10 +19,10 @@ from frumious.simple.values import (
     InvalidPage,
     InvalidValue,
     ParsedPage,
+    check_name,
     check_url,
-    checked_hashes,
-    checked_name,
-    checked_serial,
+    parse_hashes,
+    parse_serial,
     without_duplicates,
 )
 
@@ -35,28 +34,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PUBLICATION = "_frumious"
-# What is small on the wire may be large in memory: "[]," takes 64 bytes, and what is nested
-# deeply is read by functions that call themselves. A file takes some twenty values and five
-# levels.
-_MOST_VALUES: Final = 4_000_000
-_DEEPEST: Final = 100  # levels
-_LONGEST_NAME: Final = 255  # characters of a refused file's name that are told
+# Limits against small bodies that take much memory ("[]," takes 64 bytes) or recurse deeply. A
+# file takes some twenty values and five levels.
+_MAX_VALUES: Final = 4_000_000
+_MAX_DEPTH: Final = 100
+_MAX_NAME_LENGTH: Final = 255  # characters of a refused file's name that are reported
 
 
 def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
     """Parse upstream's project page in JSON (PEP 691, API 1.x).
 
-    `url` is the address that finally answered; relative file URLs are resolved against it.
+    `url` is the page's own, after redirects; file URLs are resolved against it.
 
     Raises:
-        InvalidPage: `body` is not such a page, or is another project's.
+        InvalidPage: `body` is not a project page, or another project's.
     """
-    said = json_object(body, url)
+    payload = json_object(body, url)
     try:
-        meta = _take(said, "meta", dict)
-        meta.pop(_PUBLICATION, None)  # another mirror's own business
-        parsed = _page(said, meta, url)
-        checked_name(parsed.page.name, project)
+        meta = _pop(payload, "meta", dict)
+        meta.pop(_PUBLICATION, None)  # private to the mirror that wrote it
+        parsed = _page(payload, meta, url)
+        check_name(parsed.page.name, project)
     except InvalidValue as error:
         msg = f"{url} is not a project page: {error}"
         raise InvalidPage(msg) from error
@@ -64,55 +62,55 @@ def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
 
 
 def manifest(body: bytes, key: Key) -> ProjectPage:
-    """Parse a project page that the mirror has, with the private part that only it writes.
+    """Parse the mirror's own project page, with its private part.
 
     Raises:
-        InvalidPage: `body` is not such a page.
+        InvalidPage: `body` is not a project page.
     """
-    said = _object(body, key)
+    payload = _object(body, key)
     try:
-        meta = _take(said, "meta", dict)
+        meta = _pop(payload, "meta", dict)
         publication = _publication(meta.pop(_PUBLICATION, None))
-        return replace(_page(said, meta, f"/{key}").page, publication=publication)
+        return replace(_page(payload, meta, f"/{key}").page, publication=publication)
     except InvalidValue as error:
         msg = f"{key!r} is not a project page: {error}"
         raise InvalidPage(msg) from error
 
 
-def _page(said: JsonObject, meta: JsonObject, url: str) -> ParsedPage:
+def _page(payload: JsonObject, meta: JsonObject, url: str) -> ParsedPage:
     files: list[File] = []
     refused: dict[str, str] = {}
-    for entry in _take(said, "files", list):
+    for entry in _pop(payload, "files", list):
         try:
             files.append(_file(entry, url))
         except InvalidValue as error:
             refused[_filename(entry)] = str(error)
-    versions = said.pop("versions", None)
+    versions = payload.pop("versions", None)
     page = ProjectPage(
-        name=_take(said, "name", str),
+        name=_pop(payload, "name", str),
         api_version=_api_version(meta),
         files=tuple(files),
         versions=None if versions is None else tuple(_strings(versions, "versions")),
-        serial=_serial(meta),
-        status=_status(said.pop("project-status", None)),
+        serial=parse_serial(meta.pop("_last-serial", None)),
+        status=_status(payload.pop("project-status", None)),
         meta=meta,
-        extra=said,
+        extra=payload,
     )
     return without_duplicates(page, refused)
 
 
 def json_object(body: bytes, url: str) -> JsonObject:
-    """Read a JSON object that upstream sent.
+    """Parse upstream's JSON object.
 
     Raises:
-        InvalidPage: it is none, or one of more values or levels than there is a use for.
+        InvalidPage: `body` is not a JSON object, or has too many values or levels.
     """
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
-        msg = f"{url} has more than {_MOST_VALUES} values"
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
+        msg = f"{url} has more than {_MAX_VALUES} values"
         raise InvalidPage(msg)
-    said = _object(body, url)
-    level: list[Json] = [said]
-    for _ in range(_DEEPEST):
+    payload = _object(body, url)
+    level: list[Json] = [payload]
+    for _ in range(_MAX_DEPTH):
         level = [
             inner
             for outer in level
@@ -120,21 +118,21 @@ def json_object(body: bytes, url: str) -> JsonObject:
             if isinstance(inner, dict | list)
         ]
         if not level:
-            return said
-    msg = f"{url} is nested more than {_DEEPEST} levels deep"
+            return payload
+    msg = f"{url} is nested more than {_MAX_DEPTH} levels deep"
     raise InvalidPage(msg)
 
 
 def _object(body: bytes, url: str) -> JsonObject:
     try:
-        said = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        payload = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         msg = f"{url} is not JSON: {error}"
         raise InvalidPage(msg) from error
-    if not isinstance(said, dict):
+    if not isinstance(payload, dict):
         msg = f"{url} is not a JSON object"
         raise InvalidPage(msg)
-    return said
+    return payload
 
 
 def _refuse_constant(constant: str) -> Json:
@@ -145,13 +143,13 @@ def _refuse_constant(constant: str) -> Json:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        msg = f"{digits:.80} is larger than a number can be"
+        msg = f"{digits:.80} exceeds the range of numbers"
         raise ValueError(msg)
     return number
 
 
-def _take(said: JsonObject, key: str, kind: type[T]) -> T:
-    value = said.pop(key, None)
+def _pop(payload: JsonObject, key: str, kind: type[T]) -> T:
+    value = payload.pop(key, None)
     if not isinstance(value, kind):
         msg = f"{key!r} is {value!r:.80}, not a {kind.__name__}"
         raise InvalidValue(msg)
@@ -162,12 +160,8 @@ def _api_version(meta: JsonObject) -> str:
     version = meta.pop("api-version", None)
     if isinstance(version, str) and API_VERSION.fullmatch(version):
         return version
-    msg = f"the API version is {version!r:.80}; versions 1.x are understood"
+    msg = f"the API version is {version!r:.80}; only 1.x is supported"
     raise InvalidValue(msg)
-
-
-def _serial(said: JsonObject) -> int | None:
-    return checked_serial(said.pop("_last-serial", None))
 
 
 def _strings(value: Json, key: str) -> list[str]:
@@ -185,9 +179,9 @@ def _string_map(value: Json, key: str) -> dict[str, str]:
 
 
 def _metadata_hashes(value: Json, key: str) -> bool | dict[str, str]:
-    """Read PEP 658's hashes; without any the metadata is there all the same."""
+    """Parse the hashes of PEP 658; metadata may exist without hashes."""
     hashes = _string_map(value, key)
-    return checked_hashes(hashes) if hashes else True
+    return parse_hashes(hashes) if hashes else True
 
 
 def _status(value: Json) -> Status | None:
@@ -214,8 +208,8 @@ def _publication(value: Json) -> Publication | None:
         msg = f"{_PUBLICATION!r} is {value!r:.80}, not an object"
         raise InvalidValue(msg)
     return Publication(
-        run=RunId(_take(value, "run", str)),
-        selection=_take(value, "selection", str),
+        run=RunId(_pop(value, "run", str)),
+        selection=_pop(value, "selection", str),
         etag=_optional(value, "etag", str) or "",
         added=tuple(Key(key) for key in _strings(value.pop("added", []), "added")),
         removed=tuple(Key(key) for key in _strings(value.pop("removed", []), "removed")),
@@ -225,9 +219,9 @@ def _publication(value: Json) -> Publication | None:
 
 
 def _filename(entry: Json) -> str:
-    """Name a refused file; one without a usable filename is named by what stands there."""
+    """Return a refused file's name, or its representation if it has none."""
     name = entry.get("filename") if isinstance(entry, dict) else entry
-    return name[:_LONGEST_NAME] if isinstance(name, str) else f"{name!r:.80}"
+    return name[:_MAX_NAME_LENGTH] if isinstance(name, str) else f"{name!r:.80}"
 
 
 def _file(entry: Json, base: str) -> File:
@@ -235,63 +229,57 @@ def _file(entry: Json, base: str) -> File:
         msg = f"the file {entry!r:.80} is not an object"
         raise InvalidValue(msg)
     rest = dict(entry)
-    filename = _take(rest, "filename", str)
+    filename = _pop(rest, "filename", str)
     try:
-        url = check_url(urldefrag(urljoin(base, _take(rest, "url", str))).url)
+        url = check_url(urldefrag(urljoin(base, _pop(rest, "url", str))).url)
         provenance = _optional(rest, "provenance", str)
         if provenance is not None:
             provenance = check_url(urljoin(base, provenance))
     except ValueError as error:
-        msg = f"its URL is none: {error}"
+        msg = f"its URL is invalid: {error}"
         raise InvalidValue(msg) from error
-    core_metadata = rest.pop("core-metadata", None)
-    # PEP 714: PyPI's old name for it, and that of PEP 691.
-    of_pypi, of_pep = (
-        rest.pop("data-dist-info-metadata", None),
-        rest.pop("dist-info-metadata", None),
-    )
-    legacy = of_pypi if of_pep is None else of_pep
+    # PEP 714, then the names of PEP 691 and of PyPI before it.
+    names = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
+    core_metadata = [value for name in names if (value := rest.pop(name, None)) is not None]
     return File(
         filename=filename,
         url=url,
-        hashes=checked_hashes(_string_map(_take(rest, "hashes", dict), "hashes")),
+        hashes=parse_hashes(_string_map(_pop(rest, "hashes", dict), "hashes")),
         requires_python=_optional(rest, "requires-python", str),
         size=_size(rest),
         upload_time=_optional(rest, "upload-time", str),
         yanked=_flag_or(rest.pop("yanked", None), "yanked", _reason),
-        core_metadata=_flag_or(
-            legacy if core_metadata is None else core_metadata, "core-metadata", _metadata_hashes
-        ),
+        core_metadata=_flag_or(next(iter(core_metadata), None), names[0], _metadata_hashes),
         gpg_sig=_optional(rest, "gpg-sig", bool),
         provenance=provenance,
         extra=rest,
     )
 
 
-def _optional(said: JsonObject, key: str, kind: type[T]) -> T | None:
-    if said.get(key) is None:
-        said.pop(key, None)
+def _optional(payload: JsonObject, key: str, kind: type[T]) -> T | None:
+    if payload.get(key) is None:
+        payload.pop(key, None)
         return None
-    return _take(said, key, kind)
+    return _pop(payload, key, kind)
 
 
-def _size(said: JsonObject) -> int | None:
-    size = _optional(said, "size", int)
-    if size is not None and (isinstance(size, bool) or not 0 <= size <= LARGEST_FILE):
+def _size(payload: JsonObject) -> int | None:
+    size = _optional(payload, "size", int)
+    if size is not None and (isinstance(size, bool) or not 0 <= size <= MAX_FILE_SIZE):
         msg = f"its size is {size!r:.80}, not a number of bytes"
         raise InvalidValue(msg)
     return size
 
 
 def _reason(value: Json, key: str) -> bool | str:
-    """Read why a file was yanked; "" is no reason, but yanked it is (PEP 592)."""
+    """Parse the reason for a yank; "" is a yank without reason (PEP 592)."""
     if not isinstance(value, str):
         msg = f"{key!r} is {value!r:.80}, not a string"
         raise InvalidValue(msg)
     return value or True
 
 
-def _flag_or(value: Json, key: str, read: Callable[[Json, str], T]) -> bool | T:
+def _flag_or(value: Json, key: str, parse: Callable[[Json, str], T]) -> bool | T:
     if value is None:
         return False
-    return value if isinstance(value, bool) else read(value, key)
+    return value if isinstance(value, bool) else parse(value, key)

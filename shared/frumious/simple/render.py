@@ -1,6 +1,6 @@
-"""From the model to the bytes of a Simple API answer, as JSON and as HTML.
+"""Rendering of project pages of the Simple API, as JSON and as HTML.
 
-The same model gives the same bytes, always. Everything that upstream said is escaped in HTML.
+The same page always has the same bytes. All of upstream's values are escaped in HTML.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import File, ProjectPage, Status
     from frumious.model.types import Json, JsonObject
 
-_KNOWN_TO_CLIENTS = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
+_PREFERRED_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")  # installers know them
 
 
 def project_page_json(page: ProjectPage) -> bytes:
@@ -34,19 +34,19 @@ def project_page_json(page: ProjectPage) -> bytes:
             "refused": dict(publication.refused),
             **({} if publication.stored else {"stored": False}),
         }
-    said: JsonObject = {"meta": meta, "name": page.name}
+    payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:
-        said["project-status"] = _status(page.status)
+        payload["project-status"] = _status(page.status)
     if page.versions is not None:
-        said["versions"] = list(page.versions)
-    said["files"] = [_file_json(file) for file in page.files]
-    return _json({**page.extra, **said})
+        payload["versions"] = list(page.versions)
+    payload["files"] = [_file_json(file) for file in page.files]
+    return json.dumps({**page.extra, **payload}, separators=(",", ":")).encode()
 
 
 def project_page_html(page: ProjectPage, digest_name: str = "sha256") -> bytes:
     """Render a project page as HTML (PEP 503, 592, 629, 658, 714, 740, 792).
 
-    Links carry the hash `digest_name`; where there is none, the best that there is.
+    Links have the hash `digest_name`, or the best one if a file has no such hash.
     """
     title = f"Links for {escape(page.name)}"
     return _html(
@@ -58,26 +58,22 @@ def project_page_html(page: ProjectPage, digest_name: str = "sha256") -> bytes:
     )
 
 
-def _json(said: JsonObject) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode()
-
-
 def _meta(meta: Mapping[str, Json], version: str, serial: int | None) -> JsonObject:
-    said: JsonObject = {"api-version": version}
+    payload: JsonObject = {"api-version": version}
     if serial is not None:
-        said["_last-serial"] = serial
-    return {**meta, **said}
+        payload["_last-serial"] = serial
+    return {**meta, **payload}
 
 
 def _status(status: Status) -> JsonObject:
-    said: JsonObject = {"status": status.status}
+    payload: JsonObject = {"status": status.status}
     if status.reason is not None:
-        said["reason"] = status.reason
-    return {**status.extra, **said}
+        payload["reason"] = status.reason
+    return {**status.extra, **payload}
 
 
 def _file_json(file: File) -> JsonObject:
-    said: JsonObject = {
+    payload: JsonObject = {
         "filename": file.filename,
         "url": file.url,
         "hashes": dict(file.hashes),
@@ -87,14 +83,14 @@ def _file_json(file: File) -> JsonObject:
         "data-dist-info-metadata": _flag(file.core_metadata),
     }
     if file.size is not None:
-        said["size"] = file.size
+        payload["size"] = file.size
     if file.upload_time is not None:
-        said["upload-time"] = file.upload_time
+        payload["upload-time"] = file.upload_time
     if file.gpg_sig is not None:
-        said["gpg-sig"] = file.gpg_sig
+        payload["gpg-sig"] = file.gpg_sig
     if file.provenance is not None:
-        said["provenance"] = file.provenance
-    return {**file.extra, **said}
+        payload["provenance"] = file.provenance
+    return {**file.extra, **payload}
 
 
 def _flag(value: bool | Mapping[str, str]) -> Json:  # noqa: FBT001
@@ -114,8 +110,8 @@ def _anchor(file: File, digest_name: str) -> str:
     if file.requires_python:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
     if file.core_metadata is not False:
-        said = escape(_metadata_hash(file.core_metadata))
-        attributes += [f'data-core-metadata="{said}"', f'data-dist-info-metadata="{said}"']
+        value = escape(_metadata_hash(file.core_metadata))
+        attributes += [f'data-core-metadata="{value}"', f'data-dist-info-metadata="{value}"']
     if file.gpg_sig is not None:
         attributes.append(f'data-gpg-sig="{str(file.gpg_sig).lower()}"')
     if file.yanked is not False:
@@ -126,19 +122,19 @@ def _anchor(file: File, digest_name: str) -> str:
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br/>"
 
 
-def _fragment(hashes: Mapping[str, str], wanted: str = "sha256") -> str:
+def _fragment(hashes: Mapping[str, str], preferred: str = "sha256") -> str:
+    """Render one hash: the preferred one, the best that installers know, or any that verifies."""
     if not hashes:
         return ""
-    # There is room for one: else the best that installers know, or one that verifies the file.
     name = min(
         hashes,
-        key=lambda name: (name != wanted, _rank(name), name not in DIGEST_LENGTHS, name),
+        key=lambda name: (name != preferred, _rank(name), name not in DIGEST_LENGTHS, name),
     )
     return f"#{name}={hashes[name]}"
 
 
 def _rank(name: str) -> int:
-    return _KNOWN_TO_CLIENTS.index(name) if name in _KNOWN_TO_CLIENTS else len(_KNOWN_TO_CLIENTS)
+    return _PREFERRED_HASHES.index(name) if name in _PREFERRED_HASHES else len(_PREFERRED_HASHES)
 
 
 def _metadata_hash(core_metadata: bool | Mapping[str, str]) -> str:  # noqa: FBT001

@@ -1,8 +1,7 @@
-"""The root index, upstream's and the mirror's own, one project after the other.
+"""Streaming parser and renderer of the root index, upstream's and the mirror's own.
 
-PyPI lists some 740,000 projects in 37 MB. Neither reading nor writing ever holds all of them as
-objects: upstream's list becomes names and serials, the mirror's own is merged and written as it
-is read. Nothing is fetched or stored here.
+PyPI lists some 740,000 projects in 37 MB. They are never all in memory as objects: upstream's list
+becomes names and serials, the mirror's own is merged and rendered while it is parsed.
 """
 
 from __future__ import annotations
@@ -19,135 +18,135 @@ import ijson
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.model.pages import DelistedProject, ListedProject, RootIndex
-from frumious.simple.values import API_VERSION, InvalidPage, InvalidValue, checked_serial
+from frumious.simple.values import API_VERSION, InvalidPage, InvalidValue, parse_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from frumious.model.types import Json, JsonObject, Key
 
-VERSION: Final = "1.4"  # of the mirror's own root index, which says no more in any version
+VERSION: Final = "1.4"  # of the mirror's own root index; no later version adds to it
 
-# What is small on the wire may be large in memory: "[]," takes 64 bytes. A project takes three.
-_MOST_VALUES: Final = 12_000_000
-_SAID_HERE: Final = frozenset({"api-version", "_last-serial"})
-_HELD: Final = "_held"  # the mirror's own: [files, bytes] of a project
-_PIECE: Final = 1000  # projects; objects of one each would take twice the memory
-# As C has them, an error beyond: the parser crashes over an integer that Python would refuse.
+# A limit against small bodies that take much memory ("[]," takes 64 bytes). A project takes three.
+_MAX_VALUES: Final = 12_000_000
+_OWN_META: Final = frozenset({"api-version", "_last-serial"})
+_STORED: Final = "_held"  # private to the mirror: [files, bytes] of a project
+_BATCH: Final = 1000  # projects; rendering them one by one takes twice the memory
+# Numbers as in C: the parser crashes on an integer that is too long for Python.
 _NUMBERS: Final = {"use_float": True}
 _BOM: Final = b"\xef\xbb\xbf"
 
 _quoted = json.JSONEncoder().encode
 
 
-def upstream_serials(body: bytes, url: str) -> RootIndex:
+def parse(body: bytes, url: str) -> RootIndex:
     """Parse upstream's root index in JSON (PEP 691, API 1.x).
 
     Raises:
-        InvalidPage: `body` is not such a page.
+        InvalidPage: `body` is not a root index.
     """
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
-        msg = f"{url} has more than {_MOST_VALUES} values"
+    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
+        msg = f"{url} has more than {_MAX_VALUES} values"
         raise InvalidPage(msg)
     projects: dict[NormalizedName, int | None] = {}
-    with _judged(url):
-        said = _meta(body)
-        version = said.get("api-version")
+    with _invalid_page(url):
+        page_meta = _meta(body)
+        version = page_meta.get("api-version")
         if not isinstance(version, str) or not API_VERSION.fullmatch(version):
-            msg = f"the API version is {version!r:.80}; versions 1.x are understood"
+            msg = f"the API version is {version!r:.80}; only 1.x is supported"
             raise InvalidValue(msg)
-        serial = checked_serial(said.get("_last-serial"))
+        serial = parse_serial(page_meta.get("_last-serial"))
         for entry in _projects(body):
             name = _name(entry)
-            with suppress(InvalidName):  # no project page can have such an address
+            with suppress(InvalidName):  # no project page can have such a name
                 project = canonicalize_name(name, validate=True)
-                projects[project] = checked_serial(entry.get("_last-serial"))
+                projects[project] = parse_serial(entry.get("_last-serial"))
     return RootIndex(projects=projects, serial=serial)
 
 
 def meta(body: bytes, key: Key) -> JsonObject:
-    """Return what the mirror's own root index says of itself; `_last-serial` is a number.
+    """Return `meta` of the mirror's own root index, with `_last-serial` as a number.
 
     Raises:
-        InvalidPage: `body` is no root index.
+        InvalidPage: `body` is not a root index.
     """
-    with _judged(repr(key)):
-        said = _meta(body)
-        return {**said, "_last-serial": checked_serial(said.get("_last-serial"))}
+    with _invalid_page(repr(key)):
+        page_meta = _meta(body)
+        return {**page_meta, "_last-serial": parse_serial(page_meta.get("_last-serial"))}
 
 
 def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProject]]:
-    """Give the projects of the mirror's own root index, as they are stored.
+    """Yield the projects of the mirror's own root index in stored order.
 
-    That is sorted by normalised name, but where another program wrote the page.
+    They are sorted by normalised name, unless another program wrote the page.
 
     Raises:
-        InvalidPage: while reading; `body` is no root index.
+        InvalidPage: while iterating; `body` is not a root index.
     """
-    with _judged(repr(key)):
+    with _invalid_page(repr(key)):
         for entry in _projects(body):
             name = _name(entry)
-            files, bytes_ = _held(entry.get(_HELD))
-            serial = checked_serial(entry.get("_last-serial"))
+            files, bytes_ = _files_and_bytes(entry.get(_STORED))
+            serial = parse_serial(entry.get("_last-serial"))
             yield canonicalize_name(name), ListedProject(name, serial, files, bytes_)
 
 
-def merged(
+def merge(
     listed: Iterable[tuple[NormalizedName, ListedProject]],
     changes: Mapping[NormalizedName, ListedProject | DelistedProject],
 ) -> Iterator[tuple[NormalizedName, ListedProject]]:
-    """Give the projects after the changes, sorted by normalised name, in one pass.
+    """Yield the projects after the changes, sorted by normalised name, in one pass.
 
-    No project's serial goes backwards: a change below the listed serial does not count.
+    Ignores a change with a lower serial than the listed one: no serial goes backwards.
 
     Raises:
-        NotInOrder: while reading; `listed` is not sorted.
+        NotSorted: while iterating; `listed` is not sorted.
     """
-    waiting = iter(sorted(changes.items()))
-    change = next(waiting, None)
-    last = ""
-    for project, before in listed:
-        if project <= last:
-            msg = f"{project!r} comes behind {last!r}"
-            raise NotInOrder(msg)
-        last = project
+    pending = iter(sorted(changes.items()))
+    change = next(pending, None)
+    previous = ""
+    for project, current in listed:
+        if project <= previous:
+            msg = f"{project!r} follows {previous!r}"
+            raise NotSorted(msg)
+        previous = project
         while change is not None and change[0] < project:
             if isinstance(change[1], ListedProject):
                 yield change[0], change[1]
-            change = next(waiting, None)
-        after: ListedProject | DelistedProject = before
+            change = next(pending, None)
+        merged: ListedProject | DelistedProject = current
         if change is not None and change[0] == project:
-            if (change[1].serial or 0) >= (before.serial or 0):
-                after = change[1]
-            change = next(waiting, None)
-        if isinstance(after, ListedProject):
-            yield project, after
+            if (change[1].serial or 0) >= (current.serial or 0):
+                merged = change[1]
+            change = next(pending, None)
+        if isinstance(merged, ListedProject):
+            yield project, merged
     while change is not None:
         if isinstance(change[1], ListedProject):
             yield change[0], change[1]
-        change = next(waiting, None)
+        change = next(pending, None)
 
 
-class NotInOrder(Exception):
-    """A list of projects that is not sorted by normalised name."""
+class NotSorted(Exception):
+    """The list of projects is not sorted by normalised name."""
 
 
 def json_projects(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
-    """Render the list of projects for `json_page`, with each one's serial as PyPI has it.
+    """Render the list of projects for `json_page`, with serials in PyPI's format.
 
-    What the mirror holds of a project is private, as PEP 691 has it (a leading underscore).
+    The number of files and bytes is a private key (PEP 691: a leading underscore).
     """
     return _joined("[", (_json(project) for _, project in listed), ",", "]")
 
 
-def json_page(projects: bytes, serial: int | None, said: Mapping[str, Json]) -> bytes:
-    """Render the root index as JSON (PEP 691) around its list; `said` is what else `meta` has."""
-    head: JsonObject = {"api-version": VERSION}
+def json_page(projects: bytes, serial: int | None, more_meta: Mapping[str, Json]) -> bytes:
+    """Render the root index as JSON (PEP 691) around its list; add `more_meta` to `meta`."""
+    page_meta: JsonObject = {"api-version": VERSION}
     if serial is not None:
-        head["_last-serial"] = serial
-    head |= {name: value for name, value in said.items() if name not in _SAID_HERE}
-    opening = json.dumps(head, separators=(",", ":")).encode()
-    return b"".join((b'{"meta":', opening, b',"projects":', projects, b"}"))
+        page_meta["_last-serial"] = serial
+    page_meta |= {name: value for name, value in more_meta.items() if name not in _OWN_META}
+    rendered = json.dumps(page_meta, separators=(",", ":")).encode()
+    return b"".join((b'{"meta":', rendered, b',"projects":', projects, b"}"))
 
 
 def html_page(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
@@ -158,49 +157,49 @@ def html_page(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
         "    <title>Simple index</title>\n  </head>\n  <body>\n"
     )
     lines = (
-        f'    <a href="{escape(project)}/">{escape(each.name)}</a><br/>\n'
-        for project, each in listed
+        f'    <a href="{escape(project)}/">{escape(entry.name)}</a><br/>\n'
+        for project, entry in listed
     )
     return _joined(opening, lines, "", "  </body>\n</html>")
 
 
-def _joined(opening: str, pieces: Iterable[str], between: str, ending: str) -> bytes:
+def _joined(opening: str, items: Iterable[str], separator: str, ending: str) -> bytes:
     page = io.BytesIO()
     page.write(opening.encode())
-    separator = ""
-    coming = iter(pieces)
-    while some := list(islice(coming, _PIECE)):
-        page.write((separator + between.join(some)).encode(errors="xmlcharrefreplace"))
-        separator = between
+    leading = ""
+    remaining = iter(items)
+    while batch := list(islice(remaining, _BATCH)):
+        page.write((leading + separator.join(batch)).encode(errors="xmlcharrefreplace"))
+        leading = separator
     page.write(ending.encode())
     return page.getvalue()
 
 
 def _json(project: ListedProject) -> str:
     serial = "" if project.serial is None else f'"_last-serial":{project.serial},'
-    held = ""
+    stored = ""
     if project.files or project.bytes_:
-        held = f'"{_HELD}":[{project.files},{project.bytes_}],'
-    return f'{{{serial}{held}"name":{_quoted(project.name)}}}'
+        stored = f'"{_STORED}":[{project.files},{project.bytes_}],'
+    return f'{{{serial}{stored}"name":{_quoted(project.name)}}}'
 
 
 def _meta(body: bytes) -> JsonObject:
-    """Read `meta`, and make sure that there is a list of projects.
+    """Return `meta`, and check that there is a list of projects.
 
-    Where both come first, as everywhere, no more than that is read.
+    Usually both come first, and the rest is not parsed.
     """
     builder = ijson.ObjectBuilder()
-    found = has_projects = False
+    has_meta = has_projects = False
     for prefix, event, value in ijson.parse(_stream(body), **_NUMBERS):
         if prefix == "meta" or prefix.startswith("meta."):
             builder.event(event, value)
-            found = found or (prefix == "meta" and event == "end_map")
+            has_meta = has_meta or (prefix == "meta" and event == "end_map")
         elif prefix == "projects":
             has_projects = has_projects or event == "start_array"
-        if found and has_projects:
-            said: JsonObject = builder.value
-            return said
-    msg = "it has no 'projects'" if found else "it has no 'meta'"
+        if has_meta and has_projects:
+            page_meta: JsonObject = builder.value
+            return page_meta
+    msg = "it has no 'projects'" if has_meta else "it has no 'meta'"
     raise InvalidValue(msg)
 
 
@@ -213,7 +212,7 @@ def _projects(body: bytes) -> Iterator[JsonObject]:
 
 
 def _stream(body: bytes) -> io.BytesIO:
-    stream = io.BytesIO(body)  # which copies nothing
+    stream = io.BytesIO(body)  # does not copy
     if body.startswith(_BOM):
         stream.seek(len(_BOM))
     return stream
@@ -227,20 +226,20 @@ def _name(entry: JsonObject) -> str:
     return name
 
 
-def _held(value: Json) -> tuple[int, int]:
+def _files_and_bytes(value: Json) -> tuple[int, int]:
     if value is None:
         return 0, 0
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 (files, bytes)
         files, bytes_ = value
         if isinstance(files, int) and isinstance(bytes_, int):
             return files, bytes_
-    msg = f"{_HELD!r} is {reprlib.repr(value)}, not [files, bytes]"
+    msg = f"{_STORED!r} is {reprlib.repr(value)}, not [files, bytes]"
     raise InvalidValue(msg)
 
 
 @contextmanager
-def _judged(page: str) -> Iterator[None]:
-    """Make whatever is wrong with a page an InvalidPage that names it."""
+def _invalid_page(page: str) -> Iterator[None]:
+    """Convert errors of the parser into an InvalidPage that names the page."""
     try:
         yield
     except (ijson.JSONError, ArithmeticError, ValueError, RecursionError) as error:

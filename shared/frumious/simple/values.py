@@ -1,4 +1,4 @@
-"""What a Simple API answer may say, in whichever form it says it. Pure checks."""
+"""Checks of values in pages of the Simple API, for JSON and HTML alike."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from frumious.model.types import Json
 
 API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
-LONGEST_URL: Final = 8192  # characters; signed ones have thousands
+MAX_URL_LENGTH: Final = 8192  # characters; signed ones have thousands
 
 _HEXADECIMAL = frozenset(string.hexdigits)
-_BEYOND_SERIALS: Final = 10**18
+_MAX_SERIAL: Final = 10**18 - 1
 _SERIAL: Final = re.compile(r"[0-9]{1,18}")
 
 
 class InvalidPage(FrumiousError):
-    """A page that is not a Simple API page, or not the one that was asked for."""
+    """A page that is not a page of the Simple API, or not the requested one."""
 
 
 class InvalidValue(Exception):
@@ -39,18 +39,18 @@ class InvalidValue(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A project page, and the files that it names but that cannot be mirrored."""
+    """A project page, and the files on it that cannot be mirrored."""
 
     page: ProjectPage
-    refused: Mapping[str, str]  # filename -> why
-    etag: str = ""  # that upstream sent with it
+    refused: Mapping[str, str]  # filename -> reason
+    etag: str = ""
 
 
-def checked_name(name: str, project: NormalizedName) -> None:
-    """Make sure that a page is the project's.
+def check_name(name: str, project: NormalizedName) -> None:
+    """Check that a page's name is the project's.
 
     Raises:
-        InvalidValue: it is another's.
+        InvalidValue: it is another project's.
     """
     try:
         if canonicalize_name(name, validate=True) == project:
@@ -61,27 +61,27 @@ def checked_name(name: str, project: NormalizedName) -> None:
     raise InvalidValue(msg)
 
 
-def checked_serial(said: Json) -> int | None:
-    """Return `_last-serial`: PyPI gives a number, bandersnatch's pages have it as text.
+def parse_serial(value: Json) -> int | None:
+    """Parse `_last-serial`: a number on PyPI's pages, a string on bandersnatch's.
 
     Raises:
         InvalidValue: it is neither.
     """
-    if type(said) is int and 0 <= said < _BEYOND_SERIALS:  # a root index has a million of them
-        return said
-    if said is None:
+    if type(value) is int and 0 <= value <= _MAX_SERIAL:  # the fast path of a million projects
+        return value
+    if value is None:
         return None
-    if isinstance(said, str) and _SERIAL.fullmatch(said):
-        return int(said)
-    msg = f"'_last-serial' is {said!r:.80}, not a number"
+    if isinstance(value, str) and _SERIAL.fullmatch(value):
+        return int(value)
+    msg = f"'_last-serial' is {value!r:.80}, not a number"
     raise InvalidValue(msg)
 
 
-def checked_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
-    """Return the hashes, those that can be checked in lower case.
+def parse_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return the hashes, those of known algorithms in lower case.
 
     Raises:
-        InvalidValue: one is no digest, or there is none that can verify the file.
+        InvalidValue: one is not a digest, or none can verify the file.
     """
     checked = dict(hashes)
     for name, length in DIGEST_LENGTHS.items():
@@ -93,37 +93,37 @@ def checked_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
             raise InvalidValue(msg)
         checked[name] = digest.lower()
     if DIGEST_LENGTHS.keys().isdisjoint(checked):
-        msg = f"no hash can verify it, only {sorted(checked)!r:.80}; a sha256 is asked for"
+        msg = f"no hash can verify it, only {sorted(checked)!r:.80}; a sha256 is required"
         raise InvalidValue(msg)
     return checked
 
 
 def check_url(url: str) -> str:
-    """Return a file's address if it is one that can be fetched, or one of the mirror's own.
+    """Return a file's URL after checking that it is an HTTP URL or relative.
 
     Raises:
-        InvalidValue, ValueError: it is not.
+        InvalidValue, ValueError: it is neither.
     """
-    if len(url) > LONGEST_URL:
-        msg = f"its URL {url!r:.120} is longer than {LONGEST_URL} characters"
+    if len(url) > MAX_URL_LENGTH:
+        msg = f"its URL {url!r:.120} exceeds {MAX_URL_LENGTH} characters"
         raise InvalidValue(msg)
-    url.encode()  # raises ValueError where it has half a surrogate pair
+    url.encode()  # raises ValueError for half a surrogate pair
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http", ""}:
         msg = f"its URL {url!r:.120} is neither https nor http"
         raise InvalidValue(msg)
     if parts.username is not None or (parts.scheme and not parts.hostname):
-        msg = f"its URL {url!r:.120} has no host, or a user's name in it"
+        msg = f"its URL {url!r:.120} has no host, or has a user name"
         raise InvalidValue(msg)
-    _ = parts.port  # raises ValueError when it is none
+    _ = parts.port  # raises ValueError if it is invalid
     return url
 
 
 def without_duplicates(page: ProjectPage, refused: Mapping[str, str]) -> ParsedPage:
-    """Keep the first of several files with one name: which one is meant, nobody can tell."""
-    first: dict[str, File] = {}
+    """Keep the first of several files with the same name, and refuse the others."""
+    files: dict[str, File] = {}
     all_refused = dict(refused)
     for file in page.files:
-        if first.setdefault(file.filename, file) is not file:
-            all_refused[file.filename] = f"the page names {file.filename!r:.120} more than once"
-    return ParsedPage(replace(page, files=tuple(first.values())), all_refused)
+        if files.setdefault(file.filename, file) is not file:
+            all_refused[file.filename] = f"the page lists {file.filename!r:.120} more than once"
+    return ParsedPage(replace(page, files=tuple(files.values())), all_refused)

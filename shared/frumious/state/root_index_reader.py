@@ -25,11 +25,11 @@ async def listed_projects(mirror: Mirror) -> Iterable[tuple[NormalizedName, List
 
 async def read_root_index(mirror: Mirror) -> tuple[Key, Stored | None]:
     """Return the JSON root index, and where it lies: perhaps as it was configured before."""
-    here = mirror.pages.root_books
+    here = mirror.pages.root_manifest
     stored = await mirror.storage.read(here)
     if stored is None:
         for pages in await mirror.former_pages():
-            if pages.root_books != here:
-                stored = await mirror.storage.read(pages.root_books)
-                return pages.root_books, stored
+            if pages.root_manifest != here:
+                stored = await mirror.storage.read(pages.root_manifest)
+                return pages.root_manifest, stored
     return here, stored

@@ -50,7 +50,7 @@ class MirroredFile:
         key = layout.file_key(file)
         blobs = [Blob(key=key, url=file.url, expected=_expected(file, key))]
         if not isinstance(file.core_metadata, bool):
-            metadata = ExpectedContent.of(file.core_metadata, most=_MAX_METADATA)
+            metadata = ExpectedContent.of(file.core_metadata, max_size=_MAX_METADATA)
             metadata_url = _metadata_url(file.url)
             blobs.append(Blob(key=layout.metadata_key(key), url=metadata_url, expected=metadata))
         if file.provenance is not None:

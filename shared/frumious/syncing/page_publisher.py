@@ -80,7 +80,7 @@ async def tidy_pages(project: NormalizedName, page: ProjectPage, mirror: Mirror)
 async def page_keys(project: NormalizedName, mirror: Mirror) -> Sequence[Key]:
     """Return every key that a page of the project may have, older versions included."""
     layouts = [mirror.pages, *await _layouts(mirror)]
-    keys = {key for pages in layouts for key in (*pages.of(project), pages.manifest(project))}
+    keys = {key for pages in layouts for key in (*pages.keys(project), pages.manifest(project))}
     for prefix in {pages.versions(project) for pages in layouts}:
         keys.update(await _versions(prefix, mirror))
     return sorted(keys)
@@ -106,12 +106,12 @@ async def _hidden_pages(
         return ()
     layouts = await _layouts(mirror)
     manifests = {pages.manifest(project) for pages in layouts}
-    hidden = {key for pages in layouts for key in pages.of(project)} - manifests
+    hidden = {key for pages in layouts for key in pages.keys(project)} - manifests
     if manifest is not None and manifest.key != mirror.pages.manifest(project):
         prefixes = {pages.versions(project) for pages in layouts}
         for prefix in prefixes - {mirror.pages.versions(project)}:
             hidden.update(await _versions(prefix, mirror))
-    return sorted(hidden - set(mirror.pages.of(project)))
+    return sorted(hidden - set(mirror.pages.keys(project)))
 
 
 async def _keep_version(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:

@@ -13,7 +13,7 @@ from frumious.model.checksums import WrongBytes, verified_chunks
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
-from frumious.upstream.download import BrokenOff, FileMissing
+from frumious.upstream.download import DownloadInterrupted, FileMissing
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Faults that concern one file alone: the others are stored and published.
-_FILE_FAULTS: Final = (BrokenOff, FileMissing, HostRefused, InvalidPage, TooLarge, WrongBytes)
+_FILE_FAULTS: Final = (
+    DownloadInterrupted,
+    FileMissing,
+    HostRefused,
+    InvalidPage,
+    TooLarge,
+    WrongBytes,
+)
 _LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
@@ -130,7 +137,7 @@ class Transfer:
             except StorageUnavailable as error:
                 await backoff.wait(error)
                 continue
-            except (BrokenOff, WrongBytes) as error:
+            except (DownloadInterrupted, WrongBytes) as error:
                 if repeated and not others:
                     raise
                 repeated = not others
@@ -145,8 +152,8 @@ class Transfer:
     async def _stream(self, key: Key, url: str, expected: ExpectedContent) -> None:
         async with self.upstream.download(url) as download:
             if expected.size is None:
-                if download.size is not None and download.size > expected.most:
-                    msg = f"{url} announces {download.size} bytes, more than {expected.most}"
+                if download.size is not None and download.size > expected.max_size:
+                    msg = f"{url} announces {download.size} bytes, more than {expected.max_size}"
                     raise WrongBytes(msg)
                 expected = replace(expected, size=download.size)
             elif download.size not in {None, expected.size}:

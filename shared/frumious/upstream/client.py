@@ -1,6 +1,6 @@
-"""HTTP to upstream: allowed hosts, redirects, limits, and retries that fit the fault.
+"""HTTP to upstream: allowed hosts, redirects, limits of time and size, retries.
 
-Knows nothing of what is asked for. Whatever upstream sends stays below the limits given here.
+Knows nothing about the resources that it requests.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from frumious.errors import FrumiousError, Retryable
 from frumious.upstream.proxy import ProxyRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
 
 CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cost some
 
-_WORTH_READING = 256 * 1024  # bytes; beyond, a new connection costs less
-_LONGEST_ASKED = 24 * 3600.0  # seconds; no Retry-After counts for more
-_REDIRECTS = 5
-_PASSING = frozenset(
+_MAX_DISCARDED = 256 * 1024  # bytes of an unwanted body; beyond, a new connection costs less
+_MAX_RETRY_AFTER = 24 * 3600.0  # seconds
+_MAX_REDIRECTS = 5
+_TRANSIENT = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -41,7 +41,7 @@ _PASSING = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_MOVED = frozenset(
+_REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
         HTTPStatus.FOUND,
@@ -53,29 +53,39 @@ _MOVED = frozenset(
 
 
 class UpstreamUnavailable(Retryable):
-    """Upstream did not answer, or not with something of use, this time."""
+    """Upstream did not respond, or with an error that may pass."""
 
 
 class HostRefused(FrumiousError):
-    """An address that leads to a host which the configuration does not allow."""
+    """A URL whose host the configuration does not allow."""
 
 
 class TooLarge(FrumiousError):
-    """An answer that is larger than anything of its kind."""
+    """A response body that exceeds the limit of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What upstream said, as a whole."""
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    url: str  # that finally answered
+    url: str  # after redirects
+
+    def check_status(self) -> None:
+        """Require the status 200.
+
+        Raises:
+            UpstreamUnavailable: it is another.
+        """
+        if self.status != HTTPStatus.OK:
+            msg = f"{self.url} returned the status {self.status}"
+            raise UpstreamUnavailable(msg)
 
 
 class Client:
-    """The sessions to upstream and its file host, kept for as long as the process lives."""
+    """The HTTP sessions to upstream and its file host; kept for the life of the process."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
@@ -85,7 +95,8 @@ class Client:
         contact = f" ({config.contact})" if config.contact else ""
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._count)
-        self._route = ProxyRouter(
+        # `timeout` limits connecting and each read; `total` limits everything, also slow bodies.
+        self._router = ProxyRouter(
             config.proxy,
             config.no_proxy,
             headers={"User-Agent": f"frumious/{__version__}{contact}"},
@@ -97,84 +108,83 @@ class Client:
         )
 
     async def close(self) -> None:
-        """Close the session's connections."""
-        await self._route.close()
+        """Close the connections."""
+        await self._router.close()
 
     async def fetch(
         self, url: str, *, limit: int, headers: Mapping[str, str], data: str | None = None
     ) -> Response:
-        """Get a whole answer of at most `limit` bytes; with `data` it is posted.
+        """Return a complete response with a body of at most `limit` bytes; `data` is posted.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer, however often it was asked.
-            HostRefused: the address, or a redirect, leads to a host that is not allowed.
-            TooLarge: the answer is.
+            UpstreamUnavailable: no attempt succeeded.
+            HostRefused: the URL or a redirect leads to a host that is not allowed.
+            TooLarge: the body exceeds `limit`.
         """
-        backoff = Backoff(self.clock)
-        while True:
-            try:
-                async with self.open(url, headers=headers, data=data) as response:
-                    body = await _body(response, limit)
-                    return Response(response.status, response.headers, body, str(response.url))
-            except UpstreamUnavailable as error:
-                await backoff.wait(error)
+        return await self._request(lambda response: _body(response, limit), url, headers, data)
 
-    async def ask(self, url: str, *, headers: Mapping[str, str]) -> Response:
-        """Get an answer's status and headers; its body is not kept.
+    async def fetch_headers(self, url: str, *, headers: Mapping[str, str]) -> Response:
+        """Return a response without its body.
 
-        A GET, as not every upstream answers HEAD with the same headers, or at all.
+        Sends GET, because some upstreams do not support HEAD, or send other headers with it.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer, however often it was asked.
-            HostRefused: the address, or a redirect, leads to a host that is not allowed.
+            UpstreamUnavailable: no attempt succeeded.
+            HostRefused: the URL or a redirect leads to a host that is not allowed.
         """
-        backoff = Backoff(self.clock)
-        while True:
-            try:
-                async with self.open(url, headers=headers) as response:
-                    seen = 0  # what is short is read, so that the connection can be used again
-                    async for chunk in response.content.iter_chunked(CHUNK):
-                        seen += len(chunk)
-                        if seen > _WORTH_READING:
-                            break
-                    return Response(response.status, response.headers, b"", str(response.url))
-            except UpstreamUnavailable as error:
-                await backoff.wait(error)
+        return await self._request(_discard_body, url, headers)
 
     @asynccontextmanager
     async def open(
         self, url: str, *, headers: Mapping[str, str], data: str | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Open an address once, following redirects to allowed hosts alone.
+        """Send a request once, and follow redirects to allowed hosts.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer, or said that it cannot for now; also
-                while the answer is read.
-            HostRefused: the address, or a redirect, leads to a host that is not allowed.
+            UpstreamUnavailable: upstream did not respond, or with an error that may pass; also
+                while the caller reads the response.
+            HostRefused: the URL or a redirect leads to a host that is not allowed.
         """
         method = "GET" if data is None else "POST"
         try:
-            for _ in range(_REDIRECTS + 1):
+            for _ in range(_MAX_REDIRECTS + 1):
                 self._check_host(url)
-                async with self._route.to(url).request(
+                async with self._router.session_for(url).request(
                     method, url, headers=headers, data=data, allow_redirects=False
                 ) as response:
-                    if response.status in _PASSING:
-                        msg = f"{url} answers {response.status} {response.reason}"
+                    if response.status in _TRANSIENT:
+                        msg = f"{url} returned the status {response.status} {response.reason}"
                         raise UpstreamUnavailable(msg, retry_after=_retry_after(response))
-                    if response.status not in _MOVED:
+                    if response.status not in _REDIRECTS:
                         yield response
                         return
                     url = _location(response, url)
         except aiohttp.InvalidURL as error:
-            msg = f"{url!r:.300} is no address"
+            msg = f"{url!r:.300} is not a valid URL"
             raise HostRefused(msg) from error
-        except self._route.errors as error:
-            # What an HTTP parser complains of it also quotes.
-            msg = f"{url} cannot be read: {(str(error) or type(error).__name__):.200}"
+        except self._router.errors as error:
+            # Cut, because errors of the HTTP parser quote what they could not parse.
+            msg = f"cannot read {url}: {(str(error) or type(error).__name__):.200}"
             raise UpstreamUnavailable(msg) from error
-        msg = f"{url} is reached by more than {_REDIRECTS} redirects"
+        msg = f"more than {_MAX_REDIRECTS} redirects, the last one to {url}"
         raise UpstreamUnavailable(msg)
+
+    async def _request(
+        self,
+        read_body: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+        url: str,
+        headers: Mapping[str, str],
+        data: str | None = None,
+    ) -> Response:
+        """Send a request, with retries, and read the response with `read_body`."""
+        backoff = Backoff(self.clock)
+        while True:
+            try:
+                async with self.open(url, headers=headers, data=data) as response:
+                    body = await read_body(response)
+                    return Response(response.status, response.headers, body, str(response.url))
+            except UpstreamUnavailable as error:
+                await backoff.wait(error)
 
     def _check_host(self, url: str) -> None:
         parts = urlsplit(url)
@@ -183,7 +193,7 @@ class Client:
         elif parts.scheme == "http" and not self._insecure:
             msg = f"{url} is not https, and allow-non-https is not set"
         elif parts.hostname not in self._hosts:
-            msg = f"{url} leads to a host that is not upstream's: name it in allowed-hosts if it is"
+            msg = f"the host of {url} is not allowed; if it is upstream's, add it to allowed-hosts"
         else:
             return
         raise HostRefused(msg)
@@ -193,32 +203,42 @@ class Client:
 
 
 async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read an answer, unpacked, up to its limit."""
+    """Read and decompress a body of at most `limit` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK):
         body += chunk
         if len(body) > limit:
-            msg = f"{response.url} sends more than {limit} bytes"
+            msg = f"{response.url} sent more than {limit} bytes"
             raise TooLarge(msg)
     return bytes(body)
 
 
+async def _discard_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read a short body to its end, so that the connection can be reused."""
+    received = 0
+    async for chunk in response.content.iter_chunked(CHUNK):
+        received += len(chunk)
+        if received > _MAX_DISCARDED:
+            break
+    return b""
+
+
 def _location(response: aiohttp.ClientResponse, url: str) -> str:
-    said = response.headers.get("Location", "")
+    location = response.headers.get("Location", "")
     try:
-        return urljoin(url, said)
+        return urljoin(url, location)
     except ValueError as error:
-        msg = f"{url} redirects to {said!r:.120}, which is no address"
+        msg = f"{url} redirects to {location!r:.120}, which is not a valid URL"
         raise UpstreamUnavailable(msg) from error
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Read Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
-    said = response.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return min(float(said), _LONGEST_ASKED)
+    """Parse Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
+    value = response.headers.get("Retry-After", "")
+    if value.isdecimal():
+        return min(float(value), _MAX_RETRY_AFTER)
     try:
-        seconds = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(seconds, 0), _LONGEST_ASKED)
+    return min(max(seconds, 0), _MAX_RETRY_AFTER)

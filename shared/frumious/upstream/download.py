@@ -1,4 +1,4 @@
-"""A file on its way from upstream, resumed where the connection breaks."""
+"""Download of a file from upstream, resumed when the connection breaks."""
 
 from __future__ import annotations
 
@@ -16,87 +16,88 @@ from frumious.upstream.client import CHUNK, Client, UpstreamUnavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-_RESUMES = 5
+_MAX_ATTEMPTS = 5
 
 
 class FileMissing(FrumiousError):
-    """Upstream names a file that it does not give."""
+    """Upstream lists a file but does not serve it."""
 
 
-class BrokenOff(FrumiousError):
-    """A file's transfer ended before its end, again and again."""
+class DownloadInterrupted(FrumiousError):
+    """A download could not be completed or resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file on its way from upstream."""
+    """An open download."""
 
-    size: int | None  # bytes that upstream announced
+    size: int | None  # bytes, from Content-Length
     chunks: AsyncIterator[bytes]
 
 
 @asynccontextmanager
 async def download(client: Client, url: str) -> AsyncIterator[Download]:
-    """Open a file; its bytes come as they arrive.
+    """Open a file and stream its bytes.
 
     Raises:
-        FileMissing: upstream does not give the file.
-        UpstreamUnavailable: upstream did not answer; also while reading.
-        BrokenOff: while reading; the connection broke more often than it is worth.
-        HostRefused: the address leads to a host that is not allowed.
+        FileMissing: upstream does not serve the file.
+        UpstreamUnavailable: no attempt to connect succeeded; also while reading.
+        DownloadInterrupted: while reading; the connection broke too often.
+        HostRefused: the URL or a redirect leads to a host that is not allowed.
     """
-    async with AsyncExitStack() as opened:
-        response = await _open(client, url, {}, opened)
+    async with AsyncExitStack() as stack:
+        response = await _open(client, url, {}, stack)
         if response.status != HTTPStatus.OK:
-            msg = f"upstream names {url} but answers {response.status} {response.reason}"
+            status = f"{response.status} {response.reason}"
+            msg = f"upstream's page lists {url}, which returned the status {status}"
             raise FileMissing(msg)
-        yield Download(response.content_length, _chunks(client, url, response, opened))
+        yield Download(response.content_length, _chunks(client, url, response, stack))
 
 
 async def _open(
-    client: Client, url: str, headers: Mapping[str, str], opened: AsyncExitStack
+    client: Client, url: str, headers: Mapping[str, str], stack: AsyncExitStack
 ) -> aiohttp.ClientResponse:
-    # Whatever the server compressed would no longer have the hash that the page promises.
+    # Compressed content would not have the hash on the project page.
     headers = {"Accept-Encoding": "identity", **headers}
     backoff = Backoff(client.clock)
     while True:
         try:
-            return await opened.enter_async_context(client.open(url, headers=headers))
+            return await stack.enter_async_context(client.open(url, headers=headers))
         except UpstreamUnavailable as error:
             await backoff.wait(error)
 
 
 async def _chunks(
-    client: Client, url: str, response: aiohttp.ClientResponse, opened: AsyncExitStack
+    client: Client, url: str, response: aiohttp.ClientResponse, stack: AsyncExitStack
 ) -> AsyncIterator[bytes]:
     etag = response.headers.get("ETag", "")
-    # If-Range takes strong validators alone (RFC 9110, 13.1.5).
-    unchanged = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
-    seen = skip = 0
-    for _ in range(_RESUMES):
+    # If-Range requires a strong validator (RFC 9110, 13.1.5).
+    if_range = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
+    received = skip = 0
+    for _ in range(_MAX_ATTEMPTS):
         try:
             async for chunk in response.content.iter_chunked(CHUNK):
-                fresh = chunk[skip:]
-                skip -= len(chunk) - len(fresh)
-                seen += len(fresh)
-                if fresh:
-                    yield fresh
+                new = chunk[skip:]
+                skip -= len(chunk) - len(new)
+                received += len(new)
+                if new:
+                    yield new
         except (aiohttp.ClientError, TimeoutError):
-            await opened.aclose()
-            response = await _open(client, url, {"Range": f"bytes={seen}-", **unchanged}, opened)
-            skip = _bytes_to_skip(response, seen)
+            await stack.aclose()
+            response = await _open(client, url, {"Range": f"bytes={received}-", **if_range}, stack)
+            skip = _bytes_to_skip(response, received)
         else:
             return
-    msg = f"{url} broke off {_RESUMES} times, the last time after {seen} bytes"
-    raise BrokenOff(msg)
+    msg = f"{url} broke off {_MAX_ATTEMPTS} times, the last time after {received} bytes"
+    raise DownloadInterrupted(msg)
 
 
-def _bytes_to_skip(response: aiohttp.ClientResponse, seen: int) -> int:
-    """Say how much of a resumed answer is known: all of it, where the server starts anew."""
+def _bytes_to_skip(response: aiohttp.ClientResponse, received: int) -> int:
+    """Return how many bytes of a resumed response are known: all, if the server starts over."""
     if response.status == HTTPStatus.OK:
-        return seen
-    begins = response.headers.get("Content-Range", "").partition("-")[0]
-    if response.status == HTTPStatus.PARTIAL_CONTENT and begins == f"bytes {seen}":
+        return received
+    start = response.headers.get("Content-Range", "").partition("-")[0]
+    if response.status == HTTPStatus.PARTIAL_CONTENT and start == f"bytes {received}":
         return 0
-    msg = f"{response.url} cannot be resumed at byte {seen}: it answers {response.status}"
-    raise BrokenOff(msg)
+    msg = f"cannot resume {response.url} at byte {received}: status {response.status}"
+    raise DownloadInterrupted(msg)

@@ -1,7 +1,6 @@
-"""What upstream says: its serial, what changed, the root index, project pages, file bytes.
+"""Upstream as one interface: serial, changes, root index, project pages, files.
 
-Asks and parses; decides nothing and stores nothing. The only room that knows aiohttp on the
-way in.
+Requests and parses; decides nothing and stores nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from frumious.errors import Retryable
 from frumious.simple import parse_html, parse_json, root_index
-from frumious.simple.values import InvalidPage, InvalidValue, checked_serial
+from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
 from frumious.upstream import changelog
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.client import Client, HostRefused, Response, UpstreamUnavailable
+from frumious.upstream.client import Client, HostRefused, Response
 from frumious.upstream.download import Download, download
 
 __all__ = [
@@ -39,10 +38,10 @@ if TYPE_CHECKING:
     from frumious.model.pages import RootIndex
     from frumious.simple.values import ParsedPage
 
-LARGEST_PAGE: Final = 256 * 1024**2  # bytes, unpacked; PyPI's largest are a tenth of it
-LARGEST_ROOT: Final = 512 * 1024**2
-LARGEST_NOTE: Final = 16 * 1024**2  # provenance of one file
-_LONGEST_ETAG: Final = 256  # characters; it is kept with the page
+MAX_PAGE_BYTES: Final = 256 * 1024**2  # decompressed; PyPI's largest pages are a tenth of it
+MAX_ROOT_INDEX_BYTES: Final = 512 * 1024**2
+MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
+_MAX_ETAG_LENGTH: Final = 256  # characters; longer ones are not stored
 
 _SIMPLE: Final = {
     "Accept": "application/vnd.pypi.simple.v1+json,"
@@ -52,24 +51,24 @@ _JSON_TYPES: Final = re.compile(r"application/(vnd\.pypi\.simple\.(v1|latest)\+)
 _HTML_TYPES: Final = re.compile(
     r"application/vnd\.pypi\.simple\.(v1|latest)\+html|text/html|application/xhtml\+xml"
 )
-_GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_MISSING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 class StalePage(Retryable):
-    """A cache between upstream and the mirror still has an older page than is asked for."""
+    """A cache between upstream and the mirror returned a page that is older than requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageCheck:
-    """What upstream says of a project page without giving it."""
+    """The state of a project page at upstream, without its content."""
 
-    serial: int | None  # None: upstream does not say
-    changed: bool  # against the given ETag
-    gone: bool  # there is no such project
+    serial: int | None  # None: upstream sends none
+    changed: bool  # since the given ETag
+    missing: bool  # upstream has no such project
 
 
 class Upstream:
-    """One upstream, over one session that is kept for as long as the process lives."""
+    """The upstream index; its connections are kept for the life of the process."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
@@ -80,72 +79,70 @@ class Upstream:
         await self._client.close()
 
     def pop_request_count(self) -> int:
-        """Return how many requests were made since this was last asked."""
-        taken, self._client.requests = self._client.requests, 0
-        return taken
+        """Return the number of requests since the previous call."""
+        count, self._client.requests = self._client.requests, 0
+        return count
 
     async def project_page(self, project: NormalizedName, *, at_least: int) -> ParsedPage | None:
-        """Return the project page, or None where upstream has no such project.
+        """Return the project page, or None if upstream has no such project.
 
         Raises:
             StalePage: the page's serial is below `at_least`.
-            UpstreamUnavailable: upstream did not answer in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the answer is no project page.
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
+            InvalidPage, TooLarge, HostRefused: the response is not a project page.
         """
         url = self._project_url(project)
-        answer = await self._client.fetch(url, limit=LARGEST_PAGE, headers=_SIMPLE)
-        if answer.status in _GONE:
+        response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=_SIMPLE)
+        if response.status in _MISSING:
             return None
-        _check(answer)
-        if _is_json(answer):
-            parsed = parse_json.project_page(answer.body, answer.url, project)
-        else:
-            parsed = parse_html.project_page(answer.body, answer.url, project)
+        response.check_status()
+        parse = parse_json.project_page if _is_json(response) else parse_html.project_page
+        parsed = parse(response.body, response.url, project)
         page = parsed.page
         if page.serial is None:
-            page = replace(page, serial=_serial(answer))
+            page = replace(page, serial=_serial(response))
         if page.serial is not None and page.serial < at_least:
-            msg = f"{url} is at serial {page.serial}, and {at_least} is due: a cache is behind"
+            msg = f"{url} is at serial {page.serial}, expected {at_least}: a cache is stale"
             raise StalePage(msg)
-        return replace(parsed, page=page, etag=_etag(answer))
+        return replace(parsed, page=page, etag=_etag(response))
 
-    async def ask(self, project: NormalizedName, *, unless: str) -> PageCheck:
-        """Ask whether a project page still has the ETag `unless`; the page itself is not read.
+    async def check_page(self, project: NormalizedName, *, etag: str) -> PageCheck:
+        """Return whether a project page still has the ETag, without reading the page.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer in time, or with an error.
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
             HostRefused: a redirect leads to a host that is not allowed.
         """
-        answer = await self._client.ask(self._project_url(project), headers=_accepting(unless))
-        serial = _serial(answer)
-        if answer.status in _GONE:
-            return PageCheck(serial, changed=True, gone=True)
-        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
-            return PageCheck(serial, changed=False, gone=False)
-        _check(answer)
-        return PageCheck(serial, changed=not _is_same(_etag(answer), unless), gone=False)
+        url = self._project_url(project)
+        response = await self._client.fetch_headers(url, headers=_if_changed(etag))
+        serial = _serial(response)
+        if response.status in _MISSING:
+            return PageCheck(serial, changed=True, missing=True)
+        if etag and response.status == HTTPStatus.NOT_MODIFIED:
+            return PageCheck(serial, changed=False, missing=False)
+        response.check_status()
+        return PageCheck(serial, changed=not _is_same(_etag(response), etag), missing=False)
 
-    async def root_index(self, *, unless: str = "") -> RootIndex | None:
-        """Return the list of all projects; None where it still has the ETag `unless`.
+    async def root_index(self, *, etag: str = "") -> RootIndex | None:
+        """Return the list of all projects; None if it still has the ETag.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the answer is no root index.
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
+            InvalidPage, TooLarge, HostRefused: the response is not a root index.
         """
         url = f"{self._config.master}/simple/"
-        answer = await self._client.fetch(url, limit=LARGEST_ROOT, headers=_accepting(unless))
-        if unless and answer.status == HTTPStatus.NOT_MODIFIED:
+        limit = MAX_ROOT_INDEX_BYTES
+        response = await self._client.fetch(url, limit=limit, headers=_if_changed(etag))
+        if etag and response.status == HTTPStatus.NOT_MODIFIED:
             return None
-        _check(answer)
-        if _is_json(answer):
-            index = root_index.upstream_serials(answer.body, answer.url)
-        else:
-            index = parse_html.root_index(answer.body, answer.url)
-        serial = _serial(answer) if index.serial is None else index.serial
-        return replace(index, serial=serial, tag=_etag(answer))
+        response.check_status()
+        parse = root_index.parse if _is_json(response) else parse_html.root_index
+        index = parse(response.body, response.url)
+        serial = _serial(response) if index.serial is None else index.serial
+        return replace(index, serial=serial, etag=_etag(response))
 
     def sources(self, url: str) -> tuple[str, ...]:
-        """Return the addresses to get a file from, the first one first."""
+        """Return the URLs to download a file from, in order of preference."""
         mirror = self._config.download_mirror
         if not mirror:
             return (url,)
@@ -154,81 +151,75 @@ class Upstream:
         return (mirrored, url) if self._config.download_mirror_fallback else (mirrored,)
 
     def download(self, url: str) -> AbstractAsyncContextManager[Download]:
-        """Open a file; see `frumious.upstream.download.download`."""
+        """Open a download; see `frumious.upstream.download.download`."""
         return download(self._client, url)
 
     async def provenance(self, url: str) -> bytes | None:
-        """Return a file's provenance (PEP 740); None where upstream has none.
+        """Return a file's provenance (PEP 740); None if upstream has none.
 
-        A mirror passes PyPI's address on, and has at the same path what is behind it: it is
-        asked where that address leads to a host that is not allowed.
+        An upstream that is a mirror lists PyPI's URL and serves the same content at the same
+        path. That path is requested if the URL's host is not allowed.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the answer is no JSON object.
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
+            InvalidPage, TooLarge, HostRefused: the response is not a JSON object.
         """
         accept = {"Accept": "application/vnd.pypi.integrity.v1+json"}
         try:
-            return await self._json_object(url, LARGEST_NOTE, accept)
+            return await self._json_object(url, MAX_PROVENANCE_BYTES, accept)
         except HostRefused:
-            at_upstream = f"{self._config.master}{urlsplit(url).path}"
-            body = await self._json_object(at_upstream, LARGEST_NOTE, accept)
+            upstream_url = f"{self._config.master}{urlsplit(url).path}"
+            body = await self._json_object(upstream_url, MAX_PROVENANCE_BYTES, accept)
             if body is None:
                 raise
             return body
 
     async def legacy_json(self, project: NormalizedName) -> bytes | None:
-        """Return the project's legacy JSON (`/pypi/<project>/json`); None where there is none.
+        """Return the project's legacy JSON (`/pypi/<project>/json`); None if there is none.
 
         Raises:
-            UpstreamUnavailable: upstream did not answer in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the answer is no JSON object.
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
+            InvalidPage, TooLarge, HostRefused: the response is not a JSON object.
         """
         url = f"{self._config.master}/pypi/{quote(project)}/json"
-        return await self._json_object(url, LARGEST_PAGE, {"Accept": "application/json"})
+        return await self._json_object(url, MAX_PAGE_BYTES, {"Accept": "application/json"})
 
     async def last_serial(self) -> int:
         """Return upstream's serial; see `frumious.upstream.changelog.last_serial`."""
         return await changelog.last_serial(self._client, self._config.master)
 
     async def changes_since(self, serial: int) -> Changes:
-        """Return what changed since; see `frumious.upstream.changelog.changes_since`."""
+        """Return the changes since; see `frumious.upstream.changelog.changes_since`."""
         return await changelog.changes_since(self._client, self._config.master, serial)
 
     def _project_url(self, project: NormalizedName) -> str:
         return f"{self._config.master}/simple/{project}/"
 
     async def _json_object(self, url: str, limit: int, headers: Mapping[str, str]) -> bytes | None:
-        answer = await self._client.fetch(url, limit=limit, headers=headers)
-        if answer.status in _GONE:
+        response = await self._client.fetch(url, limit=limit, headers=headers)
+        if response.status in _MISSING:
             return None
-        _check(answer)
-        parse_json.json_object(answer.body, answer.url)
-        return answer.body
+        response.check_status()
+        parse_json.json_object(response.body, response.url)
+        return response.body
 
 
-def _check(answer: Response) -> None:
-    if answer.status != HTTPStatus.OK:
-        msg = f"{answer.url} answers {answer.status}"
-        raise UpstreamUnavailable(msg)
+def _if_changed(etag: str) -> Mapping[str, str]:
+    """Return the headers of a request for a page whose ETag differs from `etag`."""
+    return {**_SIMPLE, "If-None-Match": etag} if etag else _SIMPLE
 
 
-def _accepting(unless: str) -> Mapping[str, str]:
-    """Return the headers that ask for a page of the Simple API, unless it has an ETag."""
-    return {**_SIMPLE, "If-None-Match": unless} if unless else _SIMPLE
-
-
-def _serial(answer: Response) -> int | None:
-    """Return the serial of the header that PyPI sends."""
+def _serial(response: Response) -> int | None:
+    """Return the serial of PyPI's header."""
     try:
-        return checked_serial(answer.headers.get("X-PyPI-Last-Serial"))
+        return parse_serial(response.headers.get("X-PyPI-Last-Serial"))
     except InvalidValue:
         return None
 
 
-def _etag(answer: Response) -> str:
-    said = answer.headers.get("ETag", "")
-    return said if len(said) <= _LONGEST_ETAG else ""
+def _etag(response: Response) -> str:
+    etag = response.headers.get("ETag", "")
+    return etag if len(etag) <= _MAX_ETAG_LENGTH else ""
 
 
 def _is_same(etag: str, other: str) -> bool:
@@ -236,17 +227,17 @@ def _is_same(etag: str, other: str) -> bool:
     return bool(etag) and etag.removeprefix("W/") == other.removeprefix("W/")
 
 
-def _is_json(answer: Response) -> bool:
-    """Say which form of the Simple API an answer has, by its Content-Type (PEP 691).
+def _is_json(response: Response) -> bool:
+    """Return whether a response of the Simple API is JSON, not HTML (PEP 691).
 
     Raises:
-        InvalidPage: it has none of them.
+        InvalidPage: its Content-Type is neither.
     """
-    said = answer.headers.get("Content-Type", "")
-    kind = said.partition(";")[0].strip().lower()
-    if _JSON_TYPES.fullmatch(kind):
+    content_type = response.headers.get("Content-Type", "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if _JSON_TYPES.fullmatch(media_type):
         return True
-    if _HTML_TYPES.fullmatch(kind):
+    if _HTML_TYPES.fullmatch(media_type):
         return False
-    msg = f"{answer.url} is {said!r:.80}, which is neither JSON nor HTML of the Simple API"
+    msg = f"{response.url} is {content_type!r:.80}, which is neither JSON nor HTML"
     raise InvalidPage(msg)

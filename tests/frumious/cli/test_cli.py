@@ -99,7 +99,7 @@ def test_a_configuration_that_cannot_be_used_exits_2(tmp_path: Path) -> None:
     said = frumious("-c", str(tmp_path / "mirror.conf"), "plan")
 
     assert said.returncode == 2
-    assert "[mirror] workers = 'many': allowed is a whole number" in said.stderr
+    assert "[mirror] workers = 'many': must be a whole number" in said.stderr
 
 
 def test_help_names_the_commands() -> None:

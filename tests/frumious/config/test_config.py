@@ -156,28 +156,28 @@ packages =
 
     said = str(caught.value)
     for mistake in (
-        "[mirror] directory = 'relative': allowed is the absolute path of a folder",
-        "[mirror] master = 'http://upstream.example': http is refused unless allow-non-https",
+        "[mirror] directory = 'relative': must be the absolute path of a folder",
+        "[mirror] master = 'http://upstream.example': http requires allow-non-https",
         "[mirror] timeout = 'soon'",
         "[mirror] workers = '99'",
-        "[mirror] core-metadata = 'perhaps': allowed are true and false",
+        "[mirror] core-metadata = 'perhaps': must be true or false",
         "[mirror] diff-file = 'elsewhere'",
-        "[mirror] storage-backend = 'floppy': allowed: filesystem, s3, swift",
-        "[mirror] simple-format = 'XML': allowed: ALL, HTML, JSON",
-        "[mirror] compare-method = 'guess': allowed: hash, stat",
-        "[mirror] digest_name = 'crc32': allowed: ",
-        "[mirror] keep_index_versions = '-1': allowed is a whole number from 0 on",
-        "[mirror] verifiers = '0': allowed is a whole number from 1 on",
-        "[s3] addressing_style = 'crooked': allowed: auto, path, virtual",
-        "[s3] signature_version = 'v9': allowed: s3v4, s3",
+        "[mirror] storage-backend = 'floppy': must be one of filesystem, s3, swift",
+        "[mirror] simple-format = 'XML': must be one of ALL, HTML, JSON",
+        "[mirror] compare-method = 'guess': must be one of hash, stat",
+        "[mirror] digest_name = 'crc32': must be one of ",
+        "[mirror] keep_index_versions = '-1': must be a whole number of at least 0",
+        "[mirror] verifiers = '0': must be a whole number of at least 1",
+        "[s3] addressing_style = 'crooked': must be one of auto, path, virtual",
+        "[s3] signature_version = 'v9': must be one of s3v4, s3",
         "[s3] max_attempts = 'many'",
-        "[s3] role_arn = 'admin': allowed is arn:aws:iam::<account>:role/<name>",
+        "[s3] role_arn = 'admin': must be arn:aws:iam::<account>:role/<name>",
         "[s3] aws_secret_access_key is missing",
-        "no call to S3 takes 'ServerSideEncription'; do you mean 'ServerSideEncryption'?",
-        "[s3] config_param_ServerSideEncryption = 'ROT13': allowed: AES256",
-        "[s3] config_param_BucketKeyEnabled = 'perhaps': allowed are true and false",
+        "has the parameter 'ServerSideEncription'; did you mean 'ServerSideEncryption'?",
+        "[s3] config_param_ServerSideEncryption = 'ROT13': must be one of AES256",
+        "[s3] config_param_BucketKeyEnabled = 'perhaps': must be true or false",
         "[s3] config_param_IfMatch = 'x': the mirror sets it itself",
-        "mystery: not known",
+        "mystery: unknown",
         "[allowlist] packages",
     ):
         assert mistake in said
@@ -186,12 +186,12 @@ packages =
 @pytest.mark.parametrize(
     ("lines", "warning"),
     [
-        ("workres = 3", "[mirror] workres is not known and has no effect; do you mean 'workers'?"),
-        ("[swfit]\nusername = me", "[swfit] is not known and has no effect; do you mean 'swift'?"),
-        ("[nonsense]\na = b", "[nonsense] is not known and has no effect"),
+        ("workres = 3", "[mirror] workres is unknown and has no effect; did you mean 'workers'?"),
+        ("[swfit]\nusername = me", "[swfit] is unknown and has no effect; did you mean 'swift'?"),
+        ("[nonsense]\na = b", "[nonsense] is unknown and has no effect"),
         (
             "[s3]\nregion = x",
-            "[s3] region is not known and has no effect; do you mean 'region_name'?",
+            "[s3] region is unknown and has no effect; did you mean 'region_name'?",
         ),
     ],
 )
@@ -229,7 +229,7 @@ def test_references_in_a_circle_are_a_mistake() -> None:
         folder("contact = {{mirror_root_uri}}\nroot_uri = {{mirror_contact}}")
 
     way = "[mirror] contact -> [mirror] root_uri -> [mirror] contact"
-    assert f"the references lead back to where they began: {way}" in str(caught.value)
+    assert f"the references form a cycle: {way}" in str(caught.value)
 
 
 def test_a_reference_to_nothing_is_a_mistake() -> None:
@@ -303,7 +303,7 @@ def test_a_mistake_in_a_secret_does_not_tell_it() -> None:
     with pytest.raises(ConfigError) as before_sections:
         loading.parse("aws_secret_access_key = hush\n", {})
 
-    assert "[mirror] proxy = (not shown): allowed is" in str(caught.value)
+    assert "[mirror] proxy = (not shown): must be" in str(caught.value)
     assert "hush" not in f"{caught.value} {before_sections.value}"
 
 

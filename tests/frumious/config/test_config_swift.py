@@ -73,9 +73,9 @@ def test_the_kind_of_login_is_said_or_seen_from_its_address() -> None:
     assert read(v1).auth_version == "1"
     assert read(LOGIN, {"OS_IDENTITY_API_VERSION": "3"}).auth_version == "3"
     assert read(v1, {"ST_AUTH_VERSION": "1.0"}).auth_version == "1"
-    assert "allowed are 1 (tempauth) and 3 (Keystone)" in mistakes(f"{LOGIN}auth_version = 2.0\n")
+    assert "must be 1 (tempauth) or 3 (Keystone)" in mistakes(f"{LOGIN}auth_version = 2.0\n")
     told = mistakes(LOGIN, {"OS_IDENTITY_API_VERSION": "2.0"})
-    assert "OS_IDENTITY_API_VERSION = '2.0': allowed are 1" in told
+    assert "OS_IDENTITY_API_VERSION = '2.0': must be 1" in told
 
 
 def test_a_cloud_says_all_of_the_login() -> None:
@@ -91,14 +91,14 @@ def test_a_cloud_says_all_of_the_login() -> None:
         ("", "username and password, or an application credential, are missing"),
         ("", "project_name or project_id is missing"),
         ("application_credential_id = x\n", "application_credential_secret is missing"),
-        ("application_credential_name = x\n", "needs the username whose it is"),
-        ("auth_version = 1\n", "username and password are needed with auth_version = 1"),
+        ("application_credential_name = x\n", "requires the username of its owner"),
+        ("auth_version = 1\n", "auth_version = 1 requires username and password"),
         (f"{LOGIN}default_container = a/b\n", "a name without slashes"),
-        (f"{LOGIN}segment_size = large\n", "allowed is a number of bytes above 0"),
-        (f"{LOGIN}segment_size = 0\n", "allowed is a number of bytes above 0"),
-        (f"{LOGIN}retries = -1\n", "allowed is a whole number"),
+        (f"{LOGIN}segment_size = large\n", "must be a number of bytes above 0"),
+        (f"{LOGIN}segment_size = 0\n", "must be a number of bytes above 0"),
+        (f"{LOGIN}retries = -1\n", "must be a whole number"),
         (f"{LOGIN}object_storage_url = swift.example\n", "begins with https://"),
-        (f"{LOGIN}publish = perhaps\n", "allowed are true and false"),
+        (f"{LOGIN}publish = perhaps\n", "must be true or false"),
     ],
 )
 def test_a_mistake_says_what_is_allowed(options: str, told: str) -> None:

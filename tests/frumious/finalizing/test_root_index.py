@@ -41,7 +41,7 @@ def page(*projects: Any, **meta: Any) -> bytes:
 
 def test_of_upstream_s_list_names_and_serials_are_kept() -> None:
     projects = [{"_last-serial": 5, "name": "Demo.One", "x": [1]}, {"name": "two"}]
-    index = root_index.upstream_serials(page(*projects, **{"_last-serial": 9}), URL)
+    index = root_index.parse(page(*projects, **{"_last-serial": 9}), URL)
 
     assert index.projects == {"demo-one": 5, "two": None}
     assert index.serial == 9
@@ -49,14 +49,14 @@ def test_of_upstream_s_list_names_and_serials_are_kept() -> None:
 
 def test_another_mirror_s_serials_may_be_text() -> None:
     projects = [{"_last-serial": "5", "name": "demo"}]
-    index = root_index.upstream_serials(page(*projects, **{"_last-serial": "9"}), URL)
+    index = root_index.parse(page(*projects, **{"_last-serial": "9"}), URL)
 
     assert (index.projects, index.serial) == ({"demo": 5}, 9)
 
 
 def test_names_that_can_have_no_page_are_left_out() -> None:
     names = ["demo", "", "-x-", "../x", "a b", "\ud800", "é"]
-    index = root_index.upstream_serials(page(*({"name": name} for name in names)), URL)
+    index = root_index.parse(page(*({"name": name} for name in names)), URL)
 
     assert set(index.projects) == {"demo"}
 
@@ -65,7 +65,7 @@ def test_meta_may_come_behind_the_projects() -> None:
     body = (
         b'\xef\xbb\xbf{"projects":[{"name":"demo"}],"meta":{"_last-serial":9,"api-version":"1.0"}}'
     )
-    index = root_index.upstream_serials(body, URL)
+    index = root_index.parse(body, URL)
 
     assert (index.projects, index.serial) == ({"demo": None}, 9)
 
@@ -92,13 +92,13 @@ def test_meta_may_come_behind_the_projects() -> None:
 )
 def test_what_is_no_root_index_is_an_error_that_names_the_address(body: bytes) -> None:
     with pytest.raises(InvalidPage, match=URL):
-        root_index.upstream_serials(body, URL)
+        root_index.parse(body, URL)
 
 
 def test_more_values_than_there_is_a_use_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(root_index, "_MOST_VALUES", 1000)
+    monkeypatch.setattr(root_index, "_MAX_VALUES", 1000)
     with pytest.raises(InvalidPage, match="more than 1000 values"):
-        root_index.upstream_serials(page({"name": "demo", "x": [[]] * 1000}), URL)
+        root_index.parse(page({"name": "demo", "x": [[]] * 1000}), URL)
 
 
 # The mirror's own
@@ -146,7 +146,7 @@ def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
     body = root_index.json_page(root_index.json_projects(listed), 9, {})
     changes = {canonicalize_name("p000007"): ListedProject("p7", 10**6)}
     tracemalloc.start()
-    after = root_index.json_projects(root_index.merged(root_index.entries(body, KEY), changes))
+    after = root_index.json_projects(root_index.merge(root_index.entries(body, KEY), changes))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -156,8 +156,8 @@ def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
 def test_a_merge_wants_its_list_in_order() -> None:
     for names in ("ba", "aa"):
         listed = [(canonicalize_name(name), ListedProject(name, 1)) for name in names]
-        with pytest.raises(root_index.NotInOrder):
-            list(root_index.merged(listed, {}))
+        with pytest.raises(root_index.NotSorted):
+            list(root_index.merge(listed, {}))
 
 
 # Published

@@ -78,7 +78,7 @@ def test_the_changelog_is_read_page_by_page(world: World) -> None:
     world.index.yank("one", "1.0")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("frumious.upstream.changelog.FULL_CALL", 3)
+        patch.setattr("frumious.upstream.changelog.MAX_ROWS", 3)
         plan = world.draft()
 
     assert reasons(plan) == dict.fromkeys(["two", "three", "four", "one"], Reason.CHANGED)

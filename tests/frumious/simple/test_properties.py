@@ -205,7 +205,7 @@ def test_a_root_index_that_is_rendered_and_read_is_the_same(
     assert dict(root_index.entries(page, Key("key"))) == listed
     said = {"api-version": "1.4", "_last-serial": serial, "a": 1}
     assert root_index.meta(page, Key("key")) == said
-    upstream = root_index.upstream_serials(page, URL)
+    upstream = root_index.parse(page, URL)
     assert upstream.projects == {project: each.serial for project, each in listed.items()}
     assert upstream.serial == serial
 
@@ -226,7 +226,7 @@ def test_a_merge_says_what_replacing_one_by_one_says(
         else:
             expected[project] = change
 
-    found = list(root_index.merged(sorted(listed.items()), changes))
+    found = list(root_index.merge(sorted(listed.items()), changes))
 
     assert found == sorted(expected.items())
 

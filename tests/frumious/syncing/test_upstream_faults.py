@@ -486,7 +486,7 @@ def test_redirects_without_end_are_a_fault(world: World) -> None:
 
 
 def test_a_page_without_end_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.upstream.LARGEST_PAGE", 1_000_000)
+    monkeypatch.setattr("frumious.upstream.upstream.MAX_PAGE_BYTES", 1_000_000)
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Endless(), "/simple/"))
 
@@ -495,7 +495,7 @@ def test_a_page_without_end_is_refused(world: World, monkeypatch: pytest.MonkeyP
 
 
 def test_a_gzip_bomb_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.upstream.LARGEST_PAGE", 1_000_000)
+    monkeypatch.setattr("frumious.upstream.upstream.MAX_PAGE_BYTES", 1_000_000)
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Together([Endless(), Gzip()]), "/simple/"))
 

@@ -40,12 +40,12 @@ def changes(world: World, since: int) -> Changes:
     return world.run(lambda mirror: mirror.upstream.changes_since(since))
 
 
-def root(world: World, unless: str = "") -> RootIndex | None:
-    return world.run(lambda mirror: mirror.upstream.root_index(unless=unless))
+def root(world: World, etag: str = "") -> RootIndex | None:
+    return world.run(lambda mirror: mirror.upstream.root_index(etag=etag))
 
 
-def ask(world: World, unless: str = "") -> PageCheck:
-    return world.run(lambda mirror: mirror.upstream.ask(DEMO, unless=unless))
+def check_page(world: World, etag: str = "") -> PageCheck:
+    return world.run(lambda mirror: mirror.upstream.check_page(DEMO, etag=etag))
 
 
 def page(world: World) -> ParsedPage:
@@ -117,7 +117,7 @@ def test_an_owner_s_change_behind_a_removal_does_not_bring_the_project_back(worl
 
 
 def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 10)
+    monkeypatch.setattr("frumious.upstream.changelog.MAX_ROWS", 10)
     world.upstream.row_limit = 10
     world.index.add_many(f"p{number}" for number in range(25))
 
@@ -129,7 +129,7 @@ def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.Mo
 
 
 def test_full_calls_that_lead_nowhere_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frumious.upstream.changelog.FULL_CALL", 2)
+    monkeypatch.setattr("frumious.upstream.changelog.MAX_ROWS", 2)
     rows = [["demo", None, 1, "create", 5], ["other", None, 1, "create", 5]]
     world.upstream.faults.add(Fault(answer(rows), "/pypi"))
 
@@ -219,10 +219,10 @@ def test_a_root_index_that_is_the_same_is_not_sent_again(world: World) -> None:
     assert index.projects == {"demo": world.index.serial}
     assert index.serial == world.index.serial
 
-    assert root(world, unless=index.tag) is None
+    assert root(world, etag=index.etag) is None
 
     world.index.add_project("other")
-    again = root(world, unless=index.tag)
+    again = root(world, etag=index.etag)
     assert again is not None
     assert set(again.projects) == {"demo", "other"}
 
@@ -235,7 +235,7 @@ def test_a_root_index_without_serials_is_one_of_names(world: World) -> None:
         assert index is not None
         assert index.projects == {"demo": None}
         assert index.serial == (world.index.serial if kind is BANDERSNATCH else None)
-        assert index.tag or kind is BANDERSNATCH
+        assert index.etag or kind is BANDERSNATCH
 
 
 @pytest.mark.parametrize(
@@ -266,17 +266,17 @@ def test_what_is_no_root_index_is_an_error(world: World, change: dict[str, Any])
 
 
 def test_a_page_is_asked_for_without_being_read(world: World) -> None:
-    assert ask(world) == PageCheck(None, changed=True, gone=True)
+    assert check_page(world) == PageCheck(None, changed=True, missing=True)
     world.index.upload(sdist("demo", "1.0"))
     parsed = page(world)
     serial = world.index.serial
 
-    assert ask(world) == PageCheck(serial, changed=True, gone=False)
-    assert ask(world, parsed.etag) == PageCheck(serial, changed=False, gone=False)
+    assert check_page(world) == PageCheck(serial, changed=True, missing=False)
+    assert check_page(world, parsed.etag) == PageCheck(serial, changed=False, missing=False)
     world.index.archive("demo")
-    assert ask(world, parsed.etag) == PageCheck(serial, changed=True, gone=False)
+    assert check_page(world, parsed.etag) == PageCheck(serial, changed=True, missing=False)
     world.index.remove_project("demo")
-    assert ask(world, parsed.etag).gone
+    assert check_page(world, parsed.etag).missing
 
 
 def test_a_large_page_that_changed_is_not_read_either(world: World) -> None:
@@ -285,8 +285,8 @@ def test_a_large_page_that_changed_is_not_read_either(world: World) -> None:
     page(world)
     world.upstream.clear()
 
-    assert ask(world, '"other"').changed
-    assert ask(world, '"other"').changed
+    assert check_page(world, '"other"').changed
+    assert check_page(world, '"other"').changed
 
 
 def test_an_upstream_that_ignores_the_condition_is_believed_its_etag(world: World) -> None:
@@ -294,16 +294,16 @@ def test_an_upstream_that_ignores_the_condition_is_believed_its_etag(world: Worl
     headers = {"ETag": 'W/"x"', "Content-Type": "application/json"}
     world.upstream.faults.add(Fault(Raw(headers=headers, body=b"{}"), "/simple/"))
 
-    assert not ask(world, '"x"').changed
-    assert ask(world, '"y"').changed
-    assert ask(world).changed
+    assert not check_page(world, '"x"').changed
+    assert check_page(world, '"y"').changed
+    assert check_page(world).changed
 
 
 def test_an_upstream_that_does_not_answer_is_not_gone(world: World) -> None:
     world.upstream.faults.add(Fault(Status(503), "/simple/"))
 
     with pytest.raises(UpstreamUnavailable):
-        ask(world)
+        check_page(world)
     assert len(world.upstream.requests) == 4
 
 
@@ -332,4 +332,4 @@ def test_nothing_is_not_modified_that_was_not_asked_for(world: World) -> None:
     with pytest.raises(UpstreamUnavailable, match="304"):
         root(world)
     with pytest.raises(UpstreamUnavailable, match="304"):
-        ask(world)
+        check_page(world)

@@ -71,7 +71,7 @@ _NO_PAGES = {
     "float-beyond-all": (_NESTED % "1e999", "1e999"),
     "number-of-5000-digits": (_NESTED % ("9" * 5000), "not JSON"),
     "number-of-a-megabyte": (_NESTED % ("9" * MIB), "not JSON"),
-    "float-of-a-megabyte": (_NESTED % ("9" * MIB + ".0"), "larger"),
+    "float-of-a-megabyte": (_NESTED % ("9" * MIB + ".0"), "exceeds"),
     "hex-number": (_NESTED % "0x10", "not JSON"),
     "leading-zero": (_NESTED % "007", "not JSON"),
     "control-character-in-text": (_NESTED % '"a\nb"', "not JSON"),

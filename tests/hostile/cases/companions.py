@@ -26,11 +26,11 @@ _PROVENANCE = r"demo-2.0-py3-none-any\.whl/provenance$"
 _BAD_METADATA: dict[str, tuple[Action, str]] = {
     "missing": (Status(404), "404"),
     "forbidden": (Status(403), "403"),
-    "empty": (Raw(200), "its page promises"),
-    "wrong": (Body(lambda good: good[:-1] + b"x"), "its page promises"),
-    "longer": (Body(lambda good: good + b"x"), "its page promises"),
-    "shorter": (Body(lambda good: good[:-1]), "its page promises"),
-    "login-page": (Raw(200, {"Content-Type": "text/html"}, b"<html>login"), "its page promises"),
+    "empty": (Raw(200), "its page announces"),
+    "wrong": (Body(lambda good: good[:-1] + b"x"), "its page announces"),
+    "longer": (Body(lambda good: good + b"x"), "its page announces"),
+    "shorter": (Body(lambda good: good[:-1]), "its page announces"),
+    "login-page": (Raw(200, {"Content-Type": "text/html"}, b"<html>login"), "its page announces"),
     "huge": (Raw(200, {"Content-Length": str(10**12)}, b"x"), ""),
     "large": (Raw(200, {}, b"x" * 40 * MIB), ""),
     "without-end": (Together([Chunked(), Endless()]), "more than"),
@@ -89,9 +89,9 @@ CASES: list[Case] = [
     refuses_file(
         "metadata-of-another-hash",
         victim(core_metadata={"sha256": "ab" * 32}),
-        "its page promises",
+        "its page announces",
         files=FILES,
-        held=Expected(says="its page promises", files=FILES),
+        held=Expected(says="its page announces", files=FILES),
     ),
     accepts("metadata-without-hash", victim(core_metadata=True), shows={"core-metadata": False}),
     accepts(

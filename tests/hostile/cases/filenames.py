@@ -37,10 +37,10 @@ _UNSAFE = {
     "lone-surrogate": ("demo-2.0\ud800.tar.gz", "control character"),
     "unassigned": ("demo-2.0\U000e0fff.tar.gz", "control character"),
     "private-use": ("demo-2.0\ue000.tar.gz", "control character"),
-    "overlong-by-one": ("d" * 240 + ".tar.gz", "longer than 255 bytes"),
-    "overlong-in-bytes": ("é" * 120 + ".tar.gz", "longer than 255 bytes"),
-    "overlong-in-emoji": ("😀" * 60 + ".tar.gz", "longer than 255 bytes"),
-    "a-megabyte": ("d" * 1_000_000, "longer than 255 bytes"),
+    "overlong-by-one": ("d" * 240 + ".tar.gz", "exceeds 255 bytes"),
+    "overlong-in-bytes": ("é" * 120 + ".tar.gz", "exceeds 255 bytes"),
+    "overlong-in-emoji": ("😀" * 60 + ".tar.gz", "exceeds 255 bytes"),
+    "a-megabyte": ("d" * 1_000_000, "exceeds 255 bytes"),
 }
 _ODD = {
     "as-long-as-it-may-be": "d" * 239 + ".tar.gz",

@@ -46,7 +46,7 @@ CASES: list[Case] = [
     refuses_file(
         "hashes-of-another-file",
         victim(hashes={"sha256": _OTHER}),
-        "its page promises",
+        "its page announces",
         held=Expected(says="other bytes", files=FILES),
     ),
     refuses_file(
@@ -57,7 +57,7 @@ CASES: list[Case] = [
                 "sha512": hashlib.sha512(good["sha256"].encode()).hexdigest(),
             }
         ),
-        "its page promises",
+        "its page announces",
         held=Expected(says="other bytes", files=FILES),
     ),
     accepts(
@@ -72,7 +72,7 @@ CASES: list[Case] = [
     refuses_file(
         "hashes-same-place-other-digest",
         also(filename="demo-3.0.tar.gz", hashes={"sha256": _OTHER}),
-        "its page promises",
+        "its page announces",
         files=FILES,
     ),
 ]

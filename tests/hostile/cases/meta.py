@@ -112,7 +112,7 @@ CASES: list[Case] = [
         id="serial-that-goes-backwards",
         on_page=meta_says({"_last-serial": 1}),
         fresh=Expected(page={"meta._last-serial": 1}),
-        held=Expected(error=StalePage, says="a cache is behind"),
+        held=Expected(error=StalePage, says="a cache is stale"),
     ),
     accepts(
         "serial-as-text-with-zeros",

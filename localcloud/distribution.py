@@ -1,7 +1,7 @@
-"""Serves the bucket to clients as the distribution does, and no more.
+"""HTTP server that serves the bucket like the CloudFront distribution.
 
-Caching, compression and TLS are the distribution's alone; everything that a client can see is the
-template's: behaviors, edge function, origin path, added headers.
+It applies the template's behaviors, edge function, origin path and added headers, but does not
+cache, compress or encrypt.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from localcloud.stack import Behavior, Distribution
 
 CHUNK = 256 * 1024
-PASSED_TO_ORIGIN = ("Range", "If-None-Match", "If-Modified-Since")
-OF_THE_CONNECTION = {"connection", "date", "keep-alive", "server", "transfer-encoding"}
+FORWARDED_HEADERS = ("Range", "If-None-Match", "If-Modified-Since")
+OMITTED_HEADERS = {"connection", "date", "keep-alive", "server", "transfer-encoding"}
 
 
-class Reader:
-    """The distribution on loopback, in a thread of its own; `url` is its address."""
+class DistributionServer:
+    """Serves a distribution on loopback in a thread; `url` is its address."""
 
     def __init__(self, distribution: Distribution, s3: S3Client) -> None:
         self._distribution = distribution
@@ -54,13 +54,13 @@ class Reader:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        # QuickJS belongs to the thread that it was made in: this one.
+        # A QuickJS context can only be used in the thread that created it: this one.
         self._edge = {
             behavior.pattern: EdgeFunction(behavior.edge_code)
             for behavior in self._distribution.behaviors
             if behavior.edge_code is not None
         }
-        runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=1)
+        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=1)
         await runner.setup()
         async with aiohttp.ClientSession(auto_decompress=False) as self._session:
             site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -70,7 +70,7 @@ class Reader:
             await self._stopping.wait()
             await runner.cleanup()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=403, text="Only GET and HEAD are served.\n")
@@ -79,7 +79,7 @@ class Reader:
             return await self._from_origin(request, path, behavior)
         result = self._edge[behavior.pattern](request.method, path, request.headers)
         if "statusCode" in result:
-            return _edge_answer(result)
+            return _edge_response(result)
         return await self._from_origin(request, result["uri"], behavior)
 
     async def _from_origin(
@@ -87,16 +87,17 @@ class Reader:
     ) -> web.StreamResponse:
         operation = "get_object" if request.method == "GET" else "head_object"
         key = unquote((self._distribution.origin_path + path).lstrip("/"))
-        address = self._s3.generate_presigned_url(
+        url = self._s3.generate_presigned_url(
             operation, Params={"Bucket": self._distribution.bucket, "Key": key}
         )
-        passed = {name: value for name in PASSED_TO_ORIGIN if (value := request.headers.get(name))}
-        # Encoded already: yarl would resolve dots in the key, and S3 does not.
-        target = URL(address, encoded=True)
-        async with self._session.request(request.method, target, headers=passed) as origin:
+        names = FORWARDED_HEADERS
+        headers = {name: value for name in names if (value := request.headers.get(name))}
+        # `encoded`, because yarl would otherwise resolve dots in the key, which S3 does not.
+        target = URL(url, encoded=True)
+        async with self._session.request(request.method, target, headers=headers) as origin:
             response = web.StreamResponse(status=origin.status, reason=origin.reason)
             for name, value in origin.headers.items():
-                if name.lower() not in OF_THE_CONNECTION:
+                if name.lower() not in OMITTED_HEADERS:
                     response.headers[name] = value
             response.headers.update(behavior.added_headers)
             await response.prepare(request)
@@ -107,7 +108,7 @@ class Reader:
         return response
 
 
-def _edge_answer(result: dict[str, Any]) -> web.Response:
+def _edge_response(result: dict[str, Any]) -> web.Response:
     headers = {name: header["value"] for name, header in result.get("headers", {}).items()}
     return web.Response(
         status=result["statusCode"],
