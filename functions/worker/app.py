@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # The queue's own visibility timeout outlasts the function's. Leased for a short time again and
 # again instead, what a worker had when it crashed comes back soon.
 LEASE_SECONDS = 120
+MAX_CALL_SECONDS = 5
 
 environment = Environment()
 queue = environment.queue()
@@ -84,10 +85,19 @@ def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
 
 
 async def lease(receipts: set[str]) -> None:
-    """Keep messages invisible to other workers for as long as this process lives."""
+    """Keep messages invisible to other workers for as long as this process lives.
+
+    When it is cancelled it waits for a call that is under way: no call of one invocation is made
+    in the next.
+    """
     loop = asyncio.get_running_loop()
     while True:
-        await loop.run_in_executor(
+        call = loop.run_in_executor(
             heartbeat, queue.extend_visibility, sorted(receipts), LEASE_SECONDS
         )
+        try:
+            await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait([call], timeout=MAX_CALL_SECONDS)
+            raise
         await asyncio.sleep(LEASE_SECONDS / 3)

@@ -44,7 +44,11 @@ _ATTEMPTS = 3  # for a message that the queue did not take through no fault of t
 _FIRST_PAUSE = 0.1  # seconds; doubled each time
 _MAX_GROUP_LENGTH = 128  # characters of a MessageGroupId
 
-CLIENT_CONFIG = Config(connect_timeout=5, read_timeout=10)
+CLIENT_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
 
 
 class QueueUnavailable(Retryable):
