@@ -34,7 +34,7 @@ class Diff:
         if mirror.config.diff_file and not mirror.config.diff_append_epoch:
             for key in _diff_keys(mirror.config.diff_file):
                 head = await mirror.diffs.head(key)
-                before[key] = "" if head is None else head.tag
+                before[key] = "" if head is None else head.etag
         return cls(before)
 
     async def publish(self, closed: Sequence[ClosedRun], mirror: Mirror) -> None:

@@ -64,7 +64,7 @@ async def publish_root_index(
     """
     here, html_keys = mirror.pages.root_books, mirror.pages.root_html
     key, stored = await read_root_index(mirror)
-    if (stored.tag if stored is not None and key == here else None) != replacing:
+    if (stored.etag if stored is not None and key == here else None) != replacing:
         msg = f"{here!r} was replaced by another finalizer"
         raise Conflict(msg)
     tags = [await _tag(key, mirror) for key in html_keys]
@@ -120,7 +120,7 @@ class _Before:
         meta = root_index.meta(stored.body, key)
         private = meta.pop(_PRIVATE, None)
         return cls(
-            stored.tag,
+            stored.etag,
             _digest(stored.body),
             cast("int | None", meta.pop("_last-serial")),
             meta,
@@ -187,7 +187,7 @@ def _digest(page: bytes) -> bytes:
 
 async def _tag(key: Key, mirror: Mirror) -> str | None:
     head = await mirror.storage.head(key)
-    return None if head is None else head.tag
+    return None if head is None else head.etag
 
 
 async def _write(key: Key, page: bytes, tag: str | None, mirror: Mirror) -> str:

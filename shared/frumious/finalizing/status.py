@@ -132,7 +132,7 @@ async def _publish_status_json(
     if stored is None:
         await mirror.storage.create(layout.STATUS_JSON, body)
     else:
-        await mirror.storage.write(layout.STATUS_JSON, body, replacing=stored.tag)
+        await mirror.storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
 
 
 async def _publish_serial(serial: int | None, mirror: Mirror, *, changed: bool) -> None:
@@ -152,7 +152,7 @@ async def _publish_serial(serial: int | None, mirror: Mirror, *, changed: bool) 
     if before is None:
         await storage.create(layout.STATUS, body)
     else:
-        await storage.write(layout.STATUS, body, replacing=before.tag)
+        await storage.write(layout.STATUS, body, replacing=before.etag)
 
 
 def _last_runs(before: JsonObject, closed: Sequence[ClosedRun]) -> list[Json]:

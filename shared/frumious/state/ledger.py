@@ -183,7 +183,7 @@ class Ledger:
                 if stored is None:
                     await self._storage.create(key, body)
                 else:
-                    await self._storage.write(key, body, replacing=stored.tag)
+                    await self._storage.write(key, body, replacing=stored.etag)
             except Conflict:
                 continue
             return value

@@ -56,7 +56,7 @@ async def publish_pages(
     if manifest is None or manifest.key != here:
         await mirror.storage.create(here, body)
     else:
-        await mirror.storage.write(here, body, replacing=manifest.stored.tag)
+        await mirror.storage.write(here, body, replacing=manifest.stored.etag)
 
 
 async def tidy_pages(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:

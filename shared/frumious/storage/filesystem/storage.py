@@ -104,7 +104,7 @@ class FilesystemStorage:
 
         def check(path: Path) -> None:
             there = None if replacing is None else _head(path)
-            if replacing is not None and (there is None or there.tag != replacing):
+            if replacing is not None and (there is None or there.etag != replacing):
                 what = "was deleted" if there is None else "has changed"
                 msg = f"{key!r} {what} since it was read"
                 raise Conflict(msg)

@@ -210,7 +210,7 @@ class S3Storage:
         """Compare the tag right before writing, which is all that can be done on some servers."""
         async with self._one_writer:
             there = await self.head(key)
-            if is_other(there.tag if there is not None else None):
+            if is_other(there.etag if there is not None else None):
                 msg = f"{key!r} is no longer what was read"
                 raise Conflict(msg)
             return await self._put_object(key, body)

@@ -113,7 +113,7 @@ class SwiftStorage:
         self._warn()
         async with self._lock(key):
             head = await self.head(key)
-            if head is None or head.tag != replacing:
+            if head is None or head.etag != replacing:
                 msg = f"{key!r} is no longer what was read"
                 raise Conflict(msg)
             return await self._write(key, body)
