@@ -89,6 +89,7 @@ class SwiftStorage:
             headers, body = await self._account.do(
                 lambda swift: swift.get_object(place.container, place.name, headers=_NEWEST),
                 str(place),
+                read_only=True,
             )
         except NotThere:
             return None
@@ -101,6 +102,7 @@ class SwiftStorage:
             headers = await self._account.do(
                 lambda swift: swift.head_object(place.container, place.name, headers=_NEWEST),
                 str(place),
+                read_only=True,
             )
         except NotThere:
             return None
