@@ -34,7 +34,7 @@ class DiffFile:
         if mirror.config.diff_file and not mirror.config.diff_append_epoch:
             for key in _pair(mirror.config.diff_file):
                 head = await mirror.diffs.head(key)
-                etags[key] = "" if head is None else head.tag
+                etags[key] = "" if head is None else head.etag
         return cls(etags)
 
     async def publish(self, reports: Iterable[Report], mirror: Mirror, *, extend: bool) -> None:

@@ -64,7 +64,7 @@ async def publish_root_index(
     """
     storage, key, html_keys = mirror.storage, mirror.pages.root_manifest, mirror.pages.root_html
     stored_at, stored = await read_root_index(mirror)
-    if (stored.tag if stored is not None and stored_at == key else None) != replacing:
+    if (stored.etag if stored is not None and stored_at == key else None) != replacing:
         msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
     html_etags = [await _etag(html_key, storage) for html_key in html_keys]
@@ -112,7 +112,7 @@ class _Before:
         meta = root_index.meta(stored.body, key)
         private = meta.pop(_PRIVATE, None)
         return cls(
-            stored.tag,
+            stored.etag,
             _digest(stored.body),
             cast("int | None", meta.pop("_last-serial")),
             meta,
@@ -179,7 +179,7 @@ def _digest(page: bytes) -> bytes:
 
 async def _etag(key: Key, storage: Storage) -> str | None:
     head = await storage.head(key)
-    return None if head is None else head.tag
+    return None if head is None else head.etag
 
 
 async def _write(key: Key, page: bytes, etag: str | None, storage: Storage) -> str:

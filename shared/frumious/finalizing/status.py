@@ -129,7 +129,7 @@ async def _publish_status_json(  # noqa: PLR0913, PLR0917 (what it is made of)
     if stored is None:
         await storage.create(layout.STATUS_JSON, body)
     else:
-        await storage.write(layout.STATUS_JSON, body, replacing=stored.tag)
+        await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
 
 
 async def _publish_serial(
@@ -150,7 +150,7 @@ async def _publish_serial(
     if before is None:
         await storage.create(layout.STATUS, body)
     else:
-        await storage.write(layout.STATUS, body, replacing=before.tag)
+        await storage.write(layout.STATUS, body, replacing=before.etag)
 
 
 def _last_runs(before: JsonObject, closed: Sequence[RunReview]) -> list[Json]:

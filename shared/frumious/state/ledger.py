@@ -101,7 +101,7 @@ class Ledger:
         """Return how far an open run is, and the ETag of that; None before its first results."""
         key = layout.progress(run)
         stored = await self._storage.read(key)
-        return None if stored is None else (parse(key, stored, formats.parse_progress), stored.tag)
+        return None if stored is None else (parse(key, stored, formats.parse_progress), stored.etag)
 
     async def write_progress(self, run: RunId, progress: RunProgress, *, replacing: str) -> None:
         """Keep how far an open run is; `replacing` is the ETag of what was read, or empty.
@@ -166,7 +166,7 @@ class Ledger:
                 if stored is None:
                     await self._storage.create(key, body)
                 else:
-                    await self._storage.write(key, body, replacing=stored.tag)
+                    await self._storage.write(key, body, replacing=stored.etag)
             except Conflict:
                 continue
             return value

@@ -40,7 +40,7 @@ class Stored:
     """An object as it was read."""
 
     body: bytes
-    tag: str  # changes with every write of other bytes
+    etag: str  # changes with every write of other bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Head:
     """What a storage tells of an object without its bytes."""
 
     size: int
-    tag: str  # as in Stored
+    etag: str  # as in Stored
     sha256: str | None = None  # hexadecimal; None: the storage does not keep it
 
 

@@ -1,8 +1,10 @@
-"""Calls that block, made beside the event loop."""
+"""Blocking calls in threads: each storage has a pool of its own, as large as it needs."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -11,14 +13,54 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def run_in_thread(call: Callable[[], T]) -> T:
-    """Make a blocking call in a thread, and return or raise what it does.
+class Abandoned(Exception):
+    """The call was cancelled before it sent its next request."""
 
-    A call cannot be stopped: whoever is cancelled waits for it, so that no write comes later.
+
+class ThreadPool:
+    """At most `max_calls` blocking calls at once.
+
+    asyncio's default pool has a few threads for each core, and the whole process shares it.
     """
-    calling = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(calling)
-    except asyncio.CancelledError:
-        await asyncio.gather(calling, return_exceptions=True)
-        raise
+
+    def __init__(self, max_calls: int) -> None:
+        self._executor = ThreadPoolExecutor(max_calls, "frumious-storage")
+        self._current = threading.local()
+
+    def close(self) -> None:
+        """Let the threads end with the calls that they run."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, call: Callable[[], T], *, read_only: bool = False) -> T:
+        """Run a blocking call in a thread; return what it returns, raise what it raises.
+
+        A thread cannot be stopped. A caller that is cancelled leaves a `read_only` call at once,
+        and waits for any other call, so that nothing is written after it has given up.
+        """
+        cancelled = threading.Event()
+
+        def run() -> T:
+            self._current.cancelled = cancelled
+            return call()
+
+        submitted = self._executor.submit(run)
+        running = asyncio.wrap_future(submitted)
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            cancelled.set()
+            if read_only:
+                running.cancel()
+            elif not submitted.cancel():
+                await asyncio.gather(running, return_exceptions=True)
+            raise
+        return running.result()
+
+    def check_cancelled(self) -> None:
+        """End the call of this thread if it was cancelled; for calls that send several requests.
+
+        Raises:
+            Abandoned: it was.
+        """
+        if self._current.cancelled.is_set():
+            raise Abandoned

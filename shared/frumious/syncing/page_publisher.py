@@ -61,7 +61,7 @@ async def publish_pages(
     if manifest is None or manifest.key != key:
         await mirror.storage.create(key, body)
     else:
-        await mirror.storage.write(key, body, replacing=manifest.stored.tag)
+        await mirror.storage.write(key, body, replacing=manifest.stored.etag)
 
 
 async def tidy_pages(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:

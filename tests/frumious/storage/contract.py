@@ -105,7 +105,7 @@ async def what_was_written_is_read(subject: Subject) -> None:
         assert read is not None
         assert head is not None
         assert (read.body, head.size) == (body, len(body))
-        assert read.tag == head.tag == tag
+        assert read.etag == head.etag == tag
         assert head.sha256 in {None, hashlib.sha256(body).hexdigest()}
 
 
@@ -182,7 +182,7 @@ async def none_of_many_replacements_is_lost(subject: Subject) -> None:
                 assert read is not None
                 try:
                     await storage.write(
-                        layout.CURSOR, b"%d" % (int(read.body) + 1), replacing=read.tag
+                        layout.CURSOR, b"%d" % (int(read.body) + 1), replacing=read.etag
                     )
                 except Conflict:
                     continue

@@ -43,7 +43,7 @@ async def count(folder: Path) -> None:
         stored = await storage.read(COUNTER)
         assert stored is not None
         try:
-            await storage.write(COUNTER, counter(int(stored.body) + 1), replacing=stored.tag)
+            await storage.write(COUNTER, counter(int(stored.body) + 1), replacing=stored.etag)
         except Conflict:
             continue
         left -= 1

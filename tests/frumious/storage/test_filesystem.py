@@ -195,7 +195,7 @@ def test_the_same_object_has_the_same_tag_however_it_is_asked_for(
     head = run(storage.head(PAGE))
     assert stored is not None
     assert head is not None
-    assert {tag, stored.tag, head.tag} == {tag}
+    assert {tag, stored.etag, head.etag} == {tag}
     assert head.sha256 == hashlib.sha256(b"page").hexdigest()
 
 
@@ -462,7 +462,7 @@ def test_a_link_to_an_older_page_is_replaced_and_not_followed(
     assert stored is not None
     assert stored.body == b"old"
     assert entries(folder, key) == [Entry(key, 3)]
-    run(storage.write(key, b"new", replacing=stored.tag))
+    run(storage.write(key, b"new", replacing=stored.etag))
     assert not page.is_symlink()
     assert (page.read_bytes(), older.read_bytes()) == (b"new", b"old")
 

@@ -125,7 +125,7 @@ def test_a_file_of_any_size_is_read_as_it_was_written(
             assert head is not None
             assert stored.body == body
             assert (head.size, head.sha256) == (size, hashlib.sha256(body).hexdigest())
-            assert head.tag == stored.tag
+            assert head.etag == stored.etag
             assert [entry.size async for entry in storage.list("")] == [size]
 
     run(work())

@@ -30,7 +30,7 @@ from frumious.storage.protocol import (
     StorageRefused,
     Stored,
 )
-from frumious.storage.threads import run_in_thread
+from frumious.storage.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 _BLOCK = 1024**2  # bytes that are written at once
 _LISTED_AT_ONCE = 1000
+_MAX_CALLS = 32  # at once; disks and network file systems order them
 
 
 class FilesystemStorage:
@@ -57,10 +58,12 @@ class FilesystemStorage:
 
     def __init__(self, directory: Path, *, manage_permissions: bool = True) -> None:
         self._folder = Folder(directory.absolute(), manage_permissions)
+        self._threads = ThreadPool(_MAX_CALLS)
         self._requests = 0
 
     async def aclose(self) -> None:
-        """Do nothing: nothing stays open."""
+        """Let the threads end."""
+        self._threads.close()
 
     @property
     def guarantees(self) -> Guarantees:
@@ -91,20 +94,20 @@ class FilesystemStorage:
             return Stored(body, hashlib.sha256(body).hexdigest())
 
         self._requests += 1
-        return await self._do(read, key)
+        return await self._do(read, key, read_only=True)
 
     async def head(self, key: Key) -> Head | None:
         """Ask what an object is, by reading it: its sha256 is that of the bytes on the disk."""
         path = self._path(key)
         self._requests += 1
-        return await self._do(lambda: _head(path), key)
+        return await self._do(lambda: _head(path), key, read_only=True)
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object; over exactly what was read, where `replacing` says so."""
 
         def check(path: Path) -> None:
             there = None if replacing is None else _head(path)
-            if replacing is not None and (there is None or there.tag != replacing):
+            if replacing is not None and (there is None or there.etag != replacing):
                 what = "was deleted" if there is None else "has changed"
                 msg = f"{key!r} {what} since it was read"
                 raise Conflict(msg)
@@ -163,7 +166,9 @@ class FilesystemStorage:
             self._path(folder)
         walk = Walk.of(self._folder.top, prefix, after, _is_hidden).entries()
         self._requests += 1
-        while some := await self._do(lambda: tuple(islice(walk, _LISTED_AT_ONCE)), prefix):
+        while some := await self._do(
+            lambda: tuple(islice(walk, _LISTED_AT_ONCE)), prefix, read_only=True
+        ):
             for entry in some:
                 yield entry
 
@@ -234,10 +239,10 @@ class FilesystemStorage:
         msg = f"the key {key!r:.200} {why}"
         raise StorageRefused(msg)
 
-    async def _do(self, call: Callable[[], T], key: str) -> T:
-        """Make a blocking call beside the event loop, and name what it did not do."""
+    async def _do(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
+        """Run a blocking call in a thread, and map its errors."""
         try:
-            return await run_in_thread(call)
+            return await self._threads.run(call, read_only=read_only)
         except OSError as error:
             raise storage_error(error, key, self._folder.top) from error
 

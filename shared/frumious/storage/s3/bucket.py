@@ -10,9 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from frumious.config.s3_parameters import for_call
 from frumious.model import layout
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
-from frumious.storage.s3.session import is_amazon, open_client, open_session
+from frumious.storage.s3.session import CONNECTIONS, is_amazon, open_client, open_session
 from frumious.storage.s3.signed_put import SignedPut
-from frumious.storage.threads import run_in_thread
+from frumious.storage.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,22 +37,24 @@ class Bucket:
         self.name = config.bucket
         self.prefix = f"{config.prefix}/" if config.prefix else ""
         self.requests = 0
+        self.threads = ThreadPool(CONNECTIONS)
         self._parameters = config.s3.parameters
         session = open_session(config.s3)
         try:
             self.client = open_client(session, config.s3, timeout=config.timeout)
-            self.signed_put = SignedPut(config, self.client, session)
+            self.signed_put = SignedPut(config, self.client, session, self.threads)
         except (BotoCoreError, ClientError) as error:
             msg = f"the bucket {self.name!r} cannot be opened: {error}"
             raise StorageRefused(msg) from error
         self.is_amazon = config.s3.is_aws or is_amazon(self.client)
         self.endpoint = self.client.meta.endpoint_url
-        self.client.meta.events.register("before-send.s3", self._count)
+        self.client.meta.events.register("before-send.s3", self._before_send)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self.signed_put.close()
         self.client.close()
+        self.threads.close()
 
     def options(self, call: str, key: Key | None = None, **metadata: str) -> dict[str, Any]:
         """Return what a call is made with: for an object's headers, and as configured."""
@@ -63,8 +65,10 @@ class Bucket:
             options = {**options, "Metadata": {**options.get("Metadata", {}), **metadata}}
         return options
 
-    async def do(self, call: Callable[[], T], key: str) -> T:
-        """Make a boto3 call beside the event loop.
+    async def do(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
+        """Make a boto3 call in a thread.
+
+        A caller that is cancelled leaves a `read_only` call at once.
 
         Raises:
             NoSuchObject: there is none at `key`.
@@ -73,7 +77,7 @@ class Bucket:
             StorageRefused: S3 will not do it.
         """
         try:
-            return await run_in_thread(call)
+            return await self.threads.run(call, read_only=read_only)
         except ClientError as error:
             said = error.response["Error"]
             code = said.get("Code", "")
@@ -90,7 +94,8 @@ class Bucket:
             msg = f"S3 cannot be asked for {key!r} in {self.name!r}: {error}"
             raise StorageUnavailable(msg) from error
 
-    def _count(self, **_: object) -> None:
+    def _before_send(self, **_: object) -> None:
+        self.threads.check_cancelled()  # boto3 would retry for nobody
         self.requests += 1
 
 

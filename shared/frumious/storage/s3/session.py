@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from frumious.config.s3 import S3Config
 
-_CONNECTIONS: Final = 50
+CONNECTIONS: Final = 50
 
 
 def is_amazon(client: S3Client) -> bool:
@@ -69,7 +69,7 @@ def open_session(config: S3Config) -> boto3.Session:
 
 
 def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> S3Client:
-    """Make the client; `timeout` is in seconds, to connect."""
+    """Make the client; `timeout` is in seconds, to connect and between two reads."""
     client = _client(session, config, timeout)
     if config.is_aws or is_amazon(client):
         return client
@@ -95,7 +95,8 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **more: st
         endpoint_url=config.endpoint_url,
         config=BotoConfig(
             connect_timeout=timeout,
-            max_pool_connections=_CONNECTIONS,
+            read_timeout=timeout,
+            max_pool_connections=CONNECTIONS,
             retries={"mode": "adaptive", "max_attempts": config.max_attempts},
             **options,
         ),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from frumious.config.settings import Config
+    from frumious.storage.threads import ThreadPool
 
 _OTHER_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
 
@@ -39,7 +40,10 @@ _OTHER_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
 class SignedPut:
     """Sends files to one bucket, over one session."""
 
-    def __init__(self, config: Config, client: S3Client, session: boto3.Session) -> None:
+    def __init__(
+        self, config: Config, client: S3Client, session: boto3.Session, threads: ThreadPool
+    ) -> None:
+        self._threads = threads
         self._credentials = session.get_credentials()
         self._region = client.meta.region_name
         self._bucket = config.bucket
@@ -124,7 +128,9 @@ class SignedPut:
             raise StorageRefused(msg)
         if isinstance(self._credentials, RefreshableCredentials):
             # They may be asked for anew, which takes a while.
-            credentials = await asyncio.to_thread(self._credentials.get_frozen_credentials)
+            credentials = await self._threads.run(
+                self._credentials.get_frozen_credentials, read_only=True
+            )
         else:
             credentials = self._credentials.get_frozen_credentials()
         _KnownPayload(credentials, self._region, sha256).add_auth(request)

@@ -85,7 +85,7 @@ class S3Storage:
             return Stored(answer["Body"].read(), answer["ETag"])
 
         try:
-            return await bucket.do(get, key)
+            return await bucket.do(get, key, read_only=True)
         except NoSuchObject:
             return None
 
@@ -107,7 +107,7 @@ class S3Storage:
             return Head(answer["ContentLength"], answer["ETag"], sha256)
 
         try:
-            return await bucket.do(ask, key)
+            return await bucket.do(ask, key, read_only=True)
         except NoSuchObject:
             return None
 
@@ -157,7 +157,7 @@ class S3Storage:
             **options,
         )
         turning = iter(pages)
-        while (page := await bucket.do(lambda: next(turning, None), prefix)) is not None:
+        while page := await bucket.do(lambda: next(turning, None), prefix, read_only=True):
             for entry in page.get("Contents", ()):
                 yield Entry(Key(entry["Key"].removeprefix(bucket.prefix)), entry["Size"])
 
@@ -210,7 +210,7 @@ class S3Storage:
         """Compare the tag right before writing, which is all that can be done on some servers."""
         async with self._one_writer:
             there = await self.head(key)
-            if is_other(there.tag if there is not None else None):
+            if is_other(there.etag if there is not None else None):
                 msg = f"{key!r} is no longer what was read"
                 raise Conflict(msg)
             return await self._put_object(key, body)

@@ -6,7 +6,6 @@ token, which all connections share. Neither knows asyncio: calls are made in thr
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import warnings
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from swiftclient.exceptions import ClientException
 
 from frumious.errors import FrumiousError
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
-from frumious.storage.threads import run_in_thread
+from frumious.storage.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from frumious.config.swift import SwiftConfig
 
 T = TypeVar("T")
+
+_MAX_CONNECTIONS: Final = 32
 
 # It otherwise logs the beginning of each token.
 swiftclient.logger_settings["reveal_sensitive_prefix"] = 0
@@ -69,6 +70,7 @@ class SwiftAccount:
         self._config = config
         self._timeout = timeout
         self._idle: list[_Connection] = []
+        self._threads = ThreadPool(_MAX_CONNECTIONS)
         self._session, self._region, self._address = _login(config, timeout)
 
     def close(self) -> None:
@@ -76,6 +78,7 @@ class SwiftAccount:
         while self._idle:
             self._idle.pop().close()
         self._session.session.close()
+        self._threads.close()
 
     @property
     def tls(self) -> ssl.SSLContext | bool:
@@ -87,20 +90,22 @@ class SwiftAccount:
 
     async def access(self) -> Access:
         """Return where to send a request that is made elsewhere, and the token for it."""
-        return await self._aside(self._access, "the login")
+        return await self._run(self._access, "the login", read_only=True)
 
     async def forget_token(self) -> None:
         """Log in anew at the next request: the token is no longer taken."""
-        await asyncio.to_thread(self._session.invalidate)
+        await self._threads.run(self._session.invalidate)
 
-    async def do(self, call: Callable[[Any], T], what: str) -> T:
-        """Make a call of swiftclient's; `what` names in errors what it is about.
+    async def do(self, call: Callable[[Any], T], what: str, *, read_only: bool = False) -> T:
+        """Make a call of swiftclient's in a thread; `what` names in errors what it is about.
+
+        A caller that is cancelled leaves a `read_only` call at once.
 
         Raises:
             NotThere: the answer was 404.
             Conflict: the answer was 409 or 412.
         """
-        return await self._aside(lambda: self._with_connection(call), what)
+        return await self._run(lambda: self._with_connection(call), what, read_only=read_only)
 
     def _with_connection(self, call: Callable[[Any], T]) -> T:
         try:
@@ -122,6 +127,7 @@ class SwiftAccount:
         verify = self._session.verify
         return _Connection(
             self._count,
+            self._threads.check_cancelled,
             session=self._session,
             os_options={"object_storage_url": self._access().address},
             retries=self._config.retries,
@@ -155,10 +161,10 @@ class SwiftAccount:
     def _count(self, *_: object, **__: object) -> None:
         self.requests += 1
 
-    async def _aside(self, call: Callable[[], T], what: str) -> T:
-        """Make a call beside the event loop, and name what it did not do."""
+    async def _run(self, call: Callable[[], T], what: str, *, read_only: bool) -> T:
+        """Run a call in a thread, and map its errors."""
         try:
-            return await run_in_thread(call)
+            return await self._threads.run(call, read_only=read_only)
         except ClientException as error:
             if error.http_status is None:
                 msg = f"Swift cannot be asked for {what}: {error}"
@@ -195,13 +201,17 @@ def answered(status: int, what: str, said: str) -> FrumiousError:
 
 
 class _Connection(swiftclient.Connection):  # type: ignore[misc] # it brings no types
-    """A connection that tells of each answer."""
+    """A connection that reports each response, and does not retry for nobody."""
 
-    def __init__(self, answered: Callable[..., None], **options: object) -> None:
+    def __init__(
+        self, answered: Callable[..., None], check_cancelled: Callable[[], None], **options: object
+    ) -> None:
         super().__init__(**options)
         self._answered = answered
+        self._check_cancelled = check_cancelled
 
     def http_connection(self, url: str | None = None) -> tuple[Any, Any]:
+        self._check_cancelled()
         parsed, connection = super().http_connection(url)
         connection.request_session.hooks["response"].append(self._answered)
         return parsed, connection

@@ -41,7 +41,9 @@ class Capabilities:
 async def ask(account: SwiftAccount) -> Capabilities:
     """Ask the cluster, which may keep it to itself."""
     try:
-        info = await account.do(lambda swift: swift.get_capabilities(), "its capabilities")
+        info = await account.do(
+            lambda swift: swift.get_capabilities(), "its capabilities", read_only=True
+        )
     except (NotThere, StorageRefused):
         return Capabilities()
     return Capabilities.of(info)

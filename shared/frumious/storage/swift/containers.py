@@ -67,7 +67,9 @@ class Containers:
         what = f"the container {container!r}"
         wanted = self._wanted(container)
         try:
-            held = await self._account.do(lambda swift: swift.head_container(container), what)
+            held = await self._account.do(
+                lambda swift: swift.head_container(container), what, read_only=True
+            )
         except NotThere:
             logger.info("container made", extra={"container": container})
             await self._account.do(lambda swift: swift.put_container(container, wanted), what)

@@ -22,7 +22,11 @@ async def listing(account: SwiftAccount, span: Span) -> AsyncGenerator[dict[str,
     after = span.after
     while True:
         try:
-            page = await account.do(lambda swift: _page(swift, span, after), str(span))  # noqa: B023
+            page = await account.do(
+                lambda swift: _page(swift, span, after),  # noqa: B023
+                str(span),
+                read_only=True,
+            )
         except NotThere:
             return
         for entry in page:

@@ -147,7 +147,7 @@ class Segments:
             return parts
 
         try:
-            parts = await self._account.do(ask, str(target))
+            parts = await self._account.do(ask, str(target), read_only=True)
         except NotThere:
             return []
         return [Location(*part["name"].removeprefix("/").split("/", 1)) for part in parts]

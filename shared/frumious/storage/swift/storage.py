@@ -89,6 +89,7 @@ class SwiftStorage:
             headers, body = await self._account.do(
                 lambda swift: swift.get_object(place.container, place.name, headers=_NEWEST),
                 str(place),
+                read_only=True,
             )
         except NotThere:
             return None
@@ -101,6 +102,7 @@ class SwiftStorage:
             headers = await self._account.do(
                 lambda swift: swift.head_object(place.container, place.name, headers=_NEWEST),
                 str(place),
+                read_only=True,
             )
         except NotThere:
             return None
@@ -113,7 +115,7 @@ class SwiftStorage:
         self._warn()
         async with self._lock(key):
             head = await self.head(key)
-            if head is None or head.tag != replacing:
+            if head is None or head.etag != replacing:
                 msg = f"{key!r} is no longer what was read"
                 raise Conflict(msg)
             return await self._write(key, body)

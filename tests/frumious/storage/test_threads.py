@@ -1,0 +1,155 @@
+"""Blocking calls: how many run at once, and what becomes of them when their caller gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from contextlib import ExitStack, aclosing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.model.types import Key
+from frumious.storage.filesystem.lock import open_locked
+from frumious.storage.filesystem.storage import FilesystemStorage
+from frumious.storage.s3.storage import S3Storage
+from frumious.storage.swift.storage import SwiftStorage
+from tests.servers.raw import Connection, RawServer, s3_config, swift_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Opener = Callable[..., S3Storage | SwiftStorage]
+
+PAGE = Key("web/simple/demo/index.html")
+PATIENCE = 20  # seconds, far more than anything here takes
+
+
+def open_s3(server: RawServer, options: str = "") -> S3Storage:
+    return S3Storage(s3_config(server, options))
+
+
+def open_swift(server: RawServer, options: str = "") -> SwiftStorage:
+    return SwiftStorage(swift_config(server, options))
+
+
+both = pytest.mark.parametrize("opened", [open_s3, open_swift])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 (of a thread's or a server's)
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("opened", "calls"), [(open_s3, 50), (open_swift, 32)])
+def test_as_many_requests_as_there_are_connections_run_at_once(opened: Opener, calls: int) -> None:
+    arrived = threading.Barrier(calls)
+
+    def respond_when_all_have_arrived(connection: Connection) -> None:
+        try:
+            arrived.wait(PATIENCE)
+        except threading.BrokenBarrierError:
+            connection.respond(403, "Connection: close")
+        else:
+            connection.respond(404, "Connection: close")
+
+    async def work() -> None:
+        async with aclosing(opened(server)) as storage, asyncio.TaskGroup() as group:
+            for number in range(calls):
+                group.create_task(storage.head(Key(f"web/{number}")))
+
+    with RawServer(respond_when_all_have_arrived) as server:
+        asyncio.run(work())
+        assert len(server.requests) == calls
+
+
+def test_as_many_files_are_written_at_once_as_a_folder_has_threads(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with aclosing(FilesystemStorage(tmp_path)) as storage, asyncio.TaskGroup() as group:
+            await storage.write(PAGE, b"x")
+            with ExitStack() as locked:
+                locked.callback(os.close, open_locked(tmp_path / ".frumious/lock", 0o644))
+                for number in range(32):
+                    group.create_task(storage.write(Key(f"web/{number}"), b"x"))
+                await until(lambda: len(list((tmp_path / "web").glob("*.tmp"))) == 32)
+
+    asyncio.run(work())
+
+
+@both
+def test_a_read_that_is_not_answered_ends_with_its_caller(opened: Opener) -> None:
+    async def work() -> None:
+        async with aclosing(opened(server)) as storage:
+            for read in (storage.read(PAGE), storage.head(PAGE), anext(storage.list("web/"))):
+                begun = time.monotonic()
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        await read
+                assert time.monotonic() - begun < 5
+
+    with RawServer(Connection.hang) as server:
+        asyncio.run(work())
+
+
+@both
+def test_a_read_that_nobody_waits_for_is_not_repeated(opened: Opener) -> None:
+    async def work() -> None:
+        async with aclosing(opened(server)) as storage:
+            reading = asyncio.ensure_future(storage.read(PAGE))
+            await until(lambda: bool(server.requests))
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    def reset_when_released(connection: Connection) -> None:
+        released.wait()
+        connection.reset()
+
+    released = threading.Event()
+    with RawServer(reset_when_released) as server:
+        asyncio.run(work())
+        released.set()
+        time.sleep(2)
+        assert len(server.requests) == 1
+
+
+@both
+def test_a_write_is_waited_for_when_its_caller_gives_up(opened: Opener) -> None:
+    def respond_when_released(connection: Connection) -> None:
+        released.wait()
+        connection.respond(201, 'ETag: "x"', "Connection: close")
+
+    async def work() -> None:
+        async with aclosing(opened(server)) as storage:
+            writing = asyncio.ensure_future(storage.write(PAGE, b"page"))
+            await until(lambda: bool(server.requests))
+            writing.cancel()
+            await asyncio.wait([writing], timeout=0.3)
+            assert not writing.done()
+            released.set()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+
+    released = threading.Event()
+    with RawServer(respond_when_released) as server:
+        asyncio.run(work())
+
+
+@both
+def test_a_write_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(
+    opened: Opener,
+) -> None:
+    async def work() -> None:
+        async with aclosing(opened(server, "timeout = 1")) as storage:
+            writing = asyncio.ensure_future(storage.write(PAGE, b"page"))
+            await until(lambda: bool(server.requests))
+            writing.cancel()
+            await asyncio.wait([writing], timeout=PATIENCE)
+            assert writing.cancelled()
+
+    with RawServer(Connection.hang) as server:
+        asyncio.run(work())
+        assert len(server.requests) == 1  # and it is not sent again
