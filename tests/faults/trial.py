@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.upstream import Action, Ask
+    from tests.upstream import Action, Request
 
 _WORKERS = 2
 _BATCH = 10
@@ -259,11 +259,11 @@ class Trial:
 
     # What the others tell, each from a thread of its own
 
-    def _inject(self, ask: Ask) -> Action | None:
+    def _inject(self, request: Request) -> Action | None:
         for worker in self._workers:
-            if ask.project in worker.projects:
-                worker.asks_upstream(ask.project)
-        return self._upstream_faults(ask)
+            if request.project in worker.projects:
+                worker.asks_upstream(request.project)
+        return self._upstream_faults(request)
 
     def _take_change(self, method: str, keys: list[str], body: bytes) -> None:
         for key in keys:

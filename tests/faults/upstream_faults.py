@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from tests.faults.chance import Chance
-    from tests.upstream import Ask, Index
+    from tests.upstream import Index, Request
 
 _STALE = 60  # serials that a cache may be behind
 
@@ -55,11 +55,11 @@ class UpstreamFaults:
         self._index = index
         self._rate = rate
 
-    def __call__(self, ask: Ask) -> Action | None:
-        random = self._chance.of("upstream", ask.path)
+    def __call__(self, request: Request) -> Action | None:
+        random = self._chance.of("upstream", request.path)
         if random.random() >= self._rate:
             return None
-        room = ask.path.split("/")[1]
+        room = request.path.split("/")[1]
         kinds = {"simple": _PAGE, "packages": _FILE}.get(room, _NOTE)
         kind = random.choice([*_ANY, *kinds, *self._stale(room)])
         self.happened[f"upstream: {kind.name}"] += 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tests.upstream import Action, Ask
+    from tests.upstream import Action, Request
 
 _DELAY = 0.02  # seconds before each answer
 _SMALL = 50_000  # bytes
@@ -71,8 +71,8 @@ class Supply:
         filling = random.randbytes(random.randrange(most // 2, most))
         self.index.upload(wheel(name, f"0.{self.large}", filling=filling))
 
-    def _slow_down(self, ask: Ask) -> Action:
+    def _slow_down(self, request: Request) -> Action:
         self.asked.set()
-        filename = ask.path.rpartition("/")[2]
+        filename = request.path.rpartition("/")[2]
         size = max((file.content.size for file in self.index.files_named(filename)), default=0)
         return Slow(_DELAY, size / self._sending if size > _SMALL else None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from tests.upstream import Ask, ProjectView
+    from tests.upstream import ProjectView, Request
 
 _STALE = 30  # serials that a cache may be behind
 
@@ -56,13 +56,13 @@ class Upheaval(Changes):
 class Troubles(UpstreamFaults):
     """Faults of everything that is asked upstream."""
 
-    def __call__(self, ask: Ask) -> Action | None:
-        if ask.path not in {"/pypi", "/simple/"}:
-            return super().__call__(ask)
-        random = self._chance.of("upstream", ask.path)
+    def __call__(self, request: Request) -> Action | None:
+        if request.path not in {"/pypi", "/simple/"}:
+            return super().__call__(request)
+        random = self._chance.of("upstream", request.path)
         if random.random() >= self._rate:
             return None
-        kinds = self._of_planners(random, ask.path)
+        kinds = self._of_planners(random, request.path)
         kind = random.choice(sorted(kinds))
         self.happened[f"upstream, planner: {kind}"] += 1
         return kinds[kind]
