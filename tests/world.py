@@ -26,6 +26,7 @@ from frumious.state.results import record_results
 from frumious.syncing.delivery import Batch, Delivery, RetryLater
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Attempt
+from tests.clock import MovableClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -65,6 +66,7 @@ class World:
         self.index = upstream.index
         self.s3 = aws.s3
         self.sqs = aws.sqs
+        self.clock = MovableClock()
         self.bucket = f"mirror-{uuid.uuid4()}"
         self.s3.create_bucket(
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -109,7 +111,7 @@ class World:
 
         async def opened() -> T:
             if self._mirror is None:
-                mirror = open_mirror(self.config)
+                mirror = open_mirror(self.config, self.clock)
                 self._mirror = await self._opened.enter_async_context(mirror)
             return await work(self._mirror)
 
