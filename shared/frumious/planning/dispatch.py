@@ -18,6 +18,7 @@ from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.runs import OpenRun, Run
 from frumious.model.types import RunId
+from frumious.state.ledger import LedgerCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,7 +156,9 @@ async def _send(
     for unsent in runs:
         if unsent.sent is not None or (unsent.staged and stages >= _CONCURRENT_STAGES):
             continue
-        run = in_memory.get(unsent.run) or await ledger.plan(unsent.run)
+        run = in_memory.get(unsent.run) or await _read_plan(unsent.run, ledger)
+        if run is None:
+            continue
         jobs = [run.job(project) for project in run.jobs]
         if await asyncio.to_thread(queue.send, jobs, deadline=deadline) < len(jobs):
             logger.info("the next tick sends the remaining jobs", extra={"run": run.run})
@@ -163,6 +166,25 @@ async def _send(
         stages += unsent.staged
         sent = clock.now()
         await ledger.change_cursor(lambda now: _mark_sent(now, run.run, sent))  # noqa: B023
+
+
+async def _read_plan(run: RunId, ledger: Ledger) -> Run | None:
+    """Return the plan of an earlier run; without one, the run is dropped as lost."""
+    try:
+        return await ledger.plan(run)
+    except LedgerCorrupt:
+        logger.exception("run lost: the next tick compares all projects", extra={"run": run})
+        await ledger.change_cursor(lambda cursor: _drop_lost(cursor, run))
+        return None
+
+
+def _drop_lost(cursor: Cursor, run: RunId) -> Cursor:
+    """Drop a run whose projects nobody knows, and have all projects compared."""
+    runs = tuple(entry for entry in cursor.runs if entry.run != run)
+    if runs == cursor.runs:
+        return cursor
+    # A planner that goes by the cursor of before is overtaken, or the comparison would be lost.
+    return replace(cursor, runs=runs, revision=cursor.revision + 1, reconciled=0.0, root_etag="")
 
 
 def _mark_sent(cursor: Cursor, run: RunId, sent: float) -> Cursor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
+from frumious.state.ledger import LedgerCorrupt
 from frumious.state.manifest import read_manifest
 from frumious.state.root_index_reader import listed_projects
 from frumious.upstream.client import HostRefused, UpstreamUnavailable
@@ -138,7 +140,8 @@ async def _read_upstream_index(
     in_progress: dict[NormalizedName, int] = {}
     if by_index and index is not None:
         for run in cursor.runs:
-            in_progress |= (await ledger.plan(run.run)).jobs
+            with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
+                in_progress |= (await ledger.plan(run.run)).jobs
     return replace(snapshot, upstream_index=index, in_progress=in_progress)
 
 

@@ -77,6 +77,12 @@ def open_unsent(world: World) -> None:
     world.run(too_late)
 
 
+def lose_plan(world: World) -> None:
+    """Delete the plan of the one run that is open."""
+    (run,) = world.cursor().runs
+    world.s3.delete_object(Bucket=world.bucket, Key=f"state/runs/{run.run}/plan.json")
+
+
 # By changelog
 
 
@@ -611,6 +617,49 @@ def test_what_was_not_sent_in_time_is_sent_at_the_next_tick(world: World) -> Non
     world.plan()
 
     assert {job.project for job in world.jobs()} == {"one", "two"}
+
+
+def test_a_run_whose_plan_is_lost_stops_no_other_and_its_projects_are_compared(
+    world: World,
+) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    open_unsent(world)
+    lose_plan(world)
+    world.index.upload(wheel("two", "2.0"))
+
+    (run,) = world.plan()
+
+    assert list(run.jobs) == ["two"]
+    assert [entry.run for entry in world.cursor().runs] == [run.run]
+    assert reasons(world.draft())["one"] is Reason.DIFFERS
+    world.work(last=True)
+    world.finalize()
+    world.mirror_run()
+    assert len(world.page("one")["files"]) == len(world.page("two")["files"]) == 2
+
+
+def test_a_lost_run_of_names_that_are_polled_is_planned_once_more(world: World) -> None:
+    world.configure("sweep-days = 0", allowlist("one"))
+    upload(world, "one")
+    open_unsent(world)
+    lose_plan(world)
+    world.plan()
+
+    world.mirror_run()
+
+    assert len(world.page("one")["files"]) == 1
+
+
+def test_by_index_the_projects_of_a_lost_run_are_planned_once_more(world: World) -> None:
+    world.configure("discovery = index")
+    upload(world, "one")
+    world.plan()
+    lose_plan(world)
+    upload(world, "two")
+
+    assert reasons(world.draft()) == {"one": Reason.NEW, "two": Reason.NEW}
 
 
 def test_of_two_planners_at_once_one_opens_a_run(world: World) -> None:
