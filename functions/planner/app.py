@@ -56,8 +56,11 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     mirror = environment.mirror
     if names := event.get("retry"):
         await retry(mirror, None if names is True else names)
-    plan = await _plan(event)
-    runs = await start_runs(plan, mirror, queue, deadline=deadline)
+    plan: Plan | None = None
+    try:
+        plan = await _plan(event)
+    finally:  # earlier runs are sent even when upstream does not answer
+        runs = await start_runs(plan, mirror, queue, deadline=deadline)
     if plan.stopped is not None:
         environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})
     started = plan if runs else Plan()
