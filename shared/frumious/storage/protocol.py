@@ -27,10 +27,20 @@ class Conflict(Retryable):
     """The object is no longer the one that was read: somebody else wrote in between."""
 
 
+_TEMPORARY = frozenset(
+    {
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+
+
 def refusal(status: int, text: str) -> StorageUnavailable | StorageRefused:
-    """Make the error for an HTTP answer: 429 and 5xx pass, the others do not."""
-    passing = status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-    if passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    """Make the error for an HTTP status: 5xx, 429 and temporary redirects pass, others do not."""
+    if status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StorageUnavailable(text)
     return StorageRefused(text)
 
