@@ -75,7 +75,7 @@ async def finalize(
         Conflict: another finalizer is at work; the next tick goes on.
     """
     ledger, now = mirror.ledger, mirror.clock.now()
-    root_etag = await root_index_etag(mirror)
+    root_etag = await root_index_etag(mirror.pages)
     diff_file = await DiffFile.open(mirror)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: whoever deletes a report has written before what follows from it.
@@ -100,10 +100,12 @@ async def finalize(
     totals = None
     if accepted or closed:
         changes = changes_of(accepted, cursor.departures)
-        totals = await publish_root_index(changes, after.mirror_serial, mirror, replacing=root_etag)
+        totals = await publish_root_index(
+            changes, after.mirror_serial, mirror.pages, replacing=root_etag
+        )
         await diff_file.publish(accepted, mirror, extend=any(review.etag for review in reviews))
         if publish_events is not None:
-            await publish_events(events_of(accepted, closed, mirror.pages))
+            await publish_events(events_of(accepted, closed, mirror.pages.layout))
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,

@@ -19,8 +19,6 @@ from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
 from frumious.state.ledger import LedgerCorrupt
-from frumious.state.manifest import read_manifest
-from frumious.state.root_index_reader import listed_projects
 from frumious.upstream.client import HostRefused, UpstreamUnavailable
 from frumious.upstream.upstream import Changes, NoChangelog, PageCheck
 
@@ -92,7 +90,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
     )
     snapshot = await _check_pages(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
-        snapshot = replace(snapshot, own_index=await listed_projects(mirror))
+        snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
     return snapshot
 
 
@@ -170,7 +168,7 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
 async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
-    pages = mirror.pages
+    pages = mirror.pages.layout
     start = pages.after_manifest(after) if after else ""
     async for entry in mirror.storage.list(pages.manifest_prefix, after=start):
         project = pages.project_of(entry.key)
@@ -194,7 +192,7 @@ async def _check_all(
     async def check(project: NormalizedName) -> Check:
         async with limit:
             try:
-                manifest = await read_manifest(project, mirror)
+                manifest = await mirror.pages.read_manifest(project)
                 publication = manifest.page.publication if manifest is not None else None
                 etag = publication.etag if publication is not None else ""
                 answer = await mirror.upstream.check_page(project, etag=etag)

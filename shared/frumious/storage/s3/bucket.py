@@ -52,7 +52,7 @@ class Bucket:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self.signed_put.close()
+        await self.signed_put.aclose()
         self.client.close()
         self.threads.close()
 

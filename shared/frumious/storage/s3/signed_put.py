@@ -6,23 +6,21 @@ memory but the chunk under way.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import aiohttp
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import RefreshableCredentials
 from botocore.handlers import sse_md5
 from botocore.serialize import create_serializer
 from botocore.utils import get_environ_proxies
-from yarl import URL
 
 from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import StorageRefused, StorageUnavailable, refusal
+from frumious.storage.streamed_put import PutClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from frumious.storage.threads import ThreadPool
 
 _OTHER_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
+_SLOW_BODY = "<Code>RequestTimeout</Code>"  # a 400, though it passes
 
 
 class SignedPut:
@@ -53,15 +52,11 @@ class SignedPut:
         # As boto3 goes, with the rest of what is asked of S3.
         proxies = get_environ_proxies(self._bucket_address)
         self._proxy = proxies.get(urlsplit(self._bucket_address).scheme)
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(
-                total=config.global_timeout, connect=config.timeout, sock_read=None
-            )
-        )
+        self._client = PutClient("S3", timeout=config.timeout, global_timeout=config.global_timeout)
 
-    async def close(self) -> None:
-        """Close the session's connections."""
-        await self._session.close()
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
 
     async def send(
         self,
@@ -82,28 +77,18 @@ class SignedPut:
             StorageRefused: S3 will not take the object.
         """
         url = self._bucket_address + quote(key, safe="/-_.~")
-        source = _Source(chunks)
         signed = await self._sign(url, self._headers(key, options, sha256, size), sha256)
-        try:
-            async with self._session.put(
-                URL(url, encoded=True), headers=signed, data=source.read(), proxy=self._proxy
-            ) as answer:
-                said = await answer.text(errors="replace")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if source.error is not None:
-                raise source.error from None
-            msg = f"S3 did not take {key!r}: {str(error) or type(error).__name__}"
-            raise StorageUnavailable(msg) from error
-        finally:
-            await source.stopped.wait()
-        if source.error is not None:
-            raise source.error
-        if answer.status == HTTPStatus.OK:
+        response = await self._client.put(
+            url, chunks, signed, size=size, name=repr(key), proxy=self._proxy
+        )
+        if response.status == HTTPStatus.OK:
             return
-        msg = f"S3 answers {answer.status} for {key!r}: {said:.300}"
-        if any(code in said for code in _OTHER_BYTES):
+        msg = f"S3 answers {response.status} for {key!r}: {response.text:.300}"
+        if any(code in response.text for code in _OTHER_BYTES):
             raise WrongBytes(msg)
-        raise refusal(answer.status, msg)
+        if _SLOW_BODY in response.text:
+            raise StorageUnavailable(msg)
+        raise refusal(response.status, msg)
 
     def _headers(
         self, key: str, options: Mapping[str, Any], sha256: str, size: int
@@ -146,31 +131,6 @@ class _KnownPayload(S3SigV4Auth):
 
     def payload(self, _request: AWSRequest) -> str:
         return self._sha256
-
-
-class _Source:
-    """The chunks, as aiohttp's writer takes them.
-
-    Remembers why they ended early, which aiohttp wraps in an error of its own, and whether they
-    are at rest: the writer is told to stop when the request is over, and stops a little later.
-    """
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self.error: Exception | None = None
-        self.stopped = asyncio.Event()
-        self.stopped.set()
-        self._chunks = chunks
-
-    async def read(self) -> AsyncIterator[bytes]:
-        self.stopped.clear()
-        try:
-            async for chunk in self._chunks:
-                yield chunk
-        except Exception as error:
-            self.error = error
-            raise
-        finally:
-            self.stopped.set()
 
 
 def _bucket_address(client: S3Client, bucket: str) -> str:

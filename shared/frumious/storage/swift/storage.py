@@ -69,7 +69,7 @@ class SwiftStorage:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._put.close()
+        await self._put.aclose()
         self._account.close()
 
     @property
