@@ -37,7 +37,7 @@ deploy: $(built) ## Deploy to AWS: asks for the settings, or takes samconfig.tom
 .PHONY: check
 check: lint ## Check style and types, and run the tests that need no build and no real server (ARGS=...)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  tests/frumious tests/test_documents.py $(ARGS)
+	  -m "not moto and not whole and not servers" tests/frumious tests/test_documents.py $(ARGS)
 
 .PHONY: test
 test: $(dev_env) ## Run the tests (ARGS="tests/test_x.py -k name")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from frumious.clock import Clock
 
 
@@ -18,3 +20,8 @@ class MovableClock(Clock):
     def now(self) -> float:
         """Return the seconds since the epoch, as the mirror is to see them."""
         return super().now() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time of a pause pass at once."""
+        self.advance(seconds)
+        await asyncio.sleep(0)

@@ -52,7 +52,7 @@ _CONFIG = """\
 directory = /bucket
 allow-non-https = true
 workers = 4
-timeout = 2
+timeout = {timeout}
 global-timeout = 4
 run-deadline = 3600
 diff-file = {{{{mirror_directory}}}}/mirrored-files
@@ -148,9 +148,11 @@ class Soak:
             self._bucket = stack.bucket
             self._eye = OwnBucket(moto.endpoint, self._bucket)
             opened.callback(self._eye.close)
-            config = folder / "mirror.conf"
             self._appends = self._chance.of("config").random() < 0.5
-            config.write_text(_CONFIG.format(epoch=str(self._appends).lower()))
+            epoch = str(self._appends).lower()
+            for name, timeout in (("ticks", 600), ("jobs", 2)):  # ticks may sleep
+                text = _CONFIG.format(epoch=epoch, timeout=timeout)
+                (folder / f"{name}.conf").write_text(text)
 
             def process(kind: str, number: int) -> Process:
                 name = f"{kind}-{number}"
@@ -167,7 +169,7 @@ class Soak:
                 )
                 made = Process(
                     stack.functions[f"{kind.title()}Function"],
-                    config,
+                    folder / ("ticks.conf" if ticks else "jobs.conf"),
                     self._upstream.url,
                     gateway,
                     self._take_line,
