@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import get_completion_class
@@ -15,7 +16,6 @@ from frumious import __version__
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
 from frumious.cli.tables import Tally, counts_text, plan_table
-from frumious.cli.template import TEMPLATE
 from frumious.local import run_here
 from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
 from frumious.planning.retry import retry as make_due
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Result
     from frumious.model.plans import Plan
 
+TEMPLATE: Final = files("frumious.cli") / "template.conf"  # docs/configuration.md has all options
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -156,7 +157,7 @@ def init(place: tuple[Path, bool]) -> None:
     path, _ = place
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(TEMPLATE.read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"{str(path)!r} cannot be written: {error.strerror}"
         raise click.ClickException(msg) from error
