@@ -29,7 +29,7 @@ _PIECE: Final = 64 * 1024  # bytes that must be sent within the timeout
 
 @dataclass(frozen=True, slots=True)
 class PutResponse:
-    """What the server answered."""
+    """The server's response."""
 
     status: int
     headers: Mapping[str, str]  # names in any case
@@ -60,7 +60,7 @@ class PutClient:
         """Close the session's connections."""
         await self._session.close()
 
-    async def put(  # noqa: PLR0913 (what a request is)
+    async def put(  # noqa: PLR0913 (a request)
         self,
         url: str,
         chunks: AsyncIterator[bytes],
@@ -70,17 +70,17 @@ class PutClient:
         name: str,
         proxy: str | None = None,
     ) -> PutResponse:
-        """Send the chunks, of `size` bytes where that is known; error messages say `name`.
+        """Send the chunks, which have `size` bytes unless that is None; follow no redirect.
 
-        Follows no redirect. Whatever `chunks` raises is raised here, and nothing reads them any
-        more when this returns or raises.
+        Error messages contain `name`. Errors of `chunks` are raised here. Nothing reads from it
+        after this method has returned or raised.
 
         Raises:
-            WrongBytes: there were fewer bytes than `size`, or more.
-            StorageUnavailable: the server did not respond, or did not take the whole file.
+            WrongBytes: `chunks` has fewer bytes than `size`, or more.
+            StorageUnavailable: the server did not respond, or too early.
         """
         body = _Body(chunks, size, self._timeout)
-        is_over = False
+        is_finished = False
         try:
             async with self._session.put(
                 URL(url, encoded=True),
@@ -90,32 +90,32 @@ class PutClient:
                 allow_redirects=False,
             ) as response:
                 text = await _read_text(response)
-            is_over = body.is_complete
+            is_finished = body.is_complete
         except (aiohttp.ClientError, TimeoutError) as error:
             if body.error is not None:
                 raise body.error from None
-            msg = f"{self._server} did not take {name}: {str(error) or 'it timed out'}"
+            msg = f"{self._server} did not accept {name}: {str(error) or 'timeout'}"
             raise StorageUnavailable(msg) from error
         finally:
             await body.stopped.wait()
-            if not is_over:
+            if not is_finished:
                 body.abort()
         if body.error is not None:
             raise body.error
         if response.status < HTTPStatus.MULTIPLE_CHOICES and not body.is_complete:
-            msg = f"{self._server} answers {response.status} before it has the whole of {name}"
+            msg = f"{self._server} responds {response.status} before it has received all of {name}"
             raise StorageUnavailable(msg)
         return PutResponse(response.status, response.headers, text)
 
 
 class _Body(AsyncIterablePayload):
-    """The chunks of one request, as aiohttp's writer takes them.
+    """The body of one request.
 
-    Keeps the error of the chunks, which aiohttp wraps. aiohttp cancels its writer when a request
-    is over, but does not always wait for it: `stopped` is set once the writer has ended.
+    `error` is the error of the chunks, which aiohttp wraps in its own. When a request is over,
+    aiohttp cancels the task that writes, but may not wait for it; its end sets `stopped`.
     """
 
-    consumed = True  # it cannot be sent a second time
+    consumed = True  # it cannot be sent twice
 
     def __init__(self, chunks: AsyncIterator[bytes], size: int | None, timeout: float) -> None:
         super().__init__(chunks)
@@ -131,18 +131,18 @@ class _Body(AsyncIterablePayload):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all chunks were sent; with a known size, their end may still be awaited."""
+        """Whether all bytes were sent; the end of the chunks may still be pending."""
         return self._ended or self._sent == self._expected_size
 
     def abort(self) -> None:
-        """End the connection; closing it would wait until the server has read what was written."""
+        """Abort the connection; a close would wait until the server has read what was written."""
         if self._transport is not None:
             self._transport.abort()
 
     async def write_with_length(
         self,
         writer: AbstractStreamWriter,
-        content_length: int | None,  # noqa: ARG002 (`_next` sees to the size)
+        content_length: int | None,  # noqa: ARG002 (`_next` checks the size)
     ) -> None:
         self.stopped.clear()
         self._transport = cast("StreamWriter", writer).transport
@@ -162,8 +162,8 @@ class _Body(AsyncIterablePayload):
             chunk = await anext(self._chunks, None)
             size, received = self._expected_size, self._sent + len(chunk or b"")
             if size is not None and (received > size or (chunk is None and received < size)):
-                msg = f"there are {received} bytes so far, not the {size} that were announced"
-                raise WrongBytes(msg)  # noqa: TRY301 (kept as the others are)
+                msg = f"{received} bytes have arrived instead of the expected {size}"
+                raise WrongBytes(msg)  # noqa: TRY301 (it is kept like the others)
         except Exception as error:
             self.error = error
             raise

@@ -237,7 +237,9 @@ def test_an_upload_that_fails_leaves_the_file_that_was_there(swift: SwiftServer)
 def test_chunks_that_are_fewer_than_announced_are_refused(swift: SwiftServer) -> None:
     async def work() -> None:
         async with opened(swift.configured()) as storage:
-            with pytest.raises(WrongBytes, match="999 bytes so far, not the 1000"):
+            with pytest.raises(
+                WrongBytes, match="999 bytes have arrived instead of the expected 1000"
+            ):
                 await storage.store(FILE, pieces(b"x" * 999), promised(b"x" * 1000))
             assert await storage.head(FILE) is None
 
