@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from frumious.errors import FrumiousError, Retryable
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
+
+
+# A server may take that many times `timeout` to respond to what it has received: it may be
+# assembling a large object, which AWS says can take minutes (API page of CompleteMultipartUpload).
+RESPONSE_TIMEOUTS: Final = 6
 
 
 class StorageUnavailable(Retryable):

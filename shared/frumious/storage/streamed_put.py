@@ -16,7 +16,7 @@ from aiohttp.payload import AsyncIterablePayload
 from yarl import URL
 
 from frumious.model.checksums import WrongBytes
-from frumious.storage.protocol import StorageUnavailable
+from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -51,7 +51,9 @@ class PutClient:
         self._server = server
         self._timeout = timeout
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=global_timeout, connect=timeout, sock_read=timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=global_timeout, connect=timeout, sock_read=RESPONSE_TIMEOUTS * timeout
+            ),
             connector=connector,
             trust_env=trust_env,
         )

@@ -19,7 +19,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError
 
-from frumious.storage.protocol import StorageRefused
+from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -95,7 +95,7 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **checksum
         endpoint_url=config.endpoint_url,
         config=BotoConfig(
             connect_timeout=timeout,
-            read_timeout=timeout,
+            read_timeout=RESPONSE_TIMEOUTS * timeout,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "adaptive", "max_attempts": config.max_attempts},
             **options,
