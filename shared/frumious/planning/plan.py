@@ -79,7 +79,8 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         discovery.propose_changed(snapshot),
         comparison.differing,
         discovery.propose_missing(snapshot, comparison),
-        sweep.propose_checked(snapshot, comparison.listed),
+        # Polled names are in no comparison: there a missing page counts.
+        sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
     )
     retries = _due_retries(snapshot)
     merged = _merge(proposals, retries, snapshot, selection)

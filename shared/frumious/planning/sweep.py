@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.model.runs import Cursor
-    from frumious.planning.snapshot import Snapshot
     from frumious.upstream.upstream import PageCheck
 
 SWEEP_INTERVAL: Final = 300  # seconds between two turns, at least
@@ -59,15 +58,15 @@ def next_turn(cursor: Cursor, now: float, sweep_days: float, projects: int) -> T
     return Turn(size=size, until=cursor.swept_at + size * seconds_each)
 
 
-def propose_checked(snapshot: Snapshot, listed: Collection[NormalizedName]) -> Iterator[Proposal]:
+def propose_checked(turn: Turn, listed: Collection[NormalizedName]) -> Iterator[Proposal]:
     """Propose the projects whose page differs from upstream's.
 
-    A missing page removes no project that the mirror's root index has among the `listed`: those
-    are left to the comparison with upstream's, so that a few bad minutes upstream remove nothing.
+    A missing page removes no project that is `listed`: those are left to the comparison of root
+    indexes, so that a few bad minutes upstream remove nothing.
     """
-    for project, (stored, answer) in snapshot.turn.checks.items():
+    for project, (stored, answer) in turn.checks.items():
         if answer.missing:
-            if stored and (snapshot.names is not None or project not in listed):
+            if stored and project not in listed:
                 yield Proposal(project, 0, Reason.REMOVED)
         elif answer.changed:
             reason = Reason.DIFFERS if stored else Reason.NEW
