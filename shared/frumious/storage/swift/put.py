@@ -1,7 +1,7 @@
-"""One object into Swift as it arrives: a PUT that holds nothing but the chunk under way.
+"""A streamed PUT of one object to Swift.
 
-Swift makes an object of what it got only when all of the announced length, or the end of a chunked
-body, has arrived: a connection that is closed before leaves nothing.
+Swift creates the object only when the whole Content-Length, or the end of a chunked body, has
+arrived. A connection that breaks earlier leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import aiohttp
 
 from frumious.storage.protocol import StorageUnavailable
 from frumious.storage.streamed_put import PutClient
-from frumious.storage.swift.account import answered
+from frumious.storage.swift.account import response_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent, and what Swift says of it."""
+    """What was sent, and the etag that Swift returned."""
 
     size: int  # bytes
     md5: str  # of what was sent
-    etag: str  # of what arrived: its md5, where it is no manifest
+    etag: str  # md5 of what arrived, unless it is a manifest
 
 
 class SwiftPut:
-    """Sends objects to one account, over one session. Times are seconds."""
+    """Uploads objects to one account over one session. Times are seconds."""
 
     def __init__(self, account: SwiftAccount, timeout: float, global_timeout: float) -> None:
         self._account = account
@@ -54,27 +54,27 @@ class SwiftPut:
 
     async def send(
         self,
-        place: Location,
+        location: Location,
         chunks: AsyncIterator[bytes],
         headers: Mapping[str, str],
         *,
         size: int | None,
         query: str = "",
     ) -> Sent:
-        """Write the chunks as one object, of `size` bytes where that is known.
+        """Upload the chunks as one object, which has `size` bytes unless that is None.
 
-        Whatever `chunks` raises is raised here, and nothing has been stored then.
+        Errors of `chunks` are raised here, and then nothing has been stored.
 
         Raises:
-            WrongBytes: there were fewer bytes than `size`, or more.
-            StorageUnavailable: Swift did not answer, or refused for now.
-            StorageRefused: Swift will not take the object.
+            WrongBytes: `chunks` has fewer bytes than `size`, or more.
+            StorageUnavailable: Swift did not respond, or refused for now.
+            StorageRefused: Swift refuses the object.
         """
         access = await self._account.access()
-        url = f"{access.address}/{quote(place.container)}/{quote(place.name)}"
+        url = f"{access.url}/{quote(location.container)}/{quote(location.name)}"
         length = {} if size is None else {"Content-Length": str(size)}
         sent = 0
-        md5 = hashlib.md5(usedforsecurity=False)  # what Swift compares
+        md5 = hashlib.md5(usedforsecurity=False)  # which Swift compares
 
         async def hashed() -> AsyncGenerator[bytes, None]:
             nonlocal sent
@@ -90,13 +90,13 @@ class SwiftPut:
                 body,
                 {**headers, **length, "X-Auth-Token": access.token},
                 size=size,
-                name=str(place),
+                name=str(location),
             )
         if response.status == HTTPStatus.CREATED:
             etag = response.headers.get("ETag", "").strip('"')
             return Sent(sent, md5.hexdigest(), etag)
-        if response.status == HTTPStatus.UNAUTHORIZED:  # the token was valid a moment ago
+        if response.status == HTTPStatus.UNAUTHORIZED:  # the token expired just now
             await self._account.forget_token()
-            msg = f"Swift no longer takes the token for {place}"
+            msg = f"the token has expired for {location}"
             raise StorageUnavailable(msg)
-        raise answered(response.status, str(place), response.text)
+        raise response_error(response.status, str(location), response.text)
