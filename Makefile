@@ -1,18 +1,18 @@
-# What people and CI run. Needs nothing but make and Python 3.11 or later: every environment is
-# made here, in this folder, from the pinned requirements.
+# The commands of developers and CI. They need make and Python 3.11 or later, and create every
+# environment in this folder, from the pinned requirements.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 export SAM_CLI_TELEMETRY := 0
-# Where uv puts a Python 3.13 if the machine has none.
+# Where uv installs Python 3.13 if the machine has none.
 export UV_PYTHON_INSTALL_DIR := $(CURDIR)/.python
 
 UV := .venv/bin/uv
 SAM := .venv-sam/bin/sam
 
-# A stamp's name carries the checksum of what it was made from, so that a change of content, and
-# nothing else, makes it anew.
+# A stamp's name contains the checksum of its inputs, so that it is rebuilt when their content
+# changes, and only then.
 checksum = $(firstword $(shell cksum $(1) 2>/dev/null | cksum))
 dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
@@ -25,22 +25,22 @@ built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirro
 ##@ Use
 
 .PHONY: demo
-demo: $(dev_env) ## Mirror some projects and install one from the mirror (PROJECTS="six ...", SERVE=1)
+demo: $(dev_env) ## Mirror some projects and install one from the mirror (PROJECTS="six ...", SERVE=1: keep serving)
 	PYTHONPATH=shared .venv/bin/python -m localcloud demo
 
 .PHONY: deploy
-deploy: $(built) ## Deploy to AWS: asks for the settings, or takes samconfig.toml's ENV=prod
+deploy: $(built) ## Deploy to AWS; asks for the settings (ENV=prod: take them from samconfig.toml)
 	$(SAM) deploy $(if $(ENV),--config-env $(ENV),--guided)
 
-##@ Change
+##@ Develop
 
 .PHONY: check
-check: lint ## Check style and types, and run the tests that need no build and no real server (ARGS=...)
+check: lint ## Check style and types, run the tests that need no build and no server (ARGS=...)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
 	  -m "not moto and not whole and not servers" tests/frumious tests/test_documents.py $(ARGS)
 
 .PHONY: test
-test: $(dev_env) ## Run the tests (ARGS="tests/test_x.py -k name")
+test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumious/selection -k name")
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-servers
@@ -48,11 +48,11 @@ test-servers: $(dev_env) $(servers_env) ## Test against real servers: nginx, Swi
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
 
 .PHONY: bandersnatch
-bandersnatch: $(dev_env) $(bandersnatch_env) ## Test beside bandersnatch 8 (ARGS="-k folder")
+bandersnatch: $(dev_env) $(bandersnatch_env) ## Compare with bandersnatch 8 (ARGS="-k folder")
 	.venv/bin/python -m pytest -m bandersnatch tests/bandersnatch $(ARGS)
 
 .PHONY: corpus
-corpus: $(dev_env) ## Run all of the hostile corpus, over a full and over an empty mirror
+corpus: $(dev_env) ## Test all hostile responses of upstream, with a full and an empty mirror
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 -m "whole or not whole" tests/hostile
 
 .PHONY: lint
@@ -62,41 +62,41 @@ lint: $(dev_env) ## Check style (ruff) and types (mypy --strict)
 	.venv/bin/mypy --strict $(wildcard shared functions localcloud tests bench)
 
 .PHONY: format
-format: $(dev_env) ## Format, and mend what ruff can mend by itself
+format: $(dev_env) ## Format the code, and fix what ruff can fix
 	.venv/bin/ruff check --fix-only
 	.venv/bin/ruff format
 
 .PHONY: conformance
-conformance: $(dev_env) ## Measure what the mirror says of each field of the Simple API (docs/conformance.md)
+conformance: $(dev_env) ## Compare each field of the Simple API with upstream (writes docs/conformance.md)
 	PYTHONPATH=shared .venv/bin/python -m tests.conformance
 
 .PHONY: bench
-bench: $(dev_env) ## Measure memory and requests (bench/)
+bench: $(dev_env) ## Measure the worker's memory and requests
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.stream
 	PYTHONPATH=shared .venv/bin/python -m bench.requests
 
 .PHONY: bench-scale
-bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: a smaller one)
+bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.scale $(if $(N),--projects $(N))
 
 .PHONY: latency
-latency: $(dev_env) ## Measure the time from a change upstream to the served page, 100 times (12 minutes)
+latency: $(dev_env) ## Measure the time from a change upstream to the served page, for 100 changes (12 minutes)
 	PYTHONPATH=shared .venv/bin/python -m bench.latency
 
 .PHONY: faults
-faults: $(dev_env) ## Do 2,000 jobs under random faults (JOBS=500, SEED=7: that trial again)
+faults: $(dev_env) ## Run 2,000 jobs under random faults (JOBS=500; SEED=7: repeat that trial)
 	PYTHONPATH=shared .venv/bin/python -m tests.faults \
 	  $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: soak
-soak: $(dev_env) ## Do 200 runs and 20 minutes under faults (MINUTES=5 RUNS=50 SEED=7: that soak again)
+soak: $(dev_env) ## Run the stack under faults, 200 runs and 20 minutes (MINUTES=5 RUNS=50; SEED=7: repeat that trial)
 	PYTHONPATH=shared .venv/bin/python -m tests.soak \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: kills
-kills: $(dev_env) ## Kill the command 200 times in a folder, and in a bucket (KILLS=50 SEED=7: that trial again)
+kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KILLS=50; SEED=7: repeat that trial)
 	PYTHONPATH=shared .venv/bin/python -m tests.kills \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
@@ -119,12 +119,12 @@ validate: $(sam_env) ## Check template.yaml (sam validate --lint; no account nee
 	AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(SAM) validate --lint
 
 .PHONY: lambda-env
-lambda-env: $(lambda_env) ## Make .venv-lambda: Python 3.13 with what Lambda's runtime brings
+lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages of Lambda's runtime
 
 ##@ Help
 
 .PHONY: clean
-clean: ## Remove all that make has made: environments, builds, caches, the demo's mirror
+clean: ## Delete everything that make created: environments, builds, caches, the demo's mirror
 	rm -rf .venv .venv-sam .venv-lambda .venv-servers .venv-bandersnatch .python .aws-sam .localcloud \
 	  .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -135,7 +135,7 @@ help: ## List the targets
 	  /^##@/ { printf "%s%s\n", (n++ ? "\n" : ""), substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 
-# The environment of the code, its tests and its tools; by pip, which knows the machine's settings.
+# The environment of the code, its tests and its tools; by pip, which reads the machine's settings.
 $(dev_env):
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in python3.11 python3 python3.12 python3.13 python3.14; do \
@@ -149,13 +149,13 @@ $(dev_env):
 	  --require-hashes -r requirements/dev.txt
 	@rm -f .venv/.made-* && touch $@
 
-# The further environments; by uv, which is many times faster.
+# The other environments; by uv, which is many times faster.
 $(sam_env): $(dev_env)
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
 	$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
 	@touch $@
 
-# A python3.13 on PATH may be a shim that does not run. Where there is none, uv brings one.
+# A python3.13 on PATH may be a shim that does not run. If none runs, uv downloads one.
 define venv_3_13
 	@found=3.13; \
 	for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13; do \
@@ -174,22 +174,22 @@ $(lambda_env): $(dev_env)
 	  --require-hashes -r requirements/lambda.txt
 	@touch $@
 
-# LocalStack's pins are many of the libraries that we use too.
+# LocalStack pins many of the libraries that we use.
 $(servers_env): $(dev_env)
 	$(call venv_3_13,.venv-servers)
 	$(UV) pip install --quiet --python .venv-servers/bin/python \
 	  --require-hashes -r requirements/servers.txt
 	@touch $@
 
-# Any Python from 3.12 on would do; this one is needed anyway.
+# bandersnatch needs Python 3.12 or later; 3.13 is needed anyway.
 $(bandersnatch_env): $(dev_env)
 	$(call venv_3_13,.venv-bandersnatch)
 	$(UV) pip install --quiet --python .venv-bandersnatch/bin/python \
 	  --require-hashes -r requirements/bandersnatch.txt
 	@touch $@
 
-# sam and the layer's Makefile look for uv and for python3.13 on PATH. Not cached: sam compares the
-# layer's folder alone, and would miss a change in shared/.
+# sam and the layer's Makefile find uv and python3.13 on PATH. The build is not cached, because sam
+# compares only the layer's folder and would miss changes in shared/.
 $(built): $(sam_env) $(lambda_env)
 	PATH="$(CURDIR)/.venv-lambda/bin:$(CURDIR)/.venv/bin:$$PATH" $(SAM) build --no-cached
 	@touch $@
