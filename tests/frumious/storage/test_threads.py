@@ -153,17 +153,3 @@ def test_a_write_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(
     with RawServer(Connection.hang) as server:
         asyncio.run(work())
         assert len(server.requests) == 1  # and it is not sent again
-
-
-def test_a_deletion_of_many_objects_may_take_longer_than_the_timeout() -> None:
-    def respond_late(connection: Connection) -> None:
-        time.sleep(1)
-        connection.respond(200, "Connection: close", body=b"<DeleteResult/>")
-
-    async def work() -> None:
-        async with aclosing(open_s3(server, "timeout = 0.3")) as storage:
-            await storage.delete([PAGE])
-
-    with RawServer(respond_late) as server:
-        asyncio.run(work())
-        assert len(server.requests) == 1

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from frumious.config.s3 import S3Config
 
 CONNECTIONS: Final = 50
-_SLOW_CALLS: Final = ("CompleteMultipartUpload", "DeleteObjects")
-_SLOW_CALL_TIMEOUT: Final = 60.0  # seconds
 
 
 def is_amazon(client: S3Client) -> bool:
@@ -103,8 +101,6 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **checksum
             **options,
         ),
     )
-    for call in _SLOW_CALLS:
-        client.meta.events.register(f"before-call.s3.{call}", _extend_timeout)
     return client
 
 
@@ -126,12 +122,6 @@ class _AssumedRole(CredentialProvider):
             extra_args={"RoleSessionName": "frumious"},
         )
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
-
-
-def _extend_timeout(context: dict[str, Any], **_: object) -> None:
-    """Extend the read timeout: servers other than AWS may delete 20 objects per second."""
-    timeout = context["client_config"].read_timeout
-    context["read_timeout"] = max(timeout, _SLOW_CALL_TIMEOUT)
 
 
 def _add_md5(params: dict[str, Any], **_: object) -> None:
