@@ -1,6 +1,6 @@
 """A function's handler with the soak's clock instead of the machine's, and without pauses.
 
-Runs in the function's process, where `app` is the function's. Nothing but time is changed: days
+Runs in the function's process, where `app` is the function's module. Only time is changed: days
 pass in minutes, so that the configuration can have its real pauses and deadlines.
 """
 
@@ -31,6 +31,6 @@ import app  # type: ignore[import-not-found]  # noqa: E402
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Set the clock, and hand over."""
+    """Set the clock, and call the function's handler."""
     _ahead[0] = event.pop("ahead")
     return app.handler(event, context)

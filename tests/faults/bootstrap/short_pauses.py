@@ -1,6 +1,6 @@
 """The worker's handler with short pauses, so that thousands of faults take minutes.
 
-Runs in the function's process, where `app` is the worker's. Nothing but pauses is changed.
+Runs in the function's process, where `app` is the worker's. Only the pauses are changed.
 """
 
 import asyncio
