@@ -37,7 +37,7 @@ deploy: $(built) ## Deploy to AWS; asks for the settings (ENV=prod: take them fr
 .PHONY: check
 check: lint ## Check style and types, run the tests that need no build and no server (ARGS=...)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  tests/frumious tests/test_documents.py $(ARGS)
+	  -m "not moto and not whole and not servers" tests/frumious tests/test_documents.py $(ARGS)
 
 .PHONY: test
 test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumious/selection -k name")
@@ -45,6 +45,7 @@ test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumiou
 
 .PHONY: test-servers
 test-servers: $(dev_env) $(servers_env) ## Test against real servers: nginx, Swift, LocalStack, rclone (ARGS=...)
+	@.venv/bin/python -m tests.servers
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
 
 .PHONY: bandersnatch

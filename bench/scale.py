@@ -124,8 +124,10 @@ class PublishRootIndex:
         changes = {
             name: ListedProject(name, serial, 3, 100_000) for name, serial in changed.items()
         }
-        tag = await root_index_etag(mirror)
-        return (await publish_root_index(changes, self.world.now, mirror, replacing=tag)).projects
+        tag = await root_index_etag(mirror.pages)
+        return (
+            await publish_root_index(changes, self.world.now, mirror.pages, replacing=tag)
+        ).projects
 
 
 # How it is measured

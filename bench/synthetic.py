@@ -22,7 +22,6 @@ from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.model.pages import ListedProject
 from frumious.model.runs import Cursor, OpenRun, Run
 from frumious.model.types import Key, RunId
-from frumious.selection.selection import Selection
 from frumious.state import inbox
 from frumious.state.ledger import Ledger
 from frumious.storage.protocol import Head, Stored
@@ -146,16 +145,11 @@ def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) ->
 
     async def make() -> None:
         storage = cast("Storage", Folder(folder))
-        ledger = Ledger(storage)
-        selection = Selection.of(settings.filters)
         async with aclosing(Upstream(settings, CLOCK)) as upstream:
-            transfers = asyncio.Semaphore()
-            mirror = Mirror(
-                settings, CLOCK, upstream, storage, storage, ledger, selection, transfers
-            )
-            await publish_root_index(world.listed(), world.before, mirror, replacing=None)
-            await ledger.write_selected(mirror.selected)
-            await ledger.change_cursor(lambda _: cursor)
+            mirror = Mirror.of(settings, CLOCK, upstream, storage, storage)
+            await publish_root_index(world.listed(), world.before, mirror.pages, replacing=None)
+            await mirror.ledger.write_selected(mirror.selected)
+            await mirror.ledger.change_cursor(lambda _: cursor)
 
     asyncio.run(make())
 

@@ -30,7 +30,6 @@ from tests.upstream import (
     DEVPI,
     HTML_ONLY,
     Action,
-    Ask,
     Chunked,
     Edit,
     Endless,
@@ -41,6 +40,7 @@ from tests.upstream import (
     RateLimited,
     Raw,
     Redirect,
+    Request,
     Reset,
     Server,
     Slow,
@@ -468,8 +468,8 @@ def test_faults_can_be_drawn_from_a_seed(server: Server) -> None:
     def statuses(seed: int) -> list[int]:
         chance = random.Random(seed)
 
-        def inject(ask: Ask) -> Action | None:
-            return Status(502) if ask.method == "GET" and chance.random() < 0.5 else None
+        def inject(request: Request) -> Action | None:
+            return Status(502) if request.method == "GET" and chance.random() < 0.5 else None
 
         server.faults.inject = inject
         return [get(f"{server.url}/simple/").status for _ in range(20)]

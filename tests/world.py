@@ -27,6 +27,7 @@ from frumious.syncing.delivery import Batch, Delivery, Disposition, RetryLater
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
+from tests.clock import MovableClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -66,6 +67,7 @@ class World:
         self.index = upstream.index
         self.s3 = aws.s3
         self.sqs = aws.sqs
+        self.clock = MovableClock()
         self.bucket = f"mirror-{uuid.uuid4()}"
         self.s3.create_bucket(
             Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
@@ -110,7 +112,7 @@ class World:
 
         async def opened() -> T:
             if self._mirror is None:
-                mirror = open_mirror(self.config)
+                mirror = open_mirror(self.config, self.clock)
                 self._mirror = await self._opened.enter_async_context(mirror)
             return await work(self._mirror)
 

@@ -1,12 +1,12 @@
-"""Lambda: on a schedule, what changed upstream becomes runs of jobs on the queue.
+"""Lambda: on a schedule, plan what changed upstream and send it to the queue as jobs.
 
 A tick is an empty event. The others are sent by hand:
 
-    {"projects": ["six"]}       those alone, and upstream is not asked what changed; with
+    {"projects": ["six"]}       plan these alone, and do not ask upstream what changed; with
                                 "may_lose": true they may lose most of their files without an event
-    {"dry_run": true}           tell what would be done, and why; do nothing
+    {"dry_run": true}           show what would be done, and why; do nothing
     {"confirm_removals": 57}    a tick that may remove up to 57 projects
-    {"force_check": true}       a tick that plans everything anew
+    {"force_check": true}       a tick that plans everything
     {"retry": true}             a tick for which lagging projects are due; or ["six"]: only those
 """
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from frumious.errors import FrumiousError
 from frumious.model.plans import Plan
-from frumious.planning import plan
 from frumious.planning.dispatch import start_runs
+from frumious.planning.plan import plan_changes, plan_projects, summary
 from frumious.planning.retry import retry
 from frumious_lambda.environment import Environment
 
@@ -31,60 +31,60 @@ queue = environment.queue()
 
 
 class UnknownRequest(FrumiousError):
-    """The event asks for something that the planner does not know."""
+    """The event has a key that the planner does not know."""
 
 
 @environment.logger.inject_lambda_context
 @environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Plan and send jobs; answers with the runs' names and how many jobs they have."""
+    """Plan and send jobs; answer with the runs' names and how many jobs they have."""
     if unknown := event.keys() - KNOWN:
         msg = f"the event has {min(unknown)!r}; the planner knows {', '.join(sorted(KNOWN))}"
         raise UnknownRequest(msg)
     if event.get("dry_run"):
-        return environment.run(_tell(event))
-    return environment.run(_start(event, environment.deadline(context)))
+        return environment.run(_dry_run(event))
+    return environment.run(_plan_and_send(event, environment.deadline(context)))
 
 
-async def _start(event: dict[str, Any], deadline: float) -> dict[str, Any]:
-    mirror = environment.mirror
-    if again := event.get("retry"):
-        await retry(mirror, None if again is True else again)
-    planned: Plan | None = None
-    stopped: dict[str, Any] = {}
-    try:
-        planned = await _plan(event)
-    except plan.TooManyRemovals as stop:
-        environment.logger.warning("run stopped", extra={"reason": str(stop)})
-        stopped = {"stopped": str(stop), "removals": stop.removals}
-    # Runs that were planned before are sent in any case.
-    runs = await start_runs(planned, mirror, queue, deadline=deadline)
-    done = planned if runs and planned is not None else Plan()
-    environment.count(
-        ProjectsPlanned=len(done.jobs),
-        RemovalsPlanned=sum(reason.removes for reason in done.reasons.values()),
-        RetriesPlanned=len(done.retries),
-        RunsStopped=len(stopped) > 0,
-    )
-    return {"runs": runs, "run": runs[0] if runs else None, "jobs": len(done.jobs), **stopped}
-
-
-async def _tell(event: dict[str, Any]) -> dict[str, Any]:
-    stopped: dict[str, Any] = {}
-    try:
-        planned = await _plan(event)
-    except plan.TooManyRemovals as stop:
-        planned = stop.plan  # what it would remove is what one wants to see
-        stopped = {"stopped": str(stop), "removals": stop.removals}
+async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
+    plan = await _plan(event)
     environment.count()
-    return {"plan": plan.told(planned), **stopped}
+    return {"plan": summary(plan), **_stopped(plan)}
+
+
+async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, Any]:
+    mirror = environment.mirror
+    if names := event.get("retry"):
+        await retry(mirror, None if names is True else names)
+    plan: Plan | None = None
+    try:
+        plan = await _plan(event)
+    finally:  # earlier runs are sent even when upstream does not answer
+        runs = await start_runs(plan, mirror, queue, deadline=deadline)
+    if plan.stopped is not None:
+        environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})
+    started = plan if runs else Plan()
+    environment.count(
+        ProjectsPlanned=len(started.jobs),
+        RemovalsPlanned=sum(reason.removes for reason in started.reasons.values()),
+        RetriesPlanned=len(started.retries),
+        RunsStopped=plan.stopped is not None,
+    )
+    first = runs[0] if runs else None
+    return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
 
 
 async def _plan(event: dict[str, Any]) -> Plan:
     if (names := event.get("projects")) is not None:
-        return plan.plan_projects(names, allowed_removal=event.get("may_lose", False))
-    return await plan.plan_changes(
+        return plan_projects(names, allowed_removal=event.get("may_lose", False))
+    return await plan_changes(
         environment.mirror,
         force=event.get("force_check", False),
         confirmed_removals=event.get("confirm_removals", 0),
     )
+
+
+def _stopped(plan: Plan) -> dict[str, Any]:
+    if plan.stopped is None:
+        return {}
+    return {"stopped": plan.stopped.message, "removals": plan.stopped.removals}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
 from frumious.config.choices import SimpleFormat
@@ -13,11 +13,12 @@ from frumious.model.layout import PageLayout
 from frumious.model.runs import Selected
 from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
+from frumious.state.page_store import PageStore
 from frumious.storage.opening import open_storage
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from packaging.utils import NormalizedName
 
@@ -37,26 +38,37 @@ class Mirror:
     storage: Storage
     diffs: Storage  # where the diff-file goes: mostly the same
     ledger: Ledger
+    pages: PageStore
     selection: Selection
     transfers: asyncio.Semaphore  # files under way at the same time, over all projects
+
+    @classmethod
+    def of(
+        cls, config: Config, clock: Clock, upstream: Upstream, storage: Storage, diffs: Storage
+    ) -> Self:
+        """Assemble what works on an upstream and a storage that are open."""
+        ledger = Ledger(storage)
+        form = config.simple_format
+        page_layout = PageLayout(
+            config.hash_index,
+            html=form is not SimpleFormat.JSON,
+            json=form is not SimpleFormat.HTML,
+        )
+        return cls(
+            config,
+            clock,
+            upstream,
+            storage,
+            diffs,
+            ledger,
+            PageStore(storage, page_layout, ledger),
+            Selection.of(config.filters),
+            asyncio.Semaphore(config.workers),
+        )
 
     def fingerprint(self, project: NormalizedName) -> str:
         """Identify all of the configuration that shapes the project's page."""
         return self.config.pages_fingerprint + self.selection.releases_fingerprint(project)
-
-    @property
-    def pages(self) -> PageLayout:
-        """How pages are laid out."""
-        form = self.config.simple_format
-        return PageLayout(
-            self.config.hash_index,
-            html=form is not SimpleFormat.JSON,
-            json=form is not SimpleFormat.HTML,
-        )
-
-    async def former_pages(self) -> Sequence[PageLayout]:
-        """Return how else pages were laid out before: there may be some left."""
-        return [pages for pages in await self.ledger.layouts() if pages != self.pages]
 
     @property
     def selected(self) -> Selected:
@@ -68,7 +80,7 @@ class Mirror:
                 project: self.selection.releases_fingerprint(project)
                 for project in self.selection.projects_with_rules
             },
-            layouts=(self.pages.name,),
+            layouts=(self.pages.layout.name,),
         )
 
 
@@ -82,13 +94,4 @@ async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mir
         if config.diff_directory is not None:
             elsewhere = config.for_directory(config.diff_directory)
             diffs = await opened.enter_async_context(open_storage(elsewhere))
-        yield Mirror(
-            config,
-            clock,
-            upstream,
-            storage,
-            diffs,
-            Ledger(storage),
-            Selection.of(config.filters),
-            asyncio.Semaphore(config.workers),
-        )
+        yield Mirror.of(config, clock, upstream, storage, diffs)

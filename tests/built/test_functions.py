@@ -83,6 +83,11 @@ def test_the_planner_sends_a_job(cloud: LocalCloud) -> None:
 
 
 def test_the_worker_stores_files_and_pages(cloud: LocalCloud, file: File) -> None:
+    job = json.loads(event("worker")["Records"][0]["body"])
+    cursor = {"version": 1, "serial": None, "runs": [{"run": job["run"]}]}
+    body = json.dumps(cursor).encode()
+    cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=body)
+
     answer = cloud.invoke("WorkerFunction", event("worker"))
 
     assert answer == {"batchItemFailures": []}

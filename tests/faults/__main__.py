@@ -1,4 +1,4 @@
-"""Run a trial from the command line; exit status 1 when it found anything."""
+"""Run a trial from the command line; exit with status 1 if it found a violation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     options = parser.parse_args()
-    logging.getLogger("aiohttp.server").disabled = True  # clients that die are what this is about
+    logging.getLogger("aiohttp.server").disabled = True  # this trial kills clients
     print(f"seed {options.seed}: to replay, make faults SEED={options.seed} JOBS={options.jobs}")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(seed=options.seed, jobs=options.jobs)
@@ -27,7 +27,7 @@ def main() -> int:
         {
             "faults": report.faults,
             "changes upstream": report.changes,
-            "why jobs failed or came again": report.reasons,
+            "why jobs failed or were retried": report.reasons,
         },
         report.figures,
         never_named=report.never_named,

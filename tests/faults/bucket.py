@@ -1,4 +1,4 @@
-"""A bucket of moto's, seen past the mirror's own storage code."""
+"""A bucket in moto, read without the mirror's own storage code."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import boto3
 
 from localcloud.stack import REGION
 
-# moto asks who it is, and believes everybody.
-_WHO = "AWS4-HMAC-SHA256 Credential=reader/20260101/us-east-1/s3/aws4_request"
+# moto requires credentials and accepts any.
+_AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=reader/20260101/us-east-1/s3/aws4_request"
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class StoredObject:
     body: bytes
     etag: str
 
@@ -28,25 +28,25 @@ class Bucket:
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
         self._bucket = bucket
 
-    def get(self, key: str) -> Got | None:
+    def get(self, key: str) -> StoredObject | None:
         self._connection.request(
-            "GET", f"/{self._bucket}/{quote(key)}", headers={"Authorization": _WHO}
+            "GET", f"/{self._bucket}/{quote(key)}", headers={"Authorization": _AUTHORIZATION}
         )
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status == http.HTTPStatus.NOT_FOUND:
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status == http.HTTPStatus.NOT_FOUND:
             return None
-        if answer.status != http.HTTPStatus.OK:
-            msg = f"moto answers {answer.status} for {key}: {body[:200]!r}"
+        if response.status != http.HTTPStatus.OK:
+            msg = f"moto answers {response.status} for {key}: {body[:200]!r}"
             raise RuntimeError(msg)
-        return Got(body, answer.headers["ETag"])
+        return StoredObject(body, response.headers["ETag"])
 
     def close(self) -> None:
         self._connection.close()
 
 
 class OwnBucket(Bucket):
-    """One that is made here, and seen as a whole."""
+    """A bucket that is created here, and can be read whole."""
 
     def __init__(self, endpoint: str, bucket: str) -> None:
         super().__init__(endpoint, bucket)
@@ -62,16 +62,16 @@ class OwnBucket(Bucket):
     def put(self, key: str, body: bytes) -> None:
         self.s3.put_object(Bucket=self._bucket, Key=key, Body=body)
 
-    def tags(self) -> dict[str, str]:
-        """Return the ETag of everything that is here, by its key."""
+    def etags(self) -> dict[str, str]:
+        """Return the ETag of every object by key."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", ())}
 
     def contents(self) -> dict[str, bytes]:
-        """Return everything that readers may see, by its key."""
-        keys = [key for key in self.tags() if not key.startswith("state/")]
+        """Return every object outside `state/` by key."""
+        keys = [key for key in self.etags() if not key.startswith("state/")]
         found = {key: self.get(key) for key in keys}
-        return {key: got.body for key, got in found.items() if got is not None}
+        return {key: stored.body for key, stored in found.items() if stored is not None}
 
     def close(self) -> None:
         super().close()

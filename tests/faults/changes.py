@@ -1,7 +1,7 @@
-"""What happens upstream between jobs: releases come and go, and so do projects.
+"""Changes upstream between jobs: releases and projects are created and removed.
 
-Knows which events tell of a loss, as the planner does. A filename is never used for other bytes,
-which PyPI sees to, even where a project is created anew.
+Knows which events allow a removal, as the planner does. A filename is never reused for other bytes,
+even when a project is created again: PyPI guarantees that.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from tests.upstream import Index, ProjectView
 
-_MOST_RELEASES = 4
+_MAX_RELEASES = 4
 _NOTE = {"version": 1, "attestation_bundles": []}
 _REMOVALS = ("remove project", "project quarantined")
-_LOSSES = ("remove ", "project quarantined", "release quarantined")
+_REMOVING_ACTIONS = ("remove ", "project quarantined", "release quarantined")
 
 
 class Changes:
-    """Changes an index, and counts how."""
+    """Change an index, and count the kinds of changes."""
 
     def __init__(self, index: Index, projects: list[str]) -> None:
         self.made: Counter[str] = Counter()
@@ -34,7 +34,7 @@ class Changes:
         self._quarantined: dict[str, set[str]] = {}  # releases, by project
 
     def make(self, random: Random) -> str:
-        """Change one project somehow, and return its name."""
+        """Change one project at random, and return its name."""
         name = random.choice(self._projects)
         view = self._index.project(name)
         kind, change = self._choose(random, name, view)
@@ -47,14 +47,18 @@ class Changes:
         """The projects that ever existed."""
         return frozenset(self._versions)
 
-    def loss(self, name: str, since: int) -> str:
-        """Return what the events after a serial tell to be gone, as a job says it."""
+    def allowed_removal(self, name: str, since: int) -> str:
+        """Return the removal that a job allows because of the events after a serial."""
         actions = [
             change.action for change in self._index.changes_since(since) if change.name == name
         ]
         if actions and actions[-1].startswith(_REMOVALS):
             return "PROJECT"
-        return "FILES" if any(action.startswith(_LOSSES) for action in actions) else "NOTHING"
+        return (
+            "FILES"
+            if any(action.startswith(_REMOVING_ACTIONS) for action in actions)
+            else "NOTHING"
+        )
 
     def _choose(
         self, random: Random, name: str, view: ProjectView | None
@@ -74,7 +78,7 @@ class Changes:
             version = random.choice(sorted(hidden))
             hidden.discard(version)
             return "release clearance", lambda: index.clear_release_quarantine(name, version)
-        if not versions or (len(versions) < _MOST_RELEASES and random.random() < 0.45):
+        if not versions or (len(versions) < _MAX_RELEASES and random.random() < 0.45):
             return "release", lambda: self._release(random, name)
         version = random.choice(versions)
         filename = random.choice([listed.file.filename for listed in view.files])

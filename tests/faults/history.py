@@ -1,7 +1,7 @@
-"""What became of the objects in the bucket, change by change.
+"""Record which objects in the bucket a page has named.
 
-Tells the two kinds of files that are left over in the end apart: those that a page named and a
-job was to delete, and those that were stored for a page that never came to be.
+Distinguishes two kinds of files that are left over at the end: files that a page named and a job
+should have deleted, and files that were stored for a page that was never published.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.faults.pages import V1_JSON, read_page
 
 
 class History:
-    """Told of each change when the storage has carried it out; from any thread."""
+    """Record each change when the storage has carried it out; from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,9 +41,9 @@ class History:
 def objects(key: str, body: bytes) -> frozenset[str]:
     """Return what a JSON page names, provenance too."""
     project = project_of(key)
-    notes = []
+    provenances = []
     for file in json.loads(body)["files"]:
         if address := file.get("provenance"):
             version = address.split("/")[-3]
-            notes.append(f"web/integrity/{project}/{version}/{file['filename']}/provenance")
-    return frozenset({*read_page(key, body).objects(), *notes})
+            provenances.append(f"web/integrity/{project}/{version}/{file['filename']}/provenance")
+    return frozenset({*read_page(key, body).objects(), *provenances})

@@ -1,7 +1,7 @@
-"""The jobs' messages, handed out as an SQS FIFO queue does.
+"""The jobs' messages, delivered as an SQS FIFO queue does.
 
-One project's messages come in order and to one worker at a time; one that was not deleted comes
-again, at once: pauses are for those who have time. Knows nothing of what the jobs do.
+One project's messages are delivered in order and to one worker at a time. A message that was not
+deleted is redelivered at once, so that the trial does not wait.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Message:
     receives: int = 0
 
     def record(self) -> dict[str, Any]:
-        """Return the message as Lambda's event has it."""
+        """Return the message's record in a Lambda event."""
         return {
             "messageId": self.id,
             "receiptHandle": f"receipt-{self.id}",
@@ -43,17 +43,17 @@ class Message:
 class Jobs:
     """The queue."""
 
-    def __init__(self, most_receives: int) -> None:
+    def __init__(self, max_receives: int) -> None:
         self.sent = 0
         self.dead = 0
-        self._most_receives = most_receives
+        self._max_receives = max_receives
         self._waiting: dict[str, deque[Message]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def send(
-        self, run: str, project: str, serial: int, *, allowed_removal: str, again: bool = False
+        self, run: str, project: str, serial: int, *, allowed_removal: str, recovering: bool = False
     ) -> None:
         self.sent += 1
         body = {
@@ -61,31 +61,31 @@ class Jobs:
             "project": project,
             "serial": serial,
             "may-lose": allowed_removal,
-            "again": again,
+            "again": recovering,
         }
         message = Message(f"{self.sent:06}", project, body)
         self._waiting.setdefault(project, deque()).append(message)
 
-    def receive(self, random: Random, most: int, taken: Collection[str]) -> list[Message]:
-        """Hand out a batch, of projects that nobody works on."""
+    def receive(self, random: Random, max_count: int, taken: Collection[str]) -> list[Message]:
+        """Return a batch of messages, of projects that are not in `taken`."""
         ready = sorted(name for name, queue in self._waiting.items() if queue)
         ready = [name for name in ready if name not in taken]
         random.shuffle(ready)
         batch: list[Message] = []
         for name in ready:
             batch += list(self._waiting[name])[: random.choice([1, 1, 2])]
-            if len(batch) >= most:
+            if len(batch) >= max_count:
                 break
-        for message in batch[:most]:
+        for message in batch[:max_count]:
             message.receives += 1
-        return batch[:most]
+        return batch[:max_count]
 
     def delete(self, message: Message) -> None:
         self._waiting[message.project].remove(message)
 
-    def give_back(self, message: Message) -> bool:
-        """Let the message come again; return whether it is buried, for it came too often."""
-        if message.receives < self._most_receives:
+    def return_message(self, message: Message) -> bool:
+        """Return the message to the queue; return True if it became a dead letter instead."""
+        if message.receives < self._max_receives:
             return False
         self.dead += 1
         self.delete(message)

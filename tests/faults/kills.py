@@ -1,4 +1,4 @@
-"""Where a worker's process is killed: at the nth request that one project's job makes."""
+"""Kill a worker's process at the nth request of one project's job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROJECT_OF = (
 
 
 def project_of(key: str) -> str | None:
-    """Return the project that an object belongs to; None for the ledger's."""
+    """Return the project that an object belongs to; None for the ledger."""
     found = next(filter(None, (pattern.search(key) for pattern in _PROJECT_OF)), None)
     return canonicalize_name(found[1]) if found else None
 
@@ -33,11 +33,11 @@ class Moment:
     side: str  # "upstream" or "storage"
     project: str | None  # None: the ledger's requests
     number: int
-    after: bool  # storage: only when the request has been carried out
+    after: bool  # storage: only after the request has been carried out
 
     @classmethod
     def choose(cls, random: Random, projects: Sequence[str]) -> Moment:
-        """Choose a moment in a batch; one that never comes kills nobody."""
+        """Choose a moment in a batch; it may never come."""
         if random.random() < 0.05:
             return cls("storage", None, 1, after=random.random() < 0.5)
         side = random.choice(["upstream", "storage", "storage"])
@@ -46,22 +46,22 @@ class Moment:
 
 
 class Killer:
-    """Waits for one moment, and kills when it comes."""
+    """Kill the process at one moment."""
 
     def __init__(self, moment: Moment, kill: Callable[[], None]) -> None:
         self.struck = False
         self._moment = moment
         self._kill = kill
-        self._left = moment.number
+        self._remaining = moment.number
         self._lock = threading.Lock()
 
     def due(self, side: str, project: str | None) -> Moment | None:
-        """Count a request; the moment itself, when it is the one."""
+        """Count a request; return the moment if this request is the one."""
         if (side, project) != (self._moment.side, self._moment.project):
             return None
         with self._lock:
-            self._left -= 1
-            return self._moment if self._left == 0 else None
+            self._remaining -= 1
+            return self._moment if self._remaining == 0 else None
 
     def strike(self) -> None:
         self.struck = True

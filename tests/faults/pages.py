@@ -1,6 +1,6 @@
 """A mirror's project page as its readers see it.
 
-Shares no code with the mirror, so that it can judge.
+Shares no code with the mirror, so that the check is independent.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def page_key(project: str, form: str) -> str:
 
 
 def read_page(key: str, body: bytes) -> Page:
-    """Read a page of either kind.
+    """Parse a page of either format.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none.
+        ValueError, KeyError, TypeError, AttributeError: it is not a project page.
     """
     return _read_json(key, body) if key.endswith(V1_JSON) else _read_html(key, body)
 
 
 def _read_json(key: str, body: bytes) -> Page:
-    said = json.loads(body)
+    payload = json.loads(body)
     links = [
         Link(
             file["filename"],
@@ -63,16 +63,16 @@ def _read_json(key: str, body: bytes) -> Page:
             (file["core-metadata"] or {}).get("sha256"),
             file["yanked"],
         )
-        for file in said["files"]
+        for file in payload["files"]
     ]
-    return Page(said["meta"]["_last-serial"], tuple(links))
+    return Page(payload["meta"]["_last-serial"], tuple(links))
 
 
 def _read_html(key: str, body: bytes) -> Page:
     text = body.decode()
     serial = re.search(r"<!--SERIAL (\d+)-->$", text)
     if serial is None or not text.startswith("<!DOCTYPE html>"):
-        msg = f"{key} is not a whole page: {text[-60:]!r}"
+        msg = f"{key} is incomplete: {text[-60:]!r}"
         raise ValueError(msg)
     reading = _Anchors(key)
     reading.feed(text)

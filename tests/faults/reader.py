@@ -1,7 +1,7 @@
-"""Reads pages and files straight from moto all the while, as pip might at any moment.
+"""Read pages and files from moto throughout a trial, as pip might at any moment.
 
-What holds for it: pages parse, serials never go backwards, and whatever a page names is there
-with the right bytes for as long as the page names it.
+Checks that pages parse, that serials never go backwards, and that every file that a page names
+exists with the right bytes as long as the page names it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PAUSE = 0.005  # seconds between two projects
 
 
 class Reader:
-    """Polls in a thread of its own; `report` is told of each violation."""
+    """Polls in a thread of its own; calls `report` with each violation."""
 
     def __init__(
         self, endpoint: str, bucket: str, projects: Sequence[str], report: Callable[[str], None]
@@ -39,7 +39,7 @@ class Reader:
         self._thread.start()
 
     def touch(self, project: str) -> None:
-        """Look at a project next: something of it has just been changed."""
+        """Read a project next, because it has just changed."""
         if project not in self._touched:
             self._touched.append(project)
 
@@ -78,34 +78,34 @@ class Reader:
         while waiting:
             for name, digest in list(waiting.items()):
                 self.read["files"] += 1
-                wrong = self._wrong(name, digest)
-                if wrong is None:
+                problem = self._wrong(name, digest)
+                if problem is None:
                     del waiting[name]
                     continue
-                again = self._page(key)
-                if again is None or name not in again[1].objects():
+                reread = self._page(key)
+                if reread is None or name not in reread[1].objects():
                     return  # no longer named: the page was replaced in between
-                if again[0] == etag:
-                    self._report(f"{key} (serial {page.serial}) names {name}, which is {wrong}")
+                if reread[0] == etag:
+                    self._report(f"{key} (serial {page.serial}) names {name}, which is {problem}")
                     return
-                etag, page = again
+                etag, page = reread
                 waiting = page.objects()
                 break
 
     def _page(self, key: str) -> tuple[str, Page] | None:
-        got = self._bucket.get(key)
-        if got is None:
+        stored = self._bucket.get(key)
+        if stored is None:
             return None
         try:
-            return got.etag, read_page(key, got.body)
+            return stored.etag, read_page(key, stored.body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._report(f"{key} cannot be read: {error!r}")
             return None
 
     def _wrong(self, key: str, digest: str) -> str | None:
-        got = self._bucket.get(key)
-        if got is None:
-            return "not there"
-        if hashlib.sha256(got.body).hexdigest() != digest:
-            return f"other bytes ({len(got.body)})"
+        stored = self._bucket.get(key)
+        if stored is None:
+            return "missing"
+        if hashlib.sha256(stored.body).hexdigest() != digest:
+            return f"other bytes ({len(stored.body)})"
         return None

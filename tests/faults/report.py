@@ -1,4 +1,4 @@
-"""What a trial found, in words."""
+"""Print what a trial found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTICULARS = re.compile(  # of an error's text
 
 
 def shape(text: str) -> str:
-    """Return an error's text without what differs from one time to the next."""
+    """Return an error's text with its particulars masked."""
     return re.sub(r"serial \d+, and \d+", "serial _, and _", _PARTICULARS.sub("_", text))[:100]
 
 
@@ -27,7 +27,7 @@ def show(
     violations: Sized,
     seed: int,
 ) -> None:
-    """Print a report: what was counted, by its title, then the figures."""
+    """Print a report: counts by title, then the figures."""
     for title, counted in counts.items():
         print(f"\n{title}")
         for name, count in sorted(counted.items(), key=lambda entry: (-entry[1], entry[0])):

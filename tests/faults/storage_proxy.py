@@ -1,8 +1,7 @@
-"""Stands between one worker process and moto, and gets in the way.
+"""A proxy between one worker process and moto that injects faults.
 
-A request is refused, reset, kept waiting or left without an answer, before or after moto has
-carried it out. What the worker asks of SQS is answered here: the trial's own queue decides when
-a message comes again.
+It refuses, resets, delays or never answers a request, before or after moto has carried it out. It
+also answers SQS calls: the trial's own queue decides when a message is redelivered.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ _HOP_BY_HOP = frozenset({"connection", "expect", "transfer-encoding", "content-l
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _KEY = re.compile(rb"<Key>(.*?)</Key>")
 _REFUSALS = {"500": 500, "503": 503, "429": 429}
-_SILENCE = 3.0  # seconds, more than anybody waits
+_SILENCE = 3.0  # seconds, longer than any client waits
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 
 
 class StorageProxy:
-    """An S3 at `url` that is moto's at `endpoint`.
+    """An S3 endpoint at `url` that forwards to moto at `endpoint`.
 
     Args:
-        on_change: Told the method and the keys of each change that moto has carried out, and the
-            body that was put.
+        on_change: Called after each change that moto has carried out, with its method, its keys and
+            the body.
     """
 
     def __init__(
@@ -75,9 +74,9 @@ class StorageProxy:
         self._started.wait()
 
     def settle(self, *, dead: bool) -> None:
-        """Wait until all is done that was asked: S3 does it, though the process be `dead` by then.
+        """Wait until all requests are carried out, as S3 would even for a `dead` process.
 
-        What a dead process has sent may still wait to be read, for as long as its connections do.
+        Requests of a dead process may still wait to be read while its connections are open.
         """
         while self.under_way or (dead and self._server.connections):
             time.sleep(0.005)
@@ -117,10 +116,10 @@ class StorageProxy:
         except ConnectionError:  # the worker gave up, or was killed, while it was still sending
             return _close(request)
         if target := request.headers.get("X-Amz-Target", ""):
-            return _answer_sqs(target)
+            return _respond_to_sqs(target)
         self.under_way += 1
         try:
-            # Whoever asked may be dead before it is done: S3 would not know.
+            # The client may die before it is done: S3 would not notice.
             return await asyncio.shield(asyncio.ensure_future(self._serve(request, body)))
         finally:
             self.under_way -= 1
@@ -142,14 +141,14 @@ class StorageProxy:
         if kind == "late":
             await asyncio.sleep(random.uniform(0.02, 0.4))
         if kind in _REFUSALS:
-            answer = _refusal(_REFUSALS[kind])
+            response = _refusal(_REFUSALS[kind])
         elif kind == "only some deleted":
-            answer = await self._delete_half(request, body, keys)
+            response = await self._delete_half(request, body, keys)
         else:
-            answer = await self._forward(request, body, keys)
+            response = await self._forward(request, body, keys)
         if killer and due:
             await asyncio.to_thread(killer.strike)
-        return await _answer(request, answer, kind)
+        return await _respond(request, response, kind)
 
     def _choose(self, random: Random, method: str, keys: list[str]) -> str | None:
         if random.random() >= self.rate:
@@ -170,37 +169,41 @@ class StorageProxy:
         key = unquote(request.path).removeprefix(f"/{self._bucket}/")
         return [key]
 
-    async def _forward(self, request: web.Request, body: bytes, keys: list[str]) -> Answer:
+    async def _forward(self, request: web.Request, body: bytes, keys: list[str]) -> Response:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
         url = URL(self._endpoint + request.raw_path, encoded=True)
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False
-        ) as said:
-            answer = await said.read()
-            kept = {k: v for k, v in said.headers.items() if k.lower() not in _HOP_BY_HOP}
+        ) as answer:
+            response = await answer.read()
+            answer_headers = {
+                k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP
+            }
             if request.method == "HEAD":
-                kept["Content-Length"] = said.headers.get("Content-Length", "0")
-            if said.status < 300 and request.method in {"PUT", "POST", "DELETE"}:
+                answer_headers["Content-Length"] = answer.headers.get("Content-Length", "0")
+            if answer.status < 300 and request.method in {"PUT", "POST", "DELETE"}:
                 self._on_change(request.method, keys, body)
-            return said.status, kept, answer
+            return answer.status, answer_headers, response
 
-    async def _delete_half(self, request: web.Request, body: bytes, keys: list[str]) -> Answer:
-        """Delete every second key, and say that the others were not, as S3 does now and then."""
-        kept = keys[1::2]
-        for key in kept:
+    async def _delete_half(self, request: web.Request, body: bytes, keys: list[str]) -> Response:
+        """Delete every second key, and report the others as failed, as S3 sometimes does."""
+        failed_keys = keys[1::2]
+        for key in failed_keys:
             body = body.replace(f"<Object><Key>{escape(key)}</Key></Object>".encode(), b"")
         await self._forward(request, body, keys[::2])
         errors = "".join(
             f"<Error><Key>{escape(key)}</Key><Code>InternalError</Code>"
             "<Message>We encountered an internal error. Please try again.</Message></Error>"
-            for key in kept
+            for key in failed_keys
         )
-        said = f'<?xml version="1.0"?><DeleteResult>{errors}</DeleteResult>'
-        return 200, {"Content-Type": "application/xml"}, said.encode()
+        text = f'<?xml version="1.0"?><DeleteResult>{errors}</DeleteResult>'
+        return 200, {"Content-Type": "application/xml"}, text.encode()
 
 
-async def _answer(request: web.Request, answer: Answer, kind: str | None) -> web.StreamResponse:
-    """Tell the worker what was done, or what goes for that."""
+async def _respond(
+    request: web.Request, response: Response, kind: str | None
+) -> web.StreamResponse:
+    """Send the response to the worker, or the fault instead."""
     match kind:
         case "500, but done" | "503, but done":
             return _response(_refusal(int(kind[:3])))
@@ -212,34 +215,34 @@ async def _answer(request: web.Request, answer: Answer, kind: str | None) -> web
         case "closed, but done":
             return _close(request)
         case "answer cut off":
-            return await _cut(request, answer)
-    return _response(answer)
+            return await _cut(request, response)
+    return _response(response)
 
 
-def _answer_sqs(target: str) -> web.Response:
+def _respond_to_sqs(target: str) -> web.Response:
     if target != "AmazonSQS.ChangeMessageVisibility":
         return web.Response(status=501, text=f"{target} is not expected here")
     return web.Response(body=b"{}", content_type="application/x-amz-json-1.0")
 
 
-def _refusal(status: int) -> Answer:
+def _refusal(status: int) -> Response:
     code = {500: "InternalError", 503: "SlowDown", 429: "TooManyRequests"}[status]
-    said = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>not now</Message></Error>'
-    return status, {"Content-Type": "application/xml"}, said.encode()
+    text = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>not now</Message></Error>'
+    return status, {"Content-Type": "application/xml"}, text.encode()
 
 
-def _response(answer: Answer) -> web.Response:
-    status, headers, body = answer
+def _response(response: Response) -> web.Response:
+    status, headers, body = response
     return web.Response(status=status, headers=headers, body=body)
 
 
-async def _cut(request: web.Request, answer: Answer) -> web.StreamResponse:
-    status, headers, body = answer
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = len(body)
+async def _cut(request: web.Request, response: Response) -> web.StreamResponse:
+    status, headers, body = response
+    stream = web.StreamResponse(status=status, headers=headers)
+    stream.content_length = len(body)
     with contextlib.suppress(ConnectionError):  # the worker may be dead
-        await response.prepare(request)
-        await response.write(body[: len(body) // 2])
+        await stream.prepare(request)
+        await stream.write(body[: len(body) // 2])
     return _close(request)
 
 
@@ -258,7 +261,7 @@ def _close(request: web.Request, *, reset: bool = False) -> web.StreamResponse:
 
 
 class _Closed(web.StreamResponse):
-    """Tells aiohttp that nothing is to be sent any more."""
+    """A response that makes aiohttp send nothing more."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A short trial by a fixed seed; `make faults` runs the long ones."""
+"""A short trial with a fixed seed; `make faults` runs the long ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_after_faults_of_all_kinds_the_mirror_is_what_upstream_says(tmp_path: Path) -> None:
+def test_the_mirror_equals_upstream_after_faults_of_all_kinds(tmp_path: Path) -> None:
     report = Trial(Settings(seed=3, jobs=120, projects=25), tmp_path).run()
 
     assert report.violations == [], f"seed {report.seed}"

@@ -1,4 +1,4 @@
-"""One trial: rounds of changes and jobs under faults, then peace, then the verdict."""
+"""One trial: rounds of changes and jobs under faults, a quiet phase, then the verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.faults.reader import Reader
 from tests.faults.report import shape
 from tests.faults.storage_proxy import StorageProxy
 from tests.faults.upstream_faults import UpstreamFaults
-from tests.faults.verdict import left_over, wrongs
+from tests.faults.verdict import left_over, problems
 from tests.faults.worker import Worker
 from tests.upstream import Index, Server
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tests.upstream import Action, Ask
+    from tests.upstream import Action, Request
 
 _WORKERS = 2
 _BATCH = 10
@@ -50,21 +50,21 @@ global-timeout = 4
 """
 
 
-# The handler as a whole fails where the results cannot be recorded; the batch comes again then.
-_FORESEEN = re.compile(r"StorageUnavailable|Conflict")
+# The whole handler fails when it cannot record the results; the batch is then redelivered.
+_EXPECTED = re.compile(r"StorageUnavailable|Conflict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How much, and how bad.
+    """Size of the trial, and rates of faults.
 
     Attributes:
-        jobs: Sent before the faults cease; each project gets one more then.
+        jobs: Sent before the faults stop; each project then gets one more.
         changes: Upstream, in each round.
         kills: The share of batches in which a process is to be killed.
-        upstream_faults: The share of requests upstream that something goes wrong with.
-        storage_faults: The same of requests to the storage.
-        duplicates: The share of messages that come again although they were done.
+        upstream_faults: The share of requests upstream that fail.
+        storage_faults: The share of requests to the storage that fail.
+        duplicates: The share of messages that are redelivered although they were done.
     """
 
     seed: int
@@ -83,28 +83,26 @@ class Report:
 
     seed: int
     violations: list[str] = field(default_factory=list)
-    never_named: list[str] = field(
-        default_factory=list
-    )  # left over of jobs that did not get to publish
+    never_named: list[str] = field(default_factory=list)  # left over by jobs that did not publish
     figures: dict[str, float] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)  # why jobs failed or came again
+    reasons: Counter[str] = field(default_factory=Counter)  # why jobs failed or were retried
 
 
 class Trial:
-    """Everything that takes part, from the start to the verdict."""
+    """All participants, from the start to the verdict."""
 
     def __init__(
-        self, settings: Settings, folder: Path, tell: Callable[[str], None] = lambda _: None
+        self, settings: Settings, folder: Path, print_line: Callable[[str], None] = lambda _: None
     ) -> None:
         self.report = Report(settings.seed)
         self._settings = settings
-        self._tell = tell
+        self._print_line = print_line
         self._chance = Chance(settings.seed)
         self._lock = threading.Lock()
         self._projects = [f"project-{number:02}" for number in range(settings.projects)]
-        self._lagging: set[str] = set()  # as the finalizer would find: their next job knows it
+        self._lagging: set[str] = set()  # as the finalizer would find; their next job is recovering
         self._runs: list[str] = []
         self._history = History()
         self._deliveries = self._duplicates = 0
@@ -121,8 +119,8 @@ class Trial:
             function = stack.functions["WorkerFunction"]
             self._jobs = Jobs(int(function.environment["FRUMIOUS_MAX_RECEIVES"]))
             self._bucket = stack.bucket
-            self._eye = OwnBucket(moto.endpoint, self._bucket)
-            opened.callback(self._eye.close)
+            self._own_bucket = OwnBucket(moto.endpoint, self._bucket)
+            opened.callback(self._own_bucket.close)
             config = folder / "mirror.conf"
             config.write_text(_CONFIG)
             self._workers = []
@@ -132,9 +130,9 @@ class Trial:
                     self._bucket,
                     self._chance,
                     settings.storage_faults,
-                    self._take_change,
+                    self._on_change,
                 )
-                worker = Worker(function, config, self._upstream.url, proxy, self._take_line)
+                worker = Worker(function, config, self._upstream.url, proxy, self._on_line)
                 opened.callback(worker.stop)
                 self._workers.append(worker)
             self._reader = Reader(moto.endpoint, self._bucket, self._projects, self._violation)
@@ -142,16 +140,16 @@ class Trial:
             self._closing = opened.pop_all()
 
     def run(self) -> Report:
-        """Go through with it; everything is closed afterwards."""
+        """Run the trial; close everything afterwards."""
         started = time.monotonic()
         with self._closing:
             self._upstream.faults.inject = self._inject
             while self._jobs.sent < self._settings.jobs or len(self._jobs):
                 self._round()
-            under_faults = time.monotonic() - started
-            self._make_peace()
+            seconds_under_faults = time.monotonic() - started
+            self._run_quiet_phase()
             self._judge()
-            self._count(under_faults)
+            self._count(seconds_under_faults)
         self.report.figures["seconds"] = round(time.monotonic() - started, 1)
         return self.report
 
@@ -162,37 +160,39 @@ class Trial:
         random = self._chance.of("round")
         if (wanted := self._settings.jobs - self._jobs.sent) > 0:
             changed = {self._changes.make(random) for _ in range(self._settings.changes)}
-            named = set(random.sample(self._projects, 2))  # as if somebody had asked for them
+            named = set(random.sample(self._projects, 2))  # as if named by a user
             for project in sorted(changed | named)[:wanted]:
                 serial = 0 if project not in changed else self._serial(project)
                 self._send(f"run-{self._chance.round}", project, serial)
         self._deliver_all()
         if self._chance.round % 10 == 0:
-            self._tell(
+            self._print_line(
                 f"round {self._chance.round}: {self._jobs.sent} jobs,"
                 f" {self._deliveries} deliveries, {len(self.report.violations)} violations"
             )
 
     def _serial(self, project: str) -> int:
-        """Return the serial of a project's last event, as the changelog has it."""
+        """Return the serial of a project's last event in the changelog."""
         return max(
             change.serial for change in self._index.changes_since(0) if change.name == project
         )
 
     def _send(self, run: str, project: str, serial: int) -> None:
-        held = self._eye.get(page_key(project, V1_JSON))
-        reached = read_page(page_key(project, V1_JSON), held.body).serial if held else 0
-        allowed_removal = self._changes.loss(project, since=reached)
-        again = project in self._lagging
+        stored = self._own_bucket.get(page_key(project, V1_JSON))
+        reached = read_page(page_key(project, V1_JSON), stored.body).serial if stored else 0
+        allowed_removal = self._changes.allowed_removal(project, since=reached)
+        recovering = project in self._lagging
         self._lagging.discard(project)
-        self._jobs.send(run, project, serial, allowed_removal=allowed_removal, again=again)
-        if run not in self._runs:  # it stays open: nobody finalizes here
+        self._jobs.send(
+            run, project, serial, allowed_removal=allowed_removal, recovering=recovering
+        )
+        if run not in self._runs:  # it stays open: no finalizer runs here
             self._runs.append(run)
             body = {"serial": None, "version": 1, "runs": [{"run": each} for each in self._runs]}
-            self._eye.put(CURSOR, json.dumps(body).encode())
+            self._own_bucket.put(CURSOR, json.dumps(body).encode())
 
     def _deliver_all(self) -> None:
-        """Hand each worker a batch, and wait for both."""
+        """Deliver a batch to each worker, and wait for all of them."""
         random = self._chance.of("batches")
         batches: list[tuple[Worker, list[Message], Moment | None]] = []
         taken: set[str] = set()
@@ -200,8 +200,8 @@ class Trial:
             batch = self._jobs.receive(random, _BATCH, taken)
             projects = sorted({message.project for message in batch})
             taken.update(projects)
-            doomed = batch and random.random() < self._settings.kills and self._at_war
-            batches.append((worker, batch, Moment.choose(random, projects) if doomed else None))
+            is_killed = batch and random.random() < self._settings.kills and self._under_faults
+            batches.append((worker, batch, Moment.choose(random, projects) if is_killed else None))
         with ThreadPoolExecutor(_WORKERS) as pool:
             ended = [
                 (batch, pool.submit(worker.deliver, batch, moment))
@@ -212,31 +212,31 @@ class Trial:
             self._settle(batch, outcome.result())
 
     @property
-    def _at_war(self) -> bool:
+    def _under_faults(self) -> bool:
         return self._upstream.faults.inject is not None
 
     def _settle(self, batch: Sequence[Message], outcome: set[str] | str) -> None:
-        """Delete what was done, now and then not even that; the rest comes again."""
+        """Delete done messages, except for a few; return the rest to the queue."""
         if isinstance(outcome, str):
             self.report.reasons[f"batch: {shape(outcome)}"] += 1
-            if outcome != "killed" and not _FORESEEN.search(outcome):
+            if outcome != "killed" and not _EXPECTED.search(outcome):
                 self._violation(f"a batch failed: {outcome}")
         failed = {message.id for message in batch} if isinstance(outcome, str) else outcome
         random = self._chance.of("settle", batch[0].id)
         for message in batch:
             self._deliveries += 1
             if message.id in failed:
-                if self._jobs.give_back(message):
+                if self._jobs.return_message(message):
                     self._lagging.add(message.project)
-            elif self._at_war and random.random() < self._settings.duplicates:
+            elif self._under_faults and random.random() < self._settings.duplicates:
                 self._duplicates += 1
-                self._jobs.give_back(message)
+                self._jobs.return_message(message)
             else:
                 self._jobs.delete(message)
 
-    # Peace
+    # Quiet phase
 
-    def _make_peace(self) -> None:
+    def _run_quiet_phase(self) -> None:
         self._upstream.faults.clear()
         for worker in self._workers:
             worker.proxy.rate = 0
@@ -248,52 +248,52 @@ class Trial:
             self._deliver_all()
 
     def _judge(self) -> None:
-        contents = self._eye.contents()
-        for wrong in wrongs(self._index, self._upstream.url, self._projects, contents):
-            self._violation(wrong)
+        contents = self._own_bucket.contents()
+        for problem in problems(self._index, self._upstream.url, self._projects, contents):
+            self._violation(problem)
         for key in sorted(left_over(self._index, self._projects, contents)):
             if self._history.was_published(key) or key.startswith("web/simple/"):
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.append(key)
 
-    # What the others tell, each from a thread of its own
+    # Callbacks of the participants, each from its own thread
 
-    def _inject(self, ask: Ask) -> Action | None:
+    def _inject(self, request: Request) -> Action | None:
         for worker in self._workers:
-            if ask.project in worker.projects:
-                worker.asks_upstream(ask.project)
-        return self._upstream_faults(ask)
+            if request.project in worker.projects:
+                worker.count_upstream_request(request.project)
+        return self._upstream_faults(request)
 
-    def _take_change(self, method: str, keys: list[str], body: bytes) -> None:
+    def _on_change(self, method: str, keys: list[str], body: bytes) -> None:
         for key in keys:
             self._history.take(method, key, body)
             project = project_of(key)
             if project is not None and key.startswith("web/"):
                 self._reader.touch(project)
 
-    def _take_line(self, text: str) -> None:
+    def _on_line(self, text: str) -> None:
         if not text.strip():
             return
         try:
-            said: dict[str, Any] = json.loads(text)
+            entry: dict[str, Any] = json.loads(text)
         except ValueError:
             self._violation(f"a worker prints {text}")
             return
-        if said.get("message") == "project failed":
+        if entry.get("message") == "project failed":
             with self._lock:
-                self.report.reasons[f"job: {shape(said['error'])}"] += 1
-                if said.get("retry") is None:
-                    self._lagging.add(said["project"])
-        if "exception" in said and not _FORESEEN.search(said["exception"]):
-            self._violation(f"a worker did not foresee {said['exception']}")
+                self.report.reasons[f"job: {shape(entry['error'])}"] += 1
+                if entry.get("retry") is None:
+                    self._lagging.add(entry["project"])
+        if "exception" in entry and not _EXPECTED.search(entry["exception"]):
+            self._violation(f"unexpected error in a worker: {entry['exception']}")
 
     def _violation(self, text: str) -> None:
         with self._lock:
             self.report.violations.append(f"round {self._chance.round}: {text}")
-        self._tell(f"VIOLATION in round {self._chance.round}: {text}")
+        self._print_line(f"VIOLATION in round {self._chance.round}: {text}")
 
-    def _count(self, under_faults: float) -> None:
+    def _count(self, seconds_under_faults: float) -> None:
         report = self.report
         report.changes = self._changes.made
         report.faults = self._upstream_faults.happened.copy()
@@ -303,7 +303,7 @@ class Trial:
             "jobs": self._jobs.sent,
             "deliveries": self._deliveries,
             "duplicates": self._duplicates,
-            "buried after too many receives": self._jobs.dead,
+            "dead letters": self._jobs.dead,
             "rounds": self._chance.round,
             "kills": sum(worker.kills for worker in self._workers),
             "processes started": sum(worker.started for worker in self._workers),
@@ -313,5 +313,5 @@ class Trial:
             "requests to the storage": sum(worker.proxy.requests for worker in self._workers),
             "pages read": self._reader.read["pages"],
             "files read": self._reader.read["files"],
-            "seconds under faults": round(under_faults, 1),
+            "seconds under faults": round(seconds_under_faults, 1),
         }

@@ -1,7 +1,7 @@
-"""What goes wrong upstream: for each request, whether and how, by the seed.
+"""Faults upstream: the seed decides for each request whether and how it fails.
 
-Only what a mirror can notice: a page that lies without contradicting itself, its serial or its
-files' hashes is the truth to whoever reads it.
+Only faults that a mirror can notice: no reader can notice a wrong page that is consistent with
+itself, its serial and its files' hashes.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from tests.faults.chance import Chance
-    from tests.upstream import Ask, Index
+    from tests.upstream import Index, Request
 
-_STALE = 60  # serials that a cache may be behind
+_MAX_STALENESS = 60  # serials
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Kind:
 
 
 class UpstreamFaults:
-    """Asked by the fake upstream for each request; at most one in `1 / rate` gets a fault."""
+    """Called by the fake upstream for each request; one request in `1 / rate` gets a fault."""
 
     def __init__(self, chance: Chance, index: Index, rate: float) -> None:
         self.happened: Counter[str] = Counter()
@@ -55,21 +55,21 @@ class UpstreamFaults:
         self._index = index
         self._rate = rate
 
-    def __call__(self, ask: Ask) -> Action | None:
-        random = self._chance.of("upstream", ask.path)
+    def __call__(self, request: Request) -> Action | None:
+        random = self._chance.of("upstream", request.path)
         if random.random() >= self._rate:
             return None
-        room = ask.path.split("/")[1]
-        kinds = {"simple": _PAGE, "packages": _FILE}.get(room, _NOTE)
-        kind = random.choice([*_ANY, *kinds, *self._stale(room)])
+        section = request.path.split("/")[1]
+        kinds = {"simple": _PAGE, "packages": _FILE}.get(section, _PROVENANCE)
+        kind = random.choice([*_ANY, *kinds, *self._stale(section)])
         self.happened[f"upstream: {kind.name}"] += 1
         return kind.make(random)
 
-    def _stale(self, room: str) -> list[_Kind]:
-        if room != "simple":
+    def _stale(self, section: str) -> list[_Kind]:
+        if section != "simple":
             return []
         serial = self._index.serial
-        return [_Kind("stale", lambda random: Stale(serial - random.randrange(_STALE)))] * 8
+        return [_Kind("stale", lambda random: Stale(serial - random.randrange(_MAX_STALENESS)))] * 8
 
 
 def _edit(name: str, change: Callable[[dict[str, Any]], object]) -> _Kind:
@@ -135,7 +135,7 @@ _FILE = [
         lambda random: Together((NoRange(), Truncated(random.randrange(400)))),
     ),
 ]
-_NOTE = [
+_PROVENANCE = [
     _Kind("wrong bytes", lambda _: WrongBytes()),
     _Kind("fewer bytes", lambda _: WrongLength(-3)),
 ]

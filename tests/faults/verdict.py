@@ -1,4 +1,4 @@
-"""What the bucket must be in the end: what upstream says, file by file, and nothing else."""
+"""Compare the bucket with upstream at the end, file by file; it must hold nothing else."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from tests.faults.pages import Page
     from tests.upstream import File, Index, ProjectView
 
-_OURS = ("web/simple/", "web/packages/", "web/integrity/")
+_PREFIXES = ("web/simple/", "web/packages/", "web/integrity/")
 
 
-def wrongs(
+def problems(
     index: Index, upstream: str, projects: Sequence[str], contents: Mapping[str, bytes]
 ) -> Iterator[str]:
-    """Tell all that is missing in the bucket, or other than upstream says."""
+    """Yield what the bucket lacks, and what differs from upstream."""
     for name in projects:
         view = index.project(name)
         if view is not None:
-            yield from _wrongs_of(view, upstream, contents)
+            yield from _project_problems(view, upstream, contents)
 
 
 def left_over(index: Index, projects: Sequence[str], contents: Mapping[str, bytes]) -> set[str]:
     """Return the keys that nothing upstream accounts for."""
     expected = {key for name in projects for key in _keys(index.project(name))}
-    return {key for key in contents if key.startswith(_OURS)} - expected
+    return {key for key in contents if key.startswith(_PREFIXES)} - expected
 
 
 def _keys(view: ProjectView | None) -> Iterator[str]:
@@ -50,24 +50,26 @@ def _keys(view: ProjectView | None) -> Iterator[str]:
             yield _provenance_key(file)
 
 
-def _wrongs_of(view: ProjectView, upstream: str, contents: Mapping[str, bytes]) -> Iterator[str]:
+def _project_problems(
+    view: ProjectView, upstream: str, contents: Mapping[str, bytes]
+) -> Iterator[str]:
     project = view.normalized_name
     missing = [key for key in _keys(view) if key not in contents]
     if missing:
         yield f"{project}: {len(missing)} objects are missing, the first is {missing[0]}"
         return
     page = read_page(page_key(project, V1_JSON), contents[page_key(project, V1_JSON)])
-    yield from _wrong_pages(view, page, upstream, contents)
+    yield from _page_problems(view, page, upstream, contents)
     for key, digest in page.objects().items():
         if hashlib.sha256(contents[key]).hexdigest() != digest:
             yield f"{key} has other bytes than its page says"
     for listed in view.files:
         note, key = listed.file.provenance, _provenance_key(listed.file)
         if note is not None and json.loads(contents[key]) != note:
-            yield f"{key} is not what upstream has"
+            yield f"{key} differs from upstream's"
 
 
-def _wrong_pages(
+def _page_problems(
     view: ProjectView, page: Page, upstream: str, contents: Mapping[str, bytes]
 ) -> Iterator[str]:
     project = view.normalized_name
@@ -77,20 +79,24 @@ def _wrong_pages(
         if file["provenance"] is None:
             del file["provenance"]
     json_key = page_key(project, V1_JSON)
-    said = json.loads(contents[json_key])
-    said["meta"].pop("_frumious")
-    if said != expected:
-        yield f"{json_key} differs: {_differences(said, expected)}"
+    payload = json.loads(contents[json_key])
+    payload["meta"].pop("_frumious")
+    if payload != expected:
+        yield f"{json_key} differs: {_differences(payload, expected)}"
     for form in (HTML, V1_HTML):
         key = page_key(project, form)
         if read_page(key, contents[key]) != page:
-            yield f"{key} says something else than {json_key}"
+            yield f"{key} differs from {json_key}"
 
 
 def _provenance_key(file: File) -> str:
     return f"web/integrity/{file.project}/{file.version}/{file.filename}/provenance"
 
 
-def _differences(said: dict[str, Any], expected: dict[str, Any]) -> str:
-    keys = [key for key in said.keys() | expected.keys() if said.get(key) != expected.get(key)]
-    return "; ".join(f"{key}: {said.get(key)!r}, not {expected.get(key)!r}" for key in sorted(keys))
+def _differences(payload: dict[str, Any], expected: dict[str, Any]) -> str:
+    keys = [
+        key for key in payload.keys() | expected.keys() if payload.get(key) != expected.get(key)
+    ]
+    return "; ".join(
+        f"{key}: {payload.get(key)!r}, not {expected.get(key)!r}" for key in sorted(keys)
+    )

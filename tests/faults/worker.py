@@ -1,4 +1,4 @@
-"""One worker: the real handler in a process of its own, started anew when it was killed."""
+"""One worker: the real handler in a process of its own, restarted after a kill."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOOTSTRAP = Path(__file__).with_name("bootstrap")
 
 
 class Worker:
-    """Takes batches, one after the other."""
+    """A worker that handles one batch after the other."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Worker:
         self.projects: frozenset[str] = frozenset()
         self.started = 0
         self.kills = 0
-        self._function = replace(function, handler="hurried_worker.handler")
+        self._function = replace(function, handler="short_pauses.handler")
         runtime = Runtime(config=config)
         self._runtime = replace(
             runtime,
@@ -53,7 +53,7 @@ class Worker:
         self.proxy.killer = killer
         event = {"Records": [message.record() for message in messages]}
         try:
-            answer: dict[str, Any] = environment.invoke(event)
+            response: dict[str, Any] = environment.invoke(event)
         except FunctionFailed as error:
             if killer and killer.struck:
                 self.kills += 1
@@ -67,10 +67,10 @@ class Worker:
                 environment.close()
                 self._environment = None
             self.proxy.settle(dead=dead)
-        return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
 
-    def asks_upstream(self, project: str) -> None:
-        """Take note of a request upstream: it may be the moment to die at."""
+    def count_upstream_request(self, project: str) -> None:
+        """Count a request upstream, and kill the process if this is the moment."""
         killer = self.proxy.killer
         if killer and killer.due("upstream", project):
             killer.strike()

@@ -138,7 +138,7 @@ def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
         finally:
             running.kill()
     assert running.returncode == 1
-    assert "the next run goes on from there" in said
+    assert "stopped; run again to continue" in said
     assert "Traceback" not in said
 
     upstream.faults.remove(slow)

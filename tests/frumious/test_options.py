@@ -109,11 +109,11 @@ def test_a_project_that_is_removed_goes_from_where_its_pages_were(world: World) 
 
 
 def test_the_sweep_finds_projects_below_their_first_letter(world: World) -> None:
-    world.configure("hash-index = true\nkeep_index_versions = 2\nsweep-days = 1")
+    world.configure("hash-index = true\nkeep_index_versions = 2\nsweep-days = 0.5")
     world.mirror_run()
     world.index.archive("demo")
     world.index.archive("big-name-x")
-    world.change_cursor(swept_at=world.cursor().asked - 24 * 3600, reconciled=world.cursor().asked)
+    world.clock.advance(13 * 3600)
 
     world.mirror_run()
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud import FunctionFailed
-from tests.upstream import wheel
+from localcloud import FunctionFailed, LocalCloud
+from tests.functions.conftest import make_runtime
+from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
-    from localcloud import LocalCloud
-    from tests.upstream import Index
+    from pathlib import Path
+
+    from tests.upstream import Index, Server
 
 
 @pytest.fixture
@@ -120,3 +123,23 @@ def test_a_request_that_the_planner_does_not_know_does_nothing(
     assert stored(cloud) == before
     ask(cloud)
     finish(cloud)
+
+
+def test_earlier_runs_are_sent_though_upstream_does_not_answer(
+    upstream: Server, tmp_path: Path
+) -> None:
+    upstream.index.upload(wheel("unsent", "1.0"))
+    with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as cloud:
+        ask(cloud)
+        planned = jobs_waiting(cloud)
+        cloud.sqs.purge_queue(QueueUrl=cloud.stack.queues["JobQueue"].url)
+        key = "state/cursor.json"
+        cursor = json.loads(cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+        cursor["runs"][0]["sent"] = None
+        cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=json.dumps(cursor))
+        upstream.faults.add(Fault(Status(400), "/pypi"))
+
+        with pytest.raises(FunctionFailed, match="returned the status 400"):
+            ask(cloud)
+
+        assert jobs_waiting(cloud) == planned

@@ -16,8 +16,8 @@ from frumious.simple.values import InvalidPage
 from frumious.syncing.comparison import MassLoss
 from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
-from tests.upstream import Action, Ask, Edit, Raw, Together
-from tests.upstream.answer import Answer
+from tests.upstream import Action, Edit, Raw, Request, Together
+from tests.upstream.messages import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One hostile answer.
+    """One hostile response.
 
     `held` is expected where the mirror has the good page already; elsewhere `fresh` is.
     """
@@ -229,11 +229,11 @@ class Body(Action):
     change: Callable[[bytes], bytes]
     headers: Mapping[str, str] | None = None  # beside the good ones
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        body = self.change(b"".join(answer.body()))
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        body = self.change(b"".join(response.body()))
         return replace(
-            answer,
-            headers={**answer.headers, **(self.headers or {})},
+            response,
+            headers={**response.headers, **(self.headers or {})},
             body=lambda: iter((body,)),
             length=len(body),
         )
@@ -245,8 +245,8 @@ class OnWire(Action):
 
     write: Callable[[bytes], bytes]
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return Answer(HTTPStatus.OK, wire=self.write(b"".join(answer.body())))
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return Response(HTTPStatus.OK, wire=self.write(b"".join(response.body())))
 
 
 @dataclass(frozen=True)
@@ -255,14 +255,14 @@ class Headers(Action):
 
     changes: Mapping[str, str | None]
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        said = {**answer.headers, **self.changes}
-        return replace(answer, headers={k: v for k, v in said.items() if v is not None})
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        said = {**response.headers, **self.changes}
+        return replace(response, headers={k: v for k, v in said.items() if v is not None})
 
 
 class _InHtml(Action):
-    def ask(self, ask: Ask) -> Ask:
-        return replace(ask, headers={**ask.headers, "accept": "text/html"})
+    def rewrite_request(self, request: Request) -> Request:
+        return replace(request, headers={**request.headers, "accept": "text/html"})
 
 
 def bomb(mebibytes: int, encoding: str = "gzip") -> bytes:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def house(aws: Aws) -> Iterator[House]:
     with pytest.MonkeyPatch.context() as patch, Server(Index()) as upstream:
-        patch.setattr("frumious.backoff._FIRST_PAUSE", 0.001)
         patch.setattr(
             "frumious.upstream.upstream.MAX_PAGE_BYTES", 16 * 1024**2
         )  # else it takes long

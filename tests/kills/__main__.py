@@ -1,4 +1,4 @@
-"""Run trials from the command line; exit status 1 when they found anything."""
+"""Run trials from the command line; exit with status 1 if they found a violation."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
-from tests.kills.places import Bucket, Folder
+from tests.kills.targets import Bucket, Folder
 from tests.kills.trial import Report, Settings, Trial
 
 if TYPE_CHECKING:
-    from tests.kills.places import Place
+    from tests.kills.targets import Target
 
-_PLACES = {place.name: place for place in (Folder, Bucket)}
+_TARGETS = {target.name: target for target in (Folder, Bucket)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="in each place")
+    parser.add_argument("--kills", type=int, default=200, help="in each target")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
-    parser.add_argument("--place", choices=[*_PLACES], help="only there")
+    parser.add_argument("--place", choices=[*_TARGETS], help="only in this target")
     options = parser.parse_args()
-    logging.getLogger("aiohttp.server").disabled = True  # clients that die are what this is about
+    logging.getLogger("aiohttp.server").disabled = True  # this trial kills clients
     print(f"seed {options.seed}: to replay, make kills SEED={options.seed} KILLS={options.kills}")
     settings = Settings(seed=options.seed, kills=options.kills)
-    names = [options.place] if options.place else [*_PLACES]
-    with ThreadPoolExecutor(len(names)) as pool:  # both at once: they mostly wait
-        reports = list(pool.map(lambda name: run(settings, _PLACES[name]()), names))
+    names = [options.place] if options.place else [*_TARGETS]
+    with ThreadPoolExecutor(len(names)) as pool:  # both in parallel: they mostly wait
+        reports = list(pool.map(lambda name: run(settings, _TARGETS[name]()), names))
     for report in reports:
         show(report)
     return 1 if any(report.violations for report in reports) else 0
 
 
-def run(settings: Settings, place: Place) -> Report:
+def run(settings: Settings, target: Target) -> Report:
     with tempfile.TemporaryDirectory() as folder:
-        tell = lambda line: print(f"{place.name}: {line}", flush=True)  # noqa: E731
-        return Trial(settings, place, Path(folder), tell).run()
+        print_line = lambda line: print(f"{target.name}: {line}", flush=True)  # noqa: E731
+        return Trial(settings, target, Path(folder), print_line).run()
 
 
 def show(report: Report) -> None:

@@ -1,4 +1,4 @@
-"""`frumious mirror` as people start it: a process, in a group of its own."""
+"""`frumious mirror` as users start it: a process in its own process group."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ if TYPE_CHECKING:
     from typing import IO, Self
 
 _SHARED = Path(__file__).parents[2] / "shared"
-_OURS = ("AWS_", "FRUMIOUS_")  # what the machine has set is none of the trial's business
+_PREFIXES = ("AWS_", "FRUMIOUS_")  # the trial ignores the machine's own settings
 
 
 class Command:
-    """One process, from its start on; what it prints goes to `log`.
+    """One process, started at once; its output goes to `log`.
 
-    A context manager, after which it runs no longer.
+    A context manager that kills the process at its end.
     """
 
     def __init__(self, config: Path, log: IO[bytes]) -> None:
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+        inherited = {
+            name: text for name, text in os.environ.items() if not name.startswith(_PREFIXES)
+        }
         self._log = log
         self._process = subprocess.Popen(
             [sys.executable, "-m", "frumious.cli", "-c", str(config), "mirror"],
-            env={**kept, "PYTHONPATH": str(_SHARED)},
+            env={**inherited, "PYTHONPATH": str(_SHARED)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -47,7 +49,7 @@ class Command:
         self.kill()
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait so long, or until it has ended by itself."""
+        """Wait for the process, and say whether it ended within `seconds`."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -55,17 +57,17 @@ class Command:
         return True
 
     def kill(self) -> bool:
-        """Kill it and all that it started; say whether it had not ended by itself."""
+        """Kill the process group; say whether the process was still running."""
         if self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait() == -signal.SIGKILL
 
     @property
     def status(self) -> int:
-        """Its exit status, once it has ended."""
+        """The exit status, once the process has ended."""
         return self._process.returncode
 
-    def said(self) -> str:
-        """Return the last of what it printed."""
+    def output(self) -> str:
+        """Return the end of the process's output."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace").strip()[-2000:]

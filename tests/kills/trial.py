@@ -1,4 +1,4 @@
-"""One trial: rounds of changes, kills and a run to the end, until there were enough kills."""
+"""One trial: rounds of changes, kills and a run to the end, until there are enough kills."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from tests.faults import verdict
 from tests.faults.chance import Chance
 from tests.faults.pages import V1_JSON, page_key
-from tests.kills import look
+from tests.kills import inspection
 from tests.kills.command import Command
-from tests.kills.supply import Supply
+from tests.kills.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from random import Random
     from typing import IO
 
-    from tests.kills.places import Place
+    from tests.kills.targets import Target
 
 _CONFIG = """\
 [mirror]
@@ -31,31 +31,23 @@ workers = 4
 timeout = 5
 max-removals = 100% 10
 """
-_IN_A_ROW = (
-    0,
-    1,
-    1,
-    1,
-    2,
-    2,
-    3,
-    4,
-)  # kills before a run is left alone; none: to see how long it is
-_EARLY = 0.1  # the share of kills in the time before upstream is asked
-_LONGEST = 150.0  # seconds that any run may last
-_REST = 0.5  # seconds after which nothing that a dead process has sent is under way any more
+# Kills before a run may end; 0 measures the length of a run
+_KILLS_IN_A_ROW = (0, 1, 1, 1, 2, 2, 3, 4)
+_EARLY = 0.1  # the share of kills before the first request upstream
+_MAX_RUN_SECONDS = 150.0  # the limit of any run
+_SETTLE_SECONDS = 0.5  # after them no request of a dead process is in flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How much.
+    """Size of the trial.
 
     Attributes:
-        kills: After so many the trial ends with the round.
+        kills: The trial ends with the round that reaches this number.
         changes: Upstream, before each round.
-        sending: Seconds that upstream sends a file that is not small.
-        length: Seconds that a run lasts, from its first request on; measured as it goes.
-        start: Seconds that it takes to get there.
+        sending: Seconds that upstream takes to send a file that is not small.
+        length: Seconds that a run lasts after its first request; measured during the trial.
+        start: Seconds until the first request.
     """
 
     seed: int
@@ -74,53 +66,53 @@ class Report:
     name: str
     seed: int
     violations: list[str] = field(default_factory=list)
-    never_named: set[str] = field(default_factory=set)  # files that were stored for no page
-    kills: Counter[str] = field(default_factory=Counter)  # by what went on
-    left: Counter[str] = field(default_factory=Counter)  # what kills left, until the next run
+    never_named: set[str] = field(default_factory=set)  # files that no page ever named
+    kills: Counter[str] = field(default_factory=Counter)  # by phase of the run
+    left: Counter[str] = field(default_factory=Counter)  # what kills left until the next run
     figures: dict[str, float] = field(default_factory=dict)
 
 
 class Trial:
-    """One place, and all that happens to it."""
+    """The trial of one target."""
 
     def __init__(
         self,
         settings: Settings,
-        place: Place,
+        target: Target,
         folder: Path,
-        tell: Callable[[str], None] = lambda _: None,
+        print_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.report = Report(place.name, settings.seed)
+        self.report = Report(target.name, settings.seed)
         self._settings = settings
-        self._place = place
+        self._target = target
         self._folder = folder
-        self._tell = tell
+        self._print_line = print_line
         self._chance = Chance(settings.seed)
-        self._supply = Supply(settings.projects, settings.sending)
+        self._upstream = Upstream(settings.projects, settings.sending)
         self._length, self._start = settings.length, settings.start
-        self._named: set[str] = set()  # by a JSON page, since it was not there
-        self._pages: set[str] = set()  # that were ever seen
-        self._told: set[str] = set()
+        self._named: set[str] = set()  # keys that a JSON page named and that still exist
+        self._pages: set[str] = set()  # all that ever existed
+        self._reported: set[str] = set()
         self._serial = 0
         self._runs = self._late = 0
-        self._looks = 0
+        self._inspections = 0
 
     def run(self) -> Report:
-        """Go through with it."""
+        """Run the trial."""
         started = time.monotonic()
         with ExitStack() as opened:
-            opened.callback(self._place.close)
-            opened.enter_context(self._supply)
-            self._supply.fill(self._chance.of("fill"))
+            opened.callback(self._target.close)
+            opened.enter_context(self._upstream)
+            self._upstream.fill(self._chance.of("fill"))
             while self.report.kills.total() < self._settings.kills:
                 self._round()
         self.report.figures = {
             "kills": self.report.kills.total(),
-            "runs that ended before they were to be killed": self._late,
+            "runs that ended before their kill": self._late,
             "runs to the end": self._runs,
-            "looks at all that is there": self._looks,
-            "changes upstream": self._supply.changes.made.total() + self._supply.large,
-            "requests upstream": len(self._supply.server.requests),
+            "inspections of all contents": self._inspections,
+            "changes upstream": self._upstream.changes.made.total() + self._upstream.large,
+            "requests upstream": len(self._upstream.server.requests),
             "seconds that a run lasts": round(self._length, 2),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -131,149 +123,153 @@ class Trial:
     def _round(self) -> None:
         self._chance.next_round()
         random = self._chance.of("round")
-        kills = random.choice(_IN_A_ROW)
+        kills = random.choice(_KILLS_IN_A_ROW)
         if self._chance.round > 1:
-            self._supply.change(random, self._settings.changes)
+            self._upstream.change(random, self._settings.changes)
         else:
-            kills = max(kills, 1)  # the first run has most to do, and tells no usual length
+            kills = max(kills, 1)  # the first run has the most to do: its length is unusual
         for number in range(kills):
             if number:
-                self._supply.change(random, random.choice((0, 0, 1, 4)))
+                self._upstream.change(random, random.choice((0, 0, 1, 4)))
             if not self._kill_one(random):
                 break
         self._run_to_the_end(random, whole=not kills)
         if self._chance.round % 10 == 0:
-            self._tell(
+            self._print_line(
                 f"round {self._chance.round}: {self.report.kills.total()} kills,"
                 f" {self._runs} runs to the end of {self._length:.1f} s,"
                 f" {len(self.report.violations)} violations"
             )
 
     def _kill_one(self, random: Random) -> bool:
-        """Start a run and kill it; say whether that came in time."""
+        """Start a run and kill it; return False if it ended before."""
         early, share = random.random() < _EARLY, random.random()
         with self._log().open("w+b") as log, self._command(random, log) as command:
             if early:
                 command.ends_within(share * self._start)
             else:
-                self._supply.asked.wait(self._settings.start * 30)
+                self._upstream.contacted.wait(self._settings.start * 30)
                 command.ends_within(share * self._length)
-            asked = self._supply.asked.is_set()
+            contacted = self._upstream.contacted.is_set()
             if not command.kill():
                 self._late += 1
                 self._check_end(command)
                 return False
-        contents = self._place.contents()
-        if not asked:
-            when = "before upstream was asked"
-        elif look.open_runs(contents):
+        contents = self._target.contents()
+        if not contacted:
+            when = "before the first request upstream"
+        elif inspection.open_runs(contents):
             when = "with a run open"
-        elif look.serial(contents) < self._supply.index.serial:
+        elif inspection.serial(contents) < self._upstream.index.serial:
             when = "while planning"
         else:
             when = "with nothing left to do"
         self.report.kills[when] += 1
-        self._look(contents)
+        self._inspect(contents)
         return True
 
     def _run_to_the_end(self, random: Random, *, whole: bool) -> None:
         started = time.monotonic()
         with self._log().open("w+b") as log, self._command(random, log) as command:
-            self._supply.asked.wait(self._settings.start * 30)
-            asked = time.monotonic()
-            if not command.ends_within(_LONGEST):
-                self._violation(f"a run does not end within {_LONGEST} s: {command.said()}")
+            self._upstream.contacted.wait(self._settings.start * 30)
+            contacted = time.monotonic()
+            if not command.ends_within(_MAX_RUN_SECONDS):
+                self._violation(
+                    f"a run does not end within {_MAX_RUN_SECONDS} s: {command.output()}"
+                )
                 return
             if whole:
-                self._length = time.monotonic() - asked
-                self._start = asked - started
+                self._length = time.monotonic() - contacted
+                self._start = contacted - started
             self._check_end(command)
 
     def _check_end(self, command: Command) -> None:
         """Judge the mirror after a run that ended by itself."""
         self._runs += 1
         if command.status:
-            self._violation(f"a run exits with {command.status} and says: {command.said()}")
-        contents = self._place.contents()
-        if not self._look(contents) or command.status:
+            self._violation(f"a run exits with {command.status} and prints: {command.output()}")
+        contents = self._target.contents()
+        if not self._inspect(contents) or command.status:
             return
-        self._tell_all(self._wrongs_at_the_end(contents))
+        self._add_violations(self._final_problems(contents))
         for key in sorted(self._left_over(contents)):
             if key in self._named or key.startswith("web/simple/"):
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.add(key)
 
-    # What is there
+    # Contents
 
-    def _look(self, contents: Mapping[str, bytes]) -> bool:
-        """Judge what readers see at this moment; say whether it can be read."""
-        self._looks += 1
-        index = self._supply.index
-        if wrongs := list(look.wrongs(contents, index)):
-            # Requests of a process that is dead may still be carried out; it sends no more.
-            time.sleep(_REST)
-            contents = self._place.contents()
-            if still := set(wrongs).intersection(look.wrongs(contents, index)):
-                self._tell_all(sorted(still))
+    def _inspect(self, contents: Mapping[str, bytes]) -> bool:
+        """Check what readers see at this moment; return False if it is wrong."""
+        self._inspections += 1
+        index = self._upstream.index
+        if problems := list(inspection.problems(contents, index)):
+            # Requests that a dead process has sent may still be carried out.
+            time.sleep(_SETTLE_SECONDS)
+            contents = self._target.contents()
+            if still := set(problems).intersection(inspection.problems(contents, index)):
+                self._add_violations(sorted(still))
                 return False
-        serial = look.serial(contents)
+        serial = inspection.serial(contents)
         if not self._serial <= serial <= index.serial:
             self._violation(f"the mirror's serial is {serial} after {self._serial}")
         self._serial = serial
         self._pages.update(key for key in contents if key.startswith("web/simple/"))
         self._named &= contents.keys()
-        self._named.update(look.named(contents))
-        drafts = sum(look.is_hidden(key) for key in look.names_of_litter(contents))
-        self.report.left["files on their way"] += drafts
-        self.report.left["other loose ends"] += sum(1 for _ in self._place.loose_ends())
+        self._named.update(inspection.named(contents))
+        temporary_files = sum(
+            inspection.is_hidden(key) for key in inspection.unexpected_keys(contents)
+        )
+        self.report.left["temporary files"] += temporary_files
+        self.report.left["other leftovers"] += sum(1 for _ in self._target.leftovers())
         return True
 
-    def _wrongs_at_the_end(self, contents: Mapping[str, bytes]) -> Iterable[str]:
-        index = self._supply.index
-        projects = [name for name in self._supply.projects if self._is_known(name)]
-        yield from verdict.wrongs(index, self._supply.server.url, projects, contents)
-        yield from look.litter(contents)
-        yield from self._place.loose_ends()
-        if (serial := look.serial(contents)) != index.serial:
-            yield f"the mirror says that its serial is {serial}, upstream's is {index.serial}"
+    def _final_problems(self, contents: Mapping[str, bytes]) -> Iterable[str]:
+        index = self._upstream.index
+        projects = [name for name in self._upstream.projects if self._is_known(name)]
+        yield from verdict.problems(index, self._upstream.server.url, projects, contents)
+        yield from inspection.unexpected_objects(contents)
+        yield from self._target.leftovers()
+        if (serial := inspection.serial(contents)) != index.serial:
+            yield f"the mirror's serial is {serial}, and upstream's {index.serial}"
         expected = {normalized: serial for normalized, _, serial in index.projects()}
-        if (listed := look.listed(contents)) != expected:
+        if (listed := inspection.listed(contents)) != expected:
             other = sorted(set(listed.items()) ^ set(expected.items()))
-            yield f"the root index is not upstream's: {other}"
-        if runs := look.open_runs(contents):
+            yield f"the root index differs from upstream's: {other}"
+        if runs := inspection.open_runs(contents):
             yield f"{runs} runs are open after a run to the end"
 
     def _is_known(self, project: str) -> bool:
-        """Say whether a mirror must know a project: no index lists those in quarantine."""
-        view = self._supply.index.project(project)
+        """Say whether the mirror must know a project: indexes do not list quarantined ones."""
+        view = self._upstream.index.project(project)
         in_quarantine = view is not None and view.status == "quarantined"
         return not in_quarantine or page_key(project, V1_JSON) in self._pages
 
     def _left_over(self, contents: Mapping[str, bytes]) -> set[str]:
-        """Return pages and files that nothing upstream accounts for; litter is told as such."""
-        left = verdict.left_over(self._supply.index, self._supply.projects, contents)
-        return left - set(look.names_of_litter(contents)) - set(look.ROOT_PAGES)
+        """Return pages and files that upstream lacks, without `unexpected_objects`."""
+        left = verdict.left_over(self._upstream.index, self._upstream.projects, contents)
+        return left - set(inspection.unexpected_keys(contents)) - set(inspection.ROOT_PAGES)
 
-    # How it is done
+    # The command
 
     def _command(self, random: Random, log: IO[bytes]) -> Command:
         config = self._folder / "mirror.conf"
-        master = self._supply.server.url
-        config.write_text(_CONFIG.format(master=master) + self._place.settings(random))
-        self._supply.asked.clear()
+        master = self._upstream.server.url
+        config.write_text(_CONFIG.format(master=master) + self._target.settings(random))
+        self._upstream.contacted.clear()
         return Command(config, log)
 
     def _log(self) -> Path:
-        return self._folder / "said"
+        return self._folder / "output.log"
 
-    def _tell_all(self, wrongs: Iterable[str]) -> None:
-        for wrong in wrongs:
-            self._violation(wrong)
+    def _add_violations(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self._violation(problem)
 
     def _violation(self, text: str) -> None:
-        if text in self._told:
-            return  # it is there still
-        self._told.add(text)
+        if text in self._reported:
+            return  # it persists
+        self._reported.add(text)
         self.report.violations.append(f"round {self._chance.round}: {text}")
-        self._tell(f"VIOLATION in round {self._chance.round}: {text}")
+        self._print_line(f"VIOLATION in round {self._chance.round}: {text}")

@@ -1,4 +1,4 @@
-"""The real template with stub handlers in the functions' places."""
+"""The real template with stub handlers instead of the functions."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def handler(event, context):
             case "raise":
                 raise ValueError("no such luck")
             case "name a stranger":
-                failures.append({"itemIdentifier": "somebody else"})
+                failures.append({"itemIdentifier": "another-message"})
     print(json.dumps({"message": "batch done", "ended": time.time()}))
     return {"batchItemFailures": failures}
 """
 
 
 def make_checkout(folder: Path) -> Path:
-    """Copy the template to `folder`, put stubs into the functions' places; return its path."""
+    """Copy the template to `folder`, replace the functions by stubs, and return its path."""
     for name, code in (
         ("planner", STUB_PLANNER),
         ("worker", STUB_WORKER),

@@ -1,4 +1,4 @@
-"""The demonstration with the real handlers, the fake upstream in PyPI's place."""
+"""The demo with the real handlers and the fake upstream."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_project_that_upstream_does_not_have_is_named(demonstration: Demo) -> 
     )
 
 
-def test_an_upstream_that_is_out_of_reach_is_told_in_one_sentence(demonstration: Demo) -> None:
+def test_an_upstream_that_is_out_of_reach_is_reported_in_one_sentence(demonstration: Demo) -> None:
     demonstration.configure("http://127.0.0.1:9")
     status, output = demonstration.run("six", "flit")
     (sentence,) = output.splitlines()[1:]

@@ -28,7 +28,7 @@ WHEEL = "/packages/aa/bb/cc/six-1.0-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: Message
     body: bytes
@@ -56,17 +56,17 @@ def put(cloud: LocalCloud, key: str, body: bytes, kind: str) -> None:
     )
 
 
-def ask(cloud: LocalCloud, path: str, method: str = "GET", **headers: str) -> Answer:
+def request(cloud: LocalCloud, path: str, method: str = "GET", **headers: str) -> Response:
     """Send a request as it is: no path is normalised on the way."""
     connection = http.client.HTTPConnection(urlsplit(cloud.url).netloc)
     connection.putrequest(method, path, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name.replace("_", "-"), value)
     connection.endheaders()
-    response = connection.getresponse()
-    answer = Answer(response.status, response.headers, response.read())
+    received = connection.getresponse()
+    response = Response(received.status, received.headers, received.read())
     connection.close()
-    return answer
+    return response
 
 
 @pytest.mark.parametrize(
@@ -122,23 +122,23 @@ def test_the_edge_function_fits_into_cloudfront(started_cloud: LocalCloud) -> No
 def test_pages_are_served_in_the_form_that_is_asked_for(
     mirror: LocalCloud, page: str, accept: str, kind: str
 ) -> None:
-    answer = ask(mirror, page, Accept=accept)
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == kind
-    assert answer.body.endswith(kind.encode())
-    assert "Accept" in answer.headers["Vary"].split(", ")
-    assert answer.headers["Cache-Control"] == "max-age=60"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    response = request(mirror, page, Accept=accept)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == kind
+    assert response.body.endswith(kind.encode())
+    assert "Accept" in response.headers["Vary"].split(", ")
+    assert response.headers["Cache-Control"] == "max-age=60"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_an_unacceptable_accept_is_told_what_there_is(mirror: LocalCloud) -> None:
-    answer = ask(mirror, "/simple/six/", Accept="image/png")
-    assert answer.status == 406
-    assert JSON.encode() in answer.body
+    response = request(mirror, "/simple/six/", Accept="image/png")
+    assert response.status == 406
+    assert JSON.encode() in response.body
 
 
 def test_the_welcome_page_is_at_the_top(mirror: LocalCloud) -> None:
-    assert ask(mirror, "/").body == b"welcome"
+    assert request(mirror, "/").body == b"welcome"
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_the_welcome_page_is_at_the_top(mirror: LocalCloud) -> None:
 def test_a_name_that_is_not_normalised_is_redirected(
     mirror: LocalCloud, path: str, location: str
 ) -> None:
-    answer = ask(mirror, path, Accept=PIP)
-    assert (answer.status, answer.headers["Location"]) == (301, location)
+    response = request(mirror, path, Accept=PIP)
+    assert (response.status, response.headers["Location"]) == (301, location)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ def test_a_name_that_is_not_normalised_is_redirected(
     ],
 )
 def test_what_is_missing_is_404(mirror: LocalCloud, path: str) -> None:
-    answer = ask(mirror, path, Accept=PIP)
-    assert answer.status == 404
-    assert ask(mirror, path, method="HEAD", Accept=PIP).status == 404
+    response = request(mirror, path, Accept=PIP)
+    assert response.status == 404
+    assert request(mirror, path, method="HEAD", Accept=PIP).status == 404
 
 
 @pytest.mark.parametrize(
@@ -192,42 +192,42 @@ def test_what_is_missing_is_404(mirror: LocalCloud, path: str) -> None:
     ],
 )
 def test_nothing_outside_of_web_can_be_reached(mirror: LocalCloud, path: str) -> None:
-    answer = ask(mirror, path)
-    assert answer.status == 404
-    assert b"secret" not in answer.body
+    response = request(mirror, path)
+    assert response.status == 404
+    assert b"secret" not in response.body
 
 
 def test_a_file_is_served_as_it_is_stored(mirror: LocalCloud) -> None:
-    answer = ask(mirror, WHEEL, Accept="*/*")
-    assert answer.body == b"0123456789"
-    assert answer.headers["Content-Length"] == "10"
-    assert answer.headers["Content-Type"] == "application/octet-stream"
-    assert "Vary" not in answer.headers
-    assert "Content-Encoding" not in answer.headers
+    response = request(mirror, WHEEL, Accept="*/*")
+    assert response.body == b"0123456789"
+    assert response.headers["Content-Length"] == "10"
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert "Vary" not in response.headers
+    assert "Content-Encoding" not in response.headers
 
 
 def test_a_path_is_decoded_once(mirror: LocalCloud) -> None:
-    assert ask(mirror, "/packages/aa/bb/cc/a%2Bb%20c.whl").body == b"odd"
-    assert ask(mirror, "/packages/aa/bb/cc/a%252Bb%2520c.whl").status == 404
+    assert request(mirror, "/packages/aa/bb/cc/a%2Bb%20c.whl").body == b"odd"
+    assert request(mirror, "/packages/aa/bb/cc/a%252Bb%2520c.whl").status == 404
 
 
 def test_head_tells_the_length_and_sends_nothing(mirror: LocalCloud) -> None:
-    answer = ask(mirror, WHEEL, method="HEAD")
-    assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "10", b"")
+    response = request(mirror, WHEEL, method="HEAD")
+    assert (response.status, response.headers["Content-Length"], response.body) == (200, "10", b"")
 
 
 def test_a_range_is_passed_on(mirror: LocalCloud) -> None:
-    answer = ask(mirror, WHEEL, Range="bytes=2-4")
-    assert (answer.status, answer.body) == (206, b"234")
-    assert answer.headers["Content-Range"] == "bytes 2-4/10"
+    response = request(mirror, WHEEL, Range="bytes=2-4")
+    assert (response.status, response.body) == (206, b"234")
+    assert response.headers["Content-Range"] == "bytes 2-4/10"
 
 
 def test_what_has_not_changed_is_304(mirror: LocalCloud) -> None:
-    etag = ask(mirror, WHEEL).headers["ETag"]
-    answer = ask(mirror, WHEEL, If_None_Match=etag)
-    assert (answer.status, answer.body) == (304, b"")
+    etag = request(mirror, WHEEL).headers["ETag"]
+    response = request(mirror, WHEEL, If_None_Match=etag)
+    assert (response.status, response.body) == (304, b"")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
 def test_readers_cannot_write(mirror: LocalCloud, method: str) -> None:
-    assert ask(mirror, WHEEL, method=method).status == 403
+    assert request(mirror, WHEEL, method=method).status == 403

@@ -101,7 +101,7 @@ def as_moto_asks(document: dict[str, Any], cloud: LocalCloud) -> dict[str, Any]:
     """
     statements = list(document["Statement"])
     actions = json.dumps(statements)
-    asked = {
+    requested = {
         "s3:DeleteObject": ("s3:DeleteObject", f"arn:aws:s3:::{cloud.bucket}"),
         "sqs:SendMessage": ("sqs:SendMessageBatch", "*"),
         "sqs:DeleteMessage": ("sqs:DeleteMessageBatch", "*"),
@@ -110,7 +110,7 @@ def as_moto_asks(document: dict[str, Any], cloud: LocalCloud) -> dict[str, Any]:
     }
     statements += [
         {"Effect": "Allow", "Action": action, "Resource": resource}
-        for allowed, (action, resource) in asked.items()
+        for allowed, (action, resource) in requested.items()
         if f'"{allowed}"' in actions
     ]
     return {**document, "Statement": statements}
@@ -147,16 +147,16 @@ def test_a_project_goes_all_the_way_with_the_roles_of_the_template(
     index.upload(wheel("sampleproject", "2.0"))
     assert advance(guarded) == {"sampleproject": "updated"}
     index.remove_release("sampleproject", "1.0")
-    told = guarded.invoke("PlannerFunction", {"dry_run": True, "force_check": True})
-    assert set(told["plan"]["updated"]) == {"sampleproject"}
+    summary = guarded.invoke("PlannerFunction", {"dry_run": True, "force_check": True})
+    assert set(summary["plan"]["updated"]) == {"sampleproject"}
     assert advance(guarded) == {"sampleproject": "updated"}
     index.remove_project("sampleproject")
     assert advance(guarded) == {"sampleproject": "removed"}
 
     # What the finalizer complains of, it was not allowed to do.
     fields = [line.fields for line in guarded.logs.lines if line.fields is not None]
-    said = [line["message"] for line in fields if line.get("level") in {"WARNING", "ERROR"}]
-    assert set(said) == {"a dead letter is not a job"}
+    messages = [line["message"] for line in fields if line.get("level") in {"WARNING", "ERROR"}]
+    assert set(messages) == {"a dead letter is not a job"}
     assert guarded.logs.total("EventsLost") == 0
     listed = s3_of("FinalizerFunction", guarded).list_objects_v2(
         Bucket=guarded.bucket, Prefix=f"state/runs/{OLD_RUN}"

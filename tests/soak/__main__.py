@@ -1,4 +1,4 @@
-"""Run a soak from the command line; exit status 1 when it found anything."""
+"""Run a soak from the command line; exit with status 1 if it found a violation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args()
-    logging.getLogger("aiohttp.server").disabled = True  # clients that die are what this is about
+    logging.getLogger("aiohttp.server").disabled = True  # this trial kills clients
     print(
         f"seed {options.seed}: to replay, make soak SEED={options.seed}"
         f" MINUTES={options.minutes:g} RUNS={options.runs}",
@@ -32,8 +32,8 @@ def main() -> int:
         {
             "faults": report.faults,
             "changes upstream": report.changes,
-            "kills, by the write that they happened at": report.kills,
-            "why ticks and batches failed, and jobs came again": report.reasons,
+            "kills, by write": report.kills,
+            "why ticks and batches failed, and jobs were retried": report.reasons,
         },
         report.figures,
         never_named=report.never_named,

@@ -1,7 +1,7 @@
-"""Stands between one function's process and AWS: counts its writes, and is where it dies.
+"""A proxy between one function's process and AWS that counts writes and kills the process.
 
-Beyond what the storage's proxy does, it answers for the queues and for EventBridge, and lets a
-request wait for its turn.
+In addition to the storage proxy's faults, it answers for the queues and for EventBridge, and it
+holds a request until its turn.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _PROJECT = re.compile(r"(simple|tombstones)/[^/.]+(?=/|\.json)|(?<=packages/).*|
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of an invocation, unless it ends before.
+    """What happens to an invocation, unless it ends earlier.
 
     Attributes:
-        killed_at: The number of the write that its process is killed at; 0: none.
+        killed_at: The number of the write at which its process is killed; 0: none.
         after: Whether that write is carried out.
-        sleeps_at: The number of the request that it falls asleep at; 0: none.
-        sleeps: For how many rounds.
+        sleeps_at: The number of the request at which it falls asleep; 0: none.
+        sleeps: The number of rounds that it sleeps.
     """
 
     killed_at: int = 0
@@ -47,22 +47,22 @@ class Fate:
     sleeps: int = 0
 
 
-class Part(Chance):
-    """One process's part of what the seed decides; runs' names, which are not the seed's, go."""
+class ProcessChance(Chance):
+    """One process's random generators; run ids are masked, because the seed does not set them."""
 
     def __init__(self, whole: Chance, name: str) -> None:
         super().__init__(whole.seed)
-        self._whole = whole
+        self._soak_chance = whole
         self._name = name
 
     def of(self, *purpose: str) -> Random:
-        return self._whole.of(self._name, *(_RUN.sub("<run>", each) for each in purpose))
+        return self._soak_chance.of(self._name, *(_RUN.sub("<run>", each) for each in purpose))
 
 
 class Gateway(StorageProxy):
-    """An AWS at `url`, for the process of one name."""
+    """An AWS endpoint at `url` for one named process."""
 
-    def __init__(  # noqa: PLR0913 (it stands between as many)
+    def __init__(  # noqa: PLR0913 (it connects as many)
         self,
         name: str,
         endpoint: str,
@@ -75,21 +75,21 @@ class Gateway(StorageProxy):
         turns: Turns | None,
     ) -> None:
         self.name = name
-        self.asked = 0  # since the invocation began
+        self.invocation_requests = 0  # since the invocation began
         self.writes = 0
         self.struck = False
-        self.places: Counter[str] = Counter()  # where processes were killed
+        self.targets: Counter[str] = Counter()  # the writes at which processes were killed
         self.unexpected: list[str] = []
         self._queue = queue
         self._turns = turns
         self._fate = Fate()
         self._kill: Callable[[], None] = lambda: None
-        super().__init__(endpoint, bucket, Part(chance, name), rate, on_change)
+        super().__init__(endpoint, bucket, ProcessChance(chance, name), rate, on_change)
 
     def expect(self, fate: Fate, kill: Callable[[], None]) -> None:
-        """Begin an invocation: what it does is counted from here."""
+        """Begin an invocation and reset its counts."""
         self._fate, self._kill = fate, kill
-        self.asked = self.writes = 0
+        self.invocation_requests = self.writes = 0
         self.struck = False
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -115,7 +115,7 @@ class Gateway(StorageProxy):
             self._turns.done()
 
     async def _or_die(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        self.asked += 1
+        self.invocation_requests += 1
         target = request.headers.get("X-Amz-Target", "")
         if request.method in {"GET", "HEAD"} or target.endswith("ReceiveMessage"):
             due = False
@@ -125,37 +125,37 @@ class Gateway(StorageProxy):
         if due and not self._fate.after:
             await self._strike("before", request, target)
             return _close(request)
-        answer = self._answer(target, body) if target else await self._serve(request, body)
+        response = self._respond(target, body) if target else await self._serve(request, body)
         if due:
             await self._strike("after", request, target)
-        return answer
+        return response
 
     async def _strike(self, when: str, request: web.Request, target: str) -> None:
         self.struck = True
-        place = target.rpartition(".")[2] or f"{request.method} {self._place(request)}"
-        self.places[f"{self.name.rstrip('0123456789-')}, {when} {place}"] += 1
+        place = target.rpartition(".")[2] or f"{request.method} {self._general_key(request)}"
+        self.targets[f"{self.name.rstrip('0123456789-')}, {when} {place}"] += 1
         await asyncio.to_thread(self._kill)
 
-    def _place(self, request: web.Request) -> str:
-        """Return a key without what differs from one run and project to the next."""
+    def _general_key(self, request: web.Request) -> str:
+        """Return a request's key with run, project and digest masked."""
         key = request.path.removeprefix(f"/{self._bucket}").removeprefix("/")
         key = re.sub(r"(mirrored-files)-\d+", r"\1-_", _RUN.sub("_", key))
         key = _PROJECT.sub(lambda found: f"{found[1]}/_" if found[1] else "_", key)
         return _HASH.sub("_", key) or "several objects"
 
-    def _answer(self, target: str, body: bytes) -> web.Response:
+    def _respond(self, target: str, body: bytes) -> web.Response:
         service, _, action = target.partition(".")
-        said = json.loads(body)
-        answer = (
-            {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in said["Entries"]]}
+        payload = json.loads(body)
+        response = (
+            {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in payload["Entries"]]}
             if service == "AWSEvents"
-            else self._queue.answer(action, said)
+            else self._queue.respond(action, payload)
         )
         random = self._chance.of("aws", target)
-        if answer is None:
+        if response is None:
             self.unexpected.append(target)
             return web.Response(status=501, text=f"{target} is not expected here")
-        if random.random() < self.rate:  # done, but nobody hears of it
+        if random.random() < self.rate:  # done, but the process gets an error
             self.happened[f"{action}: 500, but done"] += 1
             return web.Response(status=500, body=b"{}", content_type="application/x-amz-json-1.0")
-        return web.json_response(answer, content_type="application/x-amz-json-1.0")
+        return web.json_response(response, content_type="application/x-amz-json-1.0")

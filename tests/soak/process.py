@@ -1,4 +1,4 @@
-"""One function's handler in a process of its own, started anew when it was killed."""
+"""One function's handler in a process of its own, restarted after a kill."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _BOOTSTRAP = Path(__file__).with_name("bootstrap")
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How an invocation ended: `answer` is the handler's, or None with the reason in `error`."""
+class Outcome:
+    """How an invocation ended: the handler's `response`, or None and the reason in `error`."""
 
     event: dict[str, Any]
-    answer: Any = None
+    response: Any = None
     error: str = ""
     killed: bool = False
     writes: int = 0
 
 
 class Process:
-    """Takes one invocation at a time.
+    """A process that runs one invocation at a time.
 
     Args:
-        read_timeout: How long it waits for an answer of AWS's, in seconds.
-        on_end: Told when an invocation has ended, in its thread.
+        read_timeout: Seconds that it waits for a response from AWS.
+        on_end: Called in the process's thread when an invocation has ended.
     """
 
-    def __init__(  # noqa: PLR0913 (it is all that a process depends on)
+    def __init__(  # noqa: PLR0913 (a process depends on all of them)
         self,
         function: Function,
         config: Path,
@@ -51,8 +51,8 @@ class Process:
         self.name = gateway.name
         self.gateway = gateway
         self.started = 0
-        self.running: Future[Ended] | None = None
-        self._function = replace(function, handler="hurried.handler")
+        self.running: Future[Outcome] | None = None
+        self._function = replace(function, handler="shifted_clock.handler")
         runtime = Runtime(config=config)
         self._runtime = replace(
             runtime,
@@ -69,15 +69,15 @@ class Process:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=self.name)
 
     def begin(self, event: dict[str, Any], fate: Fate, ahead: float) -> None:
-        """Invoke the handler with its clock so many seconds ahead, and do not wait for it."""
+        """Invoke the handler with its clock `ahead` seconds ahead, without waiting for it."""
         self.running = self._thread.submit(self._invoke, event, fate, ahead)
 
-    def take(self) -> Ended | None:
-        """Return how the last invocation ended, once; None while it has not."""
+    def take(self) -> Outcome | None:
+        """Return the last invocation's outcome, once; None while it runs."""
         if self.running is None or not self.running.done():
             return None
-        ended, self.running = self.running.result(), None
-        return ended
+        outcome, self.running = self.running.result(), None
+        return outcome
 
     def stop(self) -> None:
         if self._environment is not None and self.running is not None:
@@ -88,19 +88,19 @@ class Process:
         self._environment = None
         self.gateway.stop()
 
-    def _invoke(self, event: dict[str, Any], fate: Fate, ahead: float) -> Ended:
+    def _invoke(self, event: dict[str, Any], fate: Fate, ahead: float) -> Outcome:
         if self._environment is None:
             self.started += 1
             self._environment = ExecutionEnvironment(self._function, self._runtime, self._on_line)
         environment = self._environment
         self.gateway.expect(fate, environment.kill)
         try:
-            answer = environment.invoke({**event, "ahead": ahead})
+            response = environment.invoke({**event, "ahead": ahead})
         except FunctionFailed as error:
             killed = self.gateway.struck
-            ended = Ended(event, error="" if killed else f"{error}", killed=killed)
+            outcome = Outcome(event, error="" if killed else f"{error}", killed=killed)
         else:
-            ended = Ended(event, answer, writes=self.gateway.writes)
+            outcome = Outcome(event, response, writes=self.gateway.writes)
         finally:
             self._on_end()
             dead = not environment.alive
@@ -108,4 +108,4 @@ class Process:
                 environment.close()
                 self._environment = None
             self.gateway.settle(dead=dead)
-        return ended
+        return outcome

@@ -1,7 +1,7 @@
-"""The queue of jobs and that of dead letters, with all that can become of a message on its way.
+"""The job queue and the dead-letter queue, with every fault that a message can meet.
 
-Answers what functions ask of SQS. A message can be lost, come twice, come again long after it was
-done, or come in another order than those of other projects were sent in.
+Answers the functions' SQS calls. A message can be lost, delivered twice, redelivered long after it
+was done, or delivered in another order than the messages of other projects.
 """
 
 from __future__ import annotations
@@ -20,72 +20,72 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_REMEMBERED = 300  # messages that were done, and may come again
+_MAX_DONE = 300  # messages that were done, and may be redelivered
 
 
 class Queue(Jobs):
-    """Both queues; `rate` is the share of messages that do not simply arrive once."""
+    """Both queues; `rate` is the share of messages that are lost, doubled or refused."""
 
-    def __init__(self, most_receives: int, chance: Chance, rate: float) -> None:
-        super().__init__(most_receives)
+    def __init__(self, max_receives: int, chance: Chance, rate: float) -> None:
+        super().__init__(max_receives)
         self.rate = rate
         self.happened: Counter[str] = Counter()
         self._chance = chance
-        self._done: deque[Message] = deque(maxlen=_REMEMBERED)
+        self._done: deque[Message] = deque(maxlen=_MAX_DONE)
         self._dead: dict[str, Message] = {}  # by receipt
-        self._held: set[str] = set()  # receipts of dead letters that somebody looks at
+        self._leased: set[str] = set()  # receipts of dead letters that are invisible
         self._numbers = itertools.count(1)
 
-    def answer(self, action: str, said: Json) -> Json | None:
-        """Do what a call asks for; None: the call is not expected."""
+    def respond(self, action: str, payload: Json) -> Json | None:
+        """Carry out an SQS call; return None for an unexpected one."""
         match action:
             case "SendMessageBatch":
-                return self._take(said["Entries"])
+                return self._take(payload["Entries"])
             case "ChangeMessageVisibility":
-                return {}  # jobs that are put off come again at once: the soak's time is short
+                return {}  # jobs to retry later return at once: the soak is short
             case "ReceiveMessage":
-                return {"Messages": self._peek(int(said["MaxNumberOfMessages"]))}
+                return {"Messages": self._receive_dead(int(payload["MaxNumberOfMessages"]))}
             case "DeleteMessageBatch":
-                for entry in said["Entries"]:
+                for entry in payload["Entries"]:
                     if self._dead.pop(entry["ReceiptHandle"], None):
-                        self.happened["dead letters forgotten"] += 1
-                return _all_taken(said["Entries"])
+                        self.happened["dead letters deleted"] += 1
+                return _all_accepted(payload["Entries"])
             case "ChangeMessageVisibilityBatch":
-                self._held -= {entry["ReceiptHandle"] for entry in said["Entries"]}
-                return _all_taken(said["Entries"])
+                self._leased -= {entry["ReceiptHandle"] for entry in payload["Entries"]}
+                return _all_accepted(payload["Entries"])
         return None
 
     def delete(self, message: Message) -> None:
         super().delete(message)
         self._done.append(message)
 
-    def give_back(self, message: Message) -> bool:
-        buried = super().give_back(message)
-        if buried:
+    def return_message(self, message: Message) -> bool:
+        is_dead = super().return_message(message)
+        if is_dead:
             self._done.pop()
             self._dead[f"dead-{message.id}"] = message
-        return buried
+        return is_dead
 
-    def let_go(self) -> None:
-        """Show dead letters again that somebody has looked at: time has passed."""
-        self._held.clear()
+    def release_dead_letters(self) -> None:
+        """Make all dead letters visible: their visibility timeout has passed."""
+        self._leased.clear()
 
     def redrive(self) -> None:
-        """Send dead letters back, as somebody does at the console."""
+        """Send dead letters back to the job queue, as an operator does at the console."""
         self.happened["dead letters sent back"] += len(self._dead)
         for message in self._dead.values():
             self._append(message.project, message.body)
         self._dead.clear()
 
     def repeat(self, random: Random) -> None:
-        """Let a message come again that was done before, maybe long ago."""
+        """Redeliver a message that was done, maybe long ago."""
         if self._done:
             message = random.choice(self._done)
-            self.happened["old messages came again"] += 1
+            self.happened["old messages redelivered"] += 1
             self._append(message.project, message.body)
 
     def _take(self, entries: list[Json]) -> Json:
-        answer = _all_taken([])
+        response = _all_accepted([])
         for entry in entries:
             project, body = entry["MessageGroupId"], json.loads(entry["MessageBody"])
             random = self._chance.of("message", project)
@@ -97,29 +97,29 @@ class Queue(Jobs):
                 self._append(project, body)
             if kind == "refused":
                 error = {"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"}
-                answer["Failed"].append({**error, "Message": "not now"})
+                response["Failed"].append({**error, "Message": "not now"})
             else:
-                answer["Successful"].append(_taken(entry))
-        return answer
+                response["Successful"].append(_accepted(entry))
+        return response
 
     def _append(self, project: str, body: Json) -> None:
         self.sent += 1
         message = Message(f"{next(self._numbers):06}", project, body)
         self._waiting.setdefault(project, deque()).append(message)
 
-    def _peek(self, most: int) -> list[Json]:
-        seen = [receipt for receipt in sorted(self._dead) if receipt not in self._held][:most]
-        self._held.update(seen)
+    def _receive_dead(self, max_count: int) -> list[Json]:
+        visible = [each for each in sorted(self._dead) if each not in self._leased][:max_count]
+        self._leased.update(visible)
         return [
             {"MessageId": receipt, "ReceiptHandle": receipt, "Body": json.dumps(message.body)}
-            for receipt in seen
+            for receipt in visible
             for message in [self._dead[receipt]]
         ]
 
 
-def _all_taken(entries: list[Json]) -> Json:
-    return {"Successful": [_taken(entry) for entry in entries], "Failed": []}
+def _all_accepted(entries: list[Json]) -> Json:
+    return {"Successful": [_accepted(entry) for entry in entries], "Failed": []}
 
 
-def _taken(entry: Json) -> Json:
+def _accepted(entry: Json) -> Json:
     return {"Id": entry["Id"], "MessageId": entry["Id"], "MD5OfMessageBody": ""}

@@ -1,4 +1,4 @@
-"""A short soak by a fixed seed; `make soak` runs the long ones."""
+"""A short soak with a fixed seed; `make soak` runs the long ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body")  # of the proxy, in one piece
-def test_after_runs_under_faults_of_all_kinds_the_mirror_is_what_upstream_is(
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # the proxy sends it in one piece
+def test_the_mirror_equals_upstream_after_runs_under_faults(
     tmp_path: Path,
 ) -> None:
     settings = Settings(
@@ -25,4 +25,4 @@ def test_after_runs_under_faults_of_all_kinds_the_mirror_is_what_upstream_is(
     assert report.figures["runs"] >= 3
     assert report.figures["kills"] > 0
     assert report.faults.total() > 10
-    assert report.figures["looks at status, root index, cursor"] > 0
+    assert report.figures["reads of status, root index, cursor"] > 0

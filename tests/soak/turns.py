@@ -1,7 +1,7 @@
-"""Who goes next, where several planners and finalizers are at work at the same time.
+"""Schedule the requests of planners and finalizers that run at the same time.
 
-Each request waits until its sender's turn comes, and turns are given only when everybody waits.
-What overlaps with what thus follows from whoever gives the turns, and not from the machine.
+Each request waits for its sender's turn, and a turn is given only when every participant waits. The
+scheduler, not the machine, thus determines which requests overlap.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PATIENCE = 5.0  # seconds; who is silent for so long waits for something else than a turn
+_TIMEOUT = 5.0  # seconds; a participant that is silent for so long does not wait for a turn
 
 
 class Turns:
-    """Asked from the threads of those who take part; turns are given from one other."""
+    """Participants ask from their own threads; one other thread gives the turns."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -31,7 +31,7 @@ class Turns:
             self._inside.add(name)
 
     def leave(self, name: str) -> None:
-        """Take no part any more; requests that still wait are never carried out."""
+        """Stop participating; requests that still wait are never carried out."""
         with self._changed:
             self._inside.discard(name)
             for waiting in self._waiting.pop(name, ()):
@@ -55,14 +55,14 @@ class Turns:
             self._changed.notify_all()
 
     def waiting(self) -> Sequence[str]:
-        """Return who waits for a turn, as soon as nobody does anything else."""
+        """Return the participants that wait for a turn, once all of them do."""
         with self._changed:
-            self._changed.wait_for(self._settled, _PATIENCE)
+            self._changed.wait_for(self._settled, _TIMEOUT)
             self._changed.wait_for(lambda: self._under_way == 0)
             return sorted(name for name in self._inside if self._waiting[name])
 
     def give(self, name: str) -> None:
-        """Let one request of somebody who waits go ahead."""
+        """Let one waiting request of a participant proceed."""
         with self._changed:
             if self._waiting[name]:
                 self._under_way += 1

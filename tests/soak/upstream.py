@@ -1,7 +1,7 @@
-"""What happens upstream, and what goes wrong there, beyond what `tests.faults` has.
+"""Changes and faults upstream, in addition to those of `tests.faults`.
 
-Projects are also renamed and archived, and what a planner asks goes wrong as well: the changelog
-and the root index.
+Projects are also renamed and archived, and a planner's requests fail as well: changelog and root
+index.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from tests.upstream import Ask, ProjectView
+    from tests.upstream import ProjectView, Request
 
-_STALE = 30  # serials that a cache may be behind
+_MAX_STALENESS = 30  # serials
 
 
-class Upheaval(Changes):
-    """Changes, and renamings: somebody uploads a release under another spelling."""
+class SoakChanges(Changes):
+    """Changes, archiving, and renaming: a release is uploaded under another spelling."""
 
     def _choose(
         self, random: Random, name: str, view: ProjectView | None
     ) -> tuple[str, Callable[[], object]]:
         if view is None or view.status == "quarantined" or random.random() >= 0.12:
             return super()._choose(random, name, view)
-        if random.random() < 0.5:  # no event tells of it
+        if random.random() < 0.5:  # without an event
             if view.status == "archived":
                 return "end of an archiving", lambda: self._index.unarchive(name)
             return "archiving", lambda: self._index.archive(name)
@@ -53,21 +53,21 @@ class Upheaval(Changes):
         return "renaming", rename
 
 
-class Troubles(UpstreamFaults):
-    """Faults of everything that is asked upstream."""
+class SoakUpstreamFaults(UpstreamFaults):
+    """Faults of every request upstream."""
 
-    def __call__(self, ask: Ask) -> Action | None:
-        if ask.path not in {"/pypi", "/simple/"}:
-            return super().__call__(ask)
-        random = self._chance.of("upstream", ask.path)
+    def __call__(self, request: Request) -> Action | None:
+        if request.path not in {"/pypi", "/simple/"}:
+            return super().__call__(request)
+        random = self._chance.of("upstream", request.path)
         if random.random() >= self._rate:
             return None
-        kinds = self._of_planners(random, ask.path)
+        kinds = self._planner_faults(random, request.path)
         kind = random.choice(sorted(kinds))
         self.happened[f"upstream, planner: {kind}"] += 1
         return kinds[kind]
 
-    def _of_planners(self, random: Random, path: str) -> dict[str, Action]:
+    def _planner_faults(self, random: Random, path: str) -> dict[str, Action]:
         kinds: dict[str, Action] = {
             "status 500": Status(500),
             "status 503": Status(503),
@@ -80,7 +80,7 @@ class Troubles(UpstreamFaults):
             "not HTTP": Wire(b"220 ready\r\n"),
             "unannounced length": Chunked(),
             "login page": Raw(200, {"Content-Type": "text/html"}, b"<p>Log in</p>"),
-            "stale": Stale(self._index.serial - random.randrange(_STALE)),
+            "stale": Stale(self._index.serial - random.randrange(_MAX_STALENESS)),
         }
         if path == "/pypi":
             kinds["rate limited, for long"] = RateLimited(reset=900)

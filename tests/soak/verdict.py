@@ -1,4 +1,4 @@
-"""What the mirror must say of itself as a whole in the end: what upstream says."""
+"""Compare the mirror's root index and status with upstream at the end."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 ROOTS = frozenset({ROOT, ROOT_HTML, ROOT_V1_HTML})
 
 
-def wrongs_of_the_whole(index: Index, contents: Mapping[str, bytes]) -> Iterator[str]:
-    """Tell where root index and status say something else than upstream."""
+def root_problems(index: Index, contents: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield the differences of root index and status from upstream."""
     missing = {*ROOTS, STATUS, STATUS_JSON} - contents.keys()
     if missing:
         yield f"missing: {sorted(missing)}"
         return
     if int(contents[STATUS]) != index.serial:
         yield f"status is {contents[STATUS]!r}, and upstream's serial {index.serial}"
-    told = json.loads(contents[STATUS_JSON])
-    if told["serial"] != index.serial or told["lagging"]:
-        yield f"{STATUS_JSON} says {told['serial']}, lagging {told['lagging']}"
-    said = json.loads(contents[ROOT])
-    if said["meta"]["_last-serial"] != index.serial:
-        yield f"{ROOT} is of {said['meta']['_last-serial']}, and upstream of {index.serial}"
-    # Spelling is left out: project pages, where the mirror has its names from, are normalised.
+    status = json.loads(contents[STATUS_JSON])
+    if status["serial"] != index.serial or status["lagging"]:
+        yield f"{STATUS_JSON} says {status['serial']}, lagging {status['lagging']}"
+    payload = json.loads(contents[ROOT])
+    if payload["meta"]["_last-serial"] != index.serial:
+        yield f"{ROOT} has serial {payload['meta']['_last-serial']}, and upstream {index.serial}"
+    # Spelling is ignored: the mirror reads names from project pages, which are normalised.
     expected = {str(name): serial for name, _, serial in index.projects()}
-    names = {str(canonicalize_name(entry["name"])): entry["name"] for entry in said["projects"]}
+    names = {str(canonicalize_name(entry["name"])): entry["name"] for entry in payload["projects"]}
     found = {
-        str(canonicalize_name(entry["name"])): entry["_last-serial"] for entry in said["projects"]
+        str(canonicalize_name(entry["name"])): entry["_last-serial"]
+        for entry in payload["projects"]
     }
     for project in sorted(found.keys() | expected.keys()):
-        mine, theirs = found.get(project), expected.get(project)
-        if mine != theirs:
-            yield f"{ROOT} has {project!r} at {mine}, and upstream at {theirs}"
+        mirrored, expected_serial = found.get(project), expected.get(project)
+        if mirrored != expected_serial:
+            yield f"{ROOT} has {project!r} at {mirrored}, and upstream at {expected_serial}"
     for key in (ROOT_HTML, ROOT_V1_HTML):
         if root_names(contents[key]) != names:
             yield f"{key} links to other projects than {ROOT}"

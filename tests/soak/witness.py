@@ -1,7 +1,7 @@
-"""Sees every change that the storage carries out, and what readers see: nothing goes back.
+"""Check every change of the storage, and what readers see: no serial goes back.
 
-What is claimed is checked too: what the mirror's status says to have reached is there, or is told
-to be lagging.
+The mirror's claims are checked too: every event up to the serial in `status` has reached its page,
+or its project is reported as lagging.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ LAGGING = "state/lagging.json"
 ROOT, ROOT_HTML, ROOT_V1_HTML = (f"web/simple/{form}" for form in (V1_JSON, HTML, V1_HTML))
 _WATCHED = (STATUS, STATUS_JSON, CURSOR, ROOT, ROOT_HTML, ROOT_V1_HTML)
 _LEAVING = ("remove project", "project quarantined")
-_PAUSE = 0.03  # seconds between two looks
+_PAUSE = 0.03  # seconds between two reads
 
 
 class Marks:
-    """The highest serials that were seen; told the objects one after the other."""
+    """The highest serial that each object has shown."""
 
-    def __init__(self, who: str, report: Callable[[str], None]) -> None:
-        self.looks: Counter[str] = Counter()
-        self._who = who
+    def __init__(self, observer: str, report: Callable[[str], None]) -> None:
+        self.checks: Counter[str] = Counter()
+        self._observer = observer
         self._report = report
         self._highest: dict[str, int] = {}
 
-    def look(self, key: str, body: bytes) -> None:
-        """See an object as it is now."""
-        self.looks[key] += 1
+    def check(self, key: str, body: bytes) -> None:
+        """Check an object's current body."""
+        self.checks[key] += 1
         try:
-            for what, serial in _serials(key, body):
-                before = self._highest.get(what, 0)
+            for subject, serial in _serials(key, body):
+                before = self._highest.get(subject, 0)
                 if serial < before:
-                    self._report(f"{self._who}: {what} goes back from {before} to {serial}")
-                self._highest[what] = max(serial, before)
+                    self._report(f"{self._observer}: {subject} goes back from {before} to {serial}")
+                self._highest[subject] = max(serial, before)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._report(f"{self._who}: {key} cannot be read: {error!r}: {body[-80:]!r}")
+            self._report(f"{self._observer}: {key} cannot be read: {error!r}: {body[-80:]!r}")
 
 
 class Watch:
-    """Reads in a thread of its own what the mirror says of itself as a whole."""
+    """Read status, root index and cursor in a thread of its own."""
 
     def __init__(self, endpoint: str, bucket: str, report: Callable[[str], None]) -> None:
         self.marks = Marks("a reader", report)
@@ -77,21 +77,21 @@ class Watch:
             raise self.crash
 
     def _poll(self) -> None:
-        seen: dict[str, str] = {}
+        etags: dict[str, str] = {}
         try:
             while not self._stop.is_set():
                 for key in _WATCHED:
-                    got = self._bucket.get(key)
-                    if got is not None and got.etag != seen.get(key):
-                        seen[key] = got.etag
-                        self.marks.look(key, got.body)
+                    stored = self._bucket.get(key)
+                    if stored is not None and stored.etag != etags.get(key):
+                        etags[key] = stored.etag
+                        self.marks.check(key, stored.body)
                 time.sleep(_PAUSE)
         except Exception as error:  # noqa: BLE001 (raised again by stop)
             self.crash = error
 
 
 class Reader(faults.Reader):
-    """Reads project pages and files, those first that have just been changed, and in no hurry."""
+    """Read project pages and files slowly, those that just changed first."""
 
     def _poll(self) -> None:
         turn = 0
@@ -109,14 +109,14 @@ class Reader(faults.Reader):
 
 
 class Witness:
-    """Told of each change when the storage has carried it out; from any thread."""
+    """Check each change when the storage has carried it out; from any thread."""
 
     def __init__(self, index: Index, report: Callable[[str], None]) -> None:
         self.marks = Marks("the storage", report)
-        self.last: dict[str, bytes] = {}  # of what the mirror says of itself as a whole
-        self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
-        self.belated: Counter[str] = Counter()  # pages, by the closed run that published them
-        self.published: set[str] = set()  # pages that ever were whole, and what they ever named
+        self.last: dict[str, bytes] = {}  # the watched objects, by key
+        self.diffs: list[tuple[str, bytes]] = []  # every one that was ever written
+        self.belated: Counter[str] = Counter()  # pages by run, published after the run was closed
+        self.published: set[str] = set()  # all pages and files that readers could ever see
         self._index = index
         self._report = report
         self._lock = threading.Lock()
@@ -136,15 +136,15 @@ class Witness:
                     return
                 self.last[key] = body
                 if key != LAGGING:
-                    self.marks.look(key, body)
+                    self.marks.check(key, body)
                 if key == STATUS and body:
                     self._check_claim(int(body))
 
     def lagging(self) -> frozenset[str]:
-        """Return the projects that the mirror says to be behind."""
-        told = json.loads(self.last.get(STATUS_JSON, b"{}")).get("lagging", {})
+        """Return the projects that the mirror reports as lagging."""
+        status = json.loads(self.last.get(STATUS_JSON, b"{}")).get("lagging", {})
         lagging = json.loads(self.last.get(LAGGING, b"{}")).get("projects", {})
-        return frozenset({*lagging, *told})
+        return frozenset({*lagging, *status})
 
     def _take_page(self, method: str, key: str, body: bytes) -> None:
         project = project_of(key) or ""
@@ -163,7 +163,7 @@ class Witness:
         return frozenset(run["run"] for run in cursor["runs"])
 
     def _check_claim(self, serial: int) -> None:
-        """Make sure that every event up to the serial has come to its project's page."""
+        """Check that every event up to the serial has reached its project's page."""
         for change in self._index.changes_since(self._read):
             self._events[canonicalize_name(change.name)].append((change.serial, change.action))
             self._read = change.serial
@@ -174,22 +174,22 @@ class Witness:
                 continue
             page = self._pages.get(project)
             if page is None:
-                # What is quarantined is not listed, so that a new mirror does not get to know it.
+                # Upstream does not list quarantined projects, so a new mirror does not know them.
                 if not any(at >= due and action.startswith(_LEAVING) for at, action in events):
-                    self._report(f"status claims {serial}, but {project!r} of {due} is not here")
+                    self._report(f"status claims {serial}, but {project!r} of {due} is missing")
             elif page < due:
                 self._report(f"status claims {serial}, but {project!r} is at {page}, not at {due}")
 
 
 def root_names(body: bytes) -> dict[str, str]:
-    """Return the projects that a root index in HTML links to: what is shown, by address.
+    """Return the projects that an HTML root index links to: the link texts by URL.
 
     Raises:
-        ValueError: it is not whole.
+        ValueError: the page is incomplete.
     """
     text = body.decode()
     if not text.startswith("<!DOCTYPE html>") or not text.rstrip().endswith("</html>"):
-        msg = f"no whole page: {text[-60:]!r}"
+        msg = f"incomplete page: {text[-60:]!r}"
         raise ValueError(msg)
     reading = _Links()
     reading.feed(text)
@@ -213,17 +213,17 @@ class _Links(HTMLParser):
 
 
 def _serials(key: str, body: bytes) -> Iterator[tuple[str, int]]:
-    """Return the serials that an object says, each with a name of its own."""
+    """Yield an object's serials, each with its name."""
     if key in {ROOT_HTML, ROOT_V1_HTML}:
         root_names(body)
         return
     if key == STATUS:
         yield key, int(body or b"0")
         return
-    said: dict[str, Any] = json.loads(body)
+    payload: dict[str, Any] = json.loads(body)
     if key == ROOT:
-        yield key, said["meta"].get("_last-serial") or 0
-        for entry in said["projects"]:
+        yield key, payload["meta"].get("_last-serial") or 0
+        for entry in payload["projects"]:
             yield f"{key} of {canonicalize_name(entry['name'])}", entry["_last-serial"]
     else:
-        yield key, said["serial"] or 0
+        yield key, payload["serial"] or 0

@@ -1,4 +1,4 @@
-"""The only fake upstream: an index that tests change, on a real socket, with faults to switch on.
+"""The fake upstream of all tests: an index that tests change, on a real socket, with faults.
 
     index = Index()
     index.upload(wheel("six", "1.0"))
@@ -7,7 +7,7 @@
         ...  # mirror from server.url
         assert len(server.requests_for("/simple/six/")) == 2
 
-It knows nothing of the mirror and builds PyPI's formats by itself, so that it can judge.
+It shares no code with the mirror, so that it can verify the mirror's output.
 """
 
 from .actions import (
@@ -30,13 +30,13 @@ from .actions import (
     WrongBytes,
     WrongLength,
 )
-from .answer import Ask
 from .dist import Dist, sdist, wheel
 from .faults import Fault, Faults
 from .index import Change, Index
+from .messages import Request
 from .personality import BANDERSNATCH, DEVPI, HTML_ONLY, NO_CHANGELOG, PYPI, Personality
 from .project import File, ProjectView
-from .record import Request
+from .record import RecordedRequest
 from .server import Server
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "NO_CHANGELOG",
     "PYPI",
     "Action",
-    "Ask",
     "Change",
     "Chunked",
     "Dist",
@@ -62,6 +61,7 @@ __all__ = [
     "ProjectView",
     "RateLimited",
     "Raw",
+    "RecordedRequest",
     "Redirect",
     "Request",
     "Reset",

@@ -1,7 +1,6 @@
-"""What can go wrong between an index and its mirror, one small class for each thing.
+"""Actions: what can go wrong between an index and its mirror, one small class for each.
 
-An action rewrites the question (`ask`), the answer (`answer`) or both. Knows neither the index
-nor sockets, nor which requests it happens to.
+An action rewrites the request, the response or both.
 """
 
 from __future__ import annotations
@@ -15,102 +14,102 @@ from urllib.parse import quote
 from xmlrpc.client import Fault as RpcError
 from xmlrpc.client import dumps
 
-from .answer import Answer, Ask
 from .content import BLOCK
+from .messages import Request, Response
 
 
 class Action:
-    """Something that goes wrong with one request. By itself: nothing."""
+    """Base class of actions; does nothing."""
 
-    def ask(self, ask: Ask) -> Ask:
-        """Rewrite what was asked."""
-        return ask
+    def rewrite_request(self, request: Request) -> Request:
+        """Return the request to respond to."""
+        return request
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        """Rewrite what is answered, and how it is sent."""
-        return answer
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        """Return the response to send."""
+        return response
 
 
 @dataclass(frozen=True)
 class Together(Action):
-    """Several actions on one request, the first one first."""
+    """Apply several actions in order."""
 
     actions: Sequence[Action]
 
-    def ask(self, ask: Ask) -> Ask:
+    def rewrite_request(self, request: Request) -> Request:
         for action in self.actions:
-            ask = action.ask(ask)
-        return ask
+            request = action.rewrite_request(request)
+        return request
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         for action in self.actions:
-            answer = action.answer(answer, ask)
-        return answer
+            response = action.rewrite_response(response, request)
+        return response
 
 
-# Other answers
+# Other responses
 
 
 @dataclass(frozen=True)
 class Stale(Action):
-    """Answer as the index was at `serial`, as a cache does that has not heard of later."""
+    """Respond as of `serial`, like a cache that is not purged."""
 
     serial: int
 
-    def ask(self, ask: Ask) -> Ask:
-        return replace(ask, at=self.serial)
+    def rewrite_request(self, request: Request) -> Request:
+        return replace(request, at=self.serial)
 
 
 @dataclass(frozen=True)
 class Edit(Action):
-    """Let `change` alter the page, as the JSON has it, before it is rendered in any format."""
+    """Apply `change` to the page's JSON before it is rendered in any format."""
 
     change: Callable[[dict[str, Any]], None]
 
-    def ask(self, ask: Ask) -> Ask:
-        return replace(ask, edit=self.change)
+    def rewrite_request(self, request: Request) -> Request:
+        return replace(request, edit=self.change)
 
 
 @dataclass(frozen=True)
 class Status(Action):
-    """Answer with a status and a short text."""
+    """Respond with a status and a short text."""
 
     status: int
     retry_after: int | str | None = None  # seconds or an HTTP date
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return Answer.plain(self.status, headers)
+        return Response.plain(self.status, headers)
 
 
 @dataclass(frozen=True)
 class Redirect(Action):
-    """Redirect to an address; without one to the same address, for ever."""
+    """Redirect to a URL, by default forever to the same one."""
 
     to: str | None = None
     status: int = 302
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return Answer.plain(self.status, {"Location": self.to or quote(ask.path)})
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return Response.plain(self.status, {"Location": self.to or quote(request.path)})
 
 
 @dataclass(frozen=True)
 class RateLimited(Action):
-    """Refuse an XML-RPC call as PyPI does: with status 200 and a fault."""
+    """Refuse an XML-RPC call like PyPI: with status 200 and a fault."""
 
     reset: int = 1  # seconds
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         text = (
             "HTTPTooManyRequests: The action could not be performed because there were too many "
             f"requests by the client. Limit may reset in {self.reset} seconds."
         )
-        return Answer.of(dumps(RpcError(-32500, text)).encode(), "text/xml; charset=utf-8")
+        return Response.of(dumps(RpcError(-32500, text)).encode(), "text/xml; charset=utf-8")
 
 
 @dataclass(frozen=True)
 class Raw(Action):
-    """Answer with exactly this status, these headers and this body, valid or not.
+    """Respond with exactly this status, these headers and this body, valid or not.
 
     Content-Length is added unless the headers have it or a Transfer-Encoding.
     """
@@ -119,13 +118,13 @@ class Raw(Action):
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = ()
     body: bytes = b""
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         pairs = list(self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
         if not {name.lower() for name, _ in pairs} & {"content-length", "transfer-encoding"}:
             pairs.append(("Content-Length", str(len(self.body))))
         lines = [f"HTTP/1.1 {self.status} Raw", *(f"{name}: {value}" for name, value in pairs)]
         head = "\r\n".join([*lines, "Connection: close", "", ""])
-        return Answer(self.status, wire=head.encode("utf-8", "surrogateescape") + self.body)
+        return Response(self.status, wire=head.encode("utf-8", "surrogateescape") + self.body)
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,8 @@ class Wire(Action):
 
     data: bytes
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return Answer(0, wire=self.data)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return Response(0, wire=self.data)
 
 
 # Other bytes
@@ -147,14 +146,14 @@ class WrongBytes(Action):
 
     at: int = -1
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        if not answer.length:
-            return answer
-        at = self.at % answer.length
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        if not response.length:
+            return response
+        at = self.at % response.length
 
         def body() -> Iterator[bytes]:
             position = 0
-            for block in answer.body():
+            for block in response.body():
                 if position <= at < position + len(block):
                     flipped = bytearray(block)
                     flipped[at - position] ^= 0xFF
@@ -163,104 +162,106 @@ class WrongBytes(Action):
                     yield block
                 position += len(block)
 
-        return replace(answer, body=body)
+        return replace(response, body=body)
 
 
 @dataclass(frozen=True)
 class WrongLength(Action):
-    """Send `by` bytes more, or fewer, than there are; Content-Length agrees with what is sent."""
+    """Send a body with `by` more or fewer bytes; Content-Length matches the sent body."""
 
     by: int
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        if answer.length is None:
-            return answer
-        length = max(answer.length + self.by, 0)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        if response.length is None:
+            return response
+        length = max(response.length + self.by, 0)
 
         def body() -> Iterator[bytes]:
-            yield from _first(itertools.chain(answer.body(), _zeros()), length)
+            yield from _first(itertools.chain(response.body(), _zeros()), length)
 
-        return replace(answer, body=body, length=length)
+        return replace(response, body=body, length=length)
 
 
 @dataclass(frozen=True)
 class Endless(Action):
-    """Never end the body: zeros follow it for as long as somebody reads."""
+    """Append zeros to the body until the client stops reading."""
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return replace(answer, body=lambda: itertools.chain(answer.body(), _zeros()), length=None)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return replace(
+            response, body=lambda: itertools.chain(response.body(), _zeros()), length=None
+        )
 
 
 @dataclass(frozen=True)
 class Gzip(Action):
-    """Compress the body, whatever the client accepts, as `Content-Encoding: gzip`."""
+    """Compress the body with `Content-Encoding: gzip`, whatever the client accepts."""
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         def body() -> Iterator[bytes]:
-            packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-            for block in answer.body():
-                yield packer.compress(block)
-            yield packer.flush()
+            compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+            for block in response.body():
+                yield compressor.compress(block)
+            yield compressor.flush()
 
-        headers = {**answer.headers, "Content-Encoding": "gzip"}
-        return replace(answer, headers=headers, body=body, length=None)
+        headers = {**response.headers, "Content-Encoding": "gzip"}
+        return replace(response, headers=headers, body=body, length=None)
 
 
-# Other ways to send them
+# Other ways of sending
 
 
 @dataclass(frozen=True)
 class Slow(Action):
-    """Wait before the first byte, or send the body at so many bytes in each second, or both."""
+    """Delay the first byte, limit the body's bytes per second, or both."""
 
     delay: float = 0.0  # seconds
     rate: float | None = None
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return replace(answer, delay=self.delay, rate=self.rate)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return replace(response, delay=self.delay, rate=self.rate)
 
 
 @dataclass(frozen=True)
 class Truncated(Action):
-    """Close the connection after so many bytes of the body; Content-Length promised more."""
+    """Close the connection after some bytes of the body, before its Content-Length is reached."""
 
     after: int = 0
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return replace(answer, cut=self.after)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return replace(response, cut=self.after)
 
 
 @dataclass(frozen=True)
 class Reset(Action):
-    """Reset the connection after so many bytes of the body; None: before any answer."""
+    """Reset the connection after some bytes of the body; None: before the response."""
 
     after: int | None = None
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
+    def rewrite_response(self, response: Response, request: Request) -> Response:
         if self.after is None:
-            return Answer(0, wire=b"", reset=True)
-        return replace(answer, cut=self.after, reset=True)
+            return Response(0, wire=b"", reset=True)
+        return replace(response, cut=self.after, reset=True)
 
 
 @dataclass(frozen=True)
 class Chunked(Action):
     """Send no Content-Length."""
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        return replace(answer, length=None)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        return replace(response, length=None)
 
 
 @dataclass(frozen=True)
 class NoRange(Action):
-    """Know nothing of ranges: send everything, with 200, whatever range is asked for."""
+    """Ignore ranges: send the complete body with the status 200."""
 
-    def ask(self, ask: Ask) -> Ask:
-        headers = {name: value for name, value in ask.headers.items() if name != "range"}
-        return replace(ask, headers=headers)
+    def rewrite_request(self, request: Request) -> Request:
+        headers = {name: value for name, value in request.headers.items() if name != "range"}
+        return replace(request, headers=headers)
 
-    def answer(self, answer: Answer, ask: Ask) -> Answer:
-        headers = {k: v for k, v in answer.headers.items() if k != "Accept-Ranges"}
-        return replace(answer, headers=headers)
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        headers = {k: v for k, v in response.headers.items() if k != "Accept-Ranges"}
+        return replace(response, headers=headers)
 
 
 def _zeros() -> Iterator[bytes]:

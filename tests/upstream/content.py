@@ -1,6 +1,6 @@
-"""The bytes of a file, held in memory or generated as they are read.
+"""The bytes of a file, in memory or generated while they are read.
 
-Knows how to read a range of bytes and to hash them. Does not know what they mean.
+They can be read in ranges and hashed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ BLOCK = 1 << 20
 
 
 class Content:
-    """Bytes that can be read in blocks from anywhere, and their hashes.
-
-    The hashes are computed by streaming, once, when they are first asked for.
-    """
+    """Bytes that can be read in ranges, with hashes that are computed at the first access."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -54,10 +51,10 @@ class Content:
 
 
 class GeneratedContent(Content):
-    """`size` bytes that follow from `seed`, of which no more than one block is ever held.
+    """`size` bytes that follow from `seed`; only one block is in memory.
 
-    Every block is the same random block behind its own number, so that no two are equal and
-    blocks that were swapped or dropped change the hash.
+    Every block is the same random block after its number, so that no two blocks are equal, and
+    swapped or missing blocks change the hash.
     """
 
     def __init__(self, seed: str, size: int) -> None:
@@ -76,6 +73,6 @@ class GeneratedContent(Content):
 
     @cached_property
     def _noise(self) -> bytes:
-        # randbytes of a shorter length is not a prefix of a longer one; the size is part of
-        # what determines the bytes, which is fine: it never changes.
+        # The size also determines the bytes: a short result of randbytes is not a prefix of a
+        # longer one.
         return random.Random(self.seed).randbytes(min(self.size, BLOCK - 8))

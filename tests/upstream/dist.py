@@ -1,7 +1,4 @@
-"""Small wheels and sdists that pip can really install, the same bytes every time.
-
-Knows the two formats. Does not know the index.
-"""
+"""Small, reproducible wheels and sdists that pip can install."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Dist:
-    """A built distribution: what somebody uploads to an index."""
+    """A built distribution."""
 
     project: str
     version: str
@@ -117,7 +114,7 @@ def _record_line(path: str, data: bytes) -> str:
 
 def _zip(members: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    # Stored, not deflated: what zlib makes of the same data differs from version to version.
+    # Stored, not deflated: zlib's output differs between versions.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path, data in members.items():
             info = zipfile.ZipInfo(path, _ZIP_EPOCH)

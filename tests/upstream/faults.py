@@ -1,7 +1,4 @@
-"""Which requests something goes wrong with, and how often.
-
-What goes wrong with them is the actions' to know.
-"""
+"""Faults: which requests an action applies to, and how often."""
 
 from __future__ import annotations
 
@@ -16,41 +13,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .actions import Action
-    from .answer import Ask
+    from .messages import Request
 
 
 @dataclass
 class Fault:
-    """An action, and the requests that it happens to: by default all of them, for ever."""
+    """An action and the requests that it applies to; by default all of them, forever."""
 
     action: Action
-    match: str | re.Pattern[str] = ""  # how the path begins, or a pattern found in it
-    project: str | None = None  # its pages, its files and their metadata; any spelling
+    match: str | re.Pattern[str] = ""  # prefix of the path, or a pattern in it
+    project: str | None = None  # its pages, files and metadata; need not be normalised
     host: str | None = None  # "index" or "files"
-    times: int | None = None  # how many requests; None: all
-    skip: int = 0  # how many matching requests are let through first
+    times: int | None = None  # number of requests; None: all
+    skip: int = 0  # number of matching requests that are not affected first
 
-    def matches(self, ask: Ask) -> bool:
+    def matches(self, request: Request) -> bool:
         return (
-            (self.project is None or canonicalize_name(self.project) == ask.project)
-            and (self.host is None or self.host == ask.host)
+            (self.project is None or canonicalize_name(self.project) == request.project)
+            and (self.host is None or self.host == request.host)
             and (
-                ask.path.startswith(self.match)
+                request.path.startswith(self.match)
                 if isinstance(self.match, str)
-                else self.match.search(ask.path) is not None
+                else self.match.search(request.path) is not None
             )
         )
 
 
 @dataclass
 class Faults:
-    """The faults that are switched on. One happens to each request: the first that matches.
+    """The active faults; the first one that matches a request applies to it.
 
-    `inject` is asked when none matches; given a seeded generator it makes random trouble that
-    can be repeated.
+    If none matches, `inject` chooses an action; with a seeded generator the choice is
+    reproducible.
     """
 
-    inject: Callable[[Ask], Action | None] | None = None
+    inject: Callable[[Request], Action | None] | None = None
     _faults: list[Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,11 +65,11 @@ class Faults:
             self._faults.clear()
             self.inject = None
 
-    def take(self, ask: Ask) -> Action | None:
-        """Return what happens to this request, and count it."""
+    def take(self, request: Request) -> Action | None:
+        """Return the action for a request, and count it."""
         with self._lock:
             for fault in self._faults:
-                if fault.times == 0 or not fault.matches(ask):
+                if fault.times == 0 or not fault.matches(request):
                     continue
                 if fault.skip:
                     fault.skip -= 1
@@ -80,4 +77,4 @@ class Faults:
                 if fault.times is not None:
                     fault.times -= 1
                 return fault.action
-            return None if self.inject is None else self.inject(ask)
+            return None if self.inject is None else self.inject(request)

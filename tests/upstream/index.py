@@ -1,6 +1,6 @@
-"""What PyPI knows: projects, their files, and the changelog of how they came to be.
+"""The index's state: projects, their files, and the changelog of their events.
 
-Knows which change writes which event. Knows nothing of HTTP or of how pages look.
+Knows which change records which event. Knows neither HTTP nor the format of pages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from packaging.utils import NormalizedName, canonicalize_name
 
 from .content import Content, GeneratedContent
-from .project import File, HeldFile, Project, ProjectView, State
+from .project import File, FileLifetime, Project, ProjectView, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,9 +26,9 @@ _EPOCH_SECONDS = int(_EPOCH.timestamp())
 
 
 class Change(NamedTuple):
-    """One row of the changelog, as XML-RPC's `changelog_since_serial` has it."""
+    """One row of XML-RPC's `changelog_since_serial`."""
 
-    name: str  # as the project spells it
+    name: str  # not normalised
     version: str | None
     timestamp: int
     action: str
@@ -36,20 +36,20 @@ class Change(NamedTuple):
 
 
 class Index:
-    """An index that tests change. Each change moves the serial as PyPI does.
+    """An index that tests change. Each change increases the serial like PyPI.
 
-    Projects are named in any spelling. Changing what does not exist raises LookupError. Safe
-    to use while a server serves it from another thread.
+    Names of projects need not be normalised. A change of something that does not exist raises
+    LookupError. Thread-safe.
     """
 
     def __init__(self, *, first_serial: int = 30_000_000) -> None:
         self._lock = threading.RLock()
         self._first_serial = first_serial
-        # Rows of `Change`, as the plain tuples that the garbage collector need not look at.
+        # Rows of `Change` as plain tuples, which the garbage collector does not track.
         self._changelog: list[tuple[str, str | None, int, str, int]] = []
         self._projects: dict[NormalizedName, Project] = {}
-        # Hundreds of thousands of projects can be listed that no test ever looks into: they
-        # stay this small until somebody does.
+        # Hundreds of thousands of projects that tests list but do not use: a `Project` is created
+        # at the first access.
         self._listed_only: dict[NormalizedName, tuple[str, int]] = {}
         self._by_filename: dict[str, list[File]] = {}  # also what was deleted: blobs stay
         self._revision = 0
@@ -57,7 +57,7 @@ class Index:
     # Projects
 
     def add_project(self, name: str) -> None:
-        """Create the project, as the first upload does."""
+        """Create the project, like the first upload."""
         with self._changing():
             if self._find(name) is not None:
                 msg = f"{name!r} exists already"
@@ -85,7 +85,7 @@ class Index:
             project.versions.clear()
 
     def rename(self, name: str) -> None:
-        """Spell the project's name as `name`. An upload does that; no event says so."""
+        """Change the spelling of the project's name, like an upload; there is no event."""
         with self._changing():
             self._amend(self._get(name), name=name)
 
@@ -108,17 +108,17 @@ class Index:
             self._amend(self._get(name), status="archived", reason=reason)
 
     def unarchive(self, name: str) -> None:
-        """Make the project active again. PyPI's changelog has no event for that either."""
+        """Make the project active. PyPI's changelog has no event for that."""
         with self._changing():
             self._amend(self._get(name), status="active", reason=None)
 
     def deprecate(self, name: str, reason: str | None = None) -> None:
-        """Mark the project as deprecated (PEP 792); no event either."""
+        """Mark the project as deprecated (PEP 792); there is no event."""
         with self._changing():
             self._amend(self._get(name), status="deprecated", reason=reason)
 
     def journal(self, name: str, action: str, version: str | None = None) -> None:
-        """Record an event that changes no page but its serial, as role and owner events do."""
+        """Record an event that changes only the page's serial, like role and owner events."""
         with self._changing():
             self._change(self._get(name), action, version)
 
@@ -156,8 +156,8 @@ class Index:
             yanked = {v: why for v, why in state.yanked.items() if v != version}
             quarantined = state.quarantined - {version}
             self._change(project, "remove release", version, yanked=yanked, quarantined=quarantined)
-            for filename, held in list(project.current.items()):
-                if held.file.version == version:
+            for filename, lifetime in list(project.current.items()):
+                if lifetime.file.version == version:
                     self._drop(project, filename)
             project.versions.discard(version)
 
@@ -171,7 +171,7 @@ class Index:
         yanked: bool | str = False,
         upload_time: datetime | None = None,
     ) -> File:
-        """Add a wheel or sdist that `wheel` or `sdist` built, with its metadata."""
+        """Add a distribution of `wheel` or `sdist` with its metadata."""
         return self.add_file(
             dist.project,
             dist.filename,
@@ -201,16 +201,16 @@ class Index:
         """Upload a file, creating its project and release when they are new.
 
         Args:
-            name: The project's, in any spelling.
-            filename: Any; one that is no wheel's and no sdist's needs `version`.
-            content: The bytes. Without them, `size` bytes that follow from the filename and
-                are generated as they are read.
-            size: In bytes, when there is no content.
-            version: By default what the filename says.
+            name: The project's name.
+            filename: Any name; `version` is required if it is no wheel's or sdist's.
+            content: The bytes. By default `size` bytes that depend on the filename and are
+                generated while they are read.
+            size: In bytes, if there is no content.
+            version: By default that of the filename.
             requires_python: A specifier.
-            core_metadata: What `.metadata` answers.
-            provenance: What the integrity API answers.
-            yanked: Yanks the whole release afterwards, as on PyPI: True or the reason.
+            core_metadata: The content of `.metadata`.
+            provenance: The response of the integrity API.
+            yanked: True or a reason; yanks the whole release afterwards, like PyPI.
             upload_time: By default one second after the last change.
         """
         version = _version_of(filename) if version is None else version
@@ -237,7 +237,7 @@ class Index:
                 None if core_metadata is None else Content(core_metadata),
                 provenance,
             )
-            self._hold(project, file)
+            self._add(project, file)
             if yanked:
                 self.yank(name, version, "" if yanked is True else yanked)
             return file
@@ -251,12 +251,12 @@ class Index:
             self._drop(project, filename)
 
     def backfill_metadata(self, name: str, filename: str, core_metadata: bytes) -> None:
-        """Give a file its `.metadata` long after its upload; no event says so."""
+        """Add a file's `.metadata` after its upload; there is no event."""
         with self._changing():
             project = self._get(name)
-            held = project.current[filename]
-            held.file = replace(held.file, core_metadata=Content(core_metadata))
-            self._by_filename[filename].append(held.file)
+            lifetime = project.current[filename]
+            lifetime.file = replace(lifetime.file, core_metadata=Content(core_metadata))
+            self._by_filename[filename].append(lifetime.file)
 
     # What readers see
 
@@ -268,7 +268,7 @@ class Index:
 
     @property
     def revision(self) -> int:
-        """A number that moves with every change, also with those that have no event."""
+        """A number that increases with every change, also with those without an event."""
         with self._lock:
             return self._revision
 
@@ -280,7 +280,7 @@ class Index:
             return [Change(*row) for row in rows]
 
     def project(self, name: str, at: int | None = None) -> ProjectView | None:
-        """Return the project as it is, or as it was at the serial `at`."""
+        """Return the project now, or at the serial `at`."""
         with self._lock:
             project = self._known(name)
             return None if project is None else project.view(at)
@@ -302,7 +302,7 @@ class Index:
         return sorted(found)
 
     def files_named(self, filename: str) -> list[File]:
-        """Return every file that ever had this name, the latest first."""
+        """Return every file that ever had this name, latest first."""
         with self._lock:
             return self._by_filename.get(filename, [])[::-1]
 
@@ -315,7 +315,7 @@ class Index:
             self._revision += 1
 
     def _known(self, name: str) -> Project | None:
-        """Return the project, even one that was removed."""
+        """Return the project, even if it was removed."""
         normalized = canonicalize_name(name)
         if normalized in self._listed_only:
             self._projects[normalized] = Project([State(*self._listed_only.pop(normalized))])
@@ -346,7 +346,7 @@ class Index:
     def _change(
         self, project: Project, action: str, version: str | None = None, **state: Any
     ) -> None:
-        """Write the row and let the project's new state begin with it."""
+        """Record an event, and a new state of the project at its serial."""
         last = project.states[-1]
         serial = self._journal(last.name, action, version)
         project.states.append(replace(last, serial=serial, **state))
@@ -355,10 +355,10 @@ class Index:
         """Change the project's state without an event, thus without a new serial."""
         project.states[-1] = replace(project.states[-1], **state)
 
-    def _hold(self, project: Project, file: File) -> None:
-        held = HeldFile(file, since=self.serial)
-        project.held.append(held)
-        project.current[file.filename] = held
+    def _add(self, project: Project, file: File) -> None:
+        lifetime = FileLifetime(file, since=self.serial)
+        project.lifetimes.append(lifetime)
+        project.current[file.filename] = lifetime
         self._by_filename.setdefault(file.filename, []).append(file)
 
     def _drop(self, project: Project, filename: str) -> None:

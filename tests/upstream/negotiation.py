@@ -1,7 +1,4 @@
-"""Which of the offered content types a client prefers (RFC 9110, section 12.5.1).
-
-Knows the Accept header alone.
-"""
+"""Content negotiation by the Accept header (RFC 9110, section 12.5.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ LEGACY_HTML = "text/html"
 
 
 def preferred(accept: str, offers: Sequence[str]) -> str | None:
-    """Return the offer of the highest quality, the first among equals; None: none will do."""
+    """Return the offer with the highest quality, the first of equal ones; None: none accepted."""
     if not accept.strip():
         return offers[0]
     ranges = dict(_parse(each) for each in accept.split(","))
@@ -37,7 +34,7 @@ def _parse(media_range: str) -> tuple[str, float]:
 
 
 def _quality(offer: str, ranges: dict[str, float]) -> float:
-    """Return the quality that the most specific matching range gives to the offer."""
+    """Return the offer's quality in the most specific range that matches."""
     for name in (offer, offer.partition("/")[0] + "/*", "*/*"):
         if name in ranges:
             return ranges[name]

@@ -1,7 +1,7 @@
-"""The Simple API's pages and the legacy JSON: what they say, and how that is written down.
+"""Rendering of the Simple API's pages and of the legacy JSON.
 
-A page is a dictionary as the JSON has it (PEP 691, 700, 714, 740, 792); HTML (PEP 503) is
-rendered from the same. Knows no HTTP.
+A page is a dictionary with the keys of the JSON (PEP 691, 700, 714, 740, 792); HTML (PEP 503) is
+rendered from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Page = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where pages say that things are: base addresses without a slash at the end."""
+    """Base URLs in pages, without a trailing slash."""
 
     index: str
     files: str
@@ -67,7 +67,7 @@ def root_page(
 
 
 def render(page: Page, content_type: str, kind: Personality) -> bytes:
-    """Write a project page or a root index as JSON or HTML."""
+    """Render a project page or a root index as JSON or HTML."""
     if content_type == JSON:
         return json.dumps(page, separators=(",", ":")).encode()
     if "projects" in page:
@@ -81,7 +81,7 @@ def render(page: Page, content_type: str, kind: Personality) -> bytes:
 
 
 def legacy_json(view: ProjectView, addresses: Addresses) -> Page:
-    """Return what `/pypi/<project>/json` says of a project that has files."""
+    """Return the page at `/pypi/<project>/json` of a project with files."""
     releases: dict[str, list[Page]] = {}
     for listed in view.files:
         releases.setdefault(listed.file.version, []).append(_legacy_file(listed, addresses))
@@ -153,8 +153,8 @@ def _link(file: Page) -> str:
         attributes["data-dist-info-metadata"] = attributes["data-core-metadata"] = value
     if file.get("provenance"):
         attributes["data-provenance"] = file["provenance"]
-    written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-    return f"<a {written}>{escape(file['filename'])}</a><br/>"
+    rendered = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    return f"<a {rendered}>{escape(file['filename'])}</a><br/>"
 
 
 def _html(page: Page, title: str, links: Iterable[str]) -> bytes:

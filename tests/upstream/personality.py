@@ -1,7 +1,4 @@
-"""The kinds of index that a mirror meets upstream, and what each of them says and leaves out.
-
-Declarations alone; `pages` and `site` act on them. Variants: `dataclasses.replace`.
-"""
+"""Declarations of the kinds of index that can be upstream, and of their differences."""
 
 from __future__ import annotations
 
@@ -14,21 +11,21 @@ from .negotiation import HTML, JSON, LEGACY_HTML
 @dataclass(frozen=True, slots=True)
 class Personality:
     api_version: str = "1.4"
-    offers: tuple[str, ...] = (LEGACY_HTML, HTML, JSON)  # the first when all are equal
-    refuses: bool = False  # 406 when none of the offers will do, instead of the first offer
+    offers: tuple[str, ...] = (LEGACY_HTML, HTML, JSON)  # the first one is the default
+    refuses: bool = False  # 406 if none of the offers is acceptable, instead of the default
     page_keys: frozenset[str] | None = None  # of a project page; None: all
     file_keys: frozenset[str] | None = None  # of each file; None: all
     serials: Literal["number", "text"] | None = "number"  # `_last-serial` of project pages
     root_serials: bool = True  # `_last-serial` of each project in the root index
-    yank_reasons: bool = True  # else `yanked` is no more than a bool
+    yank_reasons: bool = True  # else `yanked` is a bool
     empty_requires_python: bool = False  # "" instead of null for sdists
-    relative: bool = False  # addresses relative to the page
+    relative: bool = False  # URLs relative to the page
     serial_header: bool = True
     etag: bool = True
     cache_control: bool = True
-    redirects: bool = True  # un-normalised names answer 301, not 404
+    redirects: bool = True  # 301 for names that are not normalised, else 404
     apis: bool = True  # XML-RPC, legacy JSON and provenance
-    xml_rpc: bool = True  # where there are APIs
+    xml_rpc: bool = True  # if there are APIs
 
 
 PYPI = Personality()

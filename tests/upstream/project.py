@@ -1,7 +1,4 @@
-"""A project, its files, and every state that it was ever in.
-
-Knows what readers see at any serial. Does not know why or when it changes.
-"""
+"""A project, its files, and its history: what readers see at any serial."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class File:
-    """What somebody uploaded. Never changes, except that its metadata may come late."""
+    """An uploaded file. Immutable, but its metadata may be added later."""
 
     project: NormalizedName
     version: str
@@ -34,14 +31,14 @@ class File:
 
     @cached_property
     def path(self) -> str:
-        """`/packages/<2>/<2>/<60>/<filename>`; hashes the content when first asked for."""
+        """`/packages/<2>/<2>/<60>/<filename>`; hashes the content at the first access."""
         digest = self.content.blake2b_256
         return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{self.filename}"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file as its project's page lists it."""
+    """A file on its project's page."""
 
     file: File
     yanked: bool | str
@@ -64,7 +61,7 @@ class ProjectView:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is true of a project, apart from its files, from `serial` on."""
+    """A project's state from `serial` on, without its files."""
 
     name: str
     serial: int
@@ -76,40 +73,40 @@ class State:
 
 
 @dataclass(slots=True)
-class HeldFile:
-    """A file and the serials between which its project had it."""
+class FileLifetime:
+    """A file and the range of serials at which its project has it."""
 
     file: File
     since: int
     until: int | None = None
 
-    def held_at(self, serial: int) -> bool:
+    def exists_at(self, serial: int) -> bool:
         return self.since <= serial and (self.until is None or serial < self.until)
 
 
 @dataclass(slots=True)
 class Project:
     states: list[State]  # ascending by serial; never empty
-    held: list[HeldFile] = field(default_factory=list)
-    current: dict[str, HeldFile] = field(default_factory=dict)  # filename -> held now
+    lifetimes: list[FileLifetime] = field(default_factory=list)
+    current: dict[str, FileLifetime] = field(default_factory=dict)  # filename -> if it exists now
     versions: set[str] = field(default_factory=set)
 
     def state_at(self, serial: int | None) -> State | None:
-        """Return the state at `serial`; None when there was no such project."""
+        """Return the state at `serial`; None if the project did not exist."""
         states = reversed(self.states)
         state = next((s for s in states if serial is None or s.serial <= serial), None)
         return state if state is not None and state.exists else None
 
     def view(self, serial: int | None) -> ProjectView | None:
-        """Return what readers see, now or at `serial`; None when there was no such project."""
+        """Return what readers see, now or at `serial`; None if the project did not exist."""
         state = self.state_at(serial)
         if state is None:
             return None
-        held = self.current.values() if serial is None else self.held
+        lifetimes = self.current.values() if serial is None else self.lifetimes
         listed = [
             ListedFile(each.file, state.yanked.get(each.file.version, False))
-            for each in held
-            if (serial is None or each.held_at(serial))
+            for each in lifetimes
+            if (serial is None or each.exists_at(serial))
             and state.status != "quarantined"
             and each.file.version not in state.quarantined
         ]
@@ -119,7 +116,7 @@ class Project:
 
 @lru_cache(maxsize=100_000)
 def _version_key(version: str) -> tuple[int, Version, str]:
-    """Sort versions that are none before all others, as PyPI does."""
+    """Sort invalid versions before all others, like PyPI."""
     try:
         return (1, Version(version), version)
     except InvalidVersion:

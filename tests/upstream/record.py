@@ -1,4 +1,4 @@
-"""What was asked of the server and what it sent, for tests to count."""
+"""Record of requests and responses, for tests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Request:
-    """One request. It is complete once the client has its answer."""
+class RecordedRequest:
+    """A request and its response; complete once the response was sent."""
 
     method: str
     path: str
     host: str  # "index" or "files"
     headers: Mapping[str, str]  # names in lower case
     rpc: str | None  # the XML-RPC method that was called
-    action: Action | None  # what went wrong with it on purpose
+    action: Action | None  # of the fault that applied to it
     started: float  # time.monotonic
     ended: float | None = None
-    status: int = 0  # 0: no answer
-    sent: int = 0  # bytes of the body; of everything, for Raw and Wire
+    status: int = 0  # 0: no response
+    sent: int = 0  # bytes of the body; of the whole response for Raw and Wire

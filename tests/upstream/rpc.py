@@ -1,7 +1,4 @@
-"""PyPI's XML-RPC methods for mirrors.
-
-Knows the calls and their faults. What the changelog says is the index's.
-"""
+"""PyPI's XML-RPC methods for mirrors."""
 
 from __future__ import annotations
 
@@ -15,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def called_method(body: bytes) -> str | None:
-    """Return the name of the method that a request's body calls; None: it is no call."""
+    """Return the name of the method that a request's body calls; None if it is no call."""
     try:
         return loads(body)[1]
-    except Exception:  # noqa: BLE001 - whatever a client sends that is no XML-RPC
+    except Exception:  # noqa: BLE001 - the body is not XML-RPC
         return None
 
 
 def respond(index: Index, body: bytes, *, at: int | None, row_limit: int) -> bytes:
-    """Answer a call as of the serial `at`, with at most `row_limit` rows of the changelog."""
+    """Respond to a call as of the serial `at`, with at most `row_limit` rows of the changelog."""
     last_serial = index.serial if at is None else min(at, index.serial)
 
     def changelog_last_serial() -> int:

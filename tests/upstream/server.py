@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from .answer import Answer, Ask
 from .faults import Faults
+from .messages import Request, Response
 from .pages import Addresses
-from .record import Request
+from .record import RecordedRequest
 from .rpc import called_method
 from .site import Site
 
@@ -54,7 +54,7 @@ class Server:
         self.url = f"http://{_HOST}:{self._sockets[0].getsockname()[1]}"
         self.files_url = f"http://{files_host or _HOST}:{self._sockets[-1].getsockname()[1]}"
         self._site = Site(index, Addresses(self.url, self.files_url), split=files_host is not None)
-        self._requests: list[Request] = []
+        self._requests: list[RecordedRequest] = []
         self._lock = threading.Lock()
         self._crash: Exception | None = None
         self._loop = asyncio.new_event_loop()
@@ -74,7 +74,7 @@ class Server:
 
     @property
     def row_limit(self) -> int:
-        """The most rows that one `changelog_since_serial` returns; may be set at any time."""
+        """The maximum number of rows of `changelog_since_serial`; may be set at any time."""
         return self._site.row_limit
 
     @row_limit.setter
@@ -84,12 +84,12 @@ class Server:
     # What happened
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[RecordedRequest]:
         """Every request since the last `clear`, in the order of arrival."""
         with self._lock:
             return list(self._requests)
 
-    def requests_for(self, prefix: str) -> list[Request]:
+    def requests_for(self, prefix: str) -> list[RecordedRequest]:
         """Return the requests for paths that begin with `prefix`."""
         return [request for request in self.requests if request.path.startswith(prefix)]
 
@@ -113,7 +113,7 @@ class Server:
     ) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        # A mirror takes a 500 for upstream's trouble; here it is a mistake in a test or in us.
+        # The mirror takes a 500 for an error of upstream's; here it is a bug of a test or ours.
         if self._crash is not None and error is None:
             raise self._crash
 
@@ -145,7 +145,7 @@ class Server:
         started = time.monotonic()
         body = await request.read()
         path = request.path
-        ask = Ask(
+        parsed = Request(
             request.method,
             path,
             {name.lower(): value for name, value in request.headers.items()},
@@ -154,16 +154,19 @@ class Server:
             self._site.project_of(path),
             called_method(body) if body else None,
         )
-        action = self.faults.take(ask)
-        record = Request(ask.method, path, host, ask.headers, ask.rpc, action, started)
+        action = self.faults.take(parsed)
+        record = RecordedRequest(
+            parsed.method, path, host, parsed.headers, parsed.rpc, action, started
+        )
         with self._lock:
             self._requests.append(record)
         try:
             # In a thread: large pages and the hashes of large files take their time.
-            answer = await asyncio.to_thread(self._site.answer, action.ask(ask) if action else ask)
+            rewritten = action.rewrite_request(parsed) if action else parsed
+            response = await asyncio.to_thread(self._site.respond, rewritten)
             if action:
-                answer = action.answer(answer, ask)
-            return await _send(request, answer, record)
+                response = action.rewrite_response(response, parsed)
+            return await _send(request, response, record)
         except ConnectionError:  # the client went away
             raise
         except Exception as error:
@@ -174,7 +177,7 @@ class Server:
 
 
 async def _stop(runner: web.ServerRunner) -> None:
-    """Cut off whoever still waits for a slow or endless answer, then close."""
+    """Abort connections with slow or endless responses, then close."""
     server = runner.server
     for connection in server.connections if server else ():
         if connection.transport is not None:
@@ -183,44 +186,46 @@ async def _stop(runner: web.ServerRunner) -> None:
     await runner.cleanup()
 
 
-async def _send(request: web.BaseRequest, answer: Answer, record: Request) -> web.StreamResponse:
-    await asyncio.sleep(answer.delay)
-    record.status = answer.status
-    if answer.wire is not None:
-        record.sent = len(answer.wire)
-        _write_to_socket(request, answer.wire)
-        _close(request, reset=answer.reset)
+async def _send(
+    request: web.BaseRequest, response: Response, record: RecordedRequest
+) -> web.StreamResponse:
+    await asyncio.sleep(response.delay)
+    record.status = response.status
+    if response.wire is not None:
+        record.sent = len(response.wire)
+        _write_to_socket(request, response.wire)
+        _close(request, reset=response.reset)
         return _Sent()
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    if answer.length is None:
-        response.enable_chunked_encoding()
+    stream = web.StreamResponse(status=response.status, headers=response.headers)
+    if response.length is None:
+        stream.enable_chunked_encoding()
     else:
-        response.content_length = answer.length
-    await response.prepare(request)
+        stream.content_length = response.length
+    await stream.prepare(request)
     if request.method == "HEAD":
-        return response
-    for piece in _pieces(answer):
-        record.sent += len(piece)
-        await response.write(piece)
-        if answer.rate:
-            await asyncio.sleep(len(piece) / answer.rate)
-    if answer.cut is not None:
-        _close(request, reset=answer.reset)
+        return stream
+    for chunk in _chunks(response):
+        record.sent += len(chunk)
+        await stream.write(chunk)
+        if response.rate:
+            await asyncio.sleep(len(chunk) / response.rate)
+    if response.cut is not None:
+        _close(request, reset=response.reset)
         return _Sent()
-    return response
+    return stream
 
 
-def _pieces(answer: Answer) -> Iterator[bytes]:
-    """Yield the body up to its cut, in pieces small enough for its rate."""
-    left = answer.cut
-    for block in answer.body():
-        allowed = block if left is None else block[:left]
-        step = max(int(answer.rate / _SLICES_PER_SECOND), 1) if answer.rate else max(len(block), 1)
+def _chunks(response: Response) -> Iterator[bytes]:
+    """Yield the body up to its cut, in chunks small enough for its rate."""
+    remaining, rate = response.cut, response.rate
+    for block in response.body():
+        allowed = block if remaining is None else block[:remaining]
+        step = max(int(rate / _SLICES_PER_SECOND), 1) if rate else max(len(block), 1)
         for start in range(0, len(allowed), step):
             yield allowed[start : start + step]
-        if left is not None:
-            left -= len(allowed)
-            if left == 0:
+        if remaining is not None:
+            remaining -= len(allowed)
+            if remaining == 0:
                 return
 
 
@@ -232,7 +237,7 @@ def _write_to_socket(request: web.BaseRequest, data: bytes) -> None:
 def _close(request: web.BaseRequest, *, reset: bool) -> None:
     """Close the connection: after what was written, or with a reset."""
     transport = request.transport
-    if transport is None:  # the client was faster
+    if transport is None:  # the client closed it
         return
     if reset:
         sock = transport.get_extra_info("socket")
@@ -244,7 +249,7 @@ def _close(request: web.BaseRequest, *, reset: bool) -> None:
 
 
 class _Sent(web.StreamResponse):
-    """Tells aiohttp that the answer is out already and the connection closed."""
+    """A response that was already sent, on a connection that is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,5 +263,5 @@ class _Sent(web.StreamResponse):
 
 
 def _listen() -> socket.socket:
-    """Bind at once, so that the address is known before the thread runs."""
+    """Bind a socket, so that its address is known before the thread starts."""
     return socket.create_server((_HOST, 0), backlog=512)

@@ -1,7 +1,6 @@
-"""What the index answers to each request when nothing goes wrong.
+"""The index's response to each request, without faults.
 
-A function from what was asked to the answer: knows the addresses, the caching headers and the
-redirects of an index, but neither faults nor sockets.
+Knows the URLs, the caching headers and the redirects of an index, but no sockets.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from urllib.parse import quote
 from packaging.utils import canonicalize_name
 
 from . import rpc
-from .answer import Answer, Ask
+from .messages import Request, Response
 from .negotiation import preferred
 from .pages import Addresses, Page, legacy_json, project_page, render, root_page
 from .personality import PYPI, Personality
@@ -31,7 +30,7 @@ _METADATA = ".metadata"
 
 
 class Site:
-    """An index with the manners of its personality."""
+    """An index that behaves like its personality."""
 
     def __init__(self, index: Index, addresses: Addresses, *, split: bool) -> None:
         self.index = index
@@ -51,77 +50,77 @@ class Site:
                 return files[0].project if files else None
         return None
 
-    def answer(self, ask: Ask) -> Answer:
-        """Answer any request."""
-        parts = ask.path.split("/")[1:]
-        if ask.method not in ("GET", "HEAD") and parts[0] != "pypi":
-            answer = Answer.plain(405, {"Allow": "GET, HEAD"})
+    def respond(self, request: Request) -> Response:
+        """Return the response to any request."""
+        parts = request.path.split("/")[1:]
+        if request.method not in ("GET", "HEAD") and parts[0] != "pypi":
+            response = Response.plain(405, {"Allow": "GET, HEAD"})
         elif parts[0] == "packages":
-            answer = self._file(ask)
-        elif ask.host == "files":
-            answer = _not_found()
+            response = self._file(request)
+        elif request.host == "files":
+            response = _not_found()
         elif parts[0] == "simple":
-            answer = self._simple(ask, parts[1:])
+            response = self._simple(request, parts[1:])
         elif self.personality.apis:
-            answer = self._api(ask, parts)
+            response = self._api(request, parts)
         else:
-            answer = _not_found()
-        return answer
+            response = _not_found()
+        return response
 
     # Pages
 
-    def _simple(self, ask: Ask, parts: list[str]) -> Answer:
+    def _simple(self, request: Request, parts: list[str]) -> Response:
         match parts:
             case []:
                 return _moved("/simple/")
             case [""]:
-                return self._root(ask)
+                return self._root(request)
             case [name] | [name, ""]:
-                return self._project(ask, name)
+                return self._project(request, name)
         return _not_found()
 
-    def _root(self, ask: Ask) -> Answer:
-        content_type = self._content_type(ask)
+    def _root(self, request: Request) -> Response:
+        content_type = self._content_type(request)
         if content_type is None:
             return _not_acceptable()
-        serial = self.index.serial if ask.at is None else min(ask.at, self.index.serial)
-        # At PyPI's size a root index takes seconds to render.
-        state = (self.index.revision, ask.at, self.personality)
+        serial = self.index.serial if request.at is None else min(request.at, self.index.serial)
+        # A root index of PyPI's size takes seconds to render.
+        state = (self.index.revision, request.at, self.personality)
         cached_state, body = self._root_cache.get(content_type, (None, b""))
-        if ask.edit or cached_state != state:
-            page = root_page(self.index.projects(ask.at), serial, self.personality)
-            body = self._render(page, content_type, ask)
-            if not ask.edit:
+        if request.edit or cached_state != state:
+            page = root_page(self.index.projects(request.at), serial, self.personality)
+            body = self._render(page, content_type, request)
+            if not request.edit:
                 self._root_cache[content_type] = (state, body)
-        return self._page(ask, body, content_type, serial)
+        return self._page(request, body, content_type, serial)
 
-    def _project(self, ask: Ask, name: str) -> Answer:
+    def _project(self, request: Request, name: str) -> Response:
         normalized = canonicalize_name(name)
         if name != normalized and not self.personality.redirects:
             return _not_found()
-        view = self.index.project(normalized, ask.at)
+        view = self.index.project(normalized, request.at)
         if view is None:
             return _not_found()
-        if ask.path != f"/simple/{normalized}/":
+        if request.path != f"/simple/{normalized}/":
             return _moved(f"/simple/{normalized}/")
-        content_type = self._content_type(ask)
+        content_type = self._content_type(request)
         if content_type is None:
             return _not_acceptable()
         page = project_page(view, self.personality, self._addresses)
-        body = self._render(page, content_type, ask)
-        return self._page(ask, body, content_type, view.serial)
+        body = self._render(page, content_type, request)
+        return self._page(request, body, content_type, view.serial)
 
-    def _content_type(self, ask: Ask) -> str | None:
+    def _content_type(self, request: Request) -> str | None:
         kind = self.personality
-        best = preferred(ask.headers.get("accept", ""), kind.offers)
+        best = preferred(request.headers.get("accept", ""), kind.offers)
         return kind.offers[0] if best is None and not kind.refuses else best
 
-    def _render(self, page: Page, content_type: str, ask: Ask) -> bytes:
-        if ask.edit:
-            ask.edit(page)
+    def _render(self, page: Page, content_type: str, request: Request) -> bytes:
+        if request.edit:
+            request.edit(page)
         return render(page, content_type, self.personality)
 
-    def _page(self, ask: Ask, body: bytes, content_type: str, serial: int) -> Answer:
+    def _page(self, request: Request, body: bytes, content_type: str, serial: int) -> Response:
         kind = self.personality
         headers = {"Vary": "Accept"}
         if kind.cache_control:
@@ -130,55 +129,55 @@ class Site:
             headers["X-PyPI-Last-Serial"] = str(serial)
         if kind.etag:
             headers["ETag"] = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-            if _matches(ask.headers.get("if-none-match"), headers["ETag"]):
-                return Answer(304, headers)
-        return Answer.of(body, content_type, headers)
+            if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+                return Response(304, headers)
+        return Response.of(body, content_type, headers)
 
     # The other interfaces
 
-    def _api(self, ask: Ask, parts: list[str]) -> Answer:
-        match ask.method, parts:
+    def _api(self, request: Request, parts: list[str]) -> Response:
+        match request.method, parts:
             case "POST", ["pypi"] | ["pypi", ""] if self.personality.xml_rpc:
-                return self._xml_rpc(ask)
+                return self._xml_rpc(request)
             case "GET" | "HEAD", ["pypi", name, "json"]:
-                return self._legacy_json(ask, name)
+                return self._legacy_json(request, name)
             case "GET" | "HEAD", ["integrity", name, version, filename, "provenance"]:
-                return self._provenance(ask, name, version, filename)
+                return self._provenance(request, name, version, filename)
         return _not_found()
 
-    def _xml_rpc(self, ask: Ask) -> Answer:
-        body = rpc.respond(self.index, ask.body, at=ask.at, row_limit=self.row_limit)
-        return Answer.of(body, "text/xml; charset=utf-8")
+    def _xml_rpc(self, request: Request) -> Response:
+        body = rpc.respond(self.index, request.body, at=request.at, row_limit=self.row_limit)
+        return Response.of(body, "text/xml; charset=utf-8")
 
-    def _legacy_json(self, ask: Ask, name: str) -> Answer:
+    def _legacy_json(self, request: Request, name: str) -> Response:
         normalized = canonicalize_name(name)
-        view = self.index.project(normalized, ask.at)
+        view = self.index.project(normalized, request.at)
         if view is None or not view.files:
             return _not_found()
         if name != normalized:
             return _moved(f"/pypi/{normalized}/json")
         page = legacy_json(view, self._addresses)
-        if ask.edit:
-            ask.edit(page)
+        if request.edit:
+            request.edit(page)
         headers = {"Cache-Control": "max-age=900", "X-PyPI-Last-Serial": str(view.serial)}
-        return Answer.of(json.dumps(page).encode(), "application/json", headers)
+        return Response.of(json.dumps(page).encode(), "application/json", headers)
 
-    def _provenance(self, ask: Ask, name: str, version: str, filename: str) -> Answer:
-        view = self.index.project(name, ask.at)
+    def _provenance(self, request: Request, name: str, version: str, filename: str) -> Response:
+        view = self.index.project(name, request.at)
         for listed in view.files if view else ():
             file = listed.file
             if (file.version, file.filename) == (version, filename) and file.provenance is not None:
                 body = json.dumps(dict(file.provenance)).encode()
-                return Answer.of(body, "application/vnd.pypi.integrity.v1+json")
+                return Response.of(body, "application/vnd.pypi.integrity.v1+json")
         return _not_found()
 
     # Files
 
-    def _file(self, ask: Ask) -> Answer:
-        # Relative addresses lead to the index's own host, whatever else there is.
-        if ask.host == "index" and self._split and not self.personality.relative:
+    def _file(self, request: Request) -> Response:
+        # Relative URLs always lead to the index's own host.
+        if request.host == "index" and self._split and not self.personality.relative:
             return _not_found()
-        content = self._blob(ask.path)
+        content = self._blob(request.path)
         if content is None:
             return _not_found()
         headers = {
@@ -187,49 +186,49 @@ class Site:
             "Content-Type": "application/octet-stream",
             "ETag": f'"{content.blake2b_256[:32]}"',
         }
-        if _matches(ask.headers.get("if-none-match"), headers["ETag"]):
-            return Answer(304, headers)
-        span = _span(ask.headers, headers["ETag"], content.size)
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(304, headers)
+        span = _span(request.headers, headers["ETag"], content.size)
         if span is None:
-            return Answer.part(content, 0, content.size, headers, 200)
+            return Response.part(content, 0, content.size, headers, 200)
         start, stop = span
         if start >= stop:
-            return Answer(416, {**headers, "Content-Range": f"bytes */{content.size}"})
+            return Response(416, {**headers, "Content-Range": f"bytes */{content.size}"})
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{content.size}"
-        return Answer.part(content, start, stop, headers, 206)
+        return Response.part(content, start, stop, headers, 206)
 
     def _blob(self, path: str) -> Content | None:
-        """Return what was ever stored under the path; a deletion does not delete blobs."""
+        """Return what was ever stored at the path; deletions keep blobs."""
         filename = path.rpartition("/")[2]
-        file = self._held_at(path, filename)
+        file = self._file_at(path, filename)
         if file is not None:
             return file.content
         if filename.endswith(_METADATA):
-            described = self._held_at(
+            described = self._file_at(
                 path.removesuffix(_METADATA), filename.removesuffix(_METADATA)
             )
             return described.core_metadata if described else None
         return None
 
-    def _held_at(self, path: str, filename: str) -> File | None:
+    def _file_at(self, path: str, filename: str) -> File | None:
         files = self.index.files_named(filename)
         return next((file for file in files if file.path == path), None)
 
 
-def _not_found() -> Answer:
-    return Answer.plain(404)
+def _not_found() -> Response:
+    return Response.plain(404)
 
 
-def _not_acceptable() -> Answer:
-    return Answer.plain(406)
+def _not_acceptable() -> Response:
+    return Response.plain(406)
 
 
-def _moved(to: str) -> Answer:
-    return Answer.plain(301, {"Location": quote(to)})
+def _moved(to: str) -> Response:
+    return Response.plain(301, {"Location": quote(to)})
 
 
 def _matches(condition: str | None, etag: str) -> bool:
-    """Compare weakly, as If-None-Match wants it."""
+    """Compare weakly, as If-None-Match requires."""
     if condition is None:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in condition.split(",")}
@@ -237,14 +236,14 @@ def _matches(condition: str | None, etag: str) -> bool:
 
 
 def _span(headers: Mapping[str, str], etag: str, size: int) -> tuple[int, int] | None:
-    """Return (start, stop) of the range that is asked for.
+    """Return (start, stop) of the requested range.
 
-    None: send everything; an empty span: there are no such bytes. Only one range is ever sent.
+    None means the complete content; an empty range cannot be satisfied.
     """
-    asked = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", "").replace(" ", ""))
-    if asked is None or headers.get("if-range", etag) != etag:
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", "").replace(" ", ""))
+    if match is None or headers.get("if-range", etag) != etag:
         return None
-    first, last = asked.groups()
+    first, last = match.groups()
     if first:
         return int(first), min(int(last) + 1, size) if last else size
     return (max(size - int(last), 0), size) if last else None

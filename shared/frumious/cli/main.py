@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import get_completion_class
@@ -15,15 +16,8 @@ from frumious import __version__
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
 from frumious.cli.tables import Tally, counts_text, plan_table
-from frumious.cli.template import TEMPLATE
 from frumious.local import run_here
-from frumious.planning.plan import (
-    InvalidProject,
-    TooManyRemovals,
-    plan_changes,
-    plan_projects,
-    told,
-)
+from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
 from frumious.planning.retry import retry as make_due
 
 if TYPE_CHECKING:
@@ -34,6 +28,7 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Result
     from frumious.model.plans import Plan
 
+TEMPLATE: Final = files("frumious.cli") / "template.conf"  # docs/configuration.md has all options
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -84,12 +79,9 @@ def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int
     """
 
     async def plan(mirror: Mirror) -> Plan:
-        try:
-            return await plan_changes(
-                mirror, force=force_check, confirmed_removals=confirm_removals
-            )
-        except TooManyRemovals as stop:
-            raise _stopped(stop) from stop
+        planned = await plan_changes(mirror, force=force_check, confirmed_removals=confirm_removals)
+        _check_limit(planned)
+        return planned
 
     _run(place, plan)
 
@@ -123,24 +115,21 @@ def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal
 def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing.
 
-    Exit status 1 also where the run would not start, for it removes more than max-removals allows.
+    Exit status 1 also where the run would not start: it removes more than max-removals allows.
     """
 
-    async def work(mirror: Mirror) -> tuple[Plan, TooManyRemovals | None]:
-        try:
-            return await plan_changes(mirror, force=force_check), None
-        except TooManyRemovals as stop:
-            return stop.plan, stop
+    async def work(mirror: Mirror) -> Plan:
+        return await plan_changes(mirror, force=force_check)
 
-    planned, stop = with_mirror(place, work)
-    said = told(planned)
+    planned = with_mirror(place, work)
+    shown = summary(planned)
     if as_json:
-        click.echo(json.dumps({**said, "stopped": stop and str(stop)}, indent=1))
+        stopped = planned.stopped and planned.stopped.message
+        click.echo(json.dumps({**shown, "stopped": stopped}, indent=1))
     else:
-        click.echo(f"The next run: {counts_text(said)}.")
-        Console(highlight=False).print(plan_table(said))
-    if stop is not None:
-        raise _stopped(stop)
+        click.echo(f"The next run: {counts_text(shown)}.")
+        Console(highlight=False).print(plan_table(shown))
+    _check_limit(planned)
 
 
 @main.command()
@@ -168,7 +157,7 @@ def init(place: tuple[Path, bool]) -> None:
     path, _ = place
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(TEMPLATE.read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"{str(path)!r} cannot be written: {error.strerror}"
         raise click.ClickException(msg) from error
@@ -185,12 +174,18 @@ def completion(shell: str) -> None:
     click.echo(kind(main, {}, "frumious", "_FRUMIOUS_COMPLETE").source())
 
 
-def _stopped(stop: TooManyRemovals) -> click.ClickException:
-    """Say why a run does not start, and how somebody who has looked lets it."""
-    return click.ClickException(
-        f"{stop} ('frumious plan' shows them,"
-        f" 'frumious mirror --confirm-removals {stop.removals}' confirms)"
-    )
+def _check_limit(plan: Plan) -> None:
+    """Explain why a stopped plan does not start, and how to let it.
+
+    Raises:
+        ClickException: the plan is stopped.
+    """
+    if plan.stopped is not None:
+        msg = (
+            f"{plan.stopped.message} ('frumious plan' shows them,"
+            f" 'frumious mirror --confirm-removals {plan.stopped.removals}' confirms)"
+        )
+        raise click.ClickException(msg)
 
 
 def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 _SHOWN = 50  # projects of each kind
 
 
-def counts_text(said: JsonObject) -> str:
-    """Say in a few words how large a plan is."""
-    counts = cast("dict[str, int]", said["counts"])
+def counts_text(summary: JsonObject) -> str:
+    """Return in a few words how large a plan is."""
+    counts = cast("dict[str, int]", summary["counts"])
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
-def plan_table(said: JsonObject) -> Table:
-    """Show a plan, as `plan.told` tells it: fifty projects of each kind, and how many more."""
-    counts = cast("dict[str, int]", said["counts"])
+def plan_table(summary: JsonObject) -> Table:
+    """Show a plan's summary: fifty projects of each kind, and how many more there are."""
+    counts = cast("dict[str, int]", summary["counts"])
     table = Table("Project", "Would be", "Because", box=SIMPLE_HEAD)
     for kind, count in counts.items():
-        projects = list(cast("dict[str, str]", said[kind]).items())[:_SHOWN]
+        projects = list(cast("dict[str, str]", summary[kind]).items())[:_SHOWN]
         for project, reason in projects:
             table.add_row(project, kind, reason)
         if count > len(projects):

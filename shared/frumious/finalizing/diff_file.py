@@ -50,8 +50,8 @@ class DiffFile:
         written: set[Key] = set()
         deleted: set[Key] = set()
         for report in reports:
-            written.update(written_keys(report.result, mirror.pages))
-            deleted.update(deleted_keys(report.result, mirror.pages))
+            written.update(written_keys(report.result, mirror.pages.layout))
+            deleted.update(deleted_keys(report.result, mirror.pages.layout))
         if not config.diff_file or not (written or deleted):
             return
         bodies = [_paths(sorted(keys), mirror) for keys in (written, deleted)]

@@ -75,7 +75,10 @@ async def finalize(
         Conflict: another finalizer is at work; the next tick goes on.
     """
     ledger, now = mirror.ledger, mirror.clock.now()
-    root_etag = await root_index_etag(mirror)
+    cursor, lagging = await ledger.cursor(), await ledger.lagging()
+    if not (dead or cursor.runs or lagging):
+        return await _refresh_status(cursor, mirror, now)
+    root_etag = await root_index_etag(mirror.pages)
     diff_file = await DiffFile.open(mirror)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: whoever deletes a report has written before what follows from it.
@@ -100,10 +103,12 @@ async def finalize(
     totals = None
     if accepted or closed:
         changes = changes_of(accepted, cursor.departures)
-        totals = await publish_root_index(changes, after.mirror_serial, mirror, replacing=root_etag)
+        totals = await publish_root_index(
+            changes, after.mirror_serial, mirror.pages, replacing=root_etag
+        )
         await diff_file.publish(accepted, mirror, extend=any(review.etag for review in reviews))
         if publish_events is not None:
-            await publish_events(events_of(accepted, closed, mirror.pages))
+            await publish_events(events_of(accepted, closed, mirror.pages.layout))
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,
@@ -132,6 +137,16 @@ async def finalize(
         freshness=freshness,
         obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging),
     )
+
+
+async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finalized:
+    """Do what is to do while no job is expected, without a listing: it costs next to nothing.
+
+    A job that came twice may still leave a report; the next run's finalizer consumes it.
+    """
+    freshness = Freshness.of(cursor, now)
+    await publish_status((), freshness, None, {}, mirror.storage, now=now, changed=False)
+    return Finalized(reports=(), closed=(), lagging=0, open=0, freshness=freshness, obsolete=())
 
 
 async def _read_cursor(mirror: Mirror, consumed: inbox.Inbox) -> Cursor:

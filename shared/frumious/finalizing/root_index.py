@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 from frumious.model import layout
 from frumious.simple import root_index
-from frumious.state.root_index_reader import read_root_index
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.mirror import Mirror
     from frumious.model.pages import DelistedProject, ListedProject
     from frumious.model.types import Json, Key
+    from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage, Stored
 
 _PRIVATE = "_frumious"  # in `meta`; a leading underscore, as PEP 691 has it
@@ -39,15 +38,15 @@ class Totals:
     bytes_: int
 
 
-async def root_index_etag(mirror: Mirror) -> str | None:
+async def root_index_etag(pages: PageStore) -> str | None:
     """Return the ETag of the JSON page; None: there is none at its configured key."""
-    return await _etag(mirror.pages.root_manifest, mirror.storage)
+    return await _etag(pages.layout.root_manifest, pages.storage)
 
 
 async def publish_root_index(
     changes: Mapping[NormalizedName, ListedProject | DelistedProject],
     serial: int | None,
-    mirror: Mirror,
+    pages: PageStore,
     *,
     replacing: str | None,
 ) -> Totals:
@@ -62,8 +61,9 @@ async def publish_root_index(
         Conflict: another finalizer has written the root index since.
         InvalidPage: what is stored is no root index.
     """
-    storage, key, html_keys = mirror.storage, mirror.pages.root_manifest, mirror.pages.root_html
-    stored_at, stored = await read_root_index(mirror)
+    storage = pages.storage
+    key, html_keys = pages.layout.root_manifest, pages.layout.root_html
+    stored_at, stored = await pages.read_root_index()
     if (stored.etag if stored is not None and stored_at == key else None) != replacing:
         msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
@@ -89,7 +89,7 @@ async def publish_root_index(
         await storage.create(key, page)
     elif _digest(page) != before.digest:
         await _write(key, page, before.etag, storage)
-    former = {pages.root_manifest for pages in await mirror.former_pages()} - {key}
+    former = {each.root_manifest for each in await pages.former_layouts()} - {key}
     if former:
         await storage.delete(sorted(former))
     return merge.totals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,35 +24,59 @@ class Reason(StrEnum):
     DIFFERS = "differs from upstream, though no event says so"
     RESELECTED = "its files are selected or shown in another way"
     FORCED = "everything is checked"
-    LAGGING = "behind upstream, and due again"
+    LAGGING = "lagging, and due for a retry"
     REMOVED = "removed upstream"
     UNWANTED = "no longer selected"
 
     @property
     def removes(self) -> bool:
         """Whether the project is to leave the mirror."""
-        return self in {Reason.REMOVED, Reason.UNWANTED}
+        return self is Reason.REMOVED or self is Reason.UNWANTED
+
+
+class Proposal(NamedTuple):
+    """A project to plan; a plan merges all proposals for the same project."""
+
+    project: NormalizedName
+    serial: int  # to reach; 0: whatever upstream has
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalLimit:
+    """The verdict that a plan removes more of the mirror than `max-removals` allows."""
+
+    removals: int
+    projects: int  # that the mirror has
+    allowed: int
+
+    @property
+    def message(self) -> str:
+        """Explain why the plan does not start."""
+        return (
+            f"the run would remove {self.removals} of the mirror's {self.projects} projects, and"
+            f" max-removals allows {self.allowed}: nothing starts until somebody confirms"
+            f" {self.removals} removals"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done, and why: a value that can be shown before anything happens.
+    """What a tick would do, and why: a value to show before anything happens.
 
-    All of `jobs`, split into runs, is opened together with the step from `base` to `cursor`.
+    Its runs open in the same write that moves the cursor from `base` to `cursor`.
     """
 
     jobs: Mapping[NormalizedName, int] = field(default_factory=dict)  # -> serial to reach
     reasons: Mapping[NormalizedName, Reason] = field(default_factory=dict)
-    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = field(
-        default_factory=dict
-    )  # where upstream told so
+    # Where an event upstream, or a person, allows it.
+    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = field(default_factory=dict)
     retries: frozenset[NormalizedName] = frozenset()  # lagging projects that are due
-    named: frozenset[NormalizedName] = frozenset()  # of them, and of the jobs
-    recovering: frozenset[NormalizedName] = (
-        frozenset()
-    )  # an earlier run may have left things undone
-    migrating: bool = False  # another program's mirror is continued
-    behind: float = 0.0  # since when the mirror lacks what is planned, seconds since the epoch
-    base: Cursor | None = None  # that it was planned from; None: named projects, whatever it is
-    cursor: Cursor | None = None  # what it becomes, but for the runs
-    selected: Selected | None = None  # what is kept when the runs are open; None: as it was
+    named: frozenset[NormalizedName] = frozenset()  # jobs that ignore the filters of projects
+    recovering: frozenset[NormalizedName] = frozenset()  # an earlier run may have left work undone
+    migrating: bool = False  # the mirror was begun by another program
+    outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch
+    base: Cursor | None = None  # that it was planned from; None: named projects, from any
+    cursor: Cursor | None = None  # that it leads to, apart from the runs
+    selected: Selected | None = None  # to store when the runs are open; None: as it is stored
+    stopped: RemovalLimit | None = None  # None: the plan may start

@@ -118,13 +118,16 @@ class Cursor:
 
     def without_lost_run(self, run: RunId) -> Cursor:
         """Return the cursor without a run whose plan is gone: what it would have brought is due."""
-        lost = [entry for entry in self.runs if entry.run == run]
-        since = min((entry.since for entry in lost if entry.since is not None), default=None)
-        serial = self.serial if since is None or self.serial is None else min(since, self.serial)
+        runs = tuple(entry for entry in self.runs if entry.run != run)
+        if runs == self.runs:
+            return self
+        (lost,) = {*self.runs} - {*runs}
+        rewinds = lost.since is not None and self.serial is not None and lost.since < self.serial
         return replace(
             self,
-            runs=tuple(entry for entry in self.runs if entry.run != run),
-            serial=serial or None,
+            runs=runs,
+            revision=self.revision + 1,  # whoever plans from the cursor before is overtaken
+            serial=(lost.since or None) if rewinds else self.serial,
             root_etag="",
             reconciled=0.0,
         )

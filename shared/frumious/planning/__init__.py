@@ -1,1 +1,1 @@
-"""What changed becomes a plan, and the plan becomes jobs."""
+"""Find what changed, plan it, and send the plan as jobs."""

@@ -1,7 +1,7 @@
-"""A plan becomes runs, and the runs become jobs on the queue.
+"""Open a plan's runs, and send their jobs to the queue.
 
-All runs of a plan are opened together with the step of the cursor in one write, then sent.
-Whatever is cut off in between is found again at the next tick.
+One write opens all runs of a plan and moves the cursor; then the jobs are sent. Whatever a
+killed process leaves unsent is sent at the next tick.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.runs import Cursor, OpenRun, Run
+from frumious.model.runs import OpenRun, Run
 from frumious.model.types import RunId
+from frumious.state.ledger import LedgerCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
+    from frumious.clock import Clock
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
     from frumious.model.plans import Plan
+    from frumious.model.runs import Cursor
+    from frumious.state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_RUN: Final = 10_000  # jobs; a larger plan becomes several runs, its stages
-# So that a change that comes meanwhile does not wait behind all of PyPI, and none of the jobs
-# grows old on the queue.
-_STAGES_AT_ONCE: Final = 3
+_MAX_RUN_SIZE: Final = 10_000  # jobs; a larger plan becomes several runs, its stages
+# So that later changes do not wait behind all of PyPI, and no job grows old on the queue.
+_CONCURRENT_STAGES: Final = 3
 
 
 class Queue(Protocol):
@@ -44,141 +47,140 @@ class Queue(Protocol):
 
 
 class _Overtaken(FrumiousError):
-    """Somebody else planned from the same cursor, and was first."""
+    """Another planner moved the cursor that the plan was made from."""
 
 
 async def start_runs(
     plan: Plan | None, mirror: Mirror, queue: Queue, *, deadline: float = math.inf
 ) -> list[RunId]:
-    """Open a plan's runs, send their jobs, and those of runs that were cut off before.
+    """Open a plan's runs unless it is stopped, and send all jobs that are not sent yet.
 
     `deadline` is by time.monotonic(): what is not sent by then is left to the next tick. Returns
-    the runs that were opened: none where nothing is to be done, or where somebody else planned
-    the same meanwhile.
+    the runs that were opened: none where there is nothing to do, or where another planner was
+    faster.
 
     Raises:
         QueueUnavailable: not all jobs were sent; the next tick sends them.
     """
-    opened: list[RunId] = []
-    if plan is not None:
-        try:
-            opened = await _open(plan, mirror)
-        except _Overtaken:
-            logger.info("another planner was faster")
-    await _send(mirror, queue, deadline)
-    return opened
+    opened: Sequence[Run] = ()
+    if plan is not None and plan.stopped is None:
+        opened = await _open(plan, mirror)
+    await _send(opened, queue, mirror.ledger, mirror.clock, deadline)
+    return [run.run for run in opened]
 
 
-async def _open(plan: Plan, mirror: Mirror) -> list[RunId]:
-    """Keep the runs' plans, then open them and move the cursor in one write."""
-    runs = _split(plan)
+async def _open(plan: Plan, mirror: Mirror) -> Sequence[Run]:
+    """Store the runs' plans, then open the runs and move the cursor in one write."""
+    ledger = mirror.ledger
+    runs = _split(plan, mirror.clock.now())
     for run in runs:
-        await mirror.ledger.write_plan(run)
+        await ledger.write_plan(run)
     opened = tuple(
         OpenRun(
             run=run.run,
             since=run.since,
-            behind=plan.behind,
-            staged=len(plan.jobs) > _LARGEST_RUN,
+            behind=plan.outdated_since,
+            staged=len(plan.jobs) > _MAX_RUN_SIZE,
             retries=plan.retries & run.jobs.keys(),
         )
         for run in runs
     )
 
     def change(cursor: Cursor) -> Cursor:
+        open_runs = (*cursor.runs, *opened)
         if plan.base is None or plan.cursor is None:
-            return replace(cursor, runs=(*cursor.runs, *opened))
+            return replace(cursor, runs=open_runs)
         if cursor.revision != plan.base.revision:
             raise _Overtaken
-        return replace(
-            plan.cursor,
-            runs=(*cursor.runs, *opened),
-            revision=cursor.revision + 1,
-            departures=cursor.departures,
-        )
+        revision = cursor.revision + 1
+        return replace(plan.cursor, runs=open_runs, revision=revision, departures=cursor.departures)
 
-    await mirror.ledger.change_cursor(change)
+    try:
+        await ledger.change_cursor(change)
+    except _Overtaken:
+        logger.info("another planner was faster")
+        return ()
     if plan.base is not None and plan.base.asked == 0:
-        await mirror.storage.delete([layout.TODO])  # all of it is planned now
+        await mirror.storage.delete([layout.TODO])  # the plan has all of it
     if plan.selected is not None:
-        await mirror.ledger.write_selected(plan.selected)
-    elif plan.base is None and await mirror.ledger.selected() is None:
-        await mirror.ledger.write_selected(mirror.selected)
+        await ledger.write_selected(plan.selected)
+    elif plan.base is None and await ledger.selected() is None:
+        await ledger.write_selected(mirror.selected)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
-    return [run.run for run in runs]
+    return runs
 
 
-def _split(plan: Plan) -> Sequence[Run]:
-    """Make runs of a plan: stages of its changes, and one run of its retries.
+def _split(plan: Plan, created: float) -> Sequence[Run]:
+    """Split a plan into runs: stages of its changes, and one run of its retries.
 
-    Retries are of the past: they do not hold back the mirror's serial.
+    Retries make up for the past: they do not hold back the mirror's serial.
     """
-    created = time.time()
     since = until = None
     if plan.base is not None and plan.cursor is not None and plan.cursor.serial is not None:
         since, until = plan.base.serial or 0, plan.cursor.serial
-    changes = sorted(plan.jobs.keys() - plan.retries)
-    stages = [
-        changes[start : start + _LARGEST_RUN] for start in range(0, len(changes), _LARGEST_RUN)
-    ]
+    second = time.strftime("%Y%m%dT%H%M%S", time.gmtime(created))
+    run_ids = f"{second}.{int(created % 1 * 1_000_000):06}-{secrets.token_hex(3)}"
 
-    def run(jobs: Sequence[NormalizedName], run_id: RunId) -> Run:
-        names = frozenset(jobs)
+    def run(number: int, projects: Sequence[NormalizedName]) -> Run:
+        names = frozenset(projects)
+        allowed = plan.allowed_removals
         return Run(
-            run=run_id,
+            run=RunId(f"{run_ids}-{number:03}"),  # names are in the order of time
             created=created,
             since=since,
             until=until,
-            jobs={project: plan.jobs[project] for project in jobs},
-            allowed_removals={
-                project: plan.allowed_removals[project]
-                for project in plan.allowed_removals.keys() & names
-            },
+            jobs={project: plan.jobs[project] for project in projects},
+            allowed_removals={project: allowed[project] for project in allowed.keys() & names},
             named=plan.named & names,
             recovering=plan.recovering & names,
             migrating=plan.migrating,
         )
 
-    ids = _run_ids(created)
-    runs = [run(stage, next(ids)) for stage in stages]
+    changes = sorted(plan.jobs.keys() - plan.retries)
+    starts = range(0, len(changes), _MAX_RUN_SIZE)
+    stages = (changes[start : start + _MAX_RUN_SIZE] for start in starts)
+    runs = [run(number, stage) for number, stage in enumerate(stages)]
     if plan.retries:
-        retried = run(sorted(plan.retries), next(ids))
-        runs.append(replace(retried, since=None, until=None))
+        runs.append(replace(run(len(runs), sorted(plan.retries)), since=None, until=None))
     return runs
 
 
-async def _send(mirror: Mirror, queue: Queue, deadline: float) -> None:
-    runs = (await mirror.ledger.cursor()).runs
+async def _send(
+    opened: Sequence[Run], queue: Queue, ledger: Ledger, clock: Clock, deadline: float
+) -> None:
+    """Send the jobs of all unsent runs, those of `opened` from memory, until the deadline."""
+    in_memory = {run.run: run for run in opened}
+    runs = (await ledger.cursor()).runs
     stages = sum(run.staged and run.sent is not None for run in runs)
-    for waiting in runs:
-        if waiting.sent is not None or (waiting.staged and stages >= _STAGES_AT_ONCE):
+    for unsent in runs:
+        if unsent.sent is not None or (unsent.staged and stages >= _CONCURRENT_STAGES):
             continue
-        run = await mirror.ledger.plan(waiting.run)
+        run = in_memory.get(unsent.run) or await _read_plan(unsent.run, ledger)
+        if run is None:
+            continue
         jobs = [run.job(project) for project in run.jobs]
         if await asyncio.to_thread(queue.send, jobs, deadline=deadline) < len(jobs):
-            logger.info("sending goes on at the next tick", extra={"run": run.run})
+            logger.info("the next tick sends the remaining jobs", extra={"run": run.run})
             return
-        stages += waiting.staged
-        await mirror.ledger.change_cursor(lambda now: _sent(now, run.run))  # noqa: B023
+        stages += unsent.staged
+        sent = clock.now()
+        await ledger.change_cursor(lambda now: _mark_sent(now, run.run, sent))  # noqa: B023
 
 
-def _sent(cursor: Cursor, run: RunId) -> Cursor:
-    now = time.time()
-    return replace(
-        cursor,
-        runs=tuple(
-            replace(entry, sent=now) if entry.run == run and entry.sent is None else entry
-            for entry in cursor.runs
-        ),
+async def _read_plan(run: RunId, ledger: Ledger) -> Run | None:
+    """Return the plan of an earlier run; without one, the run is dropped as lost."""
+    try:
+        return await ledger.plan(run)
+    except LedgerCorrupt:
+        logger.exception("run lost: the next tick compares all projects", extra={"run": run})
+        await ledger.change_cursor(lambda cursor: cursor.without_lost_run(run))
+        return None
+
+
+def _mark_sent(cursor: Cursor, run: RunId, sent: float) -> Cursor:
+    runs = tuple(
+        replace(entry, sent=sent) if entry.run == run and entry.sent is None else entry
+        for entry in cursor.runs
     )
-
-
-def _run_ids(created: float) -> Iterator[RunId]:
-    """Give names in the order of time, also those that are given within one second."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(created))
-    chance = secrets.token_hex(3)
-    number = 0
-    while True:
-        yield RunId(f"{stamp}.{int(created % 1 * 1_000_000):06}-{chance}-{number:03}")
-        number += 1
+    return replace(cursor, runs=runs)

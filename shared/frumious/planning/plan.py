@@ -1,74 +1,58 @@
-"""What is to be done becomes a plan: a value that can be shown before anything happens."""
+"""Turn what a tick knows into a plan: a value to show before anything happens."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
-from frumious.model.plans import Plan, Reason
-from frumious.planning.config_changes import reselect
-from frumious.planning.discovery import discover
-from frumious.planning.plan_builder import Draft
-from frumious.planning.sweep import sweep
-from frumious.state.root_index_reader import listed_projects
+from frumious.model.plans import Plan, Reason, RemovalLimit
+from frumious.planning import discovery, sweep
+from frumious.planning.snapshot import read_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
+    from frumious.config.settings import Removals
     from frumious.mirror import Mirror
-    from frumious.model.runs import Cursor, Lagging
-    from frumious.model.types import JsonObject
+    from frumious.model.plans import Proposal
+    from frumious.model.types import Json, JsonObject
+    from frumious.planning.discovery import Comparison
+    from frumious.planning.snapshot import Snapshot
+    from frumious.selection.selection import Selection
 
-_RETRIED_AT_ONCE: Final = 1000  # lagging projects that one plan takes up again
-_TOLD: Final = 1000  # projects of each kind that are told by name
+_MAX_RETRIES: Final = 1000  # lagging projects in one plan
+_MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 
 
 class InvalidProject(FrumiousError):
     """A name that no project can have."""
 
 
-class TooManyRemovals(FrumiousError):
-    """The plan would remove more of the mirror than `max-removals` allows."""
-
-    def __init__(self, plan: Plan, removals: int, projects: int, allowed: int) -> None:
-        super().__init__(
-            f"the run would remove {removals} of the mirror's {projects} projects, and max-removals"
-            f" allows {allowed}: nothing is started before somebody confirms {removals} removals"
-        )
-        self.plan = plan
-        self.removals = removals
-
-
 def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Plan:
     """Plan named projects, whatever their serial; upstream is not asked.
 
-    With `may_lose` the projects may lose most of their files, or be gone, though no event says so.
+    With `allowed_removal` they may lose most of their files, or be gone, without an event.
 
     Raises:
-        InvalidProject: a name is none.
+        InvalidProject: a name is not a project's.
     """
-    draft = Draft()
+    projects: list[NormalizedName] = []
     for name in names:
         try:
-            project = canonicalize_name(name, validate=True)
+            projects.append(canonicalize_name(name, validate=True))
         except (InvalidName, TypeError) as error:
             msg = f"{name!r} is not a project's name: letters, digits, '.', '-' and '_' are allowed"
             raise InvalidProject(msg) from error
-        draft.add(
-            project,
-            0,
-            Reason.NAMED,
-            allowed_removal=AllowedRemoval.PROJECT if allowed_removal else AllowedRemoval.NOTHING,
-        )
     return Plan(
-        jobs=draft.jobs,
-        reasons=draft.reasons,
-        allowed_removals=draft.allowed_removals,
-        named=frozenset(draft.jobs),
+        jobs=dict.fromkeys(projects, 0),
+        reasons=dict.fromkeys(projects, Reason.NAMED),
+        allowed_removals=dict.fromkeys(projects if allowed_removal else (), AllowedRemoval.PROJECT),
+        named=frozenset(projects),
     )
 
 
@@ -76,88 +60,109 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removal
     """Plan what brings the mirror in step with upstream and with its configuration.
 
     `force` plans every project; `confirmed_removals` is how many removals somebody has confirmed.
+    A plan that would remove more than those and than `max-removals` comes back `stopped`.
 
     Raises:
         UpstreamUnavailable: upstream did not answer.
-        NoChangelog: it has none, and nothing else is configured.
-        TooManyRemovals: more than `max-removals` would be removed.
+        NoChangelog: upstream has none, and `discovery = changelog` is configured.
     """
-    base = await mirror.ledger.cursor()
-    draft = Draft()
-    cursor = await discover(base, draft, mirror)
-    selected = await reselect(draft, mirror, force=force)
-    cursor = await sweep(cursor, draft, mirror)
-    lagging = await mirror.ledger.lagging()
-    due = _due(base, lagging)
-    for project, entry in lagging.items():
-        if project in due or project in draft.jobs:
-            allowed_removal = entry.allowed_removal_at(draft.jobs.get(project, 0))
-            draft.add(project, entry.serial, Reason.LAGGING, allowed_removal=allowed_removal)
-    plan = Plan(
-        jobs=draft.jobs,
-        reasons=draft.reasons,
-        allowed_removals=draft.allowed_removals,
-        retries=frozenset(due),
-        recovering=frozenset(draft.jobs if force else draft.jobs.keys() & lagging.keys()),
-        migrating=draft.migrating,
-        named=frozenset(project for project, entry in due.items() if entry.named),
-        behind=time.time() if draft.behind is None else draft.behind,
-        base=base,
-        cursor=cursor,
-        selected=selected,
+    limit = mirror.config.max_removals
+    limit = replace(limit, number=max(limit.number, confirmed_removals))
+    snapshot = await read_snapshot(mirror, force=force, uncounted_removals=limit.number)
+    return plan_snapshot(snapshot, mirror.selection, limit)
+
+
+def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> Plan:
+    """Return the plan that follows from a snapshot. Pure."""
+    comparison = discovery.compare(snapshot, selection)
+    proposals = chain(
+        discovery.propose_changed(snapshot),
+        comparison.differing,
+        discovery.propose_missing(snapshot, comparison),
+        # Polled names are in no comparison: there a missing page counts.
+        sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
     )
-    await _check_removals(plan, mirror, confirmed_removals)
-    return plan
+    retries = _due_retries(snapshot)
+    merged = _merge(proposals, retries, snapshot, selection)
+    planned = merged.jobs.keys()
+    earliest = None if snapshot.changes is None else snapshot.changes.earliest
+    return replace(
+        merged,
+        retries=retries,
+        recovering=frozenset(planned if snapshot.config.forced else planned & snapshot.lagging),
+        migrating=snapshot.migrating,
+        named=frozenset(project for project in retries if snapshot.lagging[project].named),
+        outdated_since=snapshot.now if earliest is None else earliest,
+        base=snapshot.cursor,
+        cursor=sweep.advance(discovery.advance(snapshot), snapshot.turn),
+        selected=snapshot.config.selected,
+        stopped=_check_removals(merged, comparison, limit),
+    )
 
 
-def told(plan: Plan) -> JsonObject:
-    """Tell a plan: what would be updated, removed and retried, and why.
+def _due_retries(snapshot: Snapshot) -> frozenset[NormalizedName]:
+    """Return lagging projects whose pause is over, and which no open run retries already."""
+    retried = {project for run in snapshot.cursor.runs for project in run.retries}
+    due = (
+        project
+        for project, entry in snapshot.lagging.items()
+        if entry.due <= snapshot.now and project not in retried
+    )
+    return frozenset(islice(due, _MAX_RETRIES))
 
-    Of each kind a thousand projects at the most are named; `counts` has them all.
+
+def _merge(
+    proposals: Iterable[Proposal],
+    retries: Collection[NormalizedName],
+    snapshot: Snapshot,
+    selection: Selection,
+) -> Plan:
+    """Merge what is proposed for the same project: the first reason counts, or a removal.
+
+    Projects that are not selected can only be removed, or retried.
     """
-    kinds: dict[str, dict[NormalizedName, Reason]] = {"updated": {}, "removed": {}, "retried": {}}
+    jobs: dict[NormalizedName, int] = {}
+    reasons: dict[NormalizedName, Reason] = {}
+    allowed = dict(snapshot.removals)
+    for project, serial, reason in proposals:
+        if reason is Reason.UNWANTED or selection.wants(project):
+            jobs[project] = max(serial, jobs.get(project, 0))
+            if project not in reasons or reason.removes:
+                reasons[project] = reason
+            if reason is Reason.REMOVED:
+                allowed[project] = AllowedRemoval.PROJECT
+    for project, entry in snapshot.lagging.items():
+        if project in jobs or project in retries:
+            jobs[project] = max(entry.serial, jobs.get(project, 0))
+            reasons.setdefault(project, Reason.LAGGING)
+            earlier = entry.allowed_removal_at(jobs[project])
+            allowed[project] = max(earlier, allowed.get(project, earlier))
+    allowed = {project: removal for project, removal in allowed.items() if project in jobs}
+    return Plan(jobs=jobs, reasons=reasons, allowed_removals=allowed)
+
+
+def _check_removals(plan: Plan, comparison: Comparison, limit: Removals) -> RemovalLimit | None:
+    """Return the verdict that keeps a mistake, here or upstream, from emptying the mirror."""
+    removed = [project for project, reason in plan.reasons.items() if reason.removes]
+    if len(removed) <= limit.number:
+        return None
+    removals = sum(project in comparison.listed for project in removed)
+    allowed = max(limit.number, int(comparison.projects * limit.share))
+    return RemovalLimit(removals, comparison.projects, allowed) if removals > allowed else None
+
+
+def summary(plan: Plan) -> JsonObject:
+    """Return what a plan would update, remove and retry, and why.
+
+    Names at most a thousand projects of each kind; `counts` has them all.
+    """
+    kinds: dict[str, dict[str, Json]] = {"updated": {}, "removed": {}, "retried": {}}
     for project, reason in sorted(plan.reasons.items()):
-        kind = "updated"
-        if reason.removes:
-            kind = "removed"
-        elif project in plan.retries:
-            kind = "retried"
-        kinds[kind][project] = reason
+        kind = "retried" if project in plan.retries else "updated"
+        kinds["removed" if reason.removes else kind][project] = reason.value
     return {
         "since": plan.base.serial if plan.base is not None else None,
         "until": plan.cursor.serial if plan.cursor is not None else None,
         "counts": {kind: len(projects) for kind, projects in kinds.items()},
-        **{
-            kind: {project: reason.value for project, reason in list(projects.items())[:_TOLD]}
-            for kind, projects in kinds.items()
-        },
+        **{kind: dict(islice(projects.items(), _MAX_SHOWN)) for kind, projects in kinds.items()},
     }
-
-
-def _due(
-    cursor: Cursor, lagging: Mapping[NormalizedName, Lagging]
-) -> Mapping[NormalizedName, Lagging]:
-    """Return the lagging projects whose pause is over and that no open run has taken up."""
-    taken = {name for run in cursor.runs for name in run.retries}
-    now = time.time()
-    due = {name: entry for name, entry in lagging.items() if entry.due <= now and name not in taken}
-    return dict(list(due.items())[:_RETRIED_AT_ONCE])
-
-
-async def _check_removals(plan: Plan, mirror: Mirror, confirmed_removals: int) -> None:
-    """Make sure that nobody's glitch or slip empties the mirror.
-
-    Raises:
-        TooManyRemovals: more would be removed than is allowed or confirmed_removals to.
-    """
-    limit = mirror.config.max_removals
-    candidates = {project for project, reason in plan.reasons.items() if reason.removes}
-    if len(candidates) <= max(limit.number, confirmed_removals):
-        return
-    projects = removals = 0
-    for project, _ in await listed_projects(mirror):
-        projects += 1
-        removals += project in candidates
-    allowed = max(limit.number, int(projects * limit.share), confirmed_removals)
-    if removals > allowed:
-        raise TooManyRemovals(plan, removals, projects, allowed)

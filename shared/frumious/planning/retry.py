@@ -1,4 +1,4 @@
-"""Lagging projects are tried again now, instead of when their pause is over."""
+"""Retry lagging projects now, instead of when their pause is over."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 async def retry(mirror: Mirror, names: Iterable[str] | None = None) -> list[NormalizedName]:
-    """Make lagging projects due, all or the named ones; return which.
+    """Make lagging projects due, all or the named ones, and return them.
 
-    The next tick of the planner takes them up. Whatever else is still under way for a project,
-    perhaps on the dead-letter queue, does no harm.
+    The next tick of the planner plans them. A job that still waits for such a project, perhaps on
+    the dead-letter queue, does no harm.
     """
     wanted = None if names is None else {canonicalize_name(name) for name in names}
     due: list[NormalizedName] = []

@@ -1,136 +1,81 @@
-"""Projects are asked for in turn, with their ETag: for what changes without an event.
+"""Check projects in turn by their ETag, for what changes without an event. Pure.
 
-Upstream tells nobody that a project was archived, or that a file got its metadata late. Where
-it tells of no changes at all, the same is done as fast as is polite.
+Upstream writes no event when a project is archived, or when a file gets its metadata late. Where
+upstream writes no events at all, the sweep finds all changes, as fast as is polite.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from frumious.model import layout
-from frumious.model.jobs import AllowedRemoval
-from frumious.model.plans import Reason
-from frumious.planning.discovery import short_allowlist
-from frumious.simple.values import InvalidPage
-from frumious.state.manifest import read_manifest
-from frumious.state.root_index_reader import listed_projects
-from frumious.upstream.client import HostRefused, UpstreamUnavailable
+from frumious.model.plans import Proposal, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
-    from frumious.mirror import Mirror
     from frumious.model.runs import Cursor
-    from frumious.planning.plan_builder import Draft
+    from frumious.upstream.upstream import PageCheck
 
-logger = logging.getLogger(__name__)
-
-_EVERY: Final = 300  # seconds between two parts of a slow sweep
-_MOST: Final = 500  # projects in one part of it
-_MOST_BLIND: Final = 200  # at each tick, where upstream tells of no changes
-_AT_ONCE: Final = 5  # requests
+SWEEP_INTERVAL: Final = 300  # seconds between two turns, at least
+_MAX_TURN: Final = 500  # projects
+_MAX_TURN_WITHOUT_FEED: Final = 200  # projects at each tick, where upstream reports no changes
 _DAY: Final = 24 * 3600
 
 
-async def sweep(cursor: Cursor, draft: Draft, mirror: Mirror) -> Cursor:
-    """Ask for the projects whose turn it is, add those that differ, and return the cursor.
+class Check(NamedTuple):
+    """What upstream answers about a project's page, and whether the mirror has one."""
 
-    Raises:
-        UpstreamUnavailable: upstream did not answer.
+    stored: bool
+    answer: PageCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The projects that one tick checks."""
+
+    size: int = 0  # projects, at most
+    until: float = 0.0  # when the turn would end at an even pace; seconds since the epoch
+    projects: Sequence[NormalizedName] = ()
+    checks: Mapping[NormalizedName, Check] = field(default_factory=dict)  # of those that answered
+
+
+def next_turn(cursor: Cursor, now: float, sweep_days: float, projects: int) -> Turn:
+    """Return how many projects to check now, so that `sweep_days` are enough for all of them.
+
+    A fraction of a project is left to the next turn.
     """
-    now = time.time()
-    count, until = (_MOST_BLIND, now) if cursor.no_change_feed else await _due(cursor, mirror, now)
-    if not count:
-        return cursor if cursor.swept_at else replace(cursor, swept_at=now)
-    allowed = mirror.selection.exact_projects if mirror.config.discovery == "names" else None
-    names = allowed if allowed is not None else short_allowlist(mirror)
-    if names is not None:
-        wanted = sorted(filter(mirror.selection.wants, names))
-        turn = [name for name in wanted if name > cursor.swept][:count]
-    else:
-        turn = await _held_after(cursor.swept, count, mirror)
-    known = {*draft.jobs, *await mirror.ledger.lagging()}
-    known |= {name for run in cursor.runs for name in run.retries}
-    gone = await _ask([name for name in turn if name not in known], draft, mirror)
-    if gone and names is None:  # the comparison by index tells of those that are listed
-        gone -= {name for name, _ in await listed_projects(mirror) if name in gone}
-    for name in gone:
-        draft.add(name, 0, Reason.REMOVED, allowed_removal=AllowedRemoval.PROJECT)
-    return replace(cursor, swept=turn[-1] if len(turn) == count else "", swept_at=until)
+    if cursor.no_change_feed:
+        return Turn(size=_MAX_TURN_WITHOUT_FEED, until=now)
+    if not projects or not cursor.swept_at:
+        return Turn(until=cursor.swept_at or now)
+    seconds_each = sweep_days * _DAY / projects
+    size = int((now - cursor.swept_at) / seconds_each)
+    if size > _MAX_TURN:
+        return Turn(size=_MAX_TURN, until=now)
+    return Turn(size=size, until=cursor.swept_at + size * seconds_each)
 
 
-async def _due(cursor: Cursor, mirror: Mirror, now: float) -> tuple[int, float]:
-    """Return how many projects have to be asked for, to come round in `sweep-days`, and by when.
+def propose_checked(turn: Turn, listed: Collection[NormalizedName]) -> Iterator[Proposal]:
+    """Propose the projects whose page differs from upstream's.
 
-    By now, but for the part of a project that is left over.
+    A missing page removes no project that is `listed`: those are left to the comparison of root
+    indexes, so that a few bad minutes upstream remove nothing.
     """
-    elapsed = now - cursor.swept_at
-    if not mirror.config.sweep_days or not cursor.swept_at or elapsed < _EVERY:
-        return 0, now
-    stored = await mirror.storage.read(layout.STATUS_JSON)
-    projects = 0 if stored is None else json.loads(stored.body).get("projects") or 0
-    if not projects:
-        return 0, now
-    each = mirror.config.sweep_days * _DAY / projects  # seconds
-    count = int(elapsed / each)
-    return (_MOST, now) if count > _MOST else (count, cursor.swept_at + count * each)
+    for project, (stored, answer) in turn.checks.items():
+        if answer.missing:
+            if stored and project not in listed:
+                yield Proposal(project, 0, Reason.REMOVED)
+        elif answer.changed:
+            reason = Reason.DIFFERS if stored else Reason.NEW
+            yield Proposal(project, answer.serial or 0, reason)
 
 
-async def _held_after(project: str, count: int, mirror: Mirror) -> list[NormalizedName]:
-    """Return the next projects that have a page here, quarantined ones as well."""
-    found: list[NormalizedName] = []
-    pages = mirror.pages
-    after = pages.after_manifest(project) if project else ""
-    async for entry in mirror.storage.list(pages.manifest_prefix, after=after):
-        name = pages.project_of(entry.key)
-        if name is not None and mirror.selection.wants(name):
-            found.append(name)
-            if len(found) == count:
-                break
-    return found
-
-
-async def _ask(
-    names: Collection[NormalizedName], draft: Draft, mirror: Mirror
-) -> set[NormalizedName]:
-    """Add the projects that differ from upstream's, and return those that only the mirror has."""
-    gone: set[NormalizedName] = set()
-    at_once = asyncio.Semaphore(_AT_ONCE)
-    failed: list[UpstreamUnavailable] = []
-
-    async def ask(name: NormalizedName) -> None:
-        async with at_once:
-            try:
-                manifest = await read_manifest(name, mirror)
-            except InvalidPage:
-                draft.add(name, 0, Reason.DIFFERS)
-                return
-            publication = manifest.page.publication if manifest is not None else None
-            unless = publication.etag if publication is not None else ""
-            try:
-                asked = await mirror.upstream.check_page(name, etag=unless)
-            except HostRefused:
-                draft.add(name, 0, Reason.DIFFERS)  # its job says why that cannot be followed
-                return
-            except UpstreamUnavailable as error:
-                failed.append(error)
-                logger.info("project is asked for later", extra={"project": name})
-                return
-        if asked.missing and manifest is not None:
-            gone.add(name)
-        elif asked.changed and not asked.missing:
-            reason = Reason.NEW if manifest is None else Reason.DIFFERS
-            draft.add(name, asked.serial or 0, reason)
-
-    await asyncio.gather(*(ask(name) for name in names))
-    if failed and len(failed) == len(names):
-        raise failed[0]
-    return gone
+def advance(cursor: Cursor, turn: Turn) -> Cursor:
+    """Return the cursor after the turn; behind the last project the sweep starts over."""
+    if not turn.size:
+        return replace(cursor, swept_at=turn.until)
+    more = len(turn.projects) == turn.size
+    return replace(cursor, swept=turn.projects[-1] if more else "", swept_at=turn.until)

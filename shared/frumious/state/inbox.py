@@ -63,13 +63,6 @@ async def record(storage: Storage, reports: Iterable[Report]) -> None:
         await storage.write(layout.inbox(name), body)
 
 
-async def is_empty(storage: Storage) -> bool:
-    """Return whether there is nothing to consume."""
-    async for _ in storage.list(layout.INBOX):
-        return False
-    return True
-
-
 async def read(storage: Storage, *, deadline: float = math.inf) -> Inbox:
     """Read reports, those of the oldest runs first, as many as fit into memory.
 

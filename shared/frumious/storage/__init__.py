@@ -1,1 +1,1 @@
-"""Where the mirror is stored: one small protocol, and the storages that keep it."""
+"""Where the mirror is stored: one protocol, and the storages that implement it."""

@@ -1,4 +1,4 @@
-"""Opens the storage that the configuration names; no other is even imported."""
+"""Opens the configured storage, and imports no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_storage(config: Config) -> AsyncIterator[Storage]:
-    """Open the storage that the configuration names; no other is even imported."""
+    """Open the configured storage; close it at the end of the block."""
     match config.backend:
         case Backend.FILESYSTEM:
             from frumious.storage.filesystem.storage import FilesystemStorage  # noqa: PLC0415

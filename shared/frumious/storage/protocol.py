@@ -1,10 +1,10 @@
-"""What the engine asks of a storage. No path objects: keys, bytes and version tags."""
+"""The protocol of a storage: keys, bytes and etags; no path objects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from frumious.errors import FrumiousError, Retryable
 
@@ -15,46 +15,61 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
 
 
+# A server may take that many times `timeout` to respond to what it has received: it may be
+# assembling a large object, which AWS says can take minutes (API page of CompleteMultipartUpload).
+RESPONSE_TIMEOUTS: Final = 6
+
+
 class StorageUnavailable(Retryable):
-    """The storage did not answer, or refused for now."""
+    """The storage did not respond, or refused for now; a retry may succeed."""
 
 
 class StorageRefused(FrumiousError):
-    """The storage will not do it, however often it is asked."""
+    """The storage refuses the request; a retry cannot succeed."""
 
 
 class Conflict(Retryable):
-    """The object is no longer the one that was read: somebody else wrote in between."""
+    """Another writer has changed the object since it was read."""
+
+
+_TEMPORARY = frozenset(
+    {
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
 
 
 def refusal(status: int, text: str) -> StorageUnavailable | StorageRefused:
-    """Make the error for an HTTP answer: 429 and 5xx pass, the others do not."""
-    passing = status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-    if passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    """Return the error for an HTTP status: temporary for 5xx, 429, 408 and some redirects."""
+    if status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StorageUnavailable(text)
     return StorageRefused(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as it was read."""
+    """An object that was read."""
 
     body: bytes
-    etag: str  # changes with every write of other bytes
+    etag: str  # differs after every write of other bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a storage tells of an object without its bytes."""
+    """An object's metadata."""
 
     size: int
     etag: str  # as in Stored
-    sha256: str | None = None  # hexadecimal; None: the storage does not keep it
+    sha256: str | None = None  # hexadecimal; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object as a listing has it."""
+    """An object in a listing."""
 
     key: Key
     size: int  # bytes
@@ -62,45 +77,42 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Guarantees:
-    """What a storage sees to by itself; what it does not, the mirror has to make do without."""
+    """What a storage enforces by itself."""
 
-    conditional_writes: bool  # of two writers who read the same, one gets a Conflict
-    verified_uploads: bool  # bytes of another sha256 than promised are refused
+    conditional_writes: bool  # the second of two concurrent writers gets a Conflict
+    verified_uploads: bool  # bytes of another sha256 than expected are refused
 
 
 class Storage(Protocol):
-    """One mirror's storage.
-
-    All methods raise StorageUnavailable, or StorageRefused, when the storage does.
-    """
+    """The storage of one mirror. Every method may raise StorageUnavailable or StorageRefused."""
 
     @property
     def guarantees(self) -> Guarantees:
-        """What can be relied on."""
+        """What the storage enforces."""
 
     def pop_request_count(self) -> int:
-        """Return how many requests were made since this was last asked."""
+        """Return how many requests were made since the last call."""
 
     async def read(self, key: Key) -> Stored | None:
-        """Read a whole object; None when there is none."""
+        """Read a whole object; return None if it does not exist."""
 
     async def head(self, key: Key) -> Head | None:
-        """Ask what an object is; None when there is none."""
+        """Read an object's metadata; return None if it does not exist."""
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
-        """Write an object whatever was there, or only over exactly what was read.
+        """Write an object and return its new etag.
 
-        `replacing` is the tag of what was read. Returns the new object's tag.
+        With `replacing`, write only if the object still has that etag.
 
         Raises:
-            Conflict: that is no longer what is there.
+            Conflict: the object has changed or was deleted.
         """
 
     async def create(self, key: Key, body: bytes) -> str:
-        """Write an object where none is, and return its tag.
+        """Write an object that does not exist yet, and return its etag.
 
         Raises:
-            Conflict: there is one.
+            Conflict: it exists.
         """
 
     async def store(
@@ -108,15 +120,16 @@ class Storage(Protocol):
     ) -> None:
         """Write a file as its chunks arrive.
 
-        `chunks` comes from `verify.verified` and raises before its end when the bytes are
-        wrong; whatever it raises is raised here, and nothing has been stored then.
+        `chunks` is `verified_chunks`, which raises before its last chunk if the bytes are wrong.
+        Its errors are raised here, and then nothing has been stored. The caller closes it; nothing
+        reads from it after this method has returned or raised.
         """
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
-        """Give what is below a prefix, in the order of the keys' UTF-8, from behind `after` on."""
+        """Yield the objects with a prefix and a key above `after`, in the order of UTF-8."""
 
     async def delete(self, keys: Collection[Key]) -> None:
-        """Delete objects; those that are not there are no error."""
+        """Delete objects; ignore those that do not exist."""
 
     async def remove_leftovers(self) -> int:
-        """Remove what killed processes left unfinished and no key names; return how much it was."""
+        """Remove what killed processes left unfinished; return how many objects that were."""

@@ -9,27 +9,26 @@ from packaging.utils import NormalizedName, canonicalize_name, is_normalized_nam
 
 from frumious.model import layout
 from frumious.selection.filenames import project_of
-from frumious.state.manifest import read_manifest
 from frumious.syncing.blobs import keys_of, mirrored_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from frumious.mirror import Mirror
     from frumious.model.types import Key
+    from frumious.state.page_store import PageStore
 
 
-async def delete_files(project: NormalizedName, keys: Collection[Key], mirror: Mirror) -> None:
+async def delete_files(project: NormalizedName, keys: Collection[Key], pages: PageStore) -> None:
     """Delete files that the project's page does not name any more.
 
     A file that by its name belongs to another project stays if that project's page names it too.
     """
     needed: set[Key] = set()
     for owner, foreign in _foreign_keys(project, keys).items():
-        manifest = await read_manifest(owner, mirror)
+        manifest = await pages.read_manifest(owner)
         if manifest is not None:
             needed |= foreign & keys_of(mirrored_files(owner, manifest.page))
-    await mirror.storage.delete([key for key in keys if key not in needed])
+    await pages.storage.delete([key for key in keys if key not in needed])
 
 
 def _foreign_keys(

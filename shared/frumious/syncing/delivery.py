@@ -108,6 +108,7 @@ class Batch:
                 return replace(earlier, job=job)
             lagging = project in self._lagging
             if job.run not in self._open_runs and not lagging and delivery.number == 1:
+                logger.info("job is obsolete", extra={"project": project, "run": job.run})
                 return Obsolete(job)
             disposition = await work(
                 delivery, self._mirror, open_runs=self._open_runs, lagging=lagging

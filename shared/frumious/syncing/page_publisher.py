@@ -7,6 +7,7 @@ changed: whoever publishes a project deletes what the earlier layouts left.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from packaging.utils import canonicalize_name
@@ -22,137 +23,142 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.mirror import Mirror
+    from frumious.config.settings import Config
     from frumious.model.pages import ProjectPage
-    from frumious.state.manifest import Manifest
+    from frumious.state.page_store import Manifest, PageStore
     from frumious.syncing.page_builder import BuiltPage
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.]+")  # as setuptools had it
 
 
-async def publish_pages(
-    project: NormalizedName,
-    built: BuiltPage,
-    manifest: Manifest | None,
-    leftovers: Collection[Key],
-    mirror: Mirror,
-) -> None:
-    """Write the pages, the JSON page last: only then does the job count as done.
+@dataclass(frozen=True, slots=True)
+class PagePublisher:
+    """Publishes the pages of one project."""
 
-    `leftovers` are deleted right before that, while the old JSON page still names them as removed;
-    except for what one of the two pages needs.
+    project: NormalizedName
+    pages: PageStore
+    config: Config
 
-    Raises:
-        Conflict: another job has published the project since `manifest` was read.
-    """
-    page, key = built.page, mirror.pages.manifest(project)
-    for page_key, body in _bodies(project, page, mirror):
-        if page_key != key:
-            await mirror.storage.write(page_key, body)
-    hidden = await _hidden_pages(project, page, manifest, mirror)
-    if hidden:
-        await mirror.storage.delete(hidden)
-    if leftovers:
-        needed = keys_of(built.files)
-        if manifest is not None:
-            needed |= keys_of(mirrored_files(project, manifest.page))
-        await delete_files(project, [key for key in leftovers if key not in needed], mirror)
-    body = render.project_page_json(page)
-    if manifest is None or manifest.key != key:
-        await mirror.storage.create(key, body)
-    else:
-        await mirror.storage.write(key, body, replacing=manifest.stored.etag)
+    async def publish(
+        self, built: BuiltPage, manifest: Manifest | None, leftovers: Collection[Key]
+    ) -> None:
+        """Write the pages, the JSON page last: only then does the job count as done.
 
+        `leftovers` are deleted right before that, while the old JSON page still names them as
+        removed; except for what one of the two pages needs.
 
-async def tidy_pages(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
-    """Do what is left once the JSON page is published; doing it twice changes nothing.
+        Raises:
+            Conflict: another job has published the project since `manifest` was read.
+        """
+        storage, key = self.pages.storage, self.pages.layout.manifest(self.project)
+        for page_key, body in self._bodies(built.page):
+            if page_key != key:
+                await storage.write(page_key, body)
+        hidden = await self._hidden_pages(built.page, manifest)
+        if hidden:
+            await storage.delete(hidden)
+        if leftovers:
+            needed = keys_of(built.files)
+            if manifest is not None:
+                needed |= keys_of(mirrored_files(self.project, manifest.page))
+            unneeded = [each for each in leftovers if each not in needed]
+            await delete_files(self.project, unneeded, self.pages)
+        body = render.project_page_json(built.page)
+        if manifest is None or manifest.key != key:
+            await storage.create(key, body)
+        else:
+            await storage.write(key, body, replacing=manifest.stored.etag)
 
-    JSON pages of earlier layouts go before any file does: as long as there is one, it is true.
-    """
-    former = {pages.manifest(project) for pages in await mirror.former_pages()}
-    former.discard(mirror.pages.manifest(project))
-    if former:
-        await mirror.storage.delete(sorted(former))
-    await _keep_version(project, page, mirror)
-    await delete_other_names(project, page, mirror)
+    async def tidy(self, page: ProjectPage) -> None:
+        """Do what is left once the JSON page is published; doing it twice changes nothing.
 
+        JSON pages of earlier layouts go before any file does: as long as there is one, it is true.
+        """
+        former = {each.manifest(self.project) for each in await self.pages.former_layouts()}
+        former.discard(self.pages.layout.manifest(self.project))
+        if former:
+            await self.pages.storage.delete(sorted(former))
+        await self._keep_version(page)
+        await self.delete_other_names(page)
 
-async def page_keys(project: NormalizedName, mirror: Mirror) -> Sequence[Key]:
-    """Return every key that a page of the project may have, older versions included."""
-    layouts = [mirror.pages, *await _layouts(mirror)]
-    keys = {key for pages in layouts for key in (*pages.keys(project), pages.manifest(project))}
-    for prefix in {pages.versions(project) for pages in layouts}:
-        keys.update(await _versions(prefix, mirror))
-    return sorted(keys)
+    async def delete_other_names(self, page: ProjectPage) -> None:
+        """Delete the HTML that bandersnatch once wrote under the name as its owners spell it.
 
+        A JSON page under such a name is the project's own, on a file system that does not
+        distinguish upper and lower case: there nothing is deleted.
+        """
+        if not self.config.cleanup:
+            return
+        storage, pages = self.pages.storage, self.pages.layout
+        for name in sorted(_spellings(self.project, page)):
+            if await storage.head(pages.manifest(name)) is None:
+                html = (layout.HTML, layout.V1_HTML)
+                await storage.delete([pages.page(name, form) for form in html])
 
-def _bodies(
-    project: NormalizedName, page: ProjectPage, mirror: Mirror
-) -> Iterable[tuple[Key, bytes]]:
-    """Render what readers get, the forms in the order in which they are written."""
-    html = render.project_page_html(page, mirror.config.digest_name)
-    for form in mirror.pages.forms:
-        body = render.project_page_json(page) if form == layout.V1_JSON else html
-        yield mirror.pages.page(project, form), body
+    async def all_keys(self) -> Sequence[Key]:
+        """Return every key that a page of the project may have, older versions included."""
+        layouts = [self.pages.layout, *await self._earlier_layouts()]
+        keys = {
+            key
+            for each in layouts
+            for key in (*each.keys(self.project), each.manifest(self.project))
+        }
+        for prefix in {each.versions(self.project) for each in layouts}:
+            keys.update(await self._versions(prefix))
+        return sorted(keys)
 
+    def _bodies(self, page: ProjectPage) -> Iterable[tuple[Key, bytes]]:
+        """Render what readers get, the forms in the order in which they are written."""
+        html = render.project_page_html(page, self.config.digest_name)
+        for form in self.pages.layout.forms:
+            body = render.project_page_json(page) if form == layout.V1_JSON else html
+            yield self.pages.layout.page(self.project, form), body
 
-async def _hidden_pages(
-    project: NormalizedName, page: ProjectPage, manifest: Manifest | None, mirror: Mirror
-) -> Collection[Key]:
-    """Return the pages that readers no longer get; JSON pages are manifests, and not among them."""
-    before = manifest.page.publication if manifest is not None else None
-    now = page.publication
-    if before is not None and now is not None and before.selection == now.selection:
-        return ()
-    layouts = await _layouts(mirror)
-    manifests = {pages.manifest(project) for pages in layouts}
-    hidden = {key for pages in layouts for key in pages.keys(project)} - manifests
-    if manifest is not None and manifest.key != mirror.pages.manifest(project):
-        prefixes = {pages.versions(project) for pages in layouts}
-        for prefix in prefixes - {mirror.pages.versions(project)}:
-            hidden.update(await _versions(prefix, mirror))
-    return sorted(hidden - set(mirror.pages.keys(project)))
+    async def _hidden_pages(self, page: ProjectPage, manifest: Manifest | None) -> Collection[Key]:
+        """Return the pages that readers no longer get; JSON pages, the manifests, excepted."""
+        before = manifest.page.publication if manifest is not None else None
+        now = page.publication
+        if before is not None and now is not None and before.selection == now.selection:
+            return ()
+        project, current = self.project, self.pages.layout
+        layouts = await self._earlier_layouts()
+        manifests = {each.manifest(project) for each in layouts}
+        hidden = {key for each in layouts for key in each.keys(project)} - manifests
+        if manifest is not None and manifest.key != current.manifest(project):
+            prefixes = {each.versions(project) for each in layouts}
+            for prefix in prefixes - {current.versions(project)}:
+                hidden.update(await self._versions(prefix))
+        return sorted(hidden - {*current.keys(project)})
 
+    async def _keep_version(self, page: ProjectPage) -> None:
+        """Keep a copy of the page, and as many as are configured in all."""
+        max_versions = self.config.keep_index_versions
+        if not max_versions or page.publication is None:
+            return
+        prefix = self.pages.layout.versions(self.project)
+        kept = {*await self._versions(prefix)}
+        for key, body in self._bodies(page):
+            name = layout.version_of_page(page.serial, page.publication.run, layout.filename(key))
+            version = Key(f"{prefix}{name}")
+            await self.pages.storage.write(version, body)
+            kept.add(version)
+        ages = sorted({age for key in kept if (age := layout.age_of_version(key)) is not None})
+        old = [key for key in kept if layout.age_of_version(key) in ages[:-max_versions]]
+        if old:
+            await self.pages.storage.delete(sorted(old))
 
-async def _keep_version(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
-    """Keep a copy of the page, and as many as are configured in all."""
-    max_versions = mirror.config.keep_index_versions
-    if not max_versions or page.publication is None:
-        return
-    prefix = mirror.pages.versions(project)
-    kept = {*await _versions(prefix, mirror)}
-    for key, body in _bodies(project, page, mirror):
-        name = layout.version_of_page(page.serial, page.publication.run, layout.filename(key))
-        version = Key(f"{prefix}{name}")
-        await mirror.storage.write(version, body)
-        kept.add(version)
-    ages = sorted({age for key in kept if (age := layout.age_of_version(key)) is not None})
-    old = [key for key in kept if layout.age_of_version(key) in ages[:-max_versions]]
-    if old:
-        await mirror.storage.delete(sorted(old))
+    async def _versions(self, prefix: str) -> Collection[Key]:
+        """Return the older versions of the project's pages: what begins with `prefix`."""
+        return [
+            entry.key
+            async for entry in self.pages.storage.list(prefix)
+            if entry.key == prefix + layout.filename(entry.key) and layout.age_of_version(entry.key)
+        ]
 
-
-async def _versions(prefix: str, mirror: Mirror) -> Collection[Key]:
-    """Return the older versions of a project's pages: what begins with `prefix`."""
-    return [
-        entry.key
-        async for entry in mirror.storage.list(prefix)
-        if entry.key == prefix + layout.filename(entry.key) and layout.age_of_version(entry.key)
-    ]
-
-
-async def delete_other_names(project: NormalizedName, page: ProjectPage, mirror: Mirror) -> None:
-    """Delete the HTML that bandersnatch once wrote under the name as its owners spell it.
-
-    A JSON page under such a name is the project's own, on a file system that does not distinguish
-    upper and lower case: there nothing is deleted.
-    """
-    if not mirror.config.cleanup:
-        return
-    for name in sorted(_spellings(project, page)):
-        if await mirror.storage.head(mirror.pages.manifest(name)) is None:
-            html = (layout.HTML, layout.V1_HTML)
-            await mirror.storage.delete([mirror.pages.page(name, form) for form in html])
+    async def _earlier_layouts(self) -> Sequence[layout.PageLayout]:
+        """Return how pages may have been laid out before: surely in all forms, by any program."""
+        in_all_forms = layout.PageLayout(self.pages.layout.hashed)
+        return [in_all_forms, *await self.pages.former_layouts()]
 
 
 def _spellings(project: NormalizedName, page: ProjectPage) -> Collection[str]:
@@ -165,8 +171,3 @@ def _spellings(project: NormalizedName, page: ProjectPage) -> Collection[str]:
             if canonicalize_name(name) == project:
                 spellings.add(name)
     return {*spellings, *(_NOT_IN_NAMES.sub("-", name) for name in spellings)} - {project}
-
-
-async def _layouts(mirror: Mirror) -> Sequence[layout.PageLayout]:
-    """Return how pages may have been laid out before: surely in all forms, by any program."""
-    return [layout.PageLayout(mirror.pages.hashed), *await mirror.former_pages()]

@@ -12,24 +12,25 @@ from frumious.model import layout
 from frumious.model.jobs import Outcome, Result
 from frumious.syncing.blobs import keys_of, mirrored_files
 from frumious.syncing.deletion import delete_files
-from frumious.syncing.page_publisher import page_keys
 from frumious.syncing.recovery import Tombstone
 
 if TYPE_CHECKING:
-    from frumious.mirror import Mirror
     from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
+    from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
 
-async def remove_project(attempt: Attempt, current: ProjectPage | None, mirror: Mirror) -> Result:
+async def remove_project(
+    attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher
+) -> Result:
     """Remove what the mirror has of a project.
 
     `current` is the mirror's page; None where it has none, or an earlier attempt deleted it.
     """
-    job, storage = attempt.job, mirror.storage
+    job, storage = attempt.job, publisher.pages.storage
     key = layout.tombstone(job.project)
-    pages = [*await page_keys(job.project, mirror), *layout.legacy_json(job.project)]
+    pages = [*await publisher.all_keys(), *layout.legacy_json(job.project)]
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:
@@ -38,7 +39,7 @@ async def remove_project(attempt: Attempt, current: ProjectPage | None, mirror: 
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)
-    await delete_files(job.project, tombstone.removed, mirror)
+    await delete_files(job.project, tombstone.removed, publisher.pages)
     report = job.recovering or tombstone.run in {job.run, *attempt.open_runs}
     return Result(
         project=job.project,

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.simple import render
-from frumious.state.manifest import Manifest, read_html_page, read_manifest
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage
 from frumious.syncing.comparison import check_losses, compare
 from frumious.syncing.deletion import delete_files
 from frumious.syncing.page_builder import BuiltPage, build_page
-from frumious.syncing.page_publisher import delete_other_names, publish_pages, tidy_pages
+from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, find_recovery
 from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
@@ -30,10 +29,12 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
-    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
+    from frumious.state.page_store import Manifest
+    from frumious.storage.protocol import Storage
     from frumious.syncing.transfer import Transfer
+    from frumious.upstream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -65,15 +66,16 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
 
 async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     job, project = attempt.job, attempt.job.project
-    manifest = await read_manifest(project, mirror)
+    publisher = PagePublisher(project, mirror.pages, mirror.config)
+    manifest = await mirror.pages.read_manifest(project)
     current = manifest.page if manifest is not None else None
     if manifest is None and job.migrating:
-        current = await read_html_page(project, mirror)
+        current = await mirror.pages.read_html_page(project)
     if not job.named and not mirror.selection.wants(project):
-        return await remove_project(attempt, current, mirror)
+        return await remove_project(attempt, current, publisher)
     parsed = await _read_upstream(attempt, current, mirror)
     if parsed is None:
-        return await remove_project(attempt, current, mirror)
+        return await remove_project(attempt, current, publisher)
 
     selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
     current_page = CurrentPage.of(project, current)
@@ -89,15 +91,16 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and _shows_the_same(manifest, built.page):
         if recovery.own:
             page = replace(built.page, publication=manifest.page.publication)
-            return await _finish(job, BuiltPage(page, built.files), mirror)
+            return await _finish(BuiltPage(page, built.files), publisher)
         # An earlier attempt may have been killed after it wrote HTML: then all is published again.
         if not attempt.resuming:
-            await delete_other_names(project, built.page, mirror)
+            await publisher.delete_other_names(built.page)
             published = BuiltPage(manifest.page, current_page.files)
             return _result(project, published, report=recovery.report)
-    await _keep_legacy_json(project, mirror)
-    await publish_pages(project, built, manifest, recovery.leftovers, mirror)
-    return await _finish(job, built, mirror)
+    if mirror.config.json:
+        await _keep_legacy_json(project, mirror.upstream, mirror.storage)
+    await publisher.publish(built, manifest, recovery.leftovers)
+    return await _finish(built, publisher)
 
 
 async def _read_upstream(
@@ -112,7 +115,7 @@ async def _read_upstream(
     job = attempt.job
     min_serial = max(job.serial, (current and current.serial) or 0)
     if attempt.resuming:  # an earlier attempt may have published a later page as HTML alone
-        html_page = await read_html_page(job.project, mirror)
+        html_page = await mirror.pages.read_html_page(job.project)
         min_serial = max(min_serial, (html_page and html_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
     gone = parsed is None and current is None
@@ -136,28 +139,27 @@ def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
-async def _keep_legacy_json(project: NormalizedName, mirror: Mirror) -> None:
-    """Store upstream's legacy JSON where it is configured; upstream has none of empty projects."""
-    if not mirror.config.json:
-        return
-    body = await mirror.upstream.legacy_json(project)
+async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage: Storage) -> None:
+    """Store upstream's legacy JSON; upstream has none of empty projects."""
+    body = await upstream.legacy_json(project)
     if body is None:
-        await mirror.storage.delete(layout.legacy_json(project))
+        await storage.delete(layout.legacy_json(project))
         return
     for key in layout.legacy_json(project):
-        await mirror.storage.write(key, body)
+        await storage.write(key, body)
 
 
-async def _finish(job: Job, built: BuiltPage, mirror: Mirror) -> Result:
+async def _finish(built: BuiltPage, publisher: PagePublisher) -> Result:
     """Delete what the published page no longer names, and return what the job achieved.
 
     That may have been left undone by an earlier delivery of the job.
     """
-    await tidy_pages(job.project, built.page, mirror)
+    project = publisher.project
+    await publisher.tidy(built.page)
     publication = built.page.publication
     if publication is not None and publication.removed:
-        await delete_files(job.project, publication.removed, mirror)
-    return _result(job.project, built, report=True)
+        await delete_files(project, publication.removed, publisher.pages)
+    return _result(project, built, report=True)
 
 
 def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Result:

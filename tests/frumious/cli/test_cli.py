@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frumious.cli.template import TEMPLATE
+from frumious.cli.main import TEMPLATE
 from frumious.config import loading
 from tests.upstream import Fault, Index, Server, Status, wheel
 
@@ -123,7 +123,7 @@ def test_the_written_configuration_can_be_used_and_is_not_overwritten(tmp_path: 
 
 
 def test_every_option_of_the_written_configuration_is_known(tmp_path: Path) -> None:
-    lines = [line.removeprefix(";") for line in TEMPLATE.splitlines()]
+    lines = [line.removeprefix(";") for line in TEMPLATE.read_text().splitlines()]
     options = [line for line in lines if re.match(r"\[\w+\]|[\w-]+ =|    \w", line)]
     others = (
         "storage-backend = s3",

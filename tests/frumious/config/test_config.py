@@ -98,7 +98,7 @@ def test_without_files_the_pages_link_to_pypi_s() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "said", "directory", "bucket", "prefix"),
+    ("backend", "text", "directory", "bucket", "prefix"),
     [
         ("filesystem", "/data/pypi//mirror/", "/data/pypi/mirror", "", ""),
         ("S3", "/bucket", "/bucket", "bucket", ""),
@@ -108,18 +108,18 @@ def test_without_files_the_pages_link_to_pypi_s() -> None:
     ],
 )
 def test_the_directory_is_what_the_storage_has(
-    backend: str, said: str, directory: str, bucket: str, prefix: str
+    backend: str, text: str, directory: str, bucket: str, prefix: str
 ) -> None:
     login = "[swift]\nauth_url = https://a.example/auth/v1.0\nusername = me\npassword = x\n"
-    text = f"[mirror]\nstorage-backend = {backend}\ndirectory = {said}\n{login}"
+    lines = f"[mirror]\nstorage-backend = {backend}\ndirectory = {text}\n{login}"
 
-    read = loading.parse(text, {})
+    read = loading.parse(lines, {})
 
     assert read.directory == directory
     assert (read.bucket, read.prefix) == (bucket, prefix)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     text = """
 [mirror]
 directory = relative
@@ -154,7 +154,7 @@ packages =
     with pytest.raises(ConfigError) as caught:
         loading.parse(text, {})
 
-    said = str(caught.value)
+    message = str(caught.value)
     for mistake in (
         "[mirror] directory = 'relative': must be the absolute path of a folder",
         "[mirror] master = 'http://upstream.example': http requires allow-non-https",
@@ -180,7 +180,7 @@ packages =
         "mystery: unknown",
         "[allowlist] packages",
     ):
-        assert mistake in said
+        assert mistake in message
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_reference_to_a_secret_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "directory", "key"),
+    ("value", "directory", "key"),
     [
         ("/bucket/prefix/diff/", None, "diff/mirrored-files"),
         ("/bucket/prefix/diff", None, "diff"),
@@ -254,9 +254,9 @@ def test_a_reference_to_a_secret_is_a_mistake() -> None:
     ],
 )
 def test_the_diff_file_may_lie_anywhere_in_the_bucket(
-    said: str, directory: str | None, key: str
+    value: str, directory: str | None, key: str
 ) -> None:
-    read = s3(mirror=f"diff-file = {said}")
+    read = s3(mirror=f"diff-file = {value}")
 
     assert (read.diff_directory, read.diff_file) == (directory, key)
 
@@ -317,8 +317,8 @@ def test_an_endpoint_for_s3_alone_may_come_from_the_environment() -> None:
     environment = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000"}
 
     assert s3(environment=environment).s3.endpoint_url == "http://127.0.0.1:9000"
-    said = s3("endpoint_url = https://s3.example", environment=environment)
-    assert said.s3.endpoint_url == "https://s3.example"
+    config = s3("endpoint_url = https://s3.example", environment=environment)
+    assert config.s3.endpoint_url == "https://s3.example"
 
 
 @pytest.mark.parametrize(
@@ -343,8 +343,8 @@ def test_hosts_without_a_proxy_go_with_the_environment_s_proxy_alone() -> None:
     environment = {"HTTPS_PROXY": "http://a.example", "NO_PROXY": "internal.example"}
 
     assert folder("", environment).no_proxy == "internal.example"
-    said = folder("proxy = http://b.example", environment)
-    assert (said.proxy, said.no_proxy) == ("http://b.example", "")
+    config = folder("proxy = http://b.example", environment)
+    assert (config.proxy, config.no_proxy) == ("http://b.example", "")
 
 
 def test_the_fingerprint_follows_what_shapes_pages_and_nothing_else() -> None:

@@ -74,18 +74,18 @@ def test_the_kind_of_login_is_said_or_seen_from_its_address() -> None:
     assert read(LOGIN, {"OS_IDENTITY_API_VERSION": "3"}).auth_version == "3"
     assert read(v1, {"ST_AUTH_VERSION": "1.0"}).auth_version == "1"
     assert "must be 1 (tempauth) or 3 (Keystone)" in mistakes(f"{LOGIN}auth_version = 2.0\n")
-    told = mistakes(LOGIN, {"OS_IDENTITY_API_VERSION": "2.0"})
-    assert "OS_IDENTITY_API_VERSION = '2.0': must be 1" in told
+    message = mistakes(LOGIN, {"OS_IDENTITY_API_VERSION": "2.0"})
+    assert "OS_IDENTITY_API_VERSION = '2.0': must be 1" in message
 
 
 def test_a_cloud_says_all_of_the_login() -> None:
     assert read("cloud = mine\n").cloud == "mine"
     assert read("", {"OS_CLOUD": "mine"}).cloud == "mine"
-    assert not read(LOGIN, {"OS_CLOUD": "somebody-s"}).cloud
+    assert not read(LOGIN, {"OS_CLOUD": "cloud-of-a-user"}).cloud
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ("", "auth_url (or OS_AUTH_URL) is missing"),
         ("", "username and password, or an application credential, are missing"),
@@ -101,8 +101,8 @@ def test_a_cloud_says_all_of_the_login() -> None:
         (f"{LOGIN}publish = perhaps\n", "must be true or false"),
     ],
 )
-def test_a_mistake_says_what_is_allowed(options: str, told: str) -> None:
-    assert told in mistakes(options)
+def test_a_mistake_says_what_is_allowed(options: str, message: str) -> None:
+    assert message in mistakes(options)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_secrets_are_not_shown() -> None:
     options = f"{LOGIN}application_credential_secret = shh\n".replace("= pass", "= hush")
     assert "hush" not in repr(read(options))
     assert "shh" not in repr(read(options))
-    told = mistakes(f"{options}retries = many\nauth_version = 2\n")
-    assert "hush" not in told
-    assert "shh" not in told
+    message = mistakes(f"{options}retries = many\nauth_version = 2\n")
+    assert "hush" not in message
+    assert "shh" not in message

@@ -175,8 +175,8 @@ async def merge(
     serial: int | None,
     mirror: Mirror,
 ) -> Totals:
-    replacing = await root_index_etag(mirror)
-    return await publish_root_index(changes, serial, mirror, replacing=replacing)
+    replacing = await root_index_etag(mirror.pages)
+    return await publish_root_index(changes, serial, mirror.pages, replacing=replacing)
 
 
 def said(world: World) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What upstream says becomes a key here, or nowhere."""
+"""Keys made from upstream's names and URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def file(filename: str, url: str) -> File:
     return File(filename=filename, url=url, hashes={"sha256": SHA256})
 
 
-def test_a_file_is_stored_where_upstream_s_path_has_it() -> None:
+def test_a_file_is_stored_at_upstream_s_path() -> None:
     path = f"packages/aa/bb/{'c' * 60}/demo-1.0.tar.gz"
 
     for url in (f"https://files.example/{path}", f"../../{path}", f"https://x.example/pypi/{path}"):
@@ -32,7 +32,7 @@ def test_a_file_is_stored_where_upstream_s_path_has_it() -> None:
         "../demo-1.0.tar.gz",
     ],
 )
-def test_a_path_that_says_nothing_is_made_from_the_sha256(url: str) -> None:
+def test_a_path_of_another_form_is_made_from_the_sha256(url: str) -> None:
     key = layout.file_key(file("demo-1.0.tar.gz", url))
 
     assert key == f"web/packages/ab/ab/{SHA256[4:]}/demo-1.0.tar.gz"
@@ -42,13 +42,13 @@ def test_a_path_that_says_nothing_is_made_from_the_sha256(url: str) -> None:
     "filename",
     ["", ".", "..", "a/b", "a\\b", "/etc/passwd", "a\0b", "a\nb", "\x7f", "a\u2028b", "x" * 250],
 )
-def test_a_filename_that_would_leave_its_place_is_refused(filename: str) -> None:
+def test_a_filename_that_is_not_a_path_segment_is_refused(filename: str) -> None:
     with pytest.raises(UnsafeName):
         layout.file_key(file(filename, f"https://files.example/packages/aa/{filename}"))
 
 
 @pytest.mark.parametrize("middle", ["..", "%2e%2e", "a%2F..%2F..", "a//b", "a\\b", "a%00b"])
-def test_a_path_that_would_leave_its_place_is_refused(middle: str) -> None:
+def test_a_path_with_an_unsafe_segment_is_refused(middle: str) -> None:
     url = f"https://files.example/packages/{middle}/demo-1.0.tar.gz"
 
     with pytest.raises(UnsafeName):

@@ -12,10 +12,10 @@ import pytest
 
 from frumious.messaging.job_queue import JobQueue
 from frumious.model.jobs import AllowedRemoval
-from frumious.model.plans import Plan, Reason
+from frumious.model.plans import Plan, Reason, RemovalLimit
 from frumious.planning import dispatch
 from frumious.planning.dispatch import start_runs
-from frumious.planning.plan import TooManyRemovals, plan_changes, told
+from frumious.planning.plan import plan_changes, summary
 from frumious.upstream.upstream import NoChangelog
 from tests.upstream import (
     BANDERSNATCH,
@@ -65,6 +65,22 @@ def roots(world: World) -> int:
 def upload(world: World, *names: str) -> None:
     for name in names:
         world.index.upload(wheel(name, "1.0"))
+
+
+def open_unsent(world: World) -> None:
+    """Open a run in a tick that has no time left to send its jobs."""
+    plan = world.draft()
+
+    async def too_late(mirror: Mirror) -> None:
+        await start_runs(plan, mirror, JobQueue(world.queue_url), deadline=time.monotonic() - 1)
+
+    world.run(too_late)
+
+
+def lose_plan(world: World) -> None:
+    """Delete the plan of the one run that is open."""
+    (run,) = world.cursor().runs
+    world.s3.delete_object(Bucket=world.bucket, Key=f"state/runs/{run.run}/plan.json")
 
 
 # By changelog
@@ -239,12 +255,11 @@ def test_a_name_that_upstream_removed_is_removed(world: World) -> None:
 def test_names_are_asked_in_turn_where_there_are_many(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frumious.planning.sweep._MOST_BLIND", 2)
+    monkeypatch.setattr("frumious.planning.sweep._MAX_TURN_WITHOUT_FEED", 2)
     names = ["a", "b", "c", "d", "e"]
     world.configure("discovery = names", allowlist(*names))
     upload(world, *names)
     world.mirror_run()
-    world.change_cursor(swept="")
     asked = []
     for _ in range(3):
         world.upstream.clear()
@@ -307,7 +322,7 @@ def test_the_daily_comparison_heals_what_was_missed(world: World) -> None:
     world.change_cursor(serial=world.index.serial)  # as if those events had been lost
     assert not world.draft().jobs
 
-    world.change_cursor(reconciled=time.time() - DAY - 1)
+    world.clock.advance(DAY + 1)
     plan = world.draft()
 
     assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
@@ -315,15 +330,6 @@ def test_the_daily_comparison_heals_what_was_missed(world: World) -> None:
     before = roots(world)
     world.draft()
     assert roots(world) == before, "until tomorrow"
-
-
-def test_the_daily_comparison_leaves_lagging_projects_to_their_pauses(world: World) -> None:
-    upload(world, "one")
-    world.upstream.faults.add(Fault(Status(404), "/packages/"))
-    world.mirror_run()
-    world.change_cursor(reconciled=0)
-
-    assert not world.draft().jobs
 
 
 @pytest.mark.parametrize("project", ["archived", "late-metadata"])
@@ -337,7 +343,7 @@ def test_the_slow_sweep_finds_what_has_no_event(world: World, project: str) -> N
         world.index.backfill_metadata(project, file.filename, b"Name: late-metadata\n")
     assert not world.draft().jobs
 
-    world.change_cursor(swept_at=time.time() - 31 * DAY)
+    world.clock.advance(31 * DAY)
 
     assert reasons(world.draft()) == {project: Reason.DIFFERS}
 
@@ -347,7 +353,7 @@ def test_the_sweep_leaves_it_to_the_comparison_whether_a_project_is_gone(world: 
     world.mirror_run()
     world.upstream.faults.add(Fault(Status(404), "/simple/one/"))
 
-    world.change_cursor(swept_at=time.time() - 31 * DAY)
+    world.clock.advance(31 * DAY)
 
     assert not world.draft().jobs
 
@@ -360,7 +366,7 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
     world.index.remove_project("one")
     world.change_cursor(serial=world.index.serial)  # as if that event had been lost
 
-    world.change_cursor(swept_at=time.time() - 31 * DAY)
+    world.clock.advance(31 * DAY)
 
     assert reasons(world.draft()) == {"one": Reason.REMOVED}
 
@@ -369,12 +375,12 @@ def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
     names = [f"p{number}" for number in range(10)]
     upload(world, *names)
     world.mirror_run()
-    world.change_cursor(swept_at=time.time() - 3 * DAY - 60)
+    world.clock.advance(3 * DAY + 60)
     world.upstream.clear()
 
     world.plan()
 
-    pages = [request for request in world.upstream.requests if request.path.startswith("/simple/")]
+    pages = [request for request in world.upstream.requests if request.path.startswith("/simple/p")]
     assert [request.path for request in pages] == ["/simple/p0/"]
     assert world.cursor().swept == "p0"
 
@@ -382,8 +388,8 @@ def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
 def test_the_sweep_forgets_no_part_of_a_share(world: World) -> None:
     upload(world, *(f"p{number}" for number in range(10)))
     world.mirror_run()
-    begun = time.time() - 5 * DAY  # a share is three
-    world.change_cursor(swept_at=begun)
+    begun = world.cursor().swept_at
+    world.clock.advance(5 * DAY)  # a share is three
 
     world.plan()
 
@@ -396,7 +402,7 @@ def test_the_sweep_can_be_switched_off(world: World) -> None:
     upload(world, "one")
     world.mirror_run()
     world.index.archive("one")
-    world.change_cursor(swept_at=1)
+    world.clock.advance(365 * DAY)
 
     assert not world.draft().jobs
 
@@ -505,12 +511,13 @@ def test_a_plan_that_removes_too_much_is_not_started(world: World) -> None:
         world.index.remove_project(name)
     before = world.contents()
 
-    with pytest.raises(TooManyRemovals, match=r"5 of the mirror's 10 projects, and .* allows 4"):
-        world.plan()
+    plan = world.draft()
+    assert plan.stopped == RemovalLimit(removals=5, projects=10, allowed=4)
+    assert "5 of the mirror's 10 projects, and max-removals allows 4" in plan.stopped.message
+    assert world.start(plan) == []
     assert world.contents() == before
 
-    with pytest.raises(TooManyRemovals):
-        world.plan(confirmed_removals=4)
+    assert world.plan(confirmed_removals=4) == []
     world.mirror_run(confirmed_removals=5)
     assert len(world.stored("web/simple/p")) == 15
 
@@ -536,14 +543,14 @@ def test_an_allowlist_that_was_cut_short_by_mistake_removes_nothing(world: World
     world.mirror_run()
     world.configure(sections=allowlist("p0"))
 
-    with pytest.raises(TooManyRemovals):
-        world.plan()
+    assert world.draft().stopped == RemovalLimit(removals=11, projects=12, allowed=10)
+    assert world.plan() == []
 
 
 # The plan as a value
 
 
-def test_a_plan_can_be_told(world: World) -> None:
+def test_a_plan_has_a_summary(world: World) -> None:
     upload(world, "one", "two", "three")
     world.upstream.faults.add(Fault(Status(404), "/packages/", project="three"))
     world.mirror_run()
@@ -553,15 +560,15 @@ def test_a_plan_can_be_told(world: World) -> None:
     world.retry()
     before = world.contents()
 
-    said = told(world.draft())
+    shown = summary(world.draft())
 
-    assert said == {
+    assert shown == {
         "since": since,
         "until": world.index.serial,
         "counts": {"updated": 1, "removed": 1, "retried": 1},
         "updated": {"one": "changed upstream"},
         "removed": {"two": "removed upstream"},
-        "retried": {"three": "behind upstream, and due again"},
+        "retried": {"three": "lagging, and due for a retry"},
     }
     assert world.contents() == before
 
@@ -572,8 +579,8 @@ def test_a_plan_can_be_told(world: World) -> None:
 def test_a_large_plan_becomes_stages_that_are_sent_one_after_the_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_LARGEST_RUN", 2)
-    monkeypatch.setattr(dispatch, "_STAGES_AT_ONCE", 2)
+    monkeypatch.setattr(dispatch, "_MAX_RUN_SIZE", 2)
+    monkeypatch.setattr(dispatch, "_CONCURRENT_STAGES", 2)
     names = [f"p{number}" for number in range(9)]
     upload(world, *names)
 
@@ -604,18 +611,55 @@ def test_a_large_plan_becomes_stages_that_are_sent_one_after_the_other(
 
 def test_what_was_not_sent_in_time_is_sent_at_the_next_tick(world: World) -> None:
     upload(world, "one", "two")
-    plan = world.draft()
-
-    async def too_late(mirror: Mirror) -> None:
-        queue = JobQueue(world.queue_url)
-        await start_runs(plan, mirror, queue, deadline=time.monotonic() - 1)
-
-    world.run(too_late)
+    open_unsent(world)
     assert list(world.jobs()) == []
 
     world.plan()
 
     assert {job.project for job in world.jobs()} == {"one", "two"}
+
+
+def test_a_run_whose_plan_is_lost_stops_no_other_and_its_projects_are_compared(
+    world: World,
+) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.upload(wheel("one", "2.0"))
+    open_unsent(world)
+    lose_plan(world)
+    world.index.upload(wheel("two", "2.0"))
+
+    (run,) = world.plan()
+
+    assert list(run.jobs) == ["two"]
+    assert [entry.run for entry in world.cursor().runs] == [run.run]
+    assert reasons(world.draft())["one"] is Reason.CHANGED
+    world.work(last=True)
+    world.finalize()
+    world.mirror_run()
+    assert len(world.page("one")["files"]) == len(world.page("two")["files"]) == 2
+
+
+def test_a_lost_run_of_names_that_are_polled_is_planned_once_more(world: World) -> None:
+    world.configure("sweep-days = 0", allowlist("one"))
+    upload(world, "one")
+    open_unsent(world)
+    lose_plan(world)
+    world.plan()
+
+    world.mirror_run()
+
+    assert len(world.page("one")["files"]) == 1
+
+
+def test_by_index_the_projects_of_a_lost_run_are_planned_once_more(world: World) -> None:
+    world.configure("discovery = index")
+    upload(world, "one")
+    world.plan()
+    lose_plan(world)
+    upload(world, "two")
+
+    assert reasons(world.draft()) == {"one": Reason.NEW, "two": Reason.NEW}
 
 
 def test_of_two_planners_at_once_one_opens_a_run(world: World) -> None:

@@ -469,7 +469,7 @@ def test_a_hostile_page_is_refused_in_no_time(name: str) -> None:
 
 
 def as_html_carries_it(page: ProjectPage) -> ProjectPage:
-    """Leave out what HTML has no place for."""
+    """Remove what HTML cannot express."""
     return ProjectPage(
         name=canonicalize_name(page.name),
         api_version=page.api_version,

@@ -58,7 +58,7 @@ HOSTILE = (
 )
 
 
-# JSON cannot tell a pair of surrogates from the character that they make.
+# JSON does not distinguish a pair of surrogates from the character that they make.
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 TEXT = st.sampled_from(HOSTILE) | st.text(
     st.characters(categories=None, codec=None), max_size=12
@@ -185,8 +185,8 @@ def test_the_same_page_gives_the_same_bytes_again(page: ProjectPage) -> None:
 NUMBERS = st.integers(0, 10**15)
 SPELLINGS = st.sampled_from(["six", "Zope.Interface", "a__b", "x", "x-1", "y"])
 LISTED = st.dictionaries(SPELLINGS, st.tuples(st.none() | NUMBERS, NUMBERS, NUMBERS)).map(
-    lambda said: {
-        canonicalize_name(name): ListedProject(name, *rest) for name, rest in said.items()
+    lambda entries: {
+        canonicalize_name(name): ListedProject(name, *rest) for name, rest in entries.items()
     }
 )
 CHANGES = st.dictionaries(
@@ -203,8 +203,8 @@ def test_a_root_index_that_is_rendered_and_read_is_the_same(
     page = root_index.json_page(root_index.json_projects(listed.items()), serial, {"a": 1})
 
     assert dict(root_index.entries(page, Key("key"))) == listed
-    said = {"api-version": "1.4", "_last-serial": serial, "a": 1}
-    assert root_index.meta(page, Key("key")) == said
+    meta = {"api-version": "1.4", "_last-serial": serial, "a": 1}
+    assert root_index.meta(page, Key("key")) == meta
     upstream = root_index.parse(page, URL)
     assert upstream.projects == {project: each.serial for project, each in listed.items()}
     assert upstream.serial == serial
@@ -279,19 +279,19 @@ def anchor(file: File) -> tuple[list[tuple[str, str | None]], str]:
         name = next(name for name in PREFERRED if name in hashes)
         return f"{name}={hashes[name]}"
 
-    said: list[tuple[str, str | None]] = [("href", f"{file.url}#{fragment(file.hashes)}")]
+    attributes: list[tuple[str, str | None]] = [("href", f"{file.url}#{fragment(file.hashes)}")]
     if file.requires_python:
-        said.append(("data-requires-python", as_html(file.requires_python)))
+        attributes.append(("data-requires-python", as_html(file.requires_python)))
     if file.core_metadata is not False:
         value = "true" if file.core_metadata is True else fragment(file.core_metadata)
-        said += [("data-core-metadata", value), ("data-dist-info-metadata", value)]
+        attributes += [("data-core-metadata", value), ("data-dist-info-metadata", value)]
     if file.gpg_sig is not None:
-        said.append(("data-gpg-sig", "true" if file.gpg_sig else "false"))
+        attributes.append(("data-gpg-sig", "true" if file.gpg_sig else "false"))
     if file.yanked is not False:
-        said.append(("data-yanked", "" if file.yanked is True else as_html(file.yanked)))
+        attributes.append(("data-yanked", "" if file.yanked is True else as_html(file.yanked)))
     if file.provenance is not None:
-        said.append(("data-provenance", file.provenance))
-    return said, as_html(file.filename)
+        attributes.append(("data-provenance", file.provenance))
+    return attributes, as_html(file.filename)
 
 
 # PEP 503 has room for one hash. pip and others know the first six of these.

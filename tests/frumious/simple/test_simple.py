@@ -21,22 +21,22 @@ SHA256 = "ab" * 32
 
 
 def page(**changes: Any) -> bytes:
-    said = {
+    payload = {
         "meta": {"api-version": "1.4", "_last-serial": 7},
         "name": "demo",
         "files": [],
         "versions": ["1.0"],
     }
-    return json.dumps({**said, **changes}).encode()
+    return json.dumps({**payload, **changes}).encode()
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    said = {
+    payload = {
         "filename": "demo-1.0.tar.gz",
         "url": "https://files.example/packages/aa/demo-1.0.tar.gz",
         "hashes": {"sha256": SHA256},
     }
-    return {**said, **changes}
+    return {**payload, **changes}
 
 
 class Anchors(HTMLParser):
@@ -53,8 +53,8 @@ class Anchors(HTMLParser):
         if tag == "a":
             self.links.append(dict(attrs))
         elif tag == "meta":
-            said = dict(attrs)
-            self.meta[said["name"]] = said["content"]
+            attributes = dict(attrs)
+            self.meta[attributes["name"]] = attributes["content"]
         else:
             self.others.append(tag)
 
@@ -124,33 +124,33 @@ def test_html_says_what_json_says_and_escapes_it() -> None:
 
 
 def test_bandersnatch_s_page_is_understood() -> None:
-    said = page(
+    body = page(
         meta={"api-version": "1.1", "_last-serial": "123"},
         files=[entry(url="../../packages/aa/demo-1.0.tar.gz", **{"requires-python": ""})],
     )
 
-    parsed = parse_json.project_page(said, URL, DEMO).page
+    parsed = parse_json.project_page(body, URL, DEMO).page
 
     assert parsed.serial == 123
     assert parsed.files[0].url == "https://upstream.example/packages/aa/demo-1.0.tar.gz"
 
 
 def test_another_mirror_s_private_part_is_not_taken_over() -> None:
-    said = page(meta={"api-version": "1.4", "_frumious": {"run": 5}})
+    body = page(meta={"api-version": "1.4", "_frumious": {"run": 5}})
 
-    assert parse_json.project_page(said, URL, DEMO).page.publication is None
+    assert parse_json.project_page(body, URL, DEMO).page.publication is None
 
 
 def test_a_hash_other_than_sha256_will_do() -> None:
-    said = page(files=[entry(hashes={"blake2b": "AB" * 64})])
+    body = page(files=[entry(hashes={"blake2b": "AB" * 64})])
 
-    assert parse_json.project_page(said, URL, DEMO).page.files[0].hashes == {"blake2b": "ab" * 64}
+    assert parse_json.project_page(body, URL, DEMO).page.files[0].hashes == {"blake2b": "ab" * 64}
 
 
 def test_a_file_that_is_named_twice_is_kept_once() -> None:
-    said = page(files=[entry(size=1), entry(size=2)])
+    body = page(files=[entry(size=1), entry(size=2)])
 
-    parsed = parse_json.project_page(said, URL, DEMO)
+    parsed = parse_json.project_page(body, URL, DEMO)
 
     assert [file.size for file in parsed.page.files] == [1]
     assert "more than once" in parsed.refused["demo-1.0.tar.gz"]
@@ -181,9 +181,9 @@ def test_an_upstream_without_serials_is_understood() -> None:
 def test_a_file_that_is_none_is_refused_and_the_others_go_on(
     changes: dict[str, Any], why: str
 ) -> None:
-    said = page(files=[entry(**changes), entry(filename="demo-2.0.tar.gz")])
+    body = page(files=[entry(**changes), entry(filename="demo-2.0.tar.gz")])
 
-    parsed = parse_json.project_page(said, URL, DEMO)
+    parsed = parse_json.project_page(body, URL, DEMO)
 
     assert why in parsed.refused["demo-1.0.tar.gz"]
     assert [file.filename for file in parsed.page.files] == ["demo-2.0.tar.gz"]

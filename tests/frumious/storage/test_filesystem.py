@@ -92,7 +92,7 @@ def keys(folder: Path, prefix: str = "", after: str = "") -> list[str]:
     return [entry.key for entry in entries(folder, prefix, after)]
 
 
-def drafts(folder: Path) -> list[Path]:
+def temp_files(folder: Path) -> list[Path]:
     return list(folder.rglob("*.tmp"))
 
 
@@ -113,13 +113,15 @@ def storage(folder: Path) -> FilesystemStorage:
 # Processes
 
 
-def test_a_process_that_is_killed_over_a_file_leaves_a_draft_that_is_swept(folder: Path) -> None:
+def test_a_process_that_is_killed_over_a_file_leaves_a_temporary_file_that_is_removed(
+    folder: Path,
+) -> None:
     with at_work("store", folder):
         pass
-    assert len(drafts(folder / "web")) == 1
+    assert len(temp_files(folder / "web")) == 1
     assert keys(folder) == []
     assert run(FilesystemStorage(folder).remove_leftovers()) == 1
-    assert drafts(folder) == []
+    assert temp_files(folder) == []
     assert not (folder / "web").exists()
     assert run(FilesystemStorage(folder).remove_leftovers()) == 0
 
@@ -133,17 +135,17 @@ def test_a_process_that_is_killed_over_a_page_leaves_a_whole_one(folder: Path) -
         assert stored is not None
         assert stored.body in BODIES
         run(storage.remove_leftovers())
-        assert drafts(folder) == []
+        assert temp_files(folder) == []
         assert keys(folder) == [PAGE]
 
 
-def test_a_note_without_its_draft_goes_without_a_word(folder: Path) -> None:
+def test_a_marker_without_its_temporary_file_is_removed(folder: Path) -> None:
     storage = FilesystemStorage(folder)
     run(storage.write(PAGE, b"page"))
-    note = folder / ".frumious/.frumious-0123456789abcdef.tmp"
-    note.symlink_to("web/simple/whole")
+    marker = folder / ".frumious/.frumious-0123456789abcdef.tmp"
+    marker.symlink_to("web/simple/whole")
     assert run(storage.remove_leftovers()) == 0
-    assert not note.is_symlink()
+    assert not marker.is_symlink()
     assert keys(folder) == [PAGE]
 
 
@@ -157,7 +159,7 @@ def test_no_increment_of_eight_processes_is_lost(folder: Path) -> None:
     stored = run(storage.read(COUNTER))
     assert stored is not None
     assert stored.body == counter(8 * ROUNDS)
-    assert drafts(folder) == []
+    assert temp_files(folder) == []
 
 
 def test_nobody_compares_while_another_writes(storage: FilesystemStorage, folder: Path) -> None:
@@ -187,7 +189,7 @@ def test_of_many_who_create_an_object_one_does(storage: FilesystemStorage) -> No
     assert len([outcome for outcome in outcomes if isinstance(outcome, Conflict)]) == 15
 
 
-def test_the_same_object_has_the_same_tag_however_it_is_asked_for(
+def test_read_and_head_return_the_etag_of_the_write(
     storage: FilesystemStorage,
 ) -> None:
     tag = run(storage.write(PAGE, b"page"))
@@ -199,7 +201,7 @@ def test_the_same_object_has_the_same_tag_however_it_is_asked_for(
     assert head.sha256 == hashlib.sha256(b"page").hexdigest()
 
 
-def test_the_tag_changes_with_every_write_of_other_bytes(storage: FilesystemStorage) -> None:
+def test_the_etag_changes_with_every_write_of_other_bytes(storage: FilesystemStorage) -> None:
     async def write_all() -> list[str]:
         return [await storage.write(PAGE, b"%03d" % number) for number in range(200)]
 
@@ -209,10 +211,10 @@ def test_the_tag_changes_with_every_write_of_other_bytes(storage: FilesystemStor
 # The mirror's lock
 
 
-def test_a_mirror_is_worked_on_by_one_process_and_the_other_is_told_which(folder: Path) -> None:
+def test_one_process_uses_a_mirror_and_another_reports_which(folder: Path) -> None:
     with (
         at_work("work", folder) as other,
-        pytest.raises(MirrorLocked, match=f"process {other.pid} is at work"),
+        pytest.raises(MirrorLocked, match=f"process {other.pid} uses the mirror"),
         lock(folder),
     ):
         pass
@@ -227,15 +229,15 @@ def test_a_lock_ends_with_its_process(folder: Path) -> None:
     assert keys(folder) == []
 
 
-def test_a_mirror_that_bandersnatch_works_on_is_left_alone(folder: Path) -> None:
+def test_a_mirror_that_bandersnatch_uses_is_locked(folder: Path) -> None:
     folder.mkdir()
     with (folder / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(MirrorLocked, match="another process is at work"), lock(folder):
+        with pytest.raises(MirrorLocked, match="another process uses the mirror"), lock(folder):
             pass
 
 
-def test_a_lock_file_that_was_deleted_under_a_lock_does_not_count(folder: Path) -> None:
+def test_a_lock_file_that_was_deleted_while_it_was_locked_does_not_count(folder: Path) -> None:
     with lock(folder):
         (folder / ".lock").unlink()
         with lock(folder):
@@ -257,7 +259,7 @@ def test_a_file_whose_chunks_break_off_leaves_nothing(
     with pytest.raises(WrongBytes, match="not what was promised"):
         run(storage.store(FILE, broken(), expected(b"")))
     assert not (folder / "web").exists()
-    assert drafts(folder) == []
+    assert temp_files(folder) == []
 
 
 def test_a_file_whose_store_is_cancelled_leaves_nothing(
@@ -279,7 +281,7 @@ def test_a_file_whose_store_is_cancelled_leaves_nothing(
 
     run(cancel())
     assert not (folder / "web").exists()
-    assert drafts(folder) == []
+    assert temp_files(folder) == []
 
 
 def test_a_file_that_fails_leaves_the_one_that_was_there(storage: FilesystemStorage) -> None:
@@ -368,7 +370,7 @@ def test_a_listing_does_not_leave_the_mirror(storage: FilesystemStorage, folder:
         keys(folder, "../")
 
 
-def test_a_file_in_a_folder_s_place_is_told(storage: FilesystemStorage) -> None:
+def test_a_file_with_the_name_of_a_folder_is_an_error(storage: FilesystemStorage) -> None:
     run(storage.write(Key("web/simple"), b"a file"))
     with pytest.raises(StorageRefused, match=r"'web/simple/x/index.html' .* Not a directory"):
         run(storage.write(Key("web/simple/x/index.html"), b"page"))
@@ -376,7 +378,7 @@ def test_a_file_in_a_folder_s_place_is_told(storage: FilesystemStorage) -> None:
     run(storage.delete([Key("web/simple/x/index.html")]))
 
 
-def test_a_folder_in_a_file_s_place_is_told(storage: FilesystemStorage) -> None:
+def test_a_folder_with_the_name_of_a_file_is_an_error(storage: FilesystemStorage) -> None:
     run(storage.write(Key("web/simple/x/index.html"), b"page"))
     assert run(storage.read(Key("web/simple/x"))) is None
     assert run(storage.head(Key("web/simple/x"))) is None
@@ -394,7 +396,7 @@ def test_any_name_that_a_file_can_have_is_kept(
     assert keys(folder) == [f"web/{name}/{name}"]
 
 
-def test_what_passes_and_what_stays_are_told_apart(folder: Path) -> None:
+def test_temporary_and_permanent_errors_are_distinguished(folder: Path) -> None:
     for number in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ESTALE):
         error = storage_error(OSError(number, os.strerror(number)), "web/x", folder)
         assert isinstance(error, StorageUnavailable)
@@ -405,14 +407,16 @@ def test_what_passes_and_what_stays_are_told_apart(folder: Path) -> None:
         assert "'web/x'" in str(refused)
 
 
-def test_who_may_not_write_is_told_what_to_do(storage: FilesystemStorage, folder: Path) -> None:
+def test_a_missing_permission_is_reported_with_what_to_do(
+    storage: FilesystemStorage, folder: Path
+) -> None:
     folder.mkdir()
     folder.chmod(0o555)
     user = os.geteuid()
     if user == 0:  # root may write anywhere
         os.seteuid(65534)
     try:
-        with pytest.raises(StorageRefused, match=r"'web/x' .* let the user with the id"):
+        with pytest.raises(StorageRefused, match=r"'web/x' .* give the process's user"):
             run(storage.write(Key("web/x"), b"x"))
     finally:
         os.seteuid(user)
@@ -503,7 +507,7 @@ def test_a_disk_that_is_not_there_is_waited_for(storage: FilesystemStorage, fold
     (folder / "web/packages").symlink_to("/nowhere/at/all")
     with pytest.raises(StorageUnavailable, match=r"whole-1\.0"):
         run(storage.store(FILE, several(b"file"), expected(b"file")))
-    assert drafts(folder) == []
+    assert temp_files(folder) == []
 
 
 def test_links_in_a_circle_are_walked_once(storage: FilesystemStorage, folder: Path) -> None:
@@ -607,7 +611,7 @@ def test_the_slash_counts_where_names_are_compared(
 
 def test_locks_notes_and_drafts_are_not_listed(folder: Path) -> None:
     with lock(folder), at_work("store", folder):
-        assert len(drafts(folder / "web")) == 1
+        assert len(temp_files(folder / "web")) == 1
         assert (folder / ".lock").exists()
         assert (folder / ".frumious").exists()
         assert keys(folder) == []

@@ -151,8 +151,8 @@ def test_the_configured_cache_control_stands_before_ours(server: S3Server) -> No
 @pytest.mark.parametrize(
     ("conditions", "able"),
     [
-        (Conditions.KEPT, Capabilities(verifies=False)),
-        (Conditions.UNQUOTED, Capabilities(quotes=False, verifies=False)),
+        (Conditions.KEPT, Capabilities(signed_sha256=False)),
+        (Conditions.UNQUOTED, Capabilities(quoted_etags=False, signed_sha256=False)),
         (Conditions.IGNORED, Capabilities(False, False, False, False)),  # noqa: FBT003
         (Conditions.REFUSED, Capabilities(False, False, False, False)),  # noqa: FBT003
     ],
@@ -184,7 +184,7 @@ def test_what_a_server_does_not_do_is_found_out_and_done_as_well_as_can_be(
 
     assert guarantees == able.guarantees
     warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert len(warnings) == (0 if able.replaces else 1)
+    assert len(warnings) == (0 if able.if_match else 1)
 
 
 @pytest.mark.parametrize("where", ["variable", "profile"])
@@ -320,7 +320,7 @@ def test_a_bucket_is_addressed_as_configured(style: str, address: str) -> None:
     )
 
     async def where(storage: S3Storage) -> str:
-        return storage._bucket.signed_put._bucket_address
+        return storage._bucket.signed_put._bucket_url
 
     assert with_storage(settings, where) == address
 
@@ -336,7 +336,7 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
     async def opens(settings: Config) -> None:
         S3Storage(settings)
 
-    with pytest.raises(StorageRefused, match="there are no AWS credentials: name a key"):
+    with pytest.raises(StorageRefused, match="there are no AWS credentials: set a key"):
         asyncio.run(opens(loading.parse(text, {})))
     with pytest.raises(StorageRefused, match="profile \\(nobody\\) could not be found"):
         asyncio.run(opens(loading.parse(f"{text}profile_name = nobody\n", {})))

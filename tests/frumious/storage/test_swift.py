@@ -237,7 +237,9 @@ def test_an_upload_that_fails_leaves_the_file_that_was_there(swift: SwiftServer)
 def test_chunks_that_are_fewer_than_announced_are_refused(swift: SwiftServer) -> None:
     async def work() -> None:
         async with opened(swift.configured()) as storage:
-            with pytest.raises(WrongBytes, match="999 bytes so far, not the 1000"):
+            with pytest.raises(
+                WrongBytes, match="999 bytes have arrived instead of the expected 1000"
+            ):
                 await storage.store(FILE, pieces(b"x" * 999), promised(b"x" * 1000))
             assert await storage.head(FILE) is None
 
@@ -304,7 +306,7 @@ def test_two_writers_in_one_process_are_kept_apart(
     run(work())
     warnings = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "one machine alone" in warnings[0].message
+    assert "only one process" in warnings[0].message
 
 
 def test_objects_are_deleted_one_by_one_where_the_cluster_has_no_bulk(swift: SwiftServer) -> None:
@@ -408,7 +410,7 @@ def test_a_cloud_of_clouds_yaml_lets_in(clouds: Path, cloud: str) -> None:
 
 
 def test_a_cloud_that_is_not_there_is_named(clouds: Path) -> None:
-    with pytest.raises(StorageRefused, match=r"the cloud 'yours' cannot be used: .*clouds.yaml"):
+    with pytest.raises(StorageRefused, match=r"cannot use the cloud 'yours': .*clouds.yaml"):
         reads_and_writes(configured("cloud = yours"))
 
 
@@ -440,7 +442,7 @@ def test_a_cluster_that_is_away_may_come_back(swift: SwiftServer) -> None:
         "auth_version = 1\nauth_url = http://127.0.0.1:9/auth/v1.0\n"
         "username = test:tester\npassword = testing\nretries = 0"
     )
-    with pytest.raises(StorageUnavailable, match="cannot be asked for"):
+    with pytest.raises(StorageUnavailable, match="cannot reach Swift for"):
         reads_and_writes(configured(login))
 
 
@@ -454,7 +456,7 @@ def test_a_certificate_is_believed_only_when_it_is_named(
             f"username = {swift.user}\npassword = {swift.key}\nretries = 0\n"
             f"object_storage_url = {proxy.url}/v1/AUTH_test\n"
         )
-        with pytest.raises(StorageRefused, match="name its authority with cacert"):
+        with pytest.raises(StorageRefused, match="set cacert in"):
             reads_and_writes(configured(login))
         reads_and_writes(configured(f"{login}cacert = {proxy.certificate}"))
         reads_and_writes(configured(f"{login}insecure = true"))
@@ -471,7 +473,7 @@ def test_a_token_that_has_expired_is_replaced(
             spoil_tokens(storage)
             await storage.write(PAGE, b"page")
             spoil_tokens(storage)
-            with pytest.raises(StorageUnavailable, match="no longer takes the token"):
+            with pytest.raises(StorageUnavailable, match="the token has expired"):
                 await store(storage, b"file", promised(b"file"))
             await store(storage, b"file", promised(b"file"))
 

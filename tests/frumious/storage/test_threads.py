@@ -112,7 +112,7 @@ def test_a_read_that_nobody_waits_for_is_not_repeated(opened: Opener) -> None:
     with RawServer(reset_when_released) as server:
         asyncio.run(work())
         released.set()
-        time.sleep(2)
+        time.sleep(1.5)
         assert len(server.requests) == 1
 
 
@@ -143,7 +143,7 @@ def test_a_write_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(
     opened: Opener,
 ) -> None:
     async def work() -> None:
-        async with aclosing(opened(server, "timeout = 1")) as storage:
+        async with aclosing(opened(server, "timeout = 0.5")) as storage:
             writing = asyncio.ensure_future(storage.write(PAGE, b"page"))
             await until(lambda: bool(server.requests))
             writing.cancel()

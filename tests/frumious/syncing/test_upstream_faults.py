@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,19 @@ def test_silence_is_a_fault_that_may_pass(world: World) -> None:
     world.upstream.faults.add(Fault(Slow(delay=1), "/simple/", times=1))
 
     assert world.sync("demo").error is None
+
+
+@pytest.mark.parametrize("path", ["/simple/", "/packages/"])
+def test_a_response_that_trickles_is_ended_by_the_global_timeout(world: World, path: str) -> None:
+    world.configure("timeout = 5\nglobal-timeout = 0.3")
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Slow(rate=10), path, times=1))
+
+    started = time.monotonic()
+    assert world.sync("demo").error is None
+
+    assert time.monotonic() - started < 5
+    assert len(world.upstream.requests_for(path)) > 1
 
 
 def test_a_page_that_is_not_there_yet_is_waited_for(world: World) -> None:

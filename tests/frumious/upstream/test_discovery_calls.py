@@ -1,4 +1,4 @@
-"""What upstream is asked to find out what changed, and what its answers are taken for."""
+"""Requests for upstream's changes, and the interpretation of its responses."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def fault(code: int, text: str) -> Raw:
     return Raw(headers={"Content-Type": "text/xml"}, body=dumps(RpcFault(code, text)).encode())
 
 
-def answer(said: Any) -> Raw:
-    body = dumps((said,), methodresponse=True, allow_none=True).encode()
+def response(payload: Any) -> Raw:
+    body = dumps((payload,), methodresponse=True, allow_none=True).encode()
     return Raw(headers={"Content-Type": "text/xml"}, body=body)
 
 
@@ -82,18 +82,18 @@ def test_changes_say_what_was_removed_last_and_when_the_first_of_them_happened(
     world.index.quarantine_project("cleared")
     world.index.clear_project_quarantine("cleared")
 
-    said = changes(world, before)
+    found = changes(world, before)
 
-    assert set(said.projects) == {"demo", "other", "back", "held", "cleared"}
-    assert said.allowed_removals == {
+    assert set(found.projects) == {"demo", "other", "back", "held", "cleared"}
+    assert found.allowed_removals == {
         "demo": AllowedRemoval.FILES,
         "other": AllowedRemoval.PROJECT,
         "back": AllowedRemoval.FILES,
         "held": AllowedRemoval.PROJECT,
         "cleared": AllowedRemoval.FILES,
     }
-    assert said.serial == world.index.serial
-    assert said.earliest == first.timestamp
+    assert found.serial == world.index.serial
+    assert found.earliest == first.timestamp
 
 
 def test_owners_and_invitations_move_nothing_but_the_serial(world: World) -> None:
@@ -102,9 +102,9 @@ def test_owners_and_invitations_move_nothing_but_the_serial(world: World) -> Non
     world.index.journal("demo", "add Owner someone")
     world.index.journal("demo", "invite Maintainer someone")
 
-    said = changes(world, before)
+    found = changes(world, before)
 
-    assert (said.projects, said.earliest, said.serial) == ({}, None, before + 2)
+    assert (found.projects, found.earliest, found.serial) == ({}, None, before + 2)
 
 
 def test_an_owner_s_change_behind_a_removal_does_not_bring_the_project_back(world: World) -> None:
@@ -121,17 +121,17 @@ def test_a_full_call_is_followed_by_another(world: World, monkeypatch: pytest.Mo
     world.upstream.row_limit = 10
     world.index.add_many(f"p{number}" for number in range(25))
 
-    said = changes(world, 0)
+    found = changes(world, 0)
 
-    assert len(said.projects) == 25
-    assert said.serial == world.index.serial
+    assert len(found.projects) == 25
+    assert found.serial == world.index.serial
     assert len(world.upstream.requests_for("/pypi")) == 3
 
 
 def test_full_calls_that_lead_nowhere_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frumious.upstream.changelog.MAX_ROWS", 2)
     rows = [["demo", None, 1, "create", 5], ["other", None, 1, "create", 5]]
-    world.upstream.faults.add(Fault(answer(rows), "/pypi"))
+    world.upstream.faults.add(Fault(response(rows), "/pypi"))
 
     with pytest.raises(UpstreamUnavailable, match="none with a serial above"):
         changes(world, 5)
@@ -139,16 +139,18 @@ def test_full_calls_that_lead_nowhere_end(world: World, monkeypatch: pytest.Monk
 
 def test_rows_that_lack_a_name_or_a_time_are_no_trouble(world: World) -> None:
     rows = [[None, None, None, None, 6], ["demo", None, None, "create", 7]]
-    world.upstream.faults.add(Fault(answer(rows), "/pypi"))
+    world.upstream.faults.add(Fault(response(rows), "/pypi"))
 
-    said = changes(world, 5)
+    found = changes(world, 5)
 
-    assert (said.projects, said.serial, said.earliest) == ({DEMO: 7}, 7, None)
+    assert (found.projects, found.serial, found.earliest) == ({DEMO: 7}, 7, None)
 
 
-@pytest.mark.parametrize("said", [7, ["demo"], [["demo", None, 1, "create"]], [[1, 2, 3, 4, "5"]]])
-def test_what_is_no_changelog_is_no_answer(world: World, said: object) -> None:
-    world.upstream.faults.add(Fault(answer(said), "/pypi"))
+@pytest.mark.parametrize(
+    "payload", [7, ["demo"], [["demo", None, 1, "create"]], [[1, 2, 3, 4, "5"]]]
+)
+def test_what_is_no_changelog_is_refused(world: World, payload: object) -> None:
+    world.upstream.faults.add(Fault(response(payload), "/pypi"))
 
     with pytest.raises(UpstreamUnavailable, match="changelog"):
         changes(world, 5)
@@ -256,7 +258,7 @@ def test_a_root_index_without_serials_is_one_of_names(world: World) -> None:
 )
 def test_what_is_no_root_index_is_an_error(world: World, change: dict[str, Any]) -> None:
     world.index.add_project("demo")
-    world.upstream.faults.add(Fault(Edit(lambda said: said.update(change)), "/simple/"))
+    world.upstream.faults.add(Fault(Edit(lambda page: page.update(change)), "/simple/"))
 
     with pytest.raises(InvalidPage, match=r"/simple/ is not a root index"):
         root(world)

@@ -33,24 +33,24 @@ async def fetch(master: str, lines: str = "", environment: dict[str, str] | None
 @pytest.mark.parametrize("scheme", ["http", "socks4", "socks5", "socks5h"])
 def test_upstream_is_reached_through_the_proxy(upstream: Server, scheme: str) -> None:
     async def go() -> tuple[int, list[str]]:
-        async with proxy() as one:
-            # No name server knows it: the proxy is told the name.
+        async with proxy() as server:
+            # No name server knows it: the proxy must receive the name.
             master = upstream.url.replace("127.0.0.1", "upstream.invalid")
-            status = await fetch(master, f"proxy = {scheme}://127.0.0.1:{one.port}")
-            return status, one.asked
+            status = await fetch(master, f"proxy = {scheme}://127.0.0.1:{server.port}")
+            return status, server.asked
 
-    status, asked = asyncio.run(go())
+    status, hosts = asyncio.run(go())
 
     assert status == 200
-    assert set(asked) == {"upstream.invalid"}
+    assert set(hosts) == {"upstream.invalid"}
 
 
 @pytest.mark.parametrize(("scheme", "user"), [("http", "somebody"), ("socks5", "me:hush")])
-def test_the_proxy_is_told_who_asks(upstream: Server, scheme: str, user: str) -> None:
+def test_the_proxy_receives_the_credentials(upstream: Server, scheme: str, user: str) -> None:
     async def go() -> list[str]:
-        async with proxy() as one:
-            await fetch(upstream.url, f"proxy = {scheme}://me:hush@127.0.0.1:{one.port}")
-            return one.users
+        async with proxy() as server:
+            await fetch(upstream.url, f"proxy = {scheme}://me:hush@127.0.0.1:{server.port}")
+            return server.users
 
     assert asyncio.run(go()) == [user]
 
@@ -64,16 +64,16 @@ def test_the_environment_s_proxy_leaves_out_what_no_proxy_names(
     upstream: Server, name: str, no_proxy: str, *, passes: bool
 ) -> None:
     async def go() -> bool:
-        async with proxy() as one:
-            environment = {name: f"127.0.0.1:{one.port}", "NO_PROXY": no_proxy}
+        async with proxy() as server:
+            environment = {name: f"127.0.0.1:{server.port}", "NO_PROXY": no_proxy}
             assert await fetch(upstream.url, environment=environment) == 200
-            return bool(one.asked)
+            return bool(server.asked)
 
     assert asyncio.run(go()) is passes
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks4", "socks5"])
-def test_a_proxy_that_is_not_there_is_upstream_s_trouble(upstream: Server, scheme: str) -> None:
+def test_without_its_proxy_upstream_is_unavailable(upstream: Server, scheme: str) -> None:
     with pytest.raises(UpstreamUnavailable) as caught:
         asyncio.run(fetch(upstream.url, f"proxy = {scheme}://me:hush@127.0.0.1:9"))
 

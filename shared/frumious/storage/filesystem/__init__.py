@@ -1,1 +1,1 @@
-"""The mirror in a folder."""
+"""The mirror in a folder of a file system."""

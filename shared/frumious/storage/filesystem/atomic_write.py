@@ -1,8 +1,8 @@
-"""A file on its way into a folder: under a name of its own until it is whole, and on the disk.
+"""Atomic writes: a file has a temporary name until all of it is on the disk.
 
-A killed process leaves its drafts behind. To find them without a walk over millions of
-directories, each is noted before it is made: by a link of the same name in `.frumious/`, that says
-in which directory the draft lies.
+A killed process leaves its temporary files behind. To find them without a walk over millions of
+directories, each has a marker: a symbolic link of the same name in `.frumious/` that points to the
+temporary file's directory, and is created first.
 """
 
 from __future__ import annotations
@@ -24,116 +24,116 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OURS = ".frumious"
-"""The directory at the mirror's top that holds the notes, and the lock of writers."""
+INTERNAL = ".frumious"
+"""The directory in the mirror's folder that holds the markers and the writers' lock."""
 
-DRAFT = re.compile(r"\.frumious-[0-9a-f]{16}\.tmp")
-"""What a draft is called."""
+TEMP_NAME = re.compile(r"\.frumious-[0-9a-f]{16}\.tmp")
+"""The name of a temporary file, and of its marker."""
 
-_TRIES = 100  # to be in a directory before somebody removes it because it is empty
-_CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES})
+_MAX_TRIES = 100  # to use a directory before another process removes it because it is empty
+_UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES})
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The mirror's folder: makes and removes the directories in it, and locks its writers out."""
+    """The mirror's folder: its directories, its permissions and its writers' lock."""
 
     top: Path
-    manage_permissions: bool  # readable for all, whatever the umask; else as the umask has it
+    manage_permissions: bool  # make everything readable for all; False: apply the umask
 
     @property
     def file_mode(self) -> int:
-        """What files are made with."""
+        """The mode of new files."""
         return 0o644 if self.manage_permissions else 0o666
 
     @property
-    def notes(self) -> Path:
-        """Where drafts are noted."""
-        return self.top / OURS
+    def internal(self) -> Path:
+        """The directory of the markers and the lock."""
+        return self.top / INTERNAL
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the lock under which what is at a key changes, in any process of this machine."""
-        path = self.notes / "lock"
-        descriptor = self.make_in(self.notes, lambda: open_locked(path, self.file_mode))
+    def write_lock(self) -> Iterator[None]:
+        """Hold the lock of all writers on this machine."""
+        path = self.internal / "lock"
+        descriptor = self.create_in(self.internal, lambda: open_locked(path, self.file_mode))
         try:
             yield
         finally:
             os.close(descriptor)
 
-    def make(self, directory: Path) -> None:
-        """Make a directory and those above it, to last.
-
-        Raises:
-            FileNotFoundError: one of them was removed meanwhile, or is a link to nothing.
-        """
-        try:
-            self._make(directory)
-        except FileNotFoundError:
-            self.make(directory.parent)
-            self._make(directory)
-
-    def make_in(self, directory: Path, make: Callable[[], T]) -> T:
-        """Make something in a directory that may be missing, or be removed under our hands."""
-        for _ in range(_TRIES):
+    def create_in(self, directory: Path, create: Callable[[], T]) -> T:
+        """Create a file in a directory that may not exist, or be removed at the same time."""
+        for _ in range(_MAX_TRIES):
             try:
-                return make()
+                return create()
             except FileNotFoundError:
                 with suppress(FileNotFoundError):
-                    self.make(directory)
-        return make()
+                    self._create_directories(directory)
+        return create()
 
-    def _make(self, directory: Path) -> None:
+    def _create_directories(self, directory: Path) -> None:
+        """Create a directory and its parents, and flush them to the disk.
+
+        Raises:
+            FileNotFoundError: one of them was removed at the same time, or is a broken link.
+        """
+        try:
+            self._create_directory(directory)
+        except FileNotFoundError:
+            self._create_directories(directory.parent)
+            self._create_directory(directory)
+
+    def _create_directory(self, directory: Path) -> None:
         try:
             directory.mkdir(0o755 if self.manage_permissions else 0o777)
         except FileExistsError:
             return
         if self.manage_permissions:
-            # What is set beyond the nine bits is the operator's: a group that is handed down.
+            # The operator sets the bits above the permissions: an inherited group.
             directory.chmod(directory.stat().st_mode & 0o7000 | 0o755)
-        flush(directory.parent)
+        flush_directory(directory.parent)
 
     def prune(self, directory: Path) -> Path:
-        """Remove a directory and those above it while they are empty; return what stays."""
+        """Remove a directory and its parents while they are empty; return the one that remains."""
         while directory != self.top:
             try:
                 directory.rmdir()
             except FileNotFoundError:
                 pass
             except OSError:
-                break  # not empty, a link to another disk, or where one is mounted
+                break  # not empty, a link to another disk, or a mount point
             directory = directory.parent
         return directory
 
-    def sweep(self) -> int:
-        """Remove the drafts of processes that are no more, and return how many there were.
+    def remove_leftovers(self) -> int:
+        """Remove the temporary files of killed processes, and return how many there were.
 
-        Only for whoever holds the mirror's lock: a draft does not tell whether it is under way.
+        The caller must hold the mirror's lock: a temporary file may still be in use.
         """
-        swept = 0
+        removed = 0
         try:
-            notes = [path for path in self.notes.iterdir() if DRAFT.fullmatch(path.name)]
+            markers = [path for path in self.internal.iterdir() if TEMP_NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return 0
-        for note in notes:
-            directory = self.top / note.readlink()
+        for marker in markers:
+            directory = self.top / marker.readlink()
             with suppress(FileNotFoundError, NotADirectoryError):
-                (directory / note.name).unlink()
-                swept += 1
+                (directory / marker.name).unlink()
+                removed += 1
             self.prune(directory)
-            note.unlink(missing_ok=True)
-        return swept
+            marker.unlink(missing_ok=True)
+        return removed
 
 
-class Draft:
-    """What will be at `target`; a context manager that leaves nothing of it but that."""
+class TempFile:
+    """A file that becomes `target` when it is published; a context manager that discards it."""
 
     def __init__(self, folder: Folder, target: Path) -> None:
         name = f".frumious-{secrets.token_hex(8)}.tmp"
         self._folder = folder
         self._target = target
         self._path = target.parent / name
-        self._note = folder.notes / name
+        self._marker = folder.internal / name
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
@@ -148,29 +148,29 @@ class Draft:
         self.discard()
 
     def write(self, body: bytes) -> None:
-        """Add to the draft; the first time makes it."""
+        """Append to the file; the first call creates it."""
         if self._descriptor is None:
             self._descriptor = self._open()
-        rest = memoryview(body)
-        while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+        unwritten = memoryview(body)
+        while unwritten:
+            unwritten = unwritten[os.write(self._descriptor, unwritten) :]
 
-    def settle(self) -> None:
-        """Bring the draft's bytes to the disk.
+    def flush(self) -> None:
+        """Flush the bytes to the disk.
 
-        A name that reaches the disk before its bytes would, after a power failure, be an empty
-        file that counts as verified, or a page that reads as nothing.
+        If the name reached the disk first, a power failure would leave an empty file, or page,
+        that counts as verified.
         """
         self.write(b"")
         if self._descriptor is not None:
             os.fsync(self._descriptor)
 
     def publish(self) -> None:
-        """Put the draft in its place; a link that is there is replaced, not followed."""
+        """Rename the file to its target; replace a link there instead of following it."""
         self._path.replace(self._target)
 
     def discard(self) -> None:
-        """Remove what is left: all of it, or the note where the draft was published."""
+        """Remove the file unless it was published, and its marker."""
         if self._descriptor is None:
             return
         os.close(self._descriptor)
@@ -181,43 +181,43 @@ class Draft:
             pass
         else:
             self._folder.prune(self._path.parent)
-        self._note.unlink(missing_ok=True)
+        self._marker.unlink(missing_ok=True)
 
     def _open(self) -> int:
-        def note() -> None:
-            self._note.symlink_to(self._path.parent.relative_to(self._folder.top))
+        def create_marker() -> None:
+            self._marker.symlink_to(self._path.parent.relative_to(self._folder.top))
 
-        def make() -> int:
+        def create() -> int:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             return os.open(self._path, flags, self._folder.file_mode)
 
         try:
-            self._folder.make_in(self._note.parent, note)
+            self._folder.create_in(self._marker.parent, create_marker)
         except OSError as error:
-            if error.errno not in _CANNOT:
+            if error.errno not in _UNSUPPORTED:
                 raise
-            # No links on this file system (or no right to write, as will be told at once).
+            # The file system has no links. (A missing permission fails right below.)
         try:
-            descriptor = self._folder.make_in(self._path.parent, make)
+            descriptor = self._folder.create_in(self._path.parent, create)
         except BaseException:
-            self._note.unlink(missing_ok=True)
+            self._marker.unlink(missing_ok=True)
             raise
         if self._folder.manage_permissions:
             os.fchmod(descriptor, self._folder.file_mode)
         return descriptor
 
 
-def flush(directory: Path) -> None:
-    """Bring the names in a directory to the disk; where it is gone, those of what held it."""
+def flush_directory(directory: Path) -> None:
+    """Flush the names in a directory to the disk; if it was removed, those in its parent."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        flush(directory.parent)
+        flush_directory(directory.parent)
         return
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _CANNOT:  # some network file systems have no such thing
+        if error.errno not in _UNSUPPORTED:  # by some network file systems
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Locks on files: they hold between processes of one machine, and end with the process."""
+"""File locks between the processes of one machine; a lock ends with its process."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOCK = ".lock"  # at the mirror's top; bandersnatch locks the same file in the same way
+LOCK = ".lock"  # in the mirror's folder; bandersnatch locks the same file in the same way
 
 
 class MirrorLocked(FrumiousError):
-    """Another process is at work on the mirror."""
+    """Another process uses the mirror."""
 
 
 @contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """Keep every other process that asks off the mirror, for as long as the block lasts.
+    """Hold the mirror's lock during the block.
 
     Raises:
-        MirrorLocked: one is there already.
-        StorageRefused: the directory cannot be made, or not be written to.
+        MirrorLocked: another process holds it.
+        StorageRefused: the directory cannot be created or is not writable.
     """
     path = directory / LOCK
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = _locked(path)
+        descriptor = _acquire(path)
     except OSError as error:
         msg = (
-            f"the mirror's lock {str(path)!r} cannot be made: {error.strerror};"
-            " make 'directory' a folder that the mirror's user may write to"
+            f"cannot create the mirror's lock {str(path)!r}: {error.strerror};"
+            " set 'directory' to a folder that the mirror's user can write to"
         )
         raise StorageRefused(msg) from error
     try:
@@ -50,12 +50,12 @@ def lock(directory: Path) -> Iterator[None]:
 
 
 def open_locked(path: Path, mode: int) -> int:
-    """Open a file and wait for the lock on it, which ends when the descriptor is closed.
+    """Open a file and wait for its lock; closing the descriptor releases it.
 
     Raises:
-        OSError: the file cannot be opened or locked; its folder must be there.
+        OSError: the file cannot be opened or locked, or its folder does not exist.
     """
-    # A descriptor for each holder: threads that share one would share the lock.
+    # Threads that share a descriptor would share the lock.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -65,30 +65,30 @@ def open_locked(path: Path, mode: int) -> int:
     return descriptor
 
 
-def _locked(path: Path) -> int:
-    """Open and lock the file that has this name, and still has it once it is locked."""
+def _acquire(path: Path) -> int:
+    """Lock the file at a path, and make sure that it is still at the path afterwards."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, os.fstat(descriptor)):
+            if _is_current(path, os.fstat(descriptor)):
                 return descriptor
         except BlockingIOError as error:
             holder = os.read(descriptor, 32).decode(errors="replace").strip()
             os.close(descriptor)
             who = f"process {holder}" if holder.isdecimal() else "another process"
-            msg = f"{who} is at work on the mirror in {str(path.parent)!r}: wait for its end"
+            msg = f"{who} uses the mirror in {str(path.parent)!r}; try again when it has finished"
             raise MirrorLocked(msg) from error
         except BaseException:
             os.close(descriptor)
             raise
-        # Whoever held it has deleted it: two processes could each hold a lock of the same name.
+        # It was deleted before we locked it: a second process may have locked a new file.
         os.close(descriptor)
 
 
-def _is_at(path: Path, opened: os.stat_result) -> bool:
+def _is_current(path: Path, opened: os.stat_result) -> bool:
     try:
-        there = path.stat()
+        current = path.stat()
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(there.st_mode) and os.path.samestat(there, opened)
+    return stat.S_ISREG(current.st_mode) and os.path.samestat(current, opened)

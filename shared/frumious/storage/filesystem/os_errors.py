@@ -1,4 +1,4 @@
-"""What an error of the operating system means for the mirror: it passes, or it stays."""
+"""Maps errors of the operating system to errors of a storage: temporary or permanent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-# The key itself cannot be here: something else is in its way, or the name is not possible.
-_IMPOSSIBLE = frozenset(
+# No file can have this key: another file is in its path, or the name is invalid.
+_INVALID = frozenset(
     {
         errno.EEXIST,
         errno.EFBIG,
@@ -28,16 +28,12 @@ _IMPOSSIBLE = frozenset(
 
 
 def storage_error(error: OSError, key: str, top: Path) -> StorageUnavailable | StorageRefused:
-    """Make the error for what could not be done at a key of the mirror in `top`."""
-    where = f"{key!r:.200} in the folder {str(top)!r}"
-    said = error.strerror or str(error)
+    """Return the error for a failed access to a key of the mirror in `top`."""
+    msg = f"cannot access {key!r:.200} in the folder {str(top)!r}: {error.strerror or error}"
     if error.errno in _DENIED:
-        named = error.filename
-        path = os.fsdecode(named) if isinstance(named, (str, bytes, os.PathLike)) else str(top)
+        name = error.filename
+        path = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(top)
         return StorageRefused(
-            f"{where}: {said}; let the user with the id {os.geteuid()}, whose process this is,"
-            f" read and write {path!r}"
+            f"{msg}; give the process's user (id {os.geteuid()}) read and write access to {path!r}"
         )
-    if error.errno in _IMPOSSIBLE:
-        return StorageRefused(f"{where} is not possible: {said}")
-    return StorageUnavailable(f"{where} cannot be had for now: {said}")
+    return StorageRefused(msg) if error.errno in _INVALID else StorageUnavailable(msg)

@@ -1,11 +1,11 @@
-"""The mirror in a folder, as a web server can serve it.
+"""The mirror in a folder, which any web server can serve.
 
-An object is a file at its key. What is written appears whole or not at all, under a lock that holds
-between the processes of one machine; folders that several machines write to have no such lock.
+An object is a file whose path is its key. Writes are atomic. They hold a lock that excludes the
+other processes of the machine, but not those of other machines.
 
-A link where an object is written is replaced: bandersnatch has them for older versions of a page.
-Links among the directories are followed, wherever they lead: nothing that upstream says makes one,
-and operators do, to put `web/packages` on another disk.
+A write replaces a symbolic link to a file: bandersnatch creates them for older versions of a page.
+Links to directories are followed, wherever they lead: no upstream can create one, and operators do,
+to put `web/packages` on another disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from frumious.model.checksums import WrongBytes
-from frumious.storage.filesystem.atomic_write import DRAFT, OURS, Draft, Folder, flush
+from frumious.storage.filesystem.atomic_write import (
+    INTERNAL,
+    TEMP_NAME,
+    Folder,
+    TempFile,
+    flush_directory,
+)
 from frumious.storage.filesystem.lock import LOCK
 from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.walk import Walk
@@ -43,17 +49,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BLOCK = 1024**2  # bytes that are written at once
-_LISTED_AT_ONCE = 1000
-_MAX_CALLS = 32  # at once; disks and network file systems order them
+_BLOCK_SIZE = 1024**2  # bytes of one write
+_PAGE_SIZE = 1000  # entries of a listing
+_MAX_CALLS = 32  # at once
 
 
 class FilesystemStorage:
     """One folder.
 
-    A tag is the sha256 of the bytes. Time, size and inode would be cheaper, but a file system's
-    clock ticks too slowly and its inodes come back too soon: two writes within some milliseconds
-    can leave all three as they were.
+    An etag is the sha256 of the content. Time, size and inode would be cheaper, but clocks are too
+    coarse and inodes are reused too soon: two writes within milliseconds may leave all three equal.
     """
 
     def __init__(self, directory: Path, *, manage_permissions: bool = True) -> None:
@@ -67,59 +72,56 @@ class FilesystemStorage:
 
     @property
     def guarantees(self) -> Guarantees:
-        """What a folder promises, to the processes of one machine."""
+        """What a folder enforces among the processes of one machine."""
         return Guarantees(conditional_writes=True, verified_uploads=True)
 
     def pop_request_count(self) -> int:
-        """Return how many operations there were since this was last asked."""
-        taken, self._requests = self._requests, 0
-        return taken
+        """Return how many operations there were since the last call."""
+        count, self._requests = self._requests, 0
+        return count
 
     async def remove_leftovers(self) -> int:
-        """Remove what killed processes left unfinished, and return how many files that were.
-
-        Only for whoever holds the mirror's lock.
-        """
-        return await self._do(self._folder.sweep, OURS)
+        """Remove the temporary files of killed processes; the caller holds the mirror's lock."""
+        return await self._run(self._folder.remove_leftovers, INTERNAL)
 
     async def read(self, key: Key) -> Stored | None:
-        """Read a whole object; None when there is none."""
+        """Read a whole object; return None if it does not exist."""
         path = self._path(key)
 
         def read() -> Stored | None:
-            with _opened(path) as file:
+            with _open_file(path) as file:
                 if file is None:
                     return None
                 body = file.read()
             return Stored(body, hashlib.sha256(body).hexdigest())
 
         self._requests += 1
-        return await self._do(read, key, read_only=True)
+        return await self._run(read, key, read_only=True)
 
     async def head(self, key: Key) -> Head | None:
-        """Ask what an object is, by reading it: its sha256 is that of the bytes on the disk."""
+        """Read an object's metadata, and the object itself: its sha256 is that of the disk."""
         path = self._path(key)
         self._requests += 1
-        return await self._do(lambda: _head(path), key, read_only=True)
+        return await self._run(lambda: _head(path), key, read_only=True)
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
-        """Write an object; over exactly what was read, where `replacing` says so."""
+        """Write an object; with `replacing`, only if it still has that etag."""
 
         def check(path: Path) -> None:
-            there = None if replacing is None else _head(path)
-            if replacing is not None and (there is None or there.etag != replacing):
-                what = "was deleted" if there is None else "has changed"
-                msg = f"{key!r} {what} since it was read"
+            current = None if replacing is None else _head(path)
+            if replacing is not None and (current is None or current.etag != replacing):
+                change = "was deleted" if current is None else "has changed"
+                msg = f"{key!r} {change} since it was read"
                 raise Conflict(msg)
 
         return await self._write(key, body, check)
 
     async def create(self, key: Key, body: bytes) -> str:
-        """Write an object where none is."""
+        """Write an object that does not exist yet."""
 
         def check(path: Path) -> None:
             if path.is_file():
-                msg = f"{key!r} is there already"
+                msg = f"{key!r} already exists"
                 raise Conflict(msg)
 
         return await self._write(key, body, check)
@@ -127,119 +129,119 @@ class FilesystemStorage:
     async def store(
         self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
     ) -> None:
-        """Write a file as its chunks arrive; they are hashed once more as they are written.
+        """Write a file as its chunks arrive, and hash what is written.
 
         Raises:
-            WrongBytes: what arrived is not what was expected.
+            WrongBytes: the size or the digest is not as expected.
         """
         path = self._path(key)
-        draft = Draft(self._folder, path)
+        file = TempFile(self._folder, path)
         digest = hashlib.new(expected.algorithm)
         size = 0
 
         def write(block: bytes) -> None:
             digest.update(block)
-            draft.write(block)
+            file.write(block)
 
         def publish() -> None:
             if digest.hexdigest() != expected.digest or expected.size not in {None, size}:
                 msg = (
                     f"{size} bytes with the {expected.algorithm} {digest.hexdigest()} arrived for"
-                    f" {key!r}, expected were {expected.size} with {expected.digest}"
+                    f" {key!r}, instead of {expected.size} with {expected.digest}"
                 )
                 raise WrongBytes(msg)
-            self._publish(draft, path)
+            self._publish(file, path)
 
         self._requests += 1
         try:
             async for block in _blocks(chunks):
                 size += len(block)
-                await self._do(partial(write, block), key)
-            await self._do(publish, key)
+                await self._run(partial(write, block), key)
+            await self._run(publish, key)
         finally:
-            await self._do(draft.discard, key)
+            await self._run(file.discard, key)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
-        """Give what is below a prefix, in order; one directory at a time is in memory."""
+        """Yield the objects with a prefix, in order, with one directory at a time in memory."""
         folder, _, _ = prefix.rpartition("/")
         if folder:
             self._path(folder)
-        walk = Walk.of(self._folder.top, prefix, after, _is_hidden).entries()
+        walk = Walk.of(self._folder.top, prefix, after, _is_internal_path).entries()
         self._requests += 1
-        while some := await self._do(
-            lambda: tuple(islice(walk, _LISTED_AT_ONCE)), prefix, read_only=True
+        while page := await self._run(
+            lambda: tuple(islice(walk, _PAGE_SIZE)), prefix, read_only=True
         ):
-            for entry in some:
+            for entry in page:
                 yield entry
 
     async def delete(self, keys: Collection[Key]) -> None:
-        """Delete objects, and the directories that are empty then."""
+        """Delete objects, and the directories that become empty."""
         paths = {key: self._path(key) for key in keys}
 
         def delete() -> None:
-            touched = set()
+            changed = set()
             for key, path in paths.items():
                 try:
-                    with self._folder.writing():
+                    with self._folder.write_lock():
                         path.unlink()
                 except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                     continue
                 except OSError as error:
                     raise storage_error(error, key, self._folder.top) from error
-                touched.add(self._folder.prune(path.parent))
-            for directory in touched:
-                flush(directory)
+                changed.add(self._folder.prune(path.parent))
+            for directory in changed:
+                flush_directory(directory)
 
         self._requests += 1
-        await self._do(delete, "")
+        await self._run(delete, "")
 
     async def _write(self, key: Key, body: bytes, check: Callable[[Path], None]) -> str:
         path = self._path(key)
 
         def write() -> str:
-            with Draft(self._folder, path) as draft:
-                draft.write(body)
-                self._publish(draft, path, check)
+            with TempFile(self._folder, path) as file:
+                file.write(body)
+                self._publish(file, path, check)
             return hashlib.sha256(body).hexdigest()
 
         self._requests += 1
-        return await self._do(write, key)
+        return await self._run(write, key)
 
     def _publish(
-        self, draft: Draft, path: Path, check: Callable[[Path], None] | None = None
+        self, file: TempFile, path: Path, check: Callable[[Path], None] | None = None
     ) -> None:
-        """Put a draft in its place, if `check` lets it; the lock is held for no more than that."""
-        draft.settle()
-        with self._folder.writing():
+        """Rename a file to its path unless `check` raises; hold the lock only for that."""
+        file.flush()
+        with self._folder.write_lock():
             if check is not None:
                 check(path)
-            draft.publish()
-        flush(path.parent)  # a page may reach the disk only after the files that it names
+            file.publish()
+        flush_directory(path.parent)  # files must reach the disk before the page that names them
 
     def _path(self, key: str) -> Path:
-        """Return where a key's object lies.
+        """Return the path of a key.
 
         Raises:
-            StorageRefused: no object can be there.
+            StorageRefused: no file can have it.
         """
         segments = key.split("/")
         try:
             os.fsencode(key)
         except UnicodeEncodeError:
-            why = "is no text that a file system could have as a name"
+            problem = "cannot be encoded as a file name"
         else:
             if not {"", ".", ".."}.isdisjoint(segments):
-                why = "has a part that is no name, and could leave the mirror"
+                problem = "has a segment that is empty or dots, and could leave the mirror"
             elif "\0" in key:
-                why = "has a NUL in it"
-            elif _is_ours(segments):
-                why = "is a name that the storage itself uses"
+                problem = "contains a NUL"
+            elif _is_internal(segments):
+                problem = "is reserved for the storage itself"
             else:
                 return self._folder.top.joinpath(*segments)
-        msg = f"the key {key!r:.200} {why}"
+        msg = f"the key {key!r:.200} {problem}"
         raise StorageRefused(msg)
 
-    async def _do(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
+    async def _run(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
         """Run a blocking call in a thread, and map its errors."""
         try:
             return await self._threads.run(call, read_only=read_only)
@@ -247,23 +249,25 @@ class FilesystemStorage:
             raise storage_error(error, key, self._folder.top) from error
 
 
-def _is_ours(segments: Sequence[str]) -> bool:
-    """Say whether a key is none of the mirror's: a lock, a note or a draft.
+def _is_internal(segments: Sequence[str]) -> bool:
+    """Return whether a path is a lock, a marker or a temporary file.
 
-    At any depth: a folder within the mirror may be a storage of its own, for the diff-file.
+    They occur at any depth: the diff-file's storage may be a folder within the mirror's.
     """
-    return OURS in segments or segments[0] == LOCK or DRAFT.fullmatch(segments[-1]) is not None
+    return (
+        INTERNAL in segments or segments[0] == LOCK or TEMP_NAME.fullmatch(segments[-1]) is not None
+    )
 
 
-def _is_hidden(key: bytes) -> bool:
-    return _is_ours(os.fsdecode(key).rstrip("/").split("/"))
+def _is_internal_path(key: bytes) -> bool:
+    return _is_internal(os.fsdecode(key).rstrip("/").split("/"))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader | None]:
-    """Open a file, and nothing else: None where there is none."""
+def _open_file(path: Path) -> Iterator[BufferedReader | None]:
+    """Open a regular file; give None if there is none."""
     try:
-        # A pipe would keep its reader waiting.
+        # Opening a pipe would block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         yield None
@@ -277,7 +281,7 @@ def _opened(path: Path) -> Iterator[BufferedReader | None]:
 
 
 def _head(path: Path) -> Head | None:
-    with _opened(path) as file:
+    with _open_file(path) as file:
         if file is None:
             return None
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -285,15 +289,15 @@ def _head(path: Path) -> Head | None:
 
 
 async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather chunks, so that there are fewer ways to the disk than to the network."""
-    gathered: list[bytes] = []
+    """Join chunks into larger blocks, for fewer calls to the disk."""
+    pending: list[bytes] = []
     size = 0
     async for chunk in chunks:
-        gathered.append(chunk)
+        pending.append(chunk)
         size += len(chunk)
-        if size >= _BLOCK:
-            yield b"".join(gathered)
-            gathered.clear()
+        if size >= _BLOCK_SIZE:
+            yield b"".join(pending)
+            pending.clear()
             size = 0
-    if gathered:
-        yield b"".join(gathered)
+    if pending:
+        yield b"".join(pending)

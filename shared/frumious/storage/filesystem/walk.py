@@ -1,4 +1,4 @@
-"""What lies in a folder, in the order in which S3 lists keys, one directory at a time."""
+"""Lists a folder in the order of S3, one directory at a time."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One walk below `top`, by keys relative to it, as bytes: their order is that of UTF-8."""
+    """A listing of the files below `top`. Keys are relative to it, and bytes, to sort as UTF-8."""
 
     top: bytes
     prefix: bytes
     after: bytes
-    hidden: Callable[[bytes], bool]  # whether a key, or a directory's, is not the mirror's
+    is_internal: Callable[[bytes], bool]  # whether to leave out a key, or a directory's
 
     @classmethod
-    def of(cls, top: Path, prefix: str, after: str, hidden: Callable[[bytes], bool]) -> Walk:
-        """Plan a walk over the keys with a prefix, from behind `after` on."""
-        return cls(os.fsencode(top), os.fsencode(prefix), os.fsencode(after), hidden)
+    def of(cls, top: Path, prefix: str, after: str, is_internal: Callable[[bytes], bool]) -> Walk:
+        """Return the walk over the keys with a prefix that are above `after`."""
+        return cls(os.fsencode(top), os.fsencode(prefix), os.fsencode(after), is_internal)
 
     def entries(self) -> Iterator[Entry]:
-        """Give the files in order; what vanishes meanwhile is left out.
+        """Yield the files in order, without those that are deleted during the walk.
 
         Raises:
             OSError: a directory cannot be read.
         """
         folder = self.prefix[: self.prefix.rfind(b"/") + 1]
-        yield from self._below(folder, ())
+        yield from self._walk(folder, ())
 
-    def _below(self, folder: bytes, parents: tuple[Identity, ...]) -> Iterator[Entry]:
-        """Give the files below a directory; its key is empty or ends with a slash."""
-        found = self._found(folder)
-        if found is None:
+    def _walk(self, folder: bytes, parents: tuple[Identity, ...]) -> Iterator[Entry]:
+        """Yield the files below a directory; its key is empty or ends with a slash."""
+        contents = self._read_directory(folder)
+        if contents is None:
             return
-        identity, names = found
+        identity, names = contents
         if identity in parents:
-            return  # a link that leads back up: its files are listed where they are
+            return  # a link to a parent, whose files are listed there
         for name, size in names:
             key = folder + name
             if name.endswith(b"/"):
-                yield from self._below(key, (*parents, identity))
+                yield from self._walk(key, (*parents, identity))
             else:
                 yield Entry(Key(os.fsdecode(key)), size)
 
-    def _found(self, folder: bytes) -> tuple[Identity, list[tuple[bytes, int]]] | None:
-        """Read a directory: the names that are wanted, and sizes; directories end with a slash.
+    def _read_directory(self, folder: bytes) -> tuple[Identity, list[tuple[bytes, int]]] | None:
+        """Return the names to list and their sizes, sorted; None if the directory is gone.
 
-        The slash belongs to the name when names are compared: `a-b` < `a/b` < `ab`.
+        The names of directories end with a slash, which counts in the order: `a-b` < `a/b` < `ab`.
         """
         path = os.path.join(self.top, folder)  # noqa: PTH118 - bytes
         names: list[tuple[bytes, int]] = []
         try:
-            there = os.stat(path)  # noqa: PTH116 - bytes
+            directory = os.stat(path)  # noqa: PTH116 - bytes
             with os.scandir(path) as entries:
                 for entry in entries:
                     is_directory = _is_directory(entry)
                     name = entry.name + b"/" if is_directory else entry.name
-                    if not self._wanted(folder + name, is_directory=is_directory):
+                    if not self._matches(folder + name, is_directory=is_directory):
                         continue
                     size = 0 if is_directory else _size(entry)
                     if size is not None:
@@ -76,14 +76,13 @@ class Walk:
         except (FileNotFoundError, NotADirectoryError):
             return None
         names.sort()
-        return (there.st_dev, there.st_ino), names
+        return (directory.st_dev, directory.st_ino), names
 
-    def _wanted(self, key: bytes, *, is_directory: bool) -> bool:
-        if self.hidden(key):
+    def _matches(self, key: bytes, *, is_directory: bool) -> bool:
+        if self.is_internal(key):
             return False
         if is_directory:
-            beside = key if len(key) <= len(self.prefix) else key[: len(self.prefix)]
-            return self.prefix.startswith(beside) and (
+            return self.prefix.startswith(key[: len(self.prefix)]) and (
                 key > self.after or self.after.startswith(key)
             )
         return key.startswith(self.prefix) and key > self.after
@@ -97,9 +96,9 @@ def _is_directory(entry: os.DirEntry[bytes]) -> bool:
 
 
 def _size(entry: os.DirEntry[bytes]) -> int | None:
-    """Return a file's size; None for what is no file, or no longer there."""
+    """Return a file's size; None if it is no regular file, or gone."""
     try:
-        there = entry.stat()
+        status = entry.stat()
     except OSError:
-        return None  # gone, or a link to nothing
-    return there.st_size if stat.S_ISREG(there.st_mode) else None
+        return None  # gone, or a broken link
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

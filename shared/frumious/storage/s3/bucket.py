@@ -1,4 +1,4 @@
-"""boto3's calls to one bucket: with what is configured, counted, their errors named."""
+"""Calls of boto3 to one bucket: adds the configured parameters, counts them, maps errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_MISSING = frozenset({"NoSuchKey", "404"})
+_CONFLICT = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_NOT_FOUND = frozenset({"NoSuchKey", "404"})
 
 
 class NoSuchObject(Exception):
-    """There is nothing at the key."""
+    """The object does not exist."""
 
 
 class Bucket:
@@ -44,7 +44,7 @@ class Bucket:
             self.client = open_client(session, config.s3, timeout=config.timeout)
             self.signed_put = SignedPut(config, self.client, session, self.threads)
         except (BotoCoreError, ClientError) as error:
-            msg = f"the bucket {self.name!r} cannot be opened: {error}"
+            msg = f"cannot open the bucket {self.name!r}: {error}"
             raise StorageRefused(msg) from error
         self.is_amazon = config.s3.is_aws or is_amazon(self.client)
         self.endpoint = self.client.meta.endpoint_url
@@ -52,12 +52,12 @@ class Bucket:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self.signed_put.close()
+        await self.signed_put.aclose()
         self.client.close()
         self.threads.close()
 
     def options(self, call: str, key: Key | None = None, **metadata: str) -> dict[str, Any]:
-        """Return what a call is made with: for an object's headers, and as configured."""
+        """Return the parameters of a call: the configured ones, and an object's headers."""
         options = for_call(call, self._parameters)
         if key is not None:
             options = {**_headers(key), **options}
@@ -65,33 +65,33 @@ class Bucket:
             options = {**options, "Metadata": {**options.get("Metadata", {}), **metadata}}
         return options
 
-    async def do(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
+    async def run(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
         """Make a boto3 call in a thread.
 
         A caller that is cancelled leaves a `read_only` call at once.
 
         Raises:
-            NoSuchObject: there is none at `key`.
-            Conflict: a condition does not hold.
-            StorageUnavailable: S3 did not answer, or refused for now.
-            StorageRefused: S3 will not do it.
+            NoSuchObject: there is no object with this key.
+            Conflict: a condition of the call does not hold.
+            StorageUnavailable: S3 did not respond, or refused for now.
+            StorageRefused: S3 refuses the call.
         """
         try:
             return await self.threads.run(call, read_only=read_only)
         except ClientError as error:
-            said = error.response["Error"]
-            code = said.get("Code", "")
-            msg = f"S3 answers {code} for {key!r} in {self.name!r}: {said.get('Message')}"
-            if code in _LOST:
+            details = error.response["Error"]
+            code = details.get("Code", "")
+            msg = f"S3 responds {code} for {key!r} in {self.name!r}: {details.get('Message')}"
+            if code in _CONFLICT:
                 raise Conflict(msg) from error
-            if code in _MISSING:
+            if code in _NOT_FOUND:
                 raise NoSuchObject(msg) from error
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if status == HTTPStatus.NOT_IMPLEMENTED:
                 raise StorageRefused(msg) from error
             raise refusal(status, msg) from error
         except BotoCoreError as error:
-            msg = f"S3 cannot be asked for {key!r} in {self.name!r}: {error}"
+            msg = f"cannot reach S3 for {key!r} in {self.name!r}: {error}"
             raise StorageUnavailable(msg) from error
 
     def _before_send(self, **_: object) -> None:
@@ -100,6 +100,6 @@ class Bucket:
 
 
 def _headers(key: Key) -> dict[str, Any]:
-    said = layout.headers(key)
-    headers = {"ContentType": said.content_type}
-    return {**headers, "CacheControl": said.cache_control} if said.cache_control else headers
+    wanted = layout.headers(key)
+    headers = {"ContentType": wanted.content_type}
+    return {**headers, "CacheControl": wanted.cache_control} if wanted.cache_control else headers

@@ -1,6 +1,6 @@
-"""What an S3 server that is not AWS's does of what S3 promises: asked once, by trying.
+"""Which features of S3 a server other than AWS's supports, found by trying them once.
 
-Some servers ignore conditions without a word, so that only trying tells.
+Some servers silently ignore conditions, so that nothing but a try shows it.
 """
 
 from __future__ import annotations
@@ -18,65 +18,67 @@ if TYPE_CHECKING:
 
     from frumious.model.types import Key
 
-    Put = Callable[..., Awaitable[str]]  # (key, body, **conditions) -> tag
+    Put = Callable[..., Awaitable[str]]  # (key, body, **conditions) -> etag
     PutSigned = Callable[[Key, AsyncIterator[bytes], str, int], Awaitable[None]]
 
-LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_WRONG_TAG: Final = "0" * 32
+_WRONG_ETAG: Final = "0" * 32
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the server does."""
+    """The features that the server supports."""
 
-    creates: bool = True  # If-None-Match: * keeps what is there
-    replaces: bool = True  # If-Match keeps what is not as it was read
-    quotes: bool = True  # the tags in If-Match are as the server gives them, in quotes
-    verifies: bool = True  # bytes of another sha256 than the signed one are refused
+    if_none_match: bool = True
+    if_match: bool = True
+    quoted_etags: bool = True  # If-Match takes etags as the server returns them, in quotes
+    signed_sha256: bool = True  # a body with another sha256 than the signed one is refused
 
     @property
     def guarantees(self) -> Guarantees:
-        """What follows from it."""
+        """What the storage enforces with these features."""
         return Guarantees(
-            conditional_writes=self.creates and self.replaces, verified_uploads=self.verifies
+            conditional_writes=self.if_none_match and self.if_match,
+            verified_uploads=self.signed_sha256,
         )
 
 
-async def probe(put: Put, put_signed: PutSigned, key: Key, where: str) -> Capabilities:
-    """Try on an object of its own at `key`, which is left for the caller to delete.
+async def probe(put: Put, put_signed: PutSigned, key: Key, endpoint: str) -> Capabilities:
+    """Try the features on an object at `key`, which the caller deletes.
 
     Raises:
-        StorageUnavailable: the server did not answer.
+        StorageUnavailable: the server did not respond.
         StorageRefused: the object cannot be written at all.
     """
-    created = await _tried(put, key, IfNoneMatch="*")
-    tag = await put(key, b"probe")
-    creates = created is True and await _tried(put, key, IfNoneMatch="*") is False
-    quotes = await _tells_apart(put, key, tag, f'"{_WRONG_TAG}"')
-    replaces = quotes or await _tells_apart(put, key, tag.strip('"'), _WRONG_TAG)
-    found = Capabilities(creates, replaces, quotes, await _verifies(put_signed, key))
-    if not found.guarantees.conditional_writes:
-        LOGGER.warning(
-            "%s does not keep two apart that write the same object: let only one process write"
-            " this mirror at a time",
-            where,
+    was_created = await _try_put(put, key, IfNoneMatch="*")
+    etag = await put(key, b"probe")
+    if_none_match = was_created is True and await _try_put(put, key, IfNoneMatch="*") is False
+    quoted_etags = await _compares_etags(put, key, etag, f'"{_WRONG_ETAG}"')
+    if_match = quoted_etags or await _compares_etags(put, key, etag.strip('"'), _WRONG_ETAG)
+    signed_sha256 = await _verifies_sha256(put_signed, key)
+    capabilities = Capabilities(if_none_match, if_match, quoted_etags, signed_sha256)
+    if not capabilities.guarantees.conditional_writes:
+        logger.warning(
+            "%s does not support conditional writes: let only one process write this mirror at a"
+            " time",
+            endpoint,
         )
-    if not found.verifies:
-        LOGGER.info("%s does not verify sha256; the mirror itself does, as the bytes pass", where)
-    return found
+    if not signed_sha256:
+        logger.info("%s does not verify sha256; only the mirror itself does", endpoint)
+    return capabilities
 
 
-async def _tells_apart(put: Put, key: Key, right: str, wrong: str) -> bool:
-    """Say whether a write over the right tag is done and one over a wrong tag is not."""
+async def _compares_etags(put: Put, key: Key, right: str, wrong: str) -> bool:
+    """Return whether If-Match accepts the right etag and refuses a wrong one."""
     return (
-        await _tried(put, key, IfMatch=wrong) is False
-        and await _tried(put, key, IfMatch=right) is True
+        await _try_put(put, key, IfMatch=wrong) is False
+        and await _try_put(put, key, IfMatch=right) is True
     )
 
 
-async def _tried(put: Put, key: Key, **condition: str) -> bool | None:
-    """Write under a condition: True: it was done, False: it was not, None: it cannot be asked."""
+async def _try_put(put: Put, key: Key, **condition: str) -> bool | None:
+    """Return whether a conditional write was done; None if the server refuses the condition."""
     try:
         await put(key, b"probe", **condition)
     except Conflict:
@@ -86,8 +88,8 @@ async def _tried(put: Put, key: Key, **condition: str) -> bool | None:
     return True
 
 
-async def _verifies(put_signed: PutSigned, key: Key) -> bool:
-    """Send other bytes than the signed ones."""
+async def _verifies_sha256(put_signed: PutSigned, key: Key) -> bool:
+    """Return whether the server refuses other bytes than the signed ones."""
 
     async def other() -> AsyncIterator[bytes]:
         yield b"other"

@@ -1,4 +1,4 @@
-"""Uploads in parts: of files too large for one PUT, or of which the sha256 is not known."""
+"""Multipart uploads, for files too large for one PUT or without a known sha256."""
 
 from __future__ import annotations
 
@@ -21,57 +21,57 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SMALLEST: Final = 8 * 1024**2  # bytes; a few of them are in memory at the same time
-_MOST: Final = 10_000  # parts of one file
+_MIN_PART_SIZE: Final = 8 * 1024**2  # bytes; a few parts are in memory at the same time
+_MAX_PARTS: Final = 10_000
 
 
-async def store_in_parts(
+async def upload_in_parts(
     bucket: Bucket, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
 ) -> None:
-    """Upload in parts that S3 checks one by one; `chunks` judges the whole before the end."""
+    """Upload in parts, each of which S3 verifies; `chunks` verifies the file before its end."""
     client = bucket.client
     target: dict[str, Any] = {"Bucket": bucket.name, "Key": bucket.prefix + key}
-    told = {"sha256": expected.sha256} if expected.sha256 is not None else {}
-    await abort_uploads(bucket, key)  # of a process that was killed: a job is done by one only
-    upload = await bucket.do(
+    metadata = {"sha256": expected.sha256} if expected.sha256 is not None else {}
+    await abort_uploads(bucket, key)  # of a killed process: no other process has the same job
+    upload_id = await bucket.run(
         lambda: client.create_multipart_upload(
             **target,
-            **bucket.options("CreateMultipartUpload", key, **told),
+            **bucket.options("CreateMultipartUpload", key, **metadata),
             ChecksumAlgorithm="SHA256",
         )["UploadId"],
         key,
     )
 
-    def send(body: bytes, number: int) -> CompletedPartTypeDef:
+    def upload_part(body: bytes, number: int) -> CompletedPartTypeDef:
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        answer = client.upload_part(
+        response = client.upload_part(
             **target,
-            UploadId=upload,
+            UploadId=upload_id,
             PartNumber=number,
             Body=body,
             ChecksumSHA256=checksum,
             **bucket.options("UploadPart"),
         )
-        return {"ETag": answer["ETag"], "PartNumber": number, "ChecksumSHA256": checksum}
+        return {"ETag": response["ETag"], "PartNumber": number, "ChecksumSHA256": checksum}
 
     parts: list[CompletedPartTypeDef] = []
     try:
         async for body in parts_of(chunks, part_size(expected.size)):
             number = len(parts) + 1
-            parts.append(await bucket.do(lambda: send(body, number), key))  # noqa: B023
-        await bucket.do(
+            parts.append(await bucket.run(lambda: upload_part(body, number), key))  # noqa: B023
+        await bucket.run(
             lambda: client.complete_multipart_upload(
                 **target,
-                UploadId=upload,
+                UploadId=upload_id,
                 MultipartUpload={"Parts": parts},
                 **bucket.options("CompleteMultipartUpload"),
             ),
             key,
         )
     except BaseException:
-        await bucket.do(
+        await bucket.run(
             lambda: client.abort_multipart_upload(
-                **target, UploadId=upload, **bucket.options("AbortMultipartUpload")
+                **target, UploadId=upload_id, **bucket.options("AbortMultipartUpload")
             ),
             key,
         )
@@ -79,9 +79,9 @@ async def store_in_parts(
 
 
 async def abort_uploads(bucket: Bucket, prefix: str, *, before: datetime | None = None) -> int:
-    """Abort uploads in parts at keys that begin with `prefix`; return how many.
+    """Abort the multipart uploads to keys with a prefix; return how many.
 
-    With `before` only those that were begun by then. Servers that cannot list uploads keep them.
+    With `before`, abort only those that began earlier. Servers that cannot list uploads keep them.
     """
 
     def abort() -> int:
@@ -104,23 +104,23 @@ async def abort_uploads(bucket: Bucket, prefix: str, *, before: datetime | None 
         return aborted
 
     try:
-        return await bucket.do(abort, prefix)
+        return await bucket.run(abort, prefix)
     except StorageRefused as error:
-        logger.warning("unfinished uploads cannot be looked for", extra={"error": str(error)})
+        logger.warning("cannot list unfinished uploads", extra={"error": str(error)})
         return 0
 
 
 def part_size(size: int | None) -> int:
-    """Return how many bytes a part has, so that a file of `size` bytes has not too many."""
-    return max(_SMALLEST, -(-(size or 0) // _MOST))
+    """Return a part's size in bytes, with which a file of `size` bytes has few enough parts."""
+    return max(_MIN_PART_SIZE, -(-(size or 0) // _MAX_PARTS))
 
 
 async def parts_of(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """Gather chunks into parts of at least `size` bytes; the last, always there, may be less."""
-    gathered = bytearray()
+    """Join chunks into parts of at least `size` bytes, and a last one that may be smaller."""
+    pending = bytearray()
     async for chunk in chunks:
-        if len(gathered) >= size:
-            yield bytes(gathered)
-            gathered.clear()
-        gathered += chunk
-    yield bytes(gathered)
+        if len(pending) >= size:
+            yield bytes(pending)
+            pending.clear()
+        pending += chunk
+    yield bytes(pending)

@@ -1,4 +1,4 @@
-"""Who asks S3, and how: credentials, endpoint, retries."""
+"""boto3's sessions and clients: credentials, endpoint, timeouts, retries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError
 
-from frumious.storage.protocol import StorageRefused
+from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -30,17 +30,17 @@ CONNECTIONS: Final = 50
 
 
 def is_amazon(client: S3Client) -> bool:
-    """Say whether requests go to AWS itself, which does all that this mirror asks of S3."""
+    """Return whether requests go to AWS itself, which supports all that the mirror needs."""
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"))
 
 
 @cache
 def open_session(config: S3Config) -> boto3.Session:
-    """Return the session for a configuration: making one takes longer than many requests.
+    """Return the session of a configuration. Creating one takes longer than many requests.
 
     Raises:
-        StorageRefused: there is no such profile, or there are no credentials.
+        StorageRefused: the profile or the credentials are missing.
     """
     try:
         session = boto3.Session(
@@ -50,14 +50,14 @@ def open_session(config: S3Config) -> boto3.Session:
             region_name=config.region_name,
             profile_name=config.profile_name,
         )
-        found = session.get_credentials()
+        credentials = session.get_credentials()
     except BotoCoreError as error:
-        msg = f"there are no AWS credentials of use: {error}"
+        msg = f"cannot use the AWS credentials: {error}"
         raise StorageRefused(msg) from error
-    if found is None:
+    if credentials is None:
         msg = (
-            "there are no AWS credentials: name a key, a profile_name or a role_arn in [s3],"
-            " or let boto3 find some"
+            "there are no AWS credentials: set a key, a profile_name or a role_arn in [s3],"
+            " or provide some where boto3 looks for them"
         )
         raise StorageRefused(msg)
     if config.role_arn is None:
@@ -69,12 +69,12 @@ def open_session(config: S3Config) -> boto3.Session:
 
 
 def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> S3Client:
-    """Make the client; `timeout` is in seconds, to connect and between two reads."""
+    """Create a client; `timeout` is in seconds, to connect and between two reads."""
     client = _client(session, config, timeout)
     if config.is_aws or is_amazon(client):
         return client
     client.close()
-    # Many servers know nothing of the checksums that boto3 adds by itself.
+    # Many servers do not support the checksums that boto3 adds by default.
     client = _client(
         session,
         config,
@@ -86,8 +86,8 @@ def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> 
     return client
 
 
-def _client(session: boto3.Session, config: S3Config, timeout: float, **more: str) -> S3Client:
-    options: dict[str, Any] = {**more, "s3": {"addressing_style": config.addressing_style}}
+def _client(session: boto3.Session, config: S3Config, timeout: float, **checksums: str) -> S3Client:
+    options: dict[str, Any] = {**checksums, "s3": {"addressing_style": config.addressing_style}}
     if config.signature_version is not None:
         options["signature_version"] = config.signature_version
     client: S3Client = session.client(
@@ -95,7 +95,7 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **more: st
         endpoint_url=config.endpoint_url,
         config=BotoConfig(
             connect_timeout=timeout,
-            read_timeout=timeout,
+            read_timeout=RESPONSE_TIMEOUTS * timeout,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "adaptive", "max_attempts": config.max_attempts},
             **options,
@@ -105,7 +105,7 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **more: st
 
 
 class _AssumedRole(CredentialProvider):
-    """A role, taken on with other credentials and again whenever it is about to end."""
+    """Credentials of a role, assumed with the session's own and renewed before they expire."""
 
     METHOD = "assume-role"
 
@@ -125,6 +125,6 @@ class _AssumedRole(CredentialProvider):
 
 
 def _add_md5(params: dict[str, Any], **_: object) -> None:
-    """Add what servers older than the checksums ask for with every DeleteObjects."""
+    """Add the MD5 that servers without checksums require of DeleteObjects."""
     md5 = hashlib.md5(params["body"], usedforsecurity=False)
     params["headers"]["Content-MD5"] = base64.b64encode(md5.digest()).decode()

@@ -1,28 +1,25 @@
-"""One file into S3 as it arrives: a PUT signed with the sha256 that upstream published.
+"""A streamed PUT to S3, signed with the sha256 that upstream published.
 
-S3 compares the signed hash with the bytes that it gets, and refuses others. Nothing is held in
-memory but the chunk under way.
+S3 refuses a body with another sha256 than the signed one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import aiohttp
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import RefreshableCredentials
 from botocore.handlers import sse_md5
 from botocore.serialize import create_serializer
 from botocore.utils import get_environ_proxies
-from yarl import URL
 
 from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import StorageRefused, StorageUnavailable, refusal
+from frumious.storage.streamed_put import PutClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -34,11 +31,12 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.storage.threads import ThreadPool
 
-_OTHER_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
+_WRONG_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
+_TIMED_OUT = "<Code>RequestTimeout</Code>"  # has the status 400, but is temporary
 
 
 class SignedPut:
-    """Sends files to one bucket, over one session."""
+    """Uploads files to one bucket over one session."""
 
     def __init__(
         self, config: Config, client: S3Client, session: boto3.Session, threads: ThreadPool
@@ -47,21 +45,17 @@ class SignedPut:
         self._credentials = session.get_credentials()
         self._region = client.meta.region_name
         self._bucket = config.bucket
-        self._bucket_address = _bucket_address(client, config.bucket)
+        self._bucket_url = _find_bucket_url(client, config.bucket)
         self._operation = client.meta.service_model.operation_model("PutObject")
         self._serializer = create_serializer("rest-xml", include_validation=False)
-        # As boto3 goes, with the rest of what is asked of S3.
-        proxies = get_environ_proxies(self._bucket_address)
-        self._proxy = proxies.get(urlsplit(self._bucket_address).scheme)
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(
-                total=config.global_timeout, connect=config.timeout, sock_read=None
-            )
-        )
+        # The proxy that boto3 uses for all other requests.
+        proxies = get_environ_proxies(self._bucket_url)
+        self._proxy = proxies.get(urlsplit(self._bucket_url).scheme)
+        self._client = PutClient("S3", timeout=config.timeout, global_timeout=config.global_timeout)
 
-    async def close(self) -> None:
-        """Close the session's connections."""
-        await self._session.close()
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
 
     async def send(
         self,
@@ -72,48 +66,38 @@ class SignedPut:
         sha256: str,
         size: int,
     ) -> None:
-        """Write `size` bytes with that sha256 as the object at `key`, the bucket's whole key.
+        """Upload `size` bytes with this sha256 to `key`, which includes the mirror's prefix.
 
-        `options` are PutObject's parameters, as boto3 takes them.
+        `options` are the parameters of boto3's PutObject.
 
         Raises:
-            WrongBytes: S3 found other bytes than the signed ones, or `chunks` did.
-            StorageUnavailable: S3 did not answer, or refused for now.
-            StorageRefused: S3 will not take the object.
+            WrongBytes: the body has another sha256 or size.
+            StorageUnavailable: S3 did not respond, or refused for now.
+            StorageRefused: S3 refuses the object.
         """
-        url = self._bucket_address + quote(key, safe="/-_.~")
-        source = _Source(chunks)
-        signed = await self._sign(url, self._headers(key, options, sha256, size), sha256)
-        try:
-            async with self._session.put(
-                URL(url, encoded=True), headers=signed, data=source.read(), proxy=self._proxy
-            ) as answer:
-                said = await answer.text(errors="replace")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if source.error is not None:
-                raise source.error from None
-            msg = f"S3 did not take {key!r}: {str(error) or type(error).__name__}"
-            raise StorageUnavailable(msg) from error
-        finally:
-            await source.stopped.wait()
-        if source.error is not None:
-            raise source.error
-        if answer.status == HTTPStatus.OK:
+        url = self._bucket_url + quote(key, safe="/-_.~")
+        headers = await self._sign(url, self._headers(key, options, sha256, size), sha256)
+        response = await self._client.put(
+            url, chunks, headers, size=size, name=repr(key), proxy=self._proxy
+        )
+        if response.status == HTTPStatus.OK:
             return
-        msg = f"S3 answers {answer.status} for {key!r}: {said:.300}"
-        if any(code in said for code in _OTHER_BYTES):
+        msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
+        if any(code in response.text for code in _WRONG_BYTES):
             raise WrongBytes(msg)
-        raise refusal(answer.status, msg)
+        if _TIMED_OUT in response.text:
+            raise StorageUnavailable(msg)
+        raise refusal(response.status, msg)
 
     def _headers(
         self, key: str, options: Mapping[str, Any], sha256: str, size: int
     ) -> dict[str, str]:
-        """Let boto3's own description of the call turn its parameters into headers."""
+        """Serialize the parameters of PutObject into headers, as boto3 does."""
         params = {
             "Bucket": self._bucket,
             "Key": key,
             "ContentLength": size,
-            "ChecksumAlgorithm": "SHA256",  # some keep the checksum only then
+            "ChecksumAlgorithm": "SHA256",  # without it some servers do not store the checksum
             "ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode(),
             **options,
         }
@@ -123,22 +107,22 @@ class SignedPut:
 
     async def _sign(self, url: str, headers: Mapping[str, str], sha256: str) -> dict[str, str]:
         request = AWSRequest("PUT", url, headers=headers)
-        if self._credentials is None:  # they were there when the session was opened
-            msg = "the AWS credentials are gone"
+        if self._credentials is None:  # which existed when the session was opened
+            msg = "the AWS credentials are no longer available"
             raise StorageRefused(msg)
         if isinstance(self._credentials, RefreshableCredentials):
-            # They may be asked for anew, which takes a while.
+            # It may request new ones, which blocks.
             credentials = await self._threads.run(
                 self._credentials.get_frozen_credentials, read_only=True
             )
         else:
             credentials = self._credentials.get_frozen_credentials()
-        _KnownPayload(credentials, self._region, sha256).add_auth(request)
+        _PayloadHashAuth(credentials, self._region, sha256).add_auth(request)
         return dict(request.headers.items())
 
 
-class _KnownPayload(S3SigV4Auth):
-    """Signature V4 over a body whose sha256 is known before the body is."""
+class _PayloadHashAuth(S3SigV4Auth):
+    """Signature V4 of a body that has not arrived yet, by its sha256."""
 
     def __init__(self, credentials: ReadOnlyCredentials, region: str, sha256: str) -> None:
         super().__init__(credentials, "s3", region)
@@ -148,33 +132,8 @@ class _KnownPayload(S3SigV4Auth):
         return self._sha256
 
 
-class _Source:
-    """The chunks, as aiohttp's writer takes them.
-
-    Remembers why they ended early, which aiohttp wraps in an error of its own, and whether they
-    are at rest: the writer is told to stop when the request is over, and stops a little later.
-    """
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self.error: Exception | None = None
-        self.stopped = asyncio.Event()
-        self.stopped.set()
-        self._chunks = chunks
-
-    async def read(self) -> AsyncIterator[bytes]:
-        self.stopped.clear()
-        try:
-            async for chunk in self._chunks:
-                yield chunk
-        except Exception as error:
-            self.error = error
-            raise
-        finally:
-            self.stopped.set()
-
-
-def _bucket_address(client: S3Client, bucket: str) -> str:
-    """Let boto3 say where the bucket is: virtual host or path, region, endpoint."""
+def _find_bucket_url(client: S3Client, bucket: str) -> str:
+    """Return the URL that boto3 uses for the bucket: virtual host or path, region, endpoint."""
     signed = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
     scheme, host, path, _, _ = urlsplit(signed)
     return urlunsplit((scheme, host, path.rstrip("/") + "/", "", ""))

@@ -1,6 +1,6 @@
 """The mirror in an S3 bucket.
 
-boto3 makes every call but one: the PUT that streams a file in is `signed_put`'s.
+boto3 makes every request but the streamed upload of a file, which `signed_put` makes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from frumious.storage.protocol import (
 )
 from frumious.storage.s3.bucket import Bucket, NoSuchObject
 from frumious.storage.s3.capabilities import Capabilities, probe
-from frumious.storage.s3.multipart import abort_uploads, store_in_parts
+from frumious.storage.s3.multipart import abort_uploads, upload_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from frumious.model.checksums import ExpectedContent
 
 LARGEST_PUT = 5 * 1024**3  # bytes; S3 takes no more in one PUT
-_PROBES = "state/probe/"  # what is written to try a server out
-_DELETED_AT_ONCE = 1000  # keys that one DeleteObjects call takes
-_PROBED: Final[dict[str, Capabilities]] = {}  # what servers do, by their endpoint
+_PROBES = "state/probe/"  # objects that test what a server supports
+_MAX_DELETED = 1000  # keys of one DeleteObjects call
+_PROBED: Final[dict[str, Capabilities]] = {}  # by endpoint
 
 
 class S3Storage:
@@ -41,12 +41,12 @@ class S3Storage:
 
     def __init__(self, config: Config) -> None:
         self._bucket = Bucket(config)
-        self._signs_files = config.s3.signature_version != "s3"
-        self._longest_transfer = config.global_timeout
-        self._trying = asyncio.Lock()
-        self._one_writer = asyncio.Lock()  # where the server cannot keep two apart
-        # Parts are held in memory; one large file at a time keeps that small.
-        self._in_parts = asyncio.Lock()
+        self._signs_payloads = config.s3.signature_version != "s3"
+        self._global_timeout = config.global_timeout
+        self._probe_lock = asyncio.Lock()
+        self._write_lock = asyncio.Lock()  # for servers without conditional writes
+        # Parts are in memory; one file at a time limits how much.
+        self._multipart_lock = asyncio.Lock()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -54,99 +54,101 @@ class S3Storage:
 
     @property
     def guarantees(self) -> Guarantees:
-        """What S3 promises; of another server what `prepare` found, and nothing before."""
-        known = Capabilities() if self._bucket.is_amazon else _PROBED.get(self._bucket.endpoint)
-        return known.guarantees if known is not None else Guarantees(False, False)  # noqa: FBT003
+        """What S3 enforces; for servers other than AWS's, what `prepare` has found so far."""
+        capabilities = (
+            Capabilities() if self._bucket.is_amazon else _PROBED.get(self._bucket.endpoint)
+        )
+        return capabilities.guarantees if capabilities is not None else Guarantees(False, False)  # noqa: FBT003
 
     async def prepare(self) -> Capabilities:
-        """Find out what a server that is not AWS's does, once in a process's life."""
+        """Find out what the server supports: once per process, and not for AWS."""
         if self._bucket.is_amazon:
             return Capabilities()
-        async with self._trying:
+        async with self._probe_lock:
             if self._bucket.endpoint not in _PROBED:
                 before = self._bucket.requests
                 _PROBED[self._bucket.endpoint] = await self._probe()
-                self._bucket.requests = before  # they are not what the mirror does
+                self._bucket.requests = before  # not requests of the mirror
         return _PROBED[self._bucket.endpoint]
 
     def pop_request_count(self) -> int:
-        """Return how many requests were made since this was last asked."""
-        taken, self._bucket.requests = self._bucket.requests, 0
-        return taken
+        """Return how many requests were made since the last call."""
+        count, self._bucket.requests = self._bucket.requests, 0
+        return count
 
     async def read(self, key: Key) -> Stored | None:
-        """Read a whole object (GetObject); None when there is none."""
+        """Read a whole object (GetObject); return None if it does not exist."""
         bucket = self._bucket
 
         def get() -> Stored:
-            answer = bucket.client.get_object(
+            response = bucket.client.get_object(
                 Bucket=bucket.name, Key=bucket.prefix + key, **bucket.options("GetObject")
             )
-            return Stored(answer["Body"].read(), answer["ETag"])
+            return Stored(response["Body"].read(), response["ETag"])
 
         try:
-            return await bucket.do(get, key, read_only=True)
+            return await bucket.run(get, key, read_only=True)
         except NoSuchObject:
             return None
 
     async def head(self, key: Key) -> Head | None:
-        """Ask what an object is (HeadObject); None when there is none."""
+        """Read an object's metadata (HeadObject); return None if it does not exist."""
         bucket = self._bucket
 
-        def ask() -> Head:
-            answer = bucket.client.head_object(
+        def head() -> Head:
+            response = bucket.client.head_object(
                 Bucket=bucket.name,
                 Key=bucket.prefix + key,
                 ChecksumMode="ENABLED",
                 **bucket.options("HeadObject"),
             )
-            # A multipart upload's checksum is one of checksums, and marked with its parts.
-            checksum = answer.get("ChecksumSHA256", "-")
+            # That of a multipart upload is a checksum of checksums, marked with a dash.
+            checksum = response.get("ChecksumSHA256", "-")
             sha256 = None if "-" in checksum else base64.b64decode(checksum).hex()
-            sha256 = answer["Metadata"].get("sha256", sha256)
-            return Head(answer["ContentLength"], answer["ETag"], sha256)
+            sha256 = response["Metadata"].get("sha256", sha256)
+            return Head(response["ContentLength"], response["ETag"], sha256)
 
         try:
-            return await bucket.do(ask, key, read_only=True)
+            return await bucket.run(head, key, read_only=True)
         except NoSuchObject:
             return None
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
-        """Write an object (PutObject, with If-Match where `replacing` says what was read)."""
+        """Write an object (PutObject, with If-Match for `replacing`)."""
         if replacing is None:
             return await self._put_object(key, body)
-        able = await self.prepare()
-        if not able.replaces:
-            return await self._write_unless(key, body, lambda there: there != replacing)
-        tag = replacing if able.quotes else replacing.strip('"')
+        capabilities = await self.prepare()
+        if not capabilities.if_match:
+            return await self._compare_and_write(key, body, lambda etag: etag == replacing)
+        etag = replacing if capabilities.quoted_etags else replacing.strip('"')
         try:
-            return await self._put_object(key, body, IfMatch=tag)
+            return await self._put_object(key, body, IfMatch=etag)
         except NoSuchObject as error:
             msg = f"{key!r} was deleted since it was read"
             raise Conflict(msg) from error
 
     async def create(self, key: Key, body: bytes) -> str:
-        """Write an object where none is (PutObject with If-None-Match)."""
-        if not (await self.prepare()).creates:
-            return await self._write_unless(key, body, lambda there: there is not None)
+        """Write an object that does not exist yet (PutObject with If-None-Match)."""
+        if not (await self.prepare()).if_none_match:
+            return await self._compare_and_write(key, body, lambda etag: etag is None)
         return await self._put_object(key, body, IfNoneMatch="*")
 
     async def store(
         self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
     ) -> None:
-        """Stream a file in with one signed PUT.
+        """Stream a file with one signed PUT.
 
-        What is too large for one, or of unknown size or sha256, is sent in parts.
+        A file that is too large, or has no known size or sha256, becomes a multipart upload.
         """
         sha256, size = expected.sha256, expected.size
-        if self._signs_files and sha256 and size is not None and size <= LARGEST_PUT:
+        if self._signs_payloads and sha256 and size is not None and size <= LARGEST_PUT:
             await self._put_signed(key, chunks, sha256, size)
             return
-        async with self._in_parts:
-            await store_in_parts(self._bucket, key, chunks, expected)
+        async with self._multipart_lock:
+            await upload_in_parts(self._bucket, key, chunks, expected)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
-        """Give what is below a prefix, in order (ListObjectsV2)."""
+        """Yield the objects with a prefix, in order (ListObjectsV2)."""
         bucket = self._bucket
         options = bucket.options("ListObjectsV2")
         if after:
@@ -156,24 +158,21 @@ class S3Storage:
             Prefix=bucket.prefix + prefix,
             **options,
         )
-        turning = iter(pages)
-        while page := await bucket.do(lambda: next(turning, None), prefix, read_only=True):
+        page_iterator = iter(pages)
+        while page := await bucket.run(lambda: next(page_iterator, None), prefix, read_only=True):
             for entry in page.get("Contents", ()):
                 yield Entry(Key(entry["Key"].removeprefix(bucket.prefix)), entry["Size"])
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects (DeleteObjects, a thousand at a time)."""
-        waiting = list(keys)
-        for start in range(0, len(waiting), _DELETED_AT_ONCE):
-            some = waiting[start : start + _DELETED_AT_ONCE]
-            await self._bucket.do(lambda: self._delete_objects(some), some[0])  # noqa: B023
+        pending = list(keys)
+        for start in range(0, len(pending), _MAX_DELETED):
+            batch = pending[start : start + _MAX_DELETED]
+            await self._bucket.run(lambda: self._delete_objects(batch), batch[0])  # noqa: B023
 
     async def remove_leftovers(self) -> int:
-        """Abort uploads in parts that nobody can be at any more, and delete probes.
-
-        An upload lasts no longer than `global-timeout`. Servers that cannot list uploads keep them.
-        """
-        oldest = datetime.now(UTC) - timedelta(seconds=self._longest_transfer)
+        """Abort multipart uploads that are older than `global-timeout`, and delete probes."""
+        oldest = datetime.now(UTC) - timedelta(seconds=self._global_timeout)
         aborted = await abort_uploads(self._bucket, "", before=oldest)
         probes = [entry.key async for entry in self.list(_PROBES)]
         await self.delete(probes)
@@ -183,35 +182,35 @@ class S3Storage:
         bucket = self._bucket
 
         def put() -> str:
-            answer = bucket.client.put_object(
+            response = bucket.client.put_object(
                 Bucket=bucket.name,
                 Key=bucket.prefix + key,
                 Body=body,
                 **bucket.options("PutObject", key),
                 **conditions,
             )
-            return answer["ETag"]
+            return response["ETag"]
 
-        return await bucket.do(put, key)
+        return await bucket.run(put, key)
 
     async def _put_signed(
         self, key: Key, chunks: AsyncIterator[bytes], sha256: str, size: int
     ) -> None:
         bucket = self._bucket
         bucket.requests += 1
-        # AWS keeps the checksum itself; other servers may keep what they are told.
-        told = {} if bucket.is_amazon else {"sha256": sha256}
-        options = bucket.options("PutObject", key, **told)
+        # AWS stores the checksum itself; other servers may not.
+        metadata = {} if bucket.is_amazon else {"sha256": sha256}
+        options = bucket.options("PutObject", key, **metadata)
         await bucket.signed_put.send(bucket.prefix + key, chunks, options, sha256=sha256, size=size)
 
-    async def _write_unless(
-        self, key: Key, body: bytes, is_other: Callable[[str | None], bool]
+    async def _compare_and_write(
+        self, key: Key, body: bytes, matches: Callable[[str | None], bool]
     ) -> str:
-        """Compare the tag right before writing, which is all that can be done on some servers."""
-        async with self._one_writer:
-            there = await self.head(key)
-            if is_other(there.etag if there is not None else None):
-                msg = f"{key!r} is no longer what was read"
+        """Compare the etag right before writing: all that is possible on some servers."""
+        async with self._write_lock:
+            head = await self.head(key)
+            if not matches(head.etag if head is not None else None):
+                msg = f"{key!r} has changed since it was read"
                 raise Conflict(msg)
             return await self._put_object(key, body)
 
@@ -224,11 +223,11 @@ class S3Storage:
 
     def _delete_objects(self, keys: Collection[Key]) -> None:
         bucket = self._bucket
-        answer = bucket.client.delete_objects(
+        response = bucket.client.delete_objects(
             Bucket=bucket.name,
             Delete={"Objects": [{"Key": bucket.prefix + key} for key in keys], "Quiet": True},
             **bucket.options("DeleteObjects"),
         )
-        if failed := answer.get("Errors"):
-            msg = f"{failed[0].get('Key')!r} was not deleted: {failed[0].get('Message')}"
+        if errors := response.get("Errors"):
+            msg = f"cannot delete {errors[0].get('Key')!r}: {errors[0].get('Message')}"
             raise StorageUnavailable(msg)

@@ -1,1 +1,1 @@
-"""The mirror in an OpenStack Swift container."""
+"""The mirror in a container of OpenStack Swift."""

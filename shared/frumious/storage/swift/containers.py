@@ -1,6 +1,6 @@
-"""The mirror's containers: made on demand, opened to readers where that is asked for.
+"""The mirror's containers: created on demand, and opened to readers when the mirror is published.
 
-Nothing that an operator has set on a container is taken away.
+Settings that an operator has made on a container are kept.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.storage.protocol import StorageRefused
 from frumious.storage.swift import capabilities
-from frumious.storage.swift.account import NotThere
-from frumious.storage.swift.listing import listing
+from frumious.storage.swift.account import NotFound
+from frumious.storage.swift.listing import list_objects
 from frumious.storage.swift.locations import STATE, STATE_KEYS, Location, Span
 
 if TYPE_CHECKING:
@@ -24,116 +24,119 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ACL: Final = "x-container-read"
-_EVERYBODY: Final = ".r:*"  # reads objects; listing them would be .rlistings
+_EVERYBODY: Final = ".r:*"  # may read objects, but not list them (.rlistings)
 _INDEX: Final = "x-container-meta-web-index"
 _PAGE: Final = "index.html"
 
 
 class Containers:
-    """Sees to it, once for each container, that it is there and as it has to be."""
+    """Ensures, once for each container, that it exists with the required headers."""
 
-    def __init__(self, account: SwiftAccount, places: Locations, *, publish: bool) -> None:
+    def __init__(self, account: SwiftAccount, locations: Locations, *, publish: bool) -> None:
         self._account = account
-        self._places = places
+        self._locations = locations
         self._publish = publish
         self._ready: set[str] = set()
-        self._one = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def forget(self) -> None:
-        """Look again: a container has gone."""
+        """Check all containers again: one was deleted."""
         self._ready.clear()
 
-    async def ready(self, container: str, *, reading: bool = False) -> None:
-        """Make sure that objects in a container can be written, or read.
+    async def ensure(self, container: str, *, read_only: bool = False) -> None:
+        """Ensure that objects in a container can be written, or read.
 
-        A mirror that is not published is read without a request more.
+        Reading a mirror that is not published needs no check.
         """
-        if container in self._ready or (reading and not self._publish):
+        if container in self._ready or (read_only and not self._publish):
             return
-        async with self._one:
-            if self._publish and self._places.state not in self._ready:
-                # Before readers are let in where it may still be.
-                await self._open(self._places.state)
-                await self._take_state_in()
-                self._ready.add(self._places.state)
+        async with self._lock:
+            if self._publish and self._locations.state not in self._ready:
+                # First, because the state may be in the container that readers will see.
+                await self._configure(self._locations.state)
+                await self._move_state()
+                self._ready.add(self._locations.state)
             if container in self._ready:
                 return
-            await self._open(container)
-            if self._publish and container == self._places.web:
-                await self._warn_without_pages()
+            await self._configure(container)
+            if self._publish and container == self._locations.web:
+                await self._warn_without_staticweb()
             self._ready.add(container)
 
-    async def _open(self, container: str) -> None:
-        what = f"the container {container!r}"
-        wanted = self._wanted(container)
+    async def _configure(self, container: str) -> None:
+        target = f"the container {container!r}"
+        required = self._required_headers(container)
         try:
-            held = await self._account.do(
-                lambda swift: swift.head_container(container), what, read_only=True
+            current = await self._account.run(
+                lambda swift: swift.head_container(container), target, read_only=True
             )
-        except NotThere:
-            logger.info("container made", extra={"container": container})
-            await self._account.do(lambda swift: swift.put_container(container, wanted), what)
+        except NotFound:
+            logger.info("container created", extra={"container": container})
+            await self._account.run(lambda swift: swift.put_container(container, required), target)
             return
-        if missing := _missing(held, wanted):
+        if missing := _missing_headers(current, required):
             logger.info("container opened to readers", extra={"container": container})
             try:
-                await self._account.do(lambda swift: swift.post_container(container, missing), what)
+                await self._account.run(
+                    lambda swift: swift.post_container(container, missing), target
+                )
             except StorageRefused as error:
-                msg = f"{error}; publish = true needs the right to change {what}"
+                msg = f"{error}; publish = true requires the permission to change {target}"
                 raise StorageRefused(msg) from error
 
-    def _wanted(self, container: str) -> Mapping[str, str]:
-        """Return what a container must have; segments are read on behalf of the reader."""
-        if not self._publish or container == self._places.state:
+    def _required_headers(self, container: str) -> Mapping[str, str]:
+        """Return the headers that a container must have; readers read segments too."""
+        if not self._publish or container == self._locations.state:
             return {}
         return (
             {_ACL: _EVERYBODY}
-            if container == self._places.segments
+            if container == self._locations.segments
             else {_ACL: _EVERYBODY, _INDEX: _PAGE}
         )
 
-    async def _warn_without_pages(self) -> None:
-        if not (await capabilities.ask(self._account)).serves_pages:
+    async def _warn_without_staticweb(self) -> None:
+        if not (await capabilities.fetch(self._account)).serves_pages:
             logger.warning(
-                "the cluster has no staticweb: readers get files, but no index pages",
-                extra={"container": self._places.web},
+                "the cluster has no staticweb: it serves files, but no index pages",
+                extra={"container": self._locations.web},
             )
 
-    async def _take_state_in(self) -> None:
-        """Move what readers must not see out of the container that they now see.
+    async def _move_state(self) -> None:
+        """Move the state out of the container that readers can see.
 
-        It is there when the mirror was begun without `publish`. What is there was written last.
+        It is there when the mirror was created without `publish`, and newer than any state in the
+        state's container.
         """
-        places = self._places
-        names = [places.directory + key for key in STATE_KEYS]
-        span = Span(places.web, places.directory + STATE)
-        names += [entry["name"] async for entry in listing(self._account, span)]
+        locations = self._locations
+        names = [locations.directory + key for key in STATE_KEYS]
+        span = Span(locations.web, locations.directory + STATE)
+        names += [entry["name"] async for entry in list_objects(self._account, span)]
         for name in names:
-            source, target = Location(places.web, name), Location(places.state, name)
+            source, target = Location(locations.web, name), Location(locations.state, name)
             try:
                 await self._move(source, target)
-            except NotThere:
+            except NotFound:
                 continue
             logger.info("state moved", extra={"key": name, "container": target.container})
 
     async def _move(self, source: Location, target: Location) -> None:
-        await self._account.do(
+        await self._account.run(
             lambda swift: swift.copy_object(
                 source.container, source.name, f"/{target.container}/{target.name}"
             ),
             str(source),
         )
-        await self._account.do(
+        await self._account.run(
             lambda swift: swift.delete_object(source.container, source.name), str(source)
         )
 
 
-def _missing(held: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that a container lacks; readers are added to those it has."""
+def _missing_headers(current: Mapping[str, str], required: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers to set on a container; an ACL keeps the entries that it has."""
     missing = {}
-    for header, value in wanted.items():
-        said = held.get(header, "")
-        if value in said.split(","):
+    for header, value in required.items():
+        present = current.get(header, "")
+        if value in present.split(","):
             continue
-        missing[header] = f"{said},{value}" if header == _ACL and said else value
+        missing[header] = f"{present},{value}" if header == _ACL and present else value
     return missing

@@ -1,4 +1,4 @@
-"""Many objects deleted: in one request where the cluster can, else one by one."""
+"""Deletes many objects: in bulk if the cluster supports it, else one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from frumious.storage.protocol import StorageUnavailable
-from frumious.storage.swift.account import NotThere, answered
+from frumious.storage.swift.account import NotFound, response_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,49 +17,49 @@ if TYPE_CHECKING:
     from frumious.storage.swift.account import SwiftAccount
     from frumious.storage.swift.locations import Location
 
-_AT_ONCE: Final = 50  # names in one request, which a cluster deletes two at a time
-_SIDE_BY_SIDE: Final = 4  # requests
+_BULK_SIZE: Final = 50  # names in one request; a cluster deletes two at a time
+_MAX_REQUESTS: Final = 4  # at once
 
 
 async def delete_locations(
-    account: SwiftAccount, places: Sequence[Location], *, in_bulk: bool
+    account: SwiftAccount, locations: Sequence[Location], *, in_bulk: bool
 ) -> None:
-    """Delete objects; those that are not there are no error."""
-    side_by_side = asyncio.Semaphore(_SIDE_BY_SIDE)
+    """Delete objects; ignore those that do not exist."""
+    requests = asyncio.Semaphore(_MAX_REQUESTS)
 
-    async def delete(some: Sequence[Location]) -> None:
-        async with side_by_side:
-            with suppress(NotThere):
-                await account.do(lambda swift: call(swift, some), str(some[0]))
+    async def delete(batch: Sequence[Location]) -> None:
+        async with requests:
+            with suppress(NotFound):
+                await account.run(lambda swift: call(swift, batch), str(batch[0]))
 
-    call, most = (_delete_in_bulk, _AT_ONCE) if in_bulk else (_delete_one, 1)
+    call, size = (_delete_in_bulk, _BULK_SIZE) if in_bulk else (_delete_one, 1)
     try:
         async with asyncio.TaskGroup() as group:
-            for start in range(0, len(places), most):
-                group.create_task(delete(places[start : start + most]))
+            for start in range(0, len(locations), size):
+                group.create_task(delete(locations[start : start + size]))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
 
 
-def _delete_one(swift: Any, places: Sequence[Location]) -> None:  # noqa: ANN401
-    (place,) = places
-    swift.delete_object(place.container, place.name)
+def _delete_one(swift: Any, locations: Sequence[Location]) -> None:  # noqa: ANN401
+    (location,) = locations
+    swift.delete_object(location.container, location.name)
 
 
-def _delete_in_bulk(swift: Any, places: Sequence[Location]) -> None:  # noqa: ANN401
-    names = "".join(f"{quote(f'/{place.container}/{place.name}')}\n" for place in places)
+def _delete_in_bulk(swift: Any, locations: Sequence[Location]) -> None:  # noqa: ANN401
+    names = "".join(f"{quote(f'/{item.container}/{item.name}')}\n" for item in locations)
     _, body = swift.post_account(
         {"Content-Type": "text/plain", "Accept": "application/json"},
         query_string="bulk-delete",
         data=names.encode(),
     )
-    said = json.loads(body)
-    if failed := said.get("Errors"):
-        name, status = failed[0]
-        raise answered(_number(status), f"deleting {name!r}", status)
-    # It answers 200 whatever happens, and tells here; 404 when none was there.
-    if _number(said["Response Status"]) not in {200, 404}:
-        msg = f"Swift did not delete {places[0]} and others: {said['Response Status']}"
+    result = json.loads(body)
+    if errors := result.get("Errors"):
+        name, status = errors[0]
+        raise response_error(_number(status), f"the deletion of {name!r}", status)
+    # The response itself always has the status 200; 404 means that none of them existed.
+    if _number(result["Response Status"]) not in {200, 404}:
+        msg = f"Swift did not delete {locations[0]} and others: {result['Response Status']}"
         raise StorageUnavailable(msg)
 
 

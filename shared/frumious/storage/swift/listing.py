@@ -1,10 +1,10 @@
-"""What is in a container, page by page."""
+"""Lists the objects of a container."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from frumious.storage.swift.account import NotThere
+from frumious.storage.swift.account import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from frumious.storage.swift.locations import Span
 
 
-async def listing(account: SwiftAccount, span: Span) -> AsyncGenerator[dict[str, Any], None]:
-    """Give the objects of a part of a container, in the order of the names' UTF-8.
+async def list_objects(account: SwiftAccount, span: Span) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the objects of a span in the order of their names' UTF-8.
 
-    Each with its `name`, and its size in `bytes`. A container that is not there has none. Only an
-    empty page is the last: of a sharded container, others may be short as well.
+    Each has a `name` and a size in `bytes`. A container that does not exist has no objects. A short
+    page need not be the last one, because a container may be sharded; an empty page is.
     """
     after = span.after
     while True:
         try:
-            page = await account.do(
+            page = await account.run(
                 lambda swift: _page(swift, span, after),  # noqa: B023
                 str(span),
                 read_only=True,
             )
-        except NotThere:
+        except NotFound:
             return
         for entry in page:
             yield entry
@@ -40,5 +40,5 @@ def _page(swift: Any, span: Span, after: str) -> list[dict[str, Any]]:  # noqa: 
     _, entries = swift.get_container(
         span.container, prefix=span.prefix, marker=after or None, end_marker=span.end or None
     )
-    found: list[dict[str, Any]] = entries
-    return found
+    page: list[dict[str, Any]] = entries
+    return page

@@ -1,7 +1,7 @@
-"""Which container a key lies in, and under which name.
+"""Maps keys to containers and names.
 
-Swift lets readers into a container or not; it cannot let them into a part of one. A mirror that is
-published keeps what readers must not see, which is all but `web/`, in a container of its own.
+Swift grants access to whole containers only. A published mirror therefore keeps everything but
+`web/` in a container that readers have no access to.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 WEB: Final = "web/"
 STATE: Final = "state/"
 STATE_KEYS: Final = (layout.GENERATION, layout.STATUS)
-"""What lies beside `web/` and `state/`."""
+"""The keys outside of `web/` and `state/`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An object's container and name."""
+    """The container and the name of an object."""
 
     container: str
     name: str
 
     def __str__(self) -> str:
-        """Name it as errors do."""
+        """Return the description for error messages."""
         return f"{self.name!r} in the container {self.container!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a listing that lies in one container."""
+    """A part of a listing, in one container."""
 
     container: str
     prefix: str  # of the names
-    after: str = ""  # name that the part begins behind; empty: at its beginning
-    end: str = ""  # name that the part ends before; empty: at its end
+    after: str = ""  # all names are above this one
+    end: str = ""  # all names are below this one; empty: no limit
 
     def __str__(self) -> str:
-        """Name it as errors do."""
-        return f"the names from {self.prefix!r} on in the container {self.container!r}"
+        """Return the description for error messages."""
+        return f"the names with the prefix {self.prefix!r} in the container {self.container!r}"
 
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Where the keys of one mirror lie."""
+    """The containers of one mirror."""
 
-    web: str  # container that readers see, when the mirror is published
-    state: str  # container of all the rest; the same, when it is not
-    segments: str  # container of large files' segments
-    directory: str  # that begins each name; empty, or with a slash at its end
+    web: str  # container of `web/`, which readers have access to if the mirror is published
+    state: str  # container of all other keys; the same if the mirror is not published
+    segments: str  # container of the segments of large files
+    directory: str  # prefix of each name: empty, or with a trailing slash
 
     @classmethod
     def of(cls, config: SwiftConfig, directory: str) -> Locations:
-        """Choose the containers; `directory` is the mirror's, with or without slashes around."""
+        """Choose the containers; `directory` may have slashes around it."""
         web = config.default_container
         inside = directory.strip("/")
         return cls(
@@ -71,27 +71,27 @@ class Locations:
         )
 
     def of_key(self, key: Key) -> Location:
-        """Return where an object lies."""
+        """Return the location of an object."""
         return Location(self.web if key.startswith(WEB) else self.state, self.directory + key)
 
     def segments_of(self, key: Key, upload: str = "") -> Location:
-        """Return below which name a file's segments lie, or those of one upload of it."""
+        """Return the prefix of a file's segments, or of those of one upload."""
         return Location(self.segments, f"{self.directory}{key}/" + (f"{upload}/" if upload else ""))
 
     def spans(self, prefix: str, after: str) -> Iterator[Span]:
-        """Give the parts that a listing is put together from, in the order of the keys."""
+        """Yield the spans of a listing, in the order of the keys."""
         whole = Span(self.state, prefix, after)
         if self.web == self.state or not (prefix.startswith(WEB) or WEB.startswith(prefix)):
-            yield self._named(whole)
+            yield self._with_directory(whole)
             return
-        behind = WEB + "\U0010ffff"  # all of WEB is before it
+        web_end = WEB + "\U0010ffff"  # above all keys of WEB
         if not prefix.startswith(WEB) and after < WEB:
-            yield self._named(Span(self.state, prefix, after, WEB))
-        if after < behind:
-            yield self._named(Span(self.web, max(prefix, WEB), after))
+            yield self._with_directory(Span(self.state, prefix, after, WEB))
+        if after < web_end:
+            yield self._with_directory(Span(self.web, max(prefix, WEB), after))
         if not prefix.startswith(WEB):
-            yield self._named(Span(self.state, prefix, max(after, behind)))
+            yield self._with_directory(Span(self.state, prefix, max(after, web_end)))
 
-    def _named(self, span: Span) -> Span:
+    def _with_directory(self, span: Span) -> Span:
         after, end = (self.directory + key if key else "" for key in (span.after, span.end))
         return Span(span.container, self.directory + span.prefix, after, end)

@@ -1,6 +1,6 @@
-"""Files too large for one object of Swift's: segments, and a manifest that makes a file of them.
+"""Files too large for one object: segments, and a manifest that joins them.
 
-Readers see the manifest's object alone, and that is written last (a static large object).
+Swift calls it a static large object. Readers see only the manifest, which is written last.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from contextlib import aclosing
 from posixpath import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 
-from frumious.storage.swift.account import NotThere
+from frumious.storage.swift.account import NotFound
 from frumious.storage.swift.deletion import delete_locations
-from frumious.storage.swift.listing import listing
+from frumious.storage.swift.listing import list_objects
 from frumious.storage.swift.locations import Location, Locations, Span
 
 if TYPE_CHECKING:
@@ -27,136 +27,136 @@ _SEGMENT: Final = {"Content-Type": "application/octet-stream"}
 
 
 class ChunkSplitter:
-    """Chunks, taken a stretch at a time; what is left waits."""
+    """Splits a stream of chunks into parts."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._held = b""
+        self._pending = b""
 
-    async def more(self) -> bool:
-        """Say whether anything is left."""
-        while not self._held:
+    async def has_more(self) -> bool:
+        """Return whether any bytes are left."""
+        while not self._pending:
             try:
-                self._held = await anext(self._chunks)
+                self._pending = await anext(self._chunks)
             except StopAsyncIteration:
                 return False
         return True
 
     async def take(self, size: int) -> AsyncGenerator[bytes, None]:
-        """Give at most `size` bytes."""
-        while size and await self.more():
-            piece, self._held = self._held[:size], self._held[size:]
+        """Yield the next bytes, at most `size`."""
+        while size and await self.has_more():
+            piece, self._pending = self._pending[:size], self._pending[size:]
             size -= len(piece)
             yield piece
 
 
 class Segments:
-    """Writes and deletes the large files of one mirror."""
+    """Writes and deletes the large files of a mirror."""
 
-    def __init__(self, account: SwiftAccount, put: SwiftPut, places: Locations) -> None:
+    def __init__(self, account: SwiftAccount, put: SwiftPut, locations: Locations) -> None:
         self._account = account
         self._put = put
-        self._places = places
+        self._locations = locations
 
     async def store(
         self,
         key: Key,
-        cutter: ChunkSplitter,
+        splitter: ChunkSplitter,
         headers: Mapping[str, str],
         *,
         size: int | None,
         segment_size: int,
     ) -> None:
-        """Write a file in segments; what of it has been written is deleted when that fails."""
-        target = self._places.of_key(key)
-        upload = self._places.segments_of(key, uuid.uuid4().hex)
-        parts: list[tuple[Location, Sent]] = []
+        """Write a file in segments; delete those that were written if that fails."""
+        target = self._locations.of_key(key)
+        upload = self._locations.segments_of(key, uuid.uuid4().hex)
+        segments: list[tuple[Location, Sent]] = []
         left = size
         try:
-            while await cutter.more():
-                part = Location(upload.container, f"{upload.name}{len(parts):08}")
+            while await splitter.has_more():
+                segment = Location(upload.container, f"{upload.name}{len(segments):08}")
                 expected = None if left is None else min(segment_size, left)
-                async with aclosing(cutter.take(segment_size)) as chunks:
-                    sent = await self._put.send(part, chunks, _SEGMENT, size=expected)
+                async with aclosing(splitter.take(segment_size)) as chunks:
+                    sent = await self._put.send(segment, chunks, _SEGMENT, size=expected)
                 left = None if left is None else left - sent.size
-                parts.append((part, sent))
-            replaced = await self._parts_of(target)
-            if parts:
-                await self._write_manifest(target, parts, headers)
-            else:  # a manifest needs one at least
-                await self._put.send(target, cutter.take(0), headers, size=0)
+                segments.append((segment, sent))
+            replaced = await self._read_manifest(target)
+            if segments:
+                await self._write_manifest(target, segments, headers)
+            else:  # a manifest needs at least one
+                await self._put.send(target, splitter.take(0), headers, size=0)
         except BaseException:
-            # Whatever has arrived, the part under way included.
+            # The last one may have arrived without a response.
             unused = [
-                Location(upload.container, f"{upload.name}{n:08}") for n in range(len(parts) + 1)
+                Location(upload.container, f"{upload.name}{n:08}") for n in range(len(segments) + 1)
             ]
             await delete_locations(self._account, unused, in_bulk=False)
             raise
         await delete_locations(self._account, replaced, in_bulk=False)
 
     async def delete(self, keys: Collection[Key], *, in_bulk: bool) -> None:
-        """Delete the segments of files that have been deleted, where there are any.
+        """Delete the segments of deleted files.
 
-        Most files have none, so that one listing for all is less than a question for each.
+        Most files have none: one listing for all of them takes fewer requests than one for each.
         """
-        uploads = {self._places.segments_of(key).name for key in keys}
+        uploads = {self._locations.segments_of(key).name for key in keys}
         if not uploads:
             return
-        container = self._places.segments
+        container = self._locations.segments
         span = Span(container, commonprefix(list(uploads)), min(uploads)[:-1])
-        gone = [
+        orphans = [
             Location(container, entry["name"])
-            async for entry in listing(self._account, span)
+            async for entry in list_objects(self._account, span)
             if _file_of(entry["name"]) in uploads
         ]
-        await delete_locations(self._account, gone, in_bulk=in_bulk)
+        await delete_locations(self._account, orphans, in_bulk=in_bulk)
 
     async def _write_manifest(
-        self, target: Location, parts: list[tuple[Location, Sent]], headers: Mapping[str, str]
+        self, target: Location, segments: list[tuple[Location, Sent]], headers: Mapping[str, str]
     ) -> None:
-        """Make one object of the parts; Swift compares each with its md5 and size."""
+        """Join the segments; Swift compares each with its md5 and size."""
         manifest = json.dumps(
             [
                 {
-                    "path": f"/{part.container}/{part.name}",
+                    "path": f"/{segment.container}/{segment.name}",
                     "etag": sent.md5,
                     "size_bytes": sent.size,
                 }
-                for part, sent in parts
+                for segment, sent in segments
             ]
         ).encode()
         await self._put.send(
             target,
-            _once(manifest),
+            _stream(manifest),
             headers,
             size=len(manifest),
             query="?multipart-manifest=put",
         )
 
-    async def _parts_of(self, target: Location) -> list[Location]:
-        """Return the segments of the file that is there, if it has any."""
+    async def _read_manifest(self, target: Location) -> list[Location]:
+        """Return the segments of the current file, if it has any."""
 
-        def ask(swift: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-            held = swift.head_object(target.container, target.name)
-            if "x-static-large-object" not in held:
+        def read(swift: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+            headers = swift.head_object(target.container, target.name)
+            if "x-static-large-object" not in headers:
                 return []
             _, manifest = swift.get_object(
                 target.container, target.name, query_string="multipart-manifest=get"
             )
-            parts: list[dict[str, Any]] = json.loads(manifest)
-            return parts
+            segments: list[dict[str, Any]] = json.loads(manifest)
+            return segments
 
         try:
-            parts = await self._account.do(ask, str(target), read_only=True)
-        except NotThere:
+            segments = await self._account.run(read, str(target), read_only=True)
+        except NotFound:
             return []
-        return [Location(*part["name"].removeprefix("/").split("/", 1)) for part in parts]
+        return [Location(*segment["name"].removeprefix("/").split("/", 1)) for segment in segments]
 
 
 def _file_of(name: str) -> str:
-    """Return what all segments of a file begin with: `<file>/` of `<file>/<upload>/<number>`."""
+    """Return the prefix of a file's segments: `<file>/` of `<file>/<upload>/<number>`."""
     return name.rsplit("/", 2)[0] + "/"
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def _stream(body: bytes) -> AsyncIterator[bytes]:
     yield body

@@ -1,7 +1,4 @@
-"""What was asked, and what is sent back: plain values, so that faults can rewrite both.
-
-Knows no index, no formats and no sockets.
-"""
+"""Requests and responses as plain values, so that faults can rewrite both."""
 
 from __future__ import annotations
 
@@ -13,57 +10,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .content import Content
 
-# Returns the body afresh each time, block by block.
+# Returns a new iterator of the body's blocks at each call.
 Body = Callable[[], Iterator[bytes]]
 _STATUSES = frozenset(HTTPStatus)
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request, as far as the answer depends on it."""
+class Request:
+    """The parts of a request that the response depends on."""
 
     method: str
     path: str  # decoded, without the query
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     body: bytes = b""
     host: str = "index"  # or "files", when files have a host of their own
-    project: str | None = None  # normalised; whose page, file or metadata is asked for
-    rpc: str | None = None  # the XML-RPC method that is called
-    at: int | None = None  # answer as of this serial
-    edit: Callable[[dict[str, Any]], None] | None = None  # changes a page before it is rendered
+    project: str | None = None  # normalised name of the project that the path belongs to
+    rpc: str | None = None  # name of the XML-RPC method
+    at: int | None = None  # respond as of this serial
+    edit: Callable[[dict[str, Any]], None] | None = None  # changes a page before rendering
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One response and how it is sent."""
+class Response:
+    """A response and how it is sent."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body = lambda: iter(())
-    length: int | None = 0  # what Content-Length says; None: chunked
+    length: int | None = 0  # Content-Length; None: chunked
     delay: float = 0.0  # seconds before the first byte
-    rate: float | None = None  # bytes in each second
-    cut: int | None = None  # close the connection after so many bytes of the body
-    reset: bool = False  # ... and do that with a reset
-    wire: bytes | None = None  # send exactly this instead of everything above, then close
+    rate: float | None = None  # bytes per second
+    cut: int | None = None  # bytes of the body after which the connection is closed
+    reset: bool = False  # close with a reset
+    wire: bytes | None = None  # sent instead of everything above, before closing
 
     @classmethod
     def of(
         cls, body: bytes, content_type: str, headers: Mapping[str, str] = {}, status: int = 200
-    ) -> Answer:
-        """Answer with a whole body."""
+    ) -> Response:
+        """Return a response with a complete body."""
         headers = {"Content-Type": content_type, **headers}
         return cls(status, headers, lambda: iter((body,)), len(body))
 
     @classmethod
     def part(
         cls, content: Content, start: int, stop: int, headers: Mapping[str, str], status: int
-    ) -> Answer:
-        """Answer with the bytes of `content` from `start` up to `stop`."""
+    ) -> Response:
+        """Return a response with the bytes of `content` from `start` up to `stop`."""
         return cls(status, headers, lambda: content.read(start, stop), stop - start)
 
     @classmethod
-    def plain(cls, status: int, headers: Mapping[str, str] = {}) -> Answer:
-        """Answer with no more than a status has to say."""
+    def plain(cls, status: int, headers: Mapping[str, str] = {}) -> Response:
+        """Return a response with the status as its body."""
         text = f"{status} {HTTPStatus(status).phrase}" if status in _STATUSES else str(status)
         return cls.of(text.encode(), "text/plain; charset=utf-8", headers, status)

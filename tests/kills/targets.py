@@ -1,6 +1,6 @@
-"""Where the mirror lies: a folder, or a bucket of moto's.
+"""Where the mirror is stored: a folder, or a bucket in moto.
 
-Shares no code with the mirror's storages, so that what those hide is seen.
+Shares no code with the mirror's storages, so that it sees what those hide.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from localcloud.moto_server import MotoServer
-from tests.faults.bucket import Got, OwnBucket
+from tests.faults.bucket import OwnBucket, StoredObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-_IN_MEMORY = Path("/dev/shm")  # noqa: S108 (only the folder that temporary ones are made in)
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of temporary folders)
 _BUCKET = "mirror"
 _KEY = "testing"
-_IN_PARTS = 0.3  # the share of runs that send files in parts
+_MULTIPART = 0.3  # the share of runs that send files as multipart uploads
 
 
-class Place(Protocol):
-    """One mirror's storage, as somebody sees it who looks at all of it."""
+class Target(Protocol):
+    """One mirror's storage, with all its contents."""
 
     name: str
 
     def settings(self, random: Random) -> str:
-        """Return the lines of mirror.conf that lead here: [mirror]'s, then other sections."""
+        """Return the lines of mirror.conf for this target: [mirror], then other sections."""
 
     def contents(self) -> dict[str, bytes]:
-        """Return everything that is here, hidden or not, by its key."""
+        """Return all contents by key, including hidden files."""
 
-    def loose_ends(self) -> Iterator[str]:
-        """Tell what is here besides contents, and nobody needs."""
+    def leftovers(self) -> Iterator[str]:
+        """Yield what should not remain: links, empty directories, open multipart uploads."""
 
     def close(self) -> None:
-        """Remove it all."""
+        """Remove everything."""
 
 
 class Folder:
-    """A folder, in memory where there is room for it: that spares the disk, not the code."""
+    """A folder, in memory if /dev/shm exists: that spares the disk, not the code."""
 
     name = "filesystem"
 
@@ -60,7 +60,7 @@ class Folder:
             if path.is_file() and not path.is_symlink()
         }
 
-    def loose_ends(self) -> Iterator[str]:
+    def leftovers(self) -> Iterator[str]:
         for path in self._paths():
             where = os.path.relpath(path, self._top)
             if path.is_symlink():
@@ -78,7 +78,7 @@ class Folder:
 
 
 class Bucket:
-    """A bucket of a moto that is this trial's alone."""
+    """A bucket in a moto server of its own."""
 
     name = "s3"
 
@@ -86,11 +86,11 @@ class Bucket:
         self._moto = MotoServer()
         self._endpoint = self._moto.endpoint
         self._bucket = OwnBucket(self._endpoint, _BUCKET)
-        self._seen: dict[str, Got] = {}
+        self._cached: dict[str, StoredObject] = {}
 
     def settings(self, random: Random) -> str:
-        # Files in one PUT each, or in parts: the old signatures know no other way.
-        signature = "s3" if random.random() < _IN_PARTS else "s3v4"
+        # One PUT for each file, or multipart uploads: the old signatures always use those.
+        signature = "s3" if random.random() < _MULTIPART else "s3v4"
         return (
             f"storage-backend = s3\ndirectory = /{_BUCKET}\n"
             f"[s3]\nregion_name = us-east-1\nendpoint_url = {self._endpoint}\n"
@@ -99,19 +99,19 @@ class Bucket:
         )
 
     def contents(self) -> dict[str, bytes]:
-        seen: dict[str, Got] = {}
-        for key, tag in self._bucket.tags().items():
-            got = self._seen.get(key)
-            if got is None or got.etag != tag:
-                got = self._bucket.get(key)
-            if got is not None:
-                seen[key] = got
-        self._seen = seen
-        return {key: got.body for key, got in seen.items()}
+        current: dict[str, StoredObject] = {}
+        for key, etag in self._bucket.etags().items():
+            stored = self._cached.get(key)
+            if stored is None or stored.etag != etag:
+                stored = self._bucket.get(key)
+            if stored is not None:
+                current[key] = stored
+        self._cached = current
+        return {key: stored.body for key, stored in current.items()}
 
-    def loose_ends(self) -> Iterator[str]:
+    def leftovers(self) -> Iterator[str]:
         for upload in self._bucket.s3.list_multipart_uploads(Bucket=_BUCKET).get("Uploads", ()):
-            yield f"an upload in parts that is open: {upload['Key']}"
+            yield f"an open multipart upload: {upload['Key']}"
 
     def close(self) -> None:
         self._bucket.close()

@@ -1,4 +1,4 @@
-"""The upstream of a trial: it changes between runs, and sends files slowly."""
+"""A trial's upstream, which changes between runs and sends files slowly."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tests.upstream import Action, Ask
+    from tests.upstream import Action, Request
 
-_DELAY = 0.02  # seconds before each answer
+_DELAY = 0.02  # seconds before each response
 _SMALL = 50_000  # bytes
 _MIDDLE = 350_000
-_LARGE = 2_500_000  # what is smaller than a MiB is written at once
+_LARGE = 2_500_000  # files smaller than 1 MiB are written in one piece
 
 
-class Supply:
-    """A context manager: the index is served as long as it lasts.
+class Upstream:
+    """A context manager that serves the index.
 
-    `sending` is how many seconds it takes to send a file that is not small.
+    `sending` is the number of seconds that a file takes that is not small.
     """
 
     def __init__(self, projects: int, sending: float) -> None:
@@ -33,7 +33,7 @@ class Supply:
         self._sending = sending
         self.server = Server(self.index)
         self.server.faults.inject = self._slow_down
-        self.asked = threading.Event()  # for anything, since it was cleared
+        self.contacted = threading.Event()  # by any request since it was cleared
         self.changes = Changes(self.index, self.projects)
         self.large = 0  # files, so far
 
@@ -50,14 +50,14 @@ class Supply:
         self.server.__exit__(kind, error, trace)
 
     def fill(self, random: Random) -> None:
-        """Let each project have a file that takes its time, and a few small ones."""
+        """Give each project a large file and a few small ones."""
         for name in self.projects:
             self._upload_large(random, name)
         for _ in range(2 * len(self.projects)):
             self.changes.make(random)
 
     def change(self, random: Random, times: int) -> None:
-        """Change so many projects somehow, and let a third as many have a large file more."""
+        """Make `times` random changes, and upload a large file to a third as many projects."""
         for _ in range(times):
             self.changes.make(random)
         for name in random.sample(self.projects, -(-times // 3)):
@@ -67,12 +67,12 @@ class Supply:
 
     def _upload_large(self, random: Random, name: str) -> None:
         self.large += 1
-        most = _LARGE if self.large % 4 == 0 else _MIDDLE
-        filling = random.randbytes(random.randrange(most // 2, most))
+        max_count = _LARGE if self.large % 4 == 0 else _MIDDLE
+        filling = random.randbytes(random.randrange(max_count // 2, max_count))
         self.index.upload(wheel(name, f"0.{self.large}", filling=filling))
 
-    def _slow_down(self, ask: Ask) -> Action:
-        self.asked.set()
-        filename = ask.path.rpartition("/")[2]
+    def _slow_down(self, request: Request) -> Action:
+        self.contacted.set()
+        filename = request.path.rpartition("/")[2]
         size = max((file.content.size for file in self.index.files_named(filename)), default=0)
         return Slow(_DELAY, size / self._sending if size > _SMALL else None)

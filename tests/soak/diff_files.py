@@ -1,4 +1,4 @@
-"""Whether the diff-files tell all that came and went: no result was lost."""
+"""Check that the diff-files report every change: no result was lost."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 _REMOVED = ".removed"
-_TOLD = ("web/simple/", "web/packages/", "web/integrity/")
+_REPORTED = ("web/simple/", "web/packages/", "web/integrity/")
 
 
-def untold(
+def unreported(
     diffs: Iterable[tuple[str, bytes]],
     bucket: str,
     stored: AbstractSet[str],
     published: AbstractSet[str],
 ) -> Iterator[str]:
-    """Tell what no diff-file named.
+    """Yield what the diff-files fail to report, or report wrongly.
 
     Args:
         diffs: The diff-files and their `.removed`, by key.
-        bucket: That their paths begin with.
-        stored: The keys that are there in the end.
-        published: The keys of what was ever there for readers: pages, and what they named.
+        bucket: The first component of their paths.
+        stored: The keys that exist in the end.
+        published: The keys that readers could ever see: pages, and the files that they named.
     """
     diffs = list(diffs)
     named, removed = _paths(diffs, bucket, removed=False), _paths(diffs, bucket, removed=True)
     for key in sorted(_files(stored) & published - named):
-        yield f"no diff-file names {key}, which is there"
+        yield f"no diff-file names {key}, which exists"
     for key in sorted(_files(published) - stored - removed):
-        yield f"no diff-file names {key} as removed, which was there"
+        yield f"no diff-file names {key} as removed, which existed"
     for key in sorted(named - published):
-        yield f"a diff-file names {key}, which never was there"
+        yield f"a diff-file names {key}, which never existed"
 
 
 def _files(keys: AbstractSet[str]) -> AbstractSet[str]:
-    return {key for key in keys if key.startswith(_TOLD) and key.count("/") > 2}
+    return {key for key in keys if key.startswith(_REPORTED) and key.count("/") > 2}
 
 
 def _paths(diffs: Iterable[tuple[str, bytes]], bucket: str, *, removed: bool) -> AbstractSet[str]:

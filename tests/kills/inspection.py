@@ -1,6 +1,6 @@
-"""What is visible in a mirror at a moment, and what in it is litter.
+"""Check what a mirror contains at a moment, and find objects that do not belong to it.
 
-Takes everything that is there, by its key; shares no code with the mirror.
+Takes all contents by key; shares no code with the mirror.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ ROOT_PAGES = tuple(f"web/simple/{form}" for form in FORMS)
 _FORM = r"index\.(?:html|v1_html|v1_json)"
 _PAGE = re.compile(rf"web/simple/[^/]+/{_FORM}")
 _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")
-_NOTE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
-_OTHER = re.compile(
+_PROVENANCE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
+_OTHER_KEY = re.compile(
     rf"web/simple/{_FORM}|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/(?:cursor|lagging|selection)\.json|state/tombstones/[^/]+\.json"
     r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
-    r"|\.lock|\.frumious/lock"  # locks stay, so that nobody locks a file that is gone
+    r"|\.lock|\.frumious/lock"  # locks stay, so that no process locks a deleted file
 )
-_MIRROR_S = (_PAGE, _FILE, _NOTE, _OTHER)
+_MIRROR_KEYS = (_PAGE, _FILE, _PROVENANCE, _OTHER_KEY)
 _METADATA = ".metadata"
 
 
-def wrongs(contents: Mapping[str, bytes], index: Index) -> Iterator[str]:
-    """Tell all that a reader could be misled by."""
+def problems(contents: Mapping[str, bytes], index: Index) -> Iterator[str]:
+    """Yield everything that could mislead a reader."""
     digests = {
         key: hashlib.sha256(body).hexdigest()
         for key, body in contents.items()
@@ -44,35 +44,35 @@ def wrongs(contents: Mapping[str, bytes], index: Index) -> Iterator[str]:
     for key, body in contents.items():
         if not key.startswith("web/") or is_hidden(key):
             continue
-        if not _is_mirror_s(key):
-            yield f"{key} is visible, and nothing of a mirror's"
+        if not _belongs_to_mirror(key):
+            yield f"{key} is visible, and does not belong to a mirror"
         elif _PAGE.fullmatch(key):
-            yield from _wrongs_of_page(key, body, digests)
+            yield from _page_problems(key, body, digests)
         elif file := _FILE.fullmatch(key):
-            if digests[key] not in _had(index, file[1], file[2]):
-                yield f"{key} has {len(body)} bytes that upstream never had there"
-        elif not _is_whole(key, body):
-            yield f"{key} is not whole: {body[-60:]!r}"
+            if digests[key] not in _known_digests(index, file[1], file[2]):
+                yield f"{key} has {len(body)} bytes that upstream never had at that path"
+        elif not _is_complete(key, body):
+            yield f"{key} is incomplete: {body[-60:]!r}"
 
 
-def litter(contents: Mapping[str, bytes]) -> Iterator[str]:
-    """Tell what is there and none of the mirror's, wherever it is."""
-    for key in names_of_litter(contents):
-        yield f"{key} is litter"
+def unexpected_objects(contents: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield every object that does not belong to the mirror."""
+    for key in unexpected_keys(contents):
+        yield f"{key} does not belong to the mirror"
 
 
-def names_of_litter(contents: Mapping[str, bytes]) -> list[str]:
-    """Return the keys that are none of the mirror's."""
-    return [key for key in contents if not _is_mirror_s(key)]
+def unexpected_keys(contents: Mapping[str, bytes]) -> list[str]:
+    """Return the keys that do not belong to the mirror."""
+    return [key for key in contents if not _belongs_to_mirror(key)]
 
 
 def is_hidden(key: str) -> bool:
-    """Say whether a web server would not show it: what is on its way into a folder."""
+    """Say whether a web server would hide the key: a temporary file in a folder."""
     return any(part.startswith(".") for part in key.split("/"))
 
 
 def named(contents: Mapping[str, bytes]) -> Iterator[str]:
-    """Give the keys that JSON pages name, provenance too."""
+    """Yield the keys that JSON pages name, including provenance."""
     for key, body in contents.items():
         if _PAGE.fullmatch(key) and key.endswith(V1_JSON):
             yield from read_page(key, body).objects()
@@ -84,26 +84,26 @@ def named(contents: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def listed(contents: Mapping[str, bytes]) -> dict[str, int]:
-    """Return what the root index lists: projects, and their serials."""
-    said = json.loads(contents.get(f"web/simple/{V1_JSON}", b'{"projects": []}'))
-    return {canonicalize_name(each["name"]): each["_last-serial"] for each in said["projects"]}
+    """Return the projects of the root index with their serials."""
+    payload = json.loads(contents.get(f"web/simple/{V1_JSON}", b'{"projects": []}'))
+    return {canonicalize_name(each["name"]): each["_last-serial"] for each in payload["projects"]}
 
 
 def serial(contents: Mapping[str, bytes]) -> int:
-    """Return the mirror's serial; 0 where it has none yet."""
+    """Return the mirror's serial; 0 if it has none yet."""
     return int(contents.get("status", b"0"))
 
 
 def open_runs(contents: Mapping[str, bytes]) -> int:
-    """Return how many runs are not closed."""
+    """Return the number of open runs."""
     return len(json.loads(contents.get("state/cursor.json", b"{}")).get("runs", ()))
 
 
-def _is_mirror_s(key: str) -> bool:
-    return any(pattern.fullmatch(key) for pattern in _MIRROR_S)
+def _belongs_to_mirror(key: str) -> bool:
+    return any(pattern.fullmatch(key) for pattern in _MIRROR_KEYS)
 
 
-def _wrongs_of_page(key: str, body: bytes, digests: Mapping[str, str]) -> Iterator[str]:
+def _page_problems(key: str, body: bytes, digests: Mapping[str, str]) -> Iterator[str]:
     try:
         page = read_page(key, body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -111,13 +111,13 @@ def _wrongs_of_page(key: str, body: bytes, digests: Mapping[str, str]) -> Iterat
         return
     for name, digest in page.objects().items():
         if name not in digests:
-            yield f"{key} names {name}, which is not there"
+            yield f"{key} names {name}, which is missing"
         elif digests[name] != digest:
             yield f"{key} names {name}, which has other bytes"
 
 
-def _had(index: Index, path: str, filename: str) -> set[str]:
-    """Return the sha256 of what upstream ever had at a path."""
+def _known_digests(index: Index, path: str, filename: str) -> set[str]:
+    """Return the sha256 of everything that upstream ever had at a path."""
     if filename.endswith(_METADATA):
         files = index.files_named(filename.removesuffix(_METADATA))
         contents = [file.core_metadata for file in files if f"{file.path}{_METADATA}" == path]
@@ -126,7 +126,7 @@ def _had(index: Index, path: str, filename: str) -> set[str]:
     return {content.sha256 for content in contents if content is not None}
 
 
-def _is_whole(key: str, body: bytes) -> bool:
+def _is_complete(key: str, body: bytes) -> bool:
     if key.endswith(("json", "provenance")):
         try:
             json.loads(body)

@@ -1,0 +1,225 @@
+"""Read what one tick plans from: the ledger, upstream's answers, the mirror's own pages.
+
+All I/O of planning up to the plan is here. Each object is read once, and only when the tick
+needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from frumious.model import layout
+from frumious.model.jobs import AllowedRemoval
+from frumious.planning.config_changes import ConfigChanges, config_changes
+from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
+from frumious.simple.values import InvalidPage
+from frumious.state.ledger import LedgerCorrupt
+from frumious.upstream.client import HostRefused, UpstreamUnavailable
+from frumious.upstream.upstream import Changes, NoChangelog, PageCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.pages import ListedProject, RootIndex
+    from frumious.model.runs import Cursor, Lagging
+    from frumious.selection.selection import Selection
+    from frumious.state.ledger import Ledger
+    from frumious.storage.protocol import Storage
+    from frumious.upstream.upstream import Upstream
+
+logger = logging.getLogger(__name__)
+
+_MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by root index
+_COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
+_MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
+_CONCURRENT_CHECKS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that one tick knows."""
+
+    now: float  # seconds since the epoch
+    cursor: Cursor
+    lagging: Mapping[NormalizedName, Lagging] = field(default_factory=dict)
+    config: ConfigChanges = field(default_factory=ConfigChanges)
+    names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
+    changes: Changes | None = None  # by changelog; None: upstream has none
+    migrating: bool = False  # the mirror was begun by another program
+    upstream_index: RootIndex | None = None  # None: not needed, or unchanged
+    in_progress: Mapping[NormalizedName, int] = field(default_factory=dict)  # serials of open runs
+    turn: Turn = field(default_factory=Turn)
+    own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
+
+    @property
+    def removals(self) -> Mapping[NormalizedName, AllowedRemoval]:
+        """What upstream's changelog allows to remove."""
+        return {} if self.changes is None else self.changes.allowed_removals
+
+
+async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int) -> Snapshot:
+    """Read what the tick needs; with `force`, as for a configuration that is new in everything.
+
+    Up to `uncounted_removals` are allowed, however many projects the mirror has.
+    """
+    discovery = mirror.config.discovery
+    snapshot = Snapshot(
+        now=mirror.clock.now(),
+        cursor=await mirror.ledger.cursor(),
+        lagging=await mirror.ledger.lagging(),
+        config=config_changes(await mirror.ledger.selected(), mirror.selected, force=force),
+        names=_polled_names(mirror.selection, discovery),
+    )
+    if discovery in {"auto", "changelog"}:
+        try:
+            snapshot = await _read_changelog(snapshot, mirror.upstream, mirror.storage)
+        except NoChangelog:
+            if discovery == "changelog":
+                raise
+            logger.info("upstream has no changelog")
+    snapshot = await _read_upstream_index(
+        snapshot, mirror.upstream, mirror.ledger, mirror.selection
+    )
+    snapshot = await _check_pages(snapshot, mirror)
+    if _needs_own_index(snapshot, uncounted_removals):
+        snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
+    return snapshot
+
+
+def _polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedName] | None:
+    exact = selection.exact_projects
+    if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
+        return None
+    return sorted(filter(selection.wants, exact))
+
+
+async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Storage) -> Snapshot:
+    """Add the changes since the cursor; at first, only the serial that the changelog has reached.
+
+    Where another program left its serial in `status`, add what upstream has removed since.
+    """
+    since = snapshot.cursor.serial
+    if since is not None:
+        return replace(snapshot, changes=await upstream.changes_since(since))
+    serial = await upstream.last_serial()  # before anything else: later changes come next
+    changes = Changes({}, {}, serial)
+    status = await storage.read(layout.STATUS)
+    if status is None or not status.body.strip().isdigit():
+        return replace(snapshot, changes=changes)
+    since = int(status.body)
+    if serial - _MAX_MIGRATED_EVENTS <= since < serial:
+        removals = (await upstream.changes_since(since)).allowed_removals
+        changes = replace(changes, allowed_removals=removals)
+    return replace(snapshot, changes=changes, migrating=True)
+
+
+async def _read_upstream_index(
+    snapshot: Snapshot, upstream: Upstream, ledger: Ledger, selection: Selection
+) -> Snapshot:
+    """Add upstream's root index where it is due, or shows which other projects are selected."""
+    cursor, by_index = snapshot.cursor, snapshot.changes is None
+    overdue = snapshot.now >= cursor.reconciled + _COMPARISON_INTERVAL
+    due = snapshot.names is None and (by_index or cursor.serial is None or overdue)
+    if any(run.staged for run in cursor.runs):
+        due = False  # what a large plan has not brought yet is not missing
+    reselecting = snapshot.config.projects and selection.exact_projects is None
+    if not due and not reselecting:
+        return snapshot
+    etag = cursor.root_etag if by_index and not reselecting else ""
+    index = await upstream.root_index(etag=etag)
+    in_progress: dict[NormalizedName, int] = {}
+    if by_index and index is not None:
+        for run in cursor.runs:
+            with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
+                in_progress |= (await ledger.plan(run.run)).jobs
+    return replace(snapshot, upstream_index=index, in_progress=in_progress)
+
+
+async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
+    """Add the turn of the sweep; what is planned or retried anyway is not checked."""
+    cursor, sweep_days = snapshot.cursor, mirror.config.sweep_days
+    status = None
+    slow = sweep_days and cursor.swept_at and not cursor.no_change_feed
+    if slow and snapshot.now >= cursor.swept_at + SWEEP_INTERVAL:
+        status = await mirror.storage.read(layout.STATUS_JSON)
+    projects = 0 if status is None else json.loads(status.body).get("projects") or 0
+    turn = next_turn(cursor, snapshot.now, sweep_days, projects)
+    if not turn.size:
+        return replace(snapshot, turn=turn)
+    if snapshot.names is None:
+        names = await _stored_projects(cursor.swept, turn.size, mirror)
+    else:
+        names = [name for name in snapshot.names if name > cursor.swept][: turn.size]
+    known = {*snapshot.lagging, *(name for run in cursor.runs for name in run.retries)}
+    if snapshot.changes is not None:
+        known |= snapshot.changes.projects.keys()
+    checks = await _check_all([name for name in names if name not in known], mirror)
+    return replace(snapshot, turn=replace(turn, projects=names, checks=checks))
+
+
+async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
+    """Return the next projects that have a page here, quarantined ones as well."""
+    found: list[NormalizedName] = []
+    pages = mirror.pages.layout
+    start = pages.after_manifest(after) if after else ""
+    async for entry in mirror.storage.list(pages.manifest_prefix, after=start):
+        project = pages.project_of(entry.key)
+        if project is not None and mirror.selection.wants(project):
+            found.append(project)
+            if len(found) == count:
+                break
+    return found
+
+
+async def _check_all(
+    projects: Sequence[NormalizedName], mirror: Mirror
+) -> Mapping[NormalizedName, Check]:
+    """Check projects; one that upstream does not answer for waits for another turn.
+
+    Raises:
+        UpstreamUnavailable: upstream answered for none of them.
+    """
+    limit = asyncio.Semaphore(_CONCURRENT_CHECKS)
+
+    async def check(project: NormalizedName) -> Check:
+        async with limit:
+            try:
+                manifest = await mirror.pages.read_manifest(project)
+                publication = manifest.page.publication if manifest is not None else None
+                etag = publication.etag if publication is not None else ""
+                answer = await mirror.upstream.check_page(project, etag=etag)
+            except (InvalidPage, HostRefused):  # the project's job reports it
+                return Check(
+                    stored=True, answer=PageCheck(serial=None, changed=True, missing=False)
+                )
+            return Check(stored=manifest is not None, answer=answer)
+
+    answers = await asyncio.gather(*map(check, projects), return_exceptions=True)
+    answered = zip(projects, answers, strict=True)
+    checks = {project: answer for project, answer in answered if isinstance(answer, Check)}
+    for answer in answers:
+        passing = isinstance(answer, UpstreamUnavailable) and checks
+        if isinstance(answer, BaseException) and not passing:
+            raise answer
+    return checks
+
+
+def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:
+    config = snapshot.config
+    removed = sum(allowed is AllowedRemoval.PROJECT for allowed in snapshot.removals.values())
+    return (
+        snapshot.upstream_index is not None
+        or config.projects
+        or config.pages
+        or bool(config.releases)
+        or any(check.answer.missing for check in snapshot.turn.checks.values())
+        or removed > uncounted_removals
+    )

@@ -1,0 +1,90 @@
+"""The mirror's own pages, as they are stored: by this configuration or by an earlier one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frumious.model import layout
+from frumious.simple import parse_html, parse_json, root_index
+from frumious.simple.values import InvalidPage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.model.pages import ListedProject, ProjectPage
+    from frumious.model.types import Key
+    from frumious.state.ledger import Ledger
+    from frumious.storage.protocol import Storage, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The mirror's JSON page of a project, and the object that it was read from.
+
+    What the page names is stored and verified.
+    """
+
+    page: ProjectPage
+    key: Key
+    stored: Stored
+
+
+class PageStore:
+    """Reads pages wherever they are: `layout` is the configured one, others were before."""
+
+    def __init__(self, storage: Storage, page_layout: layout.PageLayout, ledger: Ledger) -> None:
+        self.storage = storage
+        self.layout = page_layout
+        self._ledger = ledger
+
+    async def former_layouts(self) -> Sequence[layout.PageLayout]:
+        """Return the other layouts that the mirror has had: pages of theirs may be left."""
+        return [former for former in await self._ledger.layouts() if former != self.layout]
+
+    async def read_manifest(self, project: NormalizedName) -> Manifest | None:
+        """Return the JSON page of a project; None where there is none.
+
+        Raises:
+            InvalidPage: what is stored is not a page of the mirror's.
+        """
+        key = self.layout.manifest(project)
+        stored = await self.storage.read(key)
+        if stored is None:
+            former = {each.manifest(project) for each in await self.former_layouts()} - {key}
+            for key in sorted(former):
+                stored = await self.storage.read(key)
+                if stored is not None:
+                    break
+            else:
+                return None
+        return Manifest(parse_json.manifest(stored.body, key), key, stored)
+
+    async def read_html_page(self, project: NormalizedName) -> ProjectPage | None:
+        """Return the HTML page of a project, which may be newer than the JSON page, or alone."""
+        key = self.layout.page(project, layout.HTML)
+        stored = await self.storage.read(key)
+        if stored is None:
+            return None
+        try:
+            return parse_html.project_page(stored.body, f"/{key}", project).page
+        except InvalidPage:
+            return None
+
+    async def read_root_index(self) -> tuple[Key, Stored | None]:
+        """Return the JSON root index, and its key."""
+        key = self.layout.root_manifest
+        stored = await self.storage.read(key)
+        if stored is None:
+            for former in await self.former_layouts():
+                if former.root_manifest != key:
+                    stored = await self.storage.read(former.root_manifest)
+                    return former.root_manifest, stored
+        return key, stored
+
+    async def listed_projects(self) -> Iterable[tuple[NormalizedName, ListedProject]]:
+        """Return the projects of the root index, as a stream that can be read once."""
+        key, stored = await self.read_root_index()
+        return () if stored is None else root_index.entries(stored.body, key)

@@ -1,0 +1,303 @@
+"""What follows from a snapshot, without upstream and without a storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from packaging.utils import NormalizedName
+
+from frumious.config.settings import Filters, Removals
+from frumious.model.jobs import AllowedRemoval
+from frumious.model.pages import ListedProject, RootIndex
+from frumious.model.plans import Plan, Reason, RemovalLimit
+from frumious.model.runs import Cursor, Lagging, OpenRun, Selected
+from frumious.model.types import RunId
+from frumious.planning.config_changes import ConfigChanges, config_changes
+from frumious.planning.plan import plan_snapshot
+from frumious.planning.snapshot import Snapshot
+from frumious.planning.sweep import Check, Turn, next_turn
+from frumious.selection.selection import Selection
+from frumious.upstream.upstream import Changes, PageCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NOW: Final = 1_000_000.0
+DAY: Final = 24 * 3600
+EVERYTHING: Final = Selection.of(Filters())
+PYPI: Final = Cursor(serial=5, asked=1.0, reconciled=NOW, swept_at=NOW, changelog=True)
+RUN: Final = RunId("20260101T000000-1")
+
+
+def only(*names: str) -> Selection:
+    """Return a selection of some projects."""
+    projects = frozenset(map(NormalizedName, names))
+    return Selection(projects, frozenset(), {}, {})
+
+
+def own(**serials: int | None) -> Iterable[tuple[NormalizedName, ListedProject]]:
+    """Return the mirror's root index."""
+    return [(NormalizedName(name), ListedProject(name, serials[name], 1, 1)) for name in serials]
+
+
+def upstream(serial: int | None = 9, **serials: int | None) -> RootIndex:
+    return RootIndex(
+        projects={NormalizedName(name): serials[name] for name in serials},
+        serial=serial,
+        etag='"t"',
+    )
+
+
+def changelog(serial: int, removals: Mapping[str, AllowedRemoval], **serials: int) -> Changes:
+    return Changes(
+        projects={NormalizedName(name): serials[name] for name in serials},
+        allowed_removals={NormalizedName(name): removals[name] for name in removals},
+        serial=serial,
+    )
+
+
+def lagging(name: str, serial: int = 3, **fields: Any) -> dict[NormalizedName, Lagging]:
+    entry = {"reason": "failed", "attempts": 1, "due": NOW + DAY, "run": RUN, **fields}
+    return {NormalizedName(name): Lagging(serial=serial, **entry)}
+
+
+def decide(
+    *,
+    selection: Selection = EVERYTHING,
+    limit: Removals = Removals(number=100),  # noqa: B008 - a frozen value
+    cursor: Cursor = PYPI,
+    **fields: Any,
+) -> Plan:
+    return plan_snapshot(Snapshot(now=NOW, cursor=cursor, **fields), selection, limit)
+
+
+@pytest.mark.parametrize(
+    ("known", "reasons"),
+    [
+        ({}, {"newer": Reason.DIFFERS, "new": Reason.NEW, "gone": Reason.REMOVED}),
+        ({"lagging": lagging("newer")}, {"new": Reason.NEW, "gone": Reason.REMOVED}),
+        ({"lagging": lagging("new")}, {"newer": Reason.DIFFERS, "gone": Reason.REMOVED}),
+        (
+            {"lagging": lagging("gone", named=True)},
+            {"newer": Reason.DIFFERS, "new": Reason.NEW},
+        ),
+        (
+            {"lagging": lagging("never-stored")},
+            {
+                "newer": Reason.DIFFERS,
+                "new": Reason.NEW,
+                "gone": Reason.REMOVED,
+                "never-stored": Reason.REMOVED,
+            },
+        ),
+        ({"in_progress": {"newer": 7, "new": 0, "gone": 2}}, {"new": Reason.NEW}),
+        ({"in_progress": {"newer": 6, "new": 8, "gone": 2}}, {"newer": Reason.DIFFERS}),
+        ({"selection": only("newer")}, {"newer": Reason.DIFFERS}),
+    ],
+    ids=["all", "lags", "lags-new", "named", "gone-lags", "brought", "outdated", "filtered"],
+)
+def test_the_comparison_leaves_what_is_taken_care_of(
+    known: dict[str, Any], reasons: dict[str, Reason]
+) -> None:
+    plan = decide(
+        upstream_index=upstream(newer=7, same=2, new=8),
+        own_index=own(newer=6, same=2, gone=2),
+        **known,
+    )
+
+    assert plan.reasons == reasons
+    removed = [name for name, reason in reasons.items() if reason is Reason.REMOVED]
+    assert plan.allowed_removals == dict.fromkeys(removed, AllowedRemoval.PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("config", "selection", "reasons"),
+    [
+        (ConfigChanges(), only("a"), {}),
+        (ConfigChanges(pages=True), only("a"), {"a": Reason.RESELECTED}),
+        (ConfigChanges(pages=True, forced=True), only("a"), {"a": Reason.FORCED}),
+        (
+            ConfigChanges(releases=frozenset({NormalizedName("b")})),
+            EVERYTHING,
+            {"b": Reason.RESELECTED},
+        ),
+        (ConfigChanges(projects=True), only("a", "c"), {"b": Reason.UNWANTED, "c": Reason.NEW}),
+    ],
+    ids=["unchanged", "pages", "forced", "releases", "projects"],
+)
+def test_a_change_of_the_configuration_concerns_only_what_it_names(
+    config: ConfigChanges, selection: Selection, reasons: dict[str, Reason]
+) -> None:
+    plan = decide(config=config, selection=selection, own_index=own(a=1, b=1))
+
+    assert plan.reasons == reasons
+
+
+def test_a_lagging_project_that_somebody_named_outlives_the_filters() -> None:
+    known = lagging("named", named=True) | lagging("filtered")
+
+    plan = decide(config=ConfigChanges(projects=True), selection=only("a"), lagging=known)
+
+    assert plan.reasons == {"filtered": Reason.UNWANTED, "a": Reason.NEW}
+
+
+def test_of_several_proposals_the_first_reason_counts_or_a_removal() -> None:
+    plan = decide(
+        changes=changelog(9, {"shrunk": AllowedRemoval.FILES}, changed=8, shrunk=9, gone=7),
+        upstream_index=upstream(changed=9, shrunk=9),
+        own_index=own(changed=1, shrunk=1, gone=1),
+    )
+
+    assert plan.jobs == {"changed": 9, "shrunk": 9, "gone": 7}
+    assert plan.reasons == {
+        "changed": Reason.CHANGED,
+        "shrunk": Reason.CHANGED,
+        "gone": Reason.REMOVED,
+    }
+    assert plan.allowed_removals == {
+        "shrunk": AllowedRemoval.FILES,
+        "gone": AllowedRemoval.PROJECT,
+    }
+
+
+@pytest.mark.parametrize(
+    ("serial", "allowed"), [(3, AllowedRemoval.PROJECT), (4, AllowedRemoval.FILES)]
+)
+def test_a_change_makes_up_for_what_a_lagging_project_lacks(
+    serial: int, allowed: AllowedRemoval
+) -> None:
+    plan = decide(
+        changes=changelog(9, {}, one=serial),
+        lagging=lagging("one", serial=3, allowed_removal=AllowedRemoval.PROJECT),
+    )
+
+    assert plan.reasons == {"one": Reason.CHANGED}
+    assert plan.retries == frozenset()
+    assert plan.recovering == {"one"}
+    assert plan.allowed_removals == {"one": allowed}
+
+
+def test_a_lagging_project_is_retried_after_its_pause_by_one_run() -> None:
+    known = lagging("due", due=NOW) | lagging("paused") | lagging("running", due=NOW)
+    run = OpenRun(run=RUN, since=None, retries=frozenset({NormalizedName("running")}))
+
+    plan = decide(lagging=known, cursor=Cursor(serial=5, runs=(run,)))
+
+    assert plan.reasons == {"due": Reason.LAGGING}
+    assert plan.retries == {"due"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "stopped"),
+    [
+        (Removals(share=0.0, number=3), None),
+        (Removals(share=0.5, number=0), RemovalLimit(removals=3, projects=4, allowed=2)),
+        (Removals(share=0.75, number=2), None),
+    ],
+)
+def test_a_plan_is_stopped_by_what_it_removes_of_the_mirror(
+    limit: Removals, stopped: RemovalLimit | None
+) -> None:
+    removals = dict.fromkeys(["a", "never-stored"], AllowedRemoval.PROJECT)
+    plan = decide(
+        changes=changelog(9, removals, a=9, **{"never-stored": 9}),
+        upstream_index=upstream(d=1),
+        own_index=own(a=1, b=1, c=1, d=1),
+        limit=limit,
+    )
+
+    assert {name for name, reason in plan.reasons.items() if reason.removes} >= {"a", "b", "c"}
+    assert plan.stopped == stopped
+
+
+@pytest.mark.parametrize(
+    ("names", "listed", "reasons"),
+    [
+        (None, own(one=1), {}),
+        (None, own(), {"one": Reason.REMOVED}),
+        ([NormalizedName("one")], own(one=1), {"one": Reason.REMOVED}),
+    ],
+    ids=["listed", "unlisted", "polled"],
+)
+def test_a_missing_page_removes_no_listed_project_but_where_names_are_polled(
+    names: list[NormalizedName] | None, listed: Any, reasons: dict[str, Reason]
+) -> None:
+    gone = Check(stored=True, answer=PageCheck(None, changed=True, missing=True))
+    project = NormalizedName("one")
+
+    plan = decide(
+        names=names,
+        own_index=listed,
+        turn=Turn(size=9, until=NOW, projects=[project], checks={project: gone}),
+    )
+
+    assert plan.reasons == reasons
+    assert plan.cursor is not None
+    assert (plan.cursor.swept, plan.cursor.swept_at) == ("", NOW)
+
+
+@pytest.mark.parametrize(
+    ("answers", "cursor"),
+    [
+        (
+            {"changes": changelog(9, {})},
+            {"serial": 9, "upstream": 9, "changelog": True, "reconciled": NOW - DAY},
+        ),
+        (
+            {"changes": changelog(9, {}), "upstream_index": upstream(a=8)},
+            {"serial": 9, "upstream": 9, "reconciled": NOW, "root_etag": ""},
+        ),
+        (
+            {"upstream_index": upstream(a=8)},
+            {"serial": 9, "upstream": 9, "root_etag": '"t"', "no_change_feed": False},
+        ),
+        (
+            {"upstream_index": upstream(None, a=None), "in_progress": {"a": 3}},
+            {"serial": 5, "upstream": None, "root_etag": "", "no_change_feed": True},
+        ),
+        ({"names": []}, {"serial": 5, "no_change_feed": True, "reconciled": NOW}),
+        ({}, {"serial": 5, "asked": NOW, "reconciled": NOW - DAY}),
+    ],
+    ids=["changelog", "compared", "index", "no-serials", "names", "unchanged"],
+)
+def test_the_cursor_moves_by_what_upstream_answered(
+    answers: dict[str, Any], cursor: dict[str, Any]
+) -> None:
+    before = Cursor(serial=5, asked=1.0, reconciled=NOW - DAY)
+
+    plan = decide(cursor=before, **answers)
+
+    moved = {name: getattr(plan.cursor, name) for name in cursor}
+    assert moved == cursor
+
+
+@pytest.mark.parametrize(
+    ("days", "projects", "turn"),
+    [
+        (0.5, 30, Turn(until=NOW - DAY / 2)),
+        (1.25, 30, Turn(size=1, until=NOW - DAY / 4)),
+        (1.25, 3_000_000, Turn(size=500, until=NOW)),
+        (1.25, 0, Turn(until=NOW - 1.25 * DAY)),
+    ],
+    ids=["less-than-one", "a-fraction-is-left", "too-many", "none"],
+)
+def test_the_sweep_comes_round_in_its_days(days: float, projects: int, turn: Turn) -> None:
+    cursor = Cursor(swept_at=NOW - days * DAY)
+
+    assert next_turn(cursor, NOW, 30, projects) == turn
+
+
+def test_fingerprints_tell_what_the_configuration_changes() -> None:
+    one, two = NormalizedName("one"), NormalizedName("two")
+    stored = Selected(projects="p", pages="q", releases={one: "1", two: "1"}, layouts=("html",))
+    current = Selected(projects="p", pages="r", releases={two: "1"}, layouts=("json",))
+
+    changes = config_changes(stored, current, force=False)
+
+    assert (changes.projects, changes.pages) == (False, True)
+    assert changes.releases == {one}
+    assert changes.selected is not None
+    assert changes.selected.layouts == ("html", "json")
+    assert config_changes(None, current, force=False) == ConfigChanges(selected=current)
+    assert config_changes(current, current, force=False) == ConfigChanges()
