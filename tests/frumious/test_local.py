@@ -90,7 +90,7 @@ def test_names_that_no_project_has_are_told(index: Index, conf: str, tmp_path: P
     assert len(page(tmp_path, "one")["files"]) == 1
     assert wrong.returncode == 2
     assert "'../etc' is not a project's name" in wrong.stderr
-    assert "One is not behind upstream" in on_time.stderr
+    assert "One is not lagging" in on_time.stderr
 
 
 def test_what_failed_is_named_and_the_status_is_1(

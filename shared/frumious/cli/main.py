@@ -43,7 +43,7 @@ _SHELLS = ("bash", "zsh", "fish")
     envvar="FRUMIOUS_CONFIG",
     help="What is mirrored, from where and into what; bandersnatch's keys.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell what is done, step by step.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what is done, step by step.")
 @click.version_option(__version__, prog_name="frumious")
 @click.pass_context
 def main(context: click.Context, path: Path, *, verbose: bool) -> None:
@@ -55,8 +55,8 @@ def main(context: click.Context, path: Path, *, verbose: bool) -> None:
       frumious plan           shows what would be done
       frumious mirror         does it; from cron, again and again
 
-    Exit status: 0 when all went well, 1 when projects are behind upstream or something else did
-    not go well, 2 for a configuration or a command line that cannot be used.
+    Exit status: 0 when all went well, 1 when projects are lagging or something else failed, 2 for
+    a configuration or a command line that cannot be used.
     """  # noqa: D301 - click's sign for lines that stay as they are
     context.obj = (path, verbose)
 
@@ -145,7 +145,7 @@ def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
             click.echo(f"  {project}")
         for name in projects:
             if canonicalize_name(name) not in due:
-                click.echo(f"{name} is not behind upstream", err=True)
+                click.echo(f"{name} is not lagging", err=True)
 
     with_mirror(place, work)
 
