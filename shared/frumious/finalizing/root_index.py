@@ -71,18 +71,18 @@ async def publish_root_index(
     before = _Before.of(stored_at, stored)
     merge = _Merge(stored_at, changes)
     projects = await asyncio.to_thread(merge.render, b"" if stored is None else stored.body)
-    stored = None  # it is large, as is everything here
+    stored = None  # it is large
     serial = _later(before.serial, serial)
     outdated = html_etags != before.html_etags or None in html_etags
     if outdated and not html_keys:
         await storage.delete(_ALL_HTML)
     elif html_keys and (outdated or merge.names_changed):
-        json_page = root_index.json_page(projects, serial, before.meta)
-        html = await asyncio.to_thread(_html, json_page, key)
+        html = await _render_html(projects, serial, before, key)
         html_etags = [
             await _write(html_key, html, etag, storage)
             for html_key, etag in zip(html_keys, html_etags, strict=True)
         ]
+        del html  # it is large, as is everything here
     private: Json = {"html": [*html_etags]}
     page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
     if stored_at != key:
@@ -165,8 +165,9 @@ class _Merge:
         self.totals = Totals(projects, files, bytes_)
 
 
-def _html(page: bytes, key: Key) -> bytes:
-    return root_index.html_page(root_index.entries(page, key))
+async def _render_html(projects: bytes, serial: int | None, before: _Before, key: Key) -> bytes:
+    page = root_index.json_page(projects, serial, before.meta)
+    return await asyncio.to_thread(lambda: root_index.html_page(root_index.entries(page, key)))
 
 
 def _later(serial: int | None, other: int | None) -> int | None:
