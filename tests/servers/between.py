@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler
@@ -34,10 +35,35 @@ class Asked:
     headers: dict[str, str]  # names in lower case
 
 
+@dataclass(frozen=True, slots=True)
+class WrongRegion:
+    """How AWS responds to requests that are signed for another region than the bucket's."""
+
+    status: int
+    code: str
+    region: str = "eu-south-1"  # the bucket's
+
+    def response(self, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        scope = re.search("Credential=[^/]+/[^/]+/([^/]+)/", headers["authorization"])
+        if scope is not None and scope[1] == self.region:
+            return None
+        body = f"<Error><Code>{self.code}</Code><Message>elsewhere</Message></Error>".encode()
+        return (
+            self.status,
+            {"x-amz-bucket-region": self.region, "Content-Length": str(len(body))},
+            body,
+        )
+
+
 class Between(LoopbackServer):
     """The server at `url`; a context manager."""
 
-    def __init__(self, endpoint: str, conditions: Conditions = Conditions.KEPT) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        conditions: Conditions = Conditions.KEPT,
+        wrong_region: WrongRegion | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
         host = urlsplit(endpoint).netloc
         asked = self.asked
@@ -54,6 +80,9 @@ class Between(LoopbackServer):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 parts = urlsplit(self.path)
                 asked.append(Asked(self.command, parts.path, parts.query, dict(headers)))
+                if wrong_region is not None and (refused := wrong_region.response(headers)):
+                    self._answer(*refused)
+                    return
                 self._answer(*_ask(host, self.command, self.path, headers, body, conditions))
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815

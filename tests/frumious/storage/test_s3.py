@@ -9,17 +9,24 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import boto3
+import botocore.session
 import pytest
 from botocore.credentials import RefreshableCredentials
 
 from frumious.config import loading
 from frumious.mirror import open_mirror
 from frumious.model.types import Key
-from frumious.storage.protocol import Conflict, Guarantees, StorageRefused
+from frumious.storage.protocol import (
+    Conflict,
+    Guarantees,
+    StorageRefused,
+    StorageUnavailable,
+)
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import FILE, PAGE, expected, listed, store
-from tests.servers.between import Asked, Between, Conditions
+from tests.servers.between import Asked, Between, Conditions, WrongRegion
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
@@ -320,9 +327,87 @@ def test_a_bucket_is_addressed_as_configured(style: str, address: str) -> None:
     )
 
     async def where(storage: S3Storage) -> str:
-        return storage._bucket.signed_put._bucket_url
+        return storage._bucket.signed_put._target.url
 
     assert with_storage(settings, where) == address
+
+
+def aws_regions() -> list[tuple[str, str]]:
+    """Return all regions that botocore knows, each with its partition."""
+    session = boto3.Session()
+    return [
+        (partition, region)
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("s3", partition, allow_non_regional=True)
+    ]
+
+
+@pytest.mark.parametrize(("partition", "region"), aws_regions())
+def test_files_go_to_the_endpoint_of_the_region(
+    monkeypatch: pytest.MonkeyPatch, partition: str, region: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    (suffix,) = (
+        found["outputs"]["dnsSuffix"]
+        for found in botocore.session.Session().get_data("partitions")["partitions"]
+        if found["id"] == partition
+    )
+
+    async def target(storage: S3Storage) -> tuple[str, str]:
+        found = storage._bucket.signed_put._target
+        return found.url, found.region
+
+    for bucket in ("bucket", "dotted.bucket"):
+        settings = loading.parse(
+            f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n[s3]\nregion_name = {region}\n"
+            "aws_access_key_id = a\naws_secret_access_key = b\n",
+            {},
+        )
+        url, signed = with_storage(settings, target)
+        # A certificate for *.s3.REGION does not cover a dot.
+        in_host = "." not in bucket
+        expected_url = "https://{}{}/{}".format(
+            f"{bucket}." if in_host else "",
+            f"s3.{region}.{suffix}",
+            "" if in_host else f"{bucket}/",
+        )
+        if region in {"us-east-1", "aws-global"}:  # whose endpoint is the global one
+            assert url == expected_url.replace(f".{region}", "")
+            assert signed == "us-east-1"
+        elif region.startswith(("fips-", "s3-external-1")):  # one endpoint of a region
+            assert "//s3.amazonaws.com/" not in url
+            assert f"//{bucket}.s3.amazonaws.com/" not in url
+        else:
+            assert (url, signed) == (expected_url, region)
+
+
+@pytest.mark.parametrize(
+    "wrong_region",
+    [
+        WrongRegion(301, "PermanentRedirect"),
+        WrongRegion(307, "TemporaryRedirect"),
+        WrongRegion(400, "AuthorizationHeaderMalformed"),
+        WrongRegion(400, "IllegalLocationConstraintException"),
+    ],
+)
+def test_a_file_for_another_region_is_accepted_at_the_second_attempt(
+    server: S3Server, wrong_region: WrongRegion, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = server.config()
+
+    async def put_twice(storage: S3Storage) -> None:
+        with pytest.raises(StorageUnavailable, match=str(wrong_region.status)):
+            await store(storage, FILE, b"file")
+        await store(storage, FILE, b"file")
+
+    with Between(server.endpoint, wrong_region=wrong_region) as between:
+        moved = replace(settings, s3=replace(settings.s3, endpoint_url=between.url))
+        with_storage(moved, put_twice)
+
+    stored = server.client().get_object(Bucket=settings.bucket, Key=f"some/prefix/{FILE}")
+    assert stored["Body"].read() == b"file"
+    (warning,) = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+    assert warning.endswith("is in eu-south-1, not in us-east-1; set region_name in [s3]")
 
 
 def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,34 +5,65 @@ S3 refuses a body with another sha256 than the signed one.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import io
+import logging
+import re
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import urllib3
 from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import sse_md5
 from botocore.serialize import create_serializer
 from botocore.utils import get_environ_proxies
 
 from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import StorageRefused, StorageUnavailable, refusal
+from frumious.storage.s3.session import is_amazon
 from frumious.storage.streamed_put import PutClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     import boto3
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3.client import S3Client
 
     from frumious.config.settings import Config
+    from frumious.storage.streamed_put import PutResponse
     from frumious.storage.threads import ThreadPool
+
+logger = logging.getLogger(__name__)
 
 _WRONG_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
 _TIMED_OUT = "<Code>RequestTimeout</Code>"  # has the status 400, but is temporary
+# How S3 refuses a request to another region than the bucket's: regions launched before March 20,
+# 2019 redirect it, later ones respond 400 ("Request routing" in the S3 API reference).
+_REDIRECTS: Final = (
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.TEMPORARY_REDIRECT,
+)
+_WRONG_REGION = re.compile(
+    "<Code>(AuthorizationHeaderMalformed|IllegalLocationConstraintException|PermanentRedirect)<"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The address of the bucket, which ends in a slash, and the region to sign for."""
+
+    url: str
+    region: str
 
 
 class SignedPut:
@@ -43,14 +74,15 @@ class SignedPut:
     ) -> None:
         self._threads = threads
         self._credentials = session.get_credentials()
-        self._region = client.meta.region_name
         self._bucket = config.bucket
-        self._bucket_url = _find_bucket_url(client, config.bucket)
+        self._s3 = client
+        self._target = _find_target(client, config.bucket)
+        self._target_lock = asyncio.Lock()
         self._operation = client.meta.service_model.operation_model("PutObject")
         self._serializer = create_serializer("rest-xml", include_validation=False)
         # The proxy that boto3 uses for all other requests.
-        proxies = get_environ_proxies(self._bucket_url)
-        self._proxy = proxies.get(urlsplit(self._bucket_url).scheme)
+        proxies = get_environ_proxies(self._target.url)
+        self._proxy = proxies.get(urlsplit(self._target.url).scheme)
         self._client = PutClient("S3", timeout=config.timeout, global_timeout=config.global_timeout)
 
     async def aclose(self) -> None:
@@ -75,8 +107,10 @@ class SignedPut:
             StorageUnavailable: S3 did not respond, or refused for now.
             StorageRefused: S3 refuses the object.
         """
-        url = self._bucket_url + quote(key, safe="/-_.~")
-        headers = await self._sign(url, self._headers(key, options, sha256, size), sha256)
+        target = self._target
+        url = target.url + quote(key, safe="/-_.~")
+        headers = self._headers(key, options, sha256, size)
+        headers = await self._sign(url, headers, sha256, target.region)
         response = await self._client.put(
             url, chunks, headers, size=size, name=repr(key), proxy=self._proxy
         )
@@ -85,7 +119,10 @@ class SignedPut:
         msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
         if any(code in response.text for code in _WRONG_BYTES):
             raise WrongBytes(msg)
-        if _TIMED_OUT in response.text:
+        # The body cannot be sent a second time; the caller starts anew.
+        if response.status in _REDIRECTS or _WRONG_REGION.search(response.text):
+            await self._find_region(response)
+        if _TIMED_OUT in response.text or self._target != target:
             raise StorageUnavailable(msg)
         raise refusal(response.status, msg)
 
@@ -105,7 +142,36 @@ class SignedPut:
         request = self._serializer.serialize_to_request(params, self._operation)
         return {name: str(value) for name, value in request["headers"].items()}
 
-    async def _sign(self, url: str, headers: Mapping[str, str], sha256: str) -> dict[str, str]:
+    async def _find_region(self, response: PutResponse) -> None:
+        """Find out the bucket's region, as boto3 does for its own requests.
+
+        boto3 follows redirects, and remembers the region. HeadBucket is redirected as well; only a
+        server that reports regions is asked, because boto3 never ends at another one.
+        """
+        reports_region = is_amazon(self._s3) or "x-amz-bucket-region" in response.headers
+
+        def find() -> _Target:
+            if reports_region:
+                try:
+                    self._s3.head_bucket(Bucket=self._bucket)
+                except (BotoCoreError, ClientError) as error:
+                    logger.debug("HeadBucket fails: %s", error)
+            return _find_target(self._s3, self._bucket)
+
+        async with self._target_lock:
+            target = await self._threads.run(find, read_only=True)
+            if target != self._target:
+                logger.warning(
+                    "the bucket %r is in %s, not in %s; set region_name in [s3]",
+                    self._bucket,
+                    target.region,
+                    self._target.region,
+                )
+            self._target = target
+
+    async def _sign(
+        self, url: str, headers: Mapping[str, str], sha256: str, region: str
+    ) -> dict[str, str]:
         request = AWSRequest("PUT", url, headers=headers)
         if self._credentials is None:  # which existed when the session was opened
             msg = "the AWS credentials are no longer available"
@@ -117,7 +183,7 @@ class SignedPut:
             )
         else:
             credentials = self._credentials.get_frozen_credentials()
-        _PayloadHashAuth(credentials, self._region, sha256).add_auth(request)
+        _PayloadHashAuth(credentials, region, sha256).add_auth(request)
         return dict(request.headers.items())
 
 
@@ -132,8 +198,29 @@ class _PayloadHashAuth(S3SigV4Auth):
         return self._sha256
 
 
-def _find_bucket_url(client: S3Client, bucket: str) -> str:
-    """Return the URL that boto3 uses for the bucket: virtual host or path, region, endpoint."""
-    signed = client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
-    scheme, host, path, _, _ = urlsplit(signed)
-    return urlunsplit((scheme, host, path.rstrip("/") + "/", "", ""))
+def _find_target(client: S3Client, bucket: str) -> _Target:
+    """Return where boto3 itself sends requests for the bucket: virtual host or path, endpoint.
+
+    A presigned URL does not show it: boto3 builds those for S3's global endpoint, which only
+    us-east-1 and, for buckets older than a day, regions launched before March 20, 2019 serve
+    ("Virtual hosting of general purpose buckets" in the S3 user guide).
+    """
+    target = _Target("", client.meta.region_name)
+
+    def intercept(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        nonlocal target
+        scheme, host, path, _query, _fragment = urlsplit(request.url)
+        authorization = str(request.headers.get("Authorization"))  # may be bytes
+        scope = re.search("Credential=[^/]+/[^/]+/([^/]+)/", authorization)
+        region = scope[1] if scope is not None else target.region
+        target = _Target(urlunsplit((scheme, host, path.rstrip("/") + "/", "", "")), region)
+        body = urllib3.HTTPResponse(io.BytesIO(), preload_content=False)
+        return AWSResponse(request.url, HTTPStatus.OK, HTTPHeaders(), body)
+
+    events: Any = client.meta.events  # a response that a handler returns is used as the server's
+    events.register("before-send.s3.HeadBucket", intercept)
+    try:
+        client.head_bucket(Bucket=bucket)
+    finally:
+        events.unregister("before-send.s3.HeadBucket", intercept)
+    return target
