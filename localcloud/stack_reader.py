@@ -201,7 +201,7 @@ class StackReader:
         # Layers are replaced by the runtime's Python path. Only the queue invokes a function
         # concurrently, and its event source has its own limit.
         properties.skip("Role", "Layers", "Runtime", "Architectures", "LoggingConfig")
-        properties.skip("EventInvokeConfig", "ReservedConcurrentExecutions")
+        properties.skip("EventInvokeConfig", "RecursiveLoop", "ReservedConcurrentExecutions")
         environment = properties.section("Environment", default={})
         variables = environment.take("Variables", {})
         environment.finish()

@@ -24,3 +24,8 @@ def test_only_tombstones_expire(resources: dict[str, Any]) -> None:
     for prefix in expiring:
         assert not [key for key in kept if key.startswith(prefix) or prefix.startswith(key)]
     assert expiring == {"state/tombstones/"}
+
+
+def test_workers_may_continue_their_own_jobs(resources: dict[str, Any]) -> None:
+    worker = resources["WorkerFunction"]["Properties"]
+    assert worker["RecursiveLoop"] == "Allow"
