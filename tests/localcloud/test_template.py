@@ -138,7 +138,11 @@ def test_what_is_not_simulated_is_named(stack: Stack) -> None:
         ("!Ref JobQueue", "!Ref NoQueue", "refers to 'NoQueue', which does not exist"),
         ("!Ref MirrorBucket", "!GetAtt MirrorBucket.Owner", "the attribute 'Owner'"),
         ("viewer-request", "viewer-response", "the edge event 'viewer-response'"),
-        ("DeletionPolicy: Retain", "Condition: HasAlarmTopic", "MirrorBucket.Condition"),
+        (
+            "DeletionPolicy: RetainExceptOnCreate",
+            "Condition: HasAlarmTopic",
+            "MirrorBucket.Condition",
+        ),
         ("Globals:\n  Function:", "Globals:\n  Api: {}\n  Function:", "Globals.Api"),
     ],
 )
