@@ -228,6 +228,7 @@ class StackReader:
         event.finish()
         match kind:
             case "ScheduleV2":
+                properties.ignore("OmitName")
                 properties.skip("RoleArn", "RetryPolicy")
                 schedule = Schedule(
                     function=function,
@@ -329,11 +330,13 @@ class StackReader:
         return headers
 
 
+_STACK_UUID = "00000000-0000-0000-0000-000000000000"
 _PSEUDO_PARAMETERS: dict[str, Any] = {
     "AWS::AccountId": ACCOUNT,
     "AWS::NoValue": NO_VALUE,
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK_NAME}/{_STACK_UUID}",
     "AWS::StackName": STACK_NAME,
     "AWS::URLSuffix": "amazonaws.com",
 }

@@ -83,6 +83,9 @@ class Resolver:
             "Fn::If": self._choose,
             "Fn::Equals": lambda sides: self.resolve(sides[0]) == self.resolve(sides[1]),
             "Fn::Not": lambda sides: not self.resolve(sides[0]),
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
+            "Fn::Split": self._split,
         }
         if len(value) > 1 or intrinsic not in functions:
             msg = f"the local stack does not support the intrinsic {value!r}"
@@ -119,6 +122,18 @@ class Resolver:
         except KeyError as error:
             msg = f"the template's mappings have no {f'{name}.{first}.{second}'!r}"
             raise TemplateError(msg) from error
+
+    def _join(self, arguments: list[Any]) -> str:
+        delimiter, parts = self.resolve(arguments)
+        return str(delimiter).join(map(str, parts))
+
+    def _select(self, arguments: list[Any]) -> Any:
+        index, items = self.resolve(arguments)
+        return items[int(index)]
+
+    def _split(self, arguments: list[Any]) -> list[str]:
+        delimiter, text = self.resolve(arguments)
+        return str(text).split(delimiter)
 
     def _choose(self, branches: list[Any]) -> Any:
         name, then, otherwise = branches

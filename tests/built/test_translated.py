@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from localcloud.template import NO_VALUE, Resolver
 
 from .conftest import CHECKOUT
 
@@ -30,6 +33,30 @@ for resource in template["Resources"].values():  # `sam deploy` uploads it
         resource["Properties"][uri] = "s3://bucket/key"
 print(json.dumps(Translator({}, Parser()).translate(template, {})))
 """
+
+
+# Where a resource has a name, and how long it may be ("Resource and property types" in the
+# CloudFormation template reference). CloudFront's have to be unique in the account, the others in
+# the account and the region. A layer's name is none of them: stacks may share it.
+NAMES: dict[str, tuple[str, int] | None] = {
+    "AWS::CloudFront::Distribution": None,
+    "AWS::CloudFront::Function": ("Name", 64),
+    "AWS::CloudFront::OriginAccessControl": ("OriginAccessControlConfig.Name", 64),
+    "AWS::CloudFront::ResponseHeadersPolicy": ("ResponseHeadersPolicyConfig.Name", 128),
+    "AWS::CloudWatch::Alarm": ("AlarmName", 255),
+    "AWS::IAM::Role": ("RoleName", 64),
+    "AWS::Lambda::EventInvokeConfig": None,
+    "AWS::Lambda::EventSourceMapping": None,
+    "AWS::Lambda::Function": ("FunctionName", 64),
+    "AWS::Lambda::LayerVersion": None,
+    "AWS::Logs::LogGroup": ("LogGroupName", 512),
+    "AWS::S3::Bucket": ("BucketName", 63),
+    "AWS::S3::BucketPolicy": None,
+    "AWS::SQS::Queue": ("QueueName", 80),
+    "AWS::Scheduler::Schedule": ("Name", 64),
+}
+LONGEST_COMMENT = 128
+LONGEST_STACK_NAME = "a" * 128
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +109,54 @@ def test_nothing_writes_to_the_bucket_while_a_creation_may_fail(resources: dict[
 
 def test_sam_passes_on_that_workers_may_continue_their_own_jobs(resources: dict[str, Any]) -> None:
     assert resources["WorkerFunction"]["Properties"]["RecursiveLoop"] == "Allow"
+
+
+def stack(name: str) -> Resolver:
+    """Return what resolves the values of a stack with this name."""
+    return Resolver(
+        references={
+            "AWS::AccountId": "123456789012",
+            "AWS::NoValue": NO_VALUE,
+            "AWS::Partition": "aws",
+            "AWS::Region": "ap-southeast-1",
+            "AWS::StackId": f"arn:aws:cloudformation:ap-southeast-1:1:stack/{name}/{uuid.uuid4()}",
+            "AWS::StackName": name,
+        },
+        attributes={},
+        mappings={},
+        conditions={},
+    )
+
+
+def names(resources: dict[str, Any], resolver: Resolver) -> list[tuple[str, str]]:
+    """Return the names that a stack gives to its resources, each with the resource's type."""
+    found: list[tuple[str, str]] = []
+    for resource in resources.values():
+        if (rule := NAMES[resource["Type"]]) is None:
+            continue
+        path, longest = rule
+        value = resource["Properties"]
+        for key in path.split("."):
+            value = value.get(key)
+            if value is None:
+                break
+        else:
+            name = resolver.resolve(value)
+            assert re.fullmatch(rf"[A-Za-z0-9_-]{{1,{longest}}}", name), name
+            found.append((resource["Type"], name))
+    return found
+
+
+def test_two_stacks_in_one_account_give_no_name_twice(resources: dict[str, Any]) -> None:
+    given = [
+        *names(resources, stack("mirror")),
+        *names(resources, stack(LONGEST_STACK_NAME)),
+        *names(resources, stack(LONGEST_STACK_NAME)),  # in another region
+    ]
+    assert len(given) == len({*given}) == 12
+
+
+def test_a_stack_may_have_the_longest_name(resources: dict[str, Any]) -> None:
+    resolver = stack(LONGEST_STACK_NAME)
+    distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
+    assert len(resolver.resolve(distribution["Comment"])) <= LONGEST_COMMENT
