@@ -52,6 +52,12 @@ def for_the_stack(settings: Config) -> Config:
         mistakes.append("[mirror] hash-index = true: a stack serves pages from their plain keys")
     if settings.simple_format is SimpleFormat.HTML:
         mistakes.append("[mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON")
+    allowed = os.environ.get("FRUMIOUS_DIFF_FILE", settings.diff_file)
+    if settings.diff_file not in {"", allowed}:
+        mistakes.append(
+            f"[mirror] diff-file = {settings.diff_file!r} in the bucket: the finalizer may write"
+            f" only {allowed!r}; to change that, edit DiffFile in template.yaml's Mappings"
+        )
     if mistakes:
         msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
         raise ConfigError(msg)

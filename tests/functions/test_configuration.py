@@ -64,3 +64,20 @@ def test_pages_that_the_distribution_would_not_find_are_refused(tmp_path: Path) 
         "- [mirror] hash-index = true: a stack serves pages from their plain keys\n"
         "- [mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON"
     )
+
+
+@pytest.mark.parametrize("key", ["lists/changes", "mirrored-files.txt"])
+def test_a_diff_file_that_the_finalizer_may_not_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("FRUMIOUS_DIFF_FILE", "mirrored-files")
+    file = tmp_path / "mirror.conf"
+    file.write_text(f"{TEXT}diff-file = {{{{mirror_directory}}}}/{key}\n")
+
+    with pytest.raises(ConfigError, match=f"diff-file = '{key}' .* only 'mirrored-files'; to"):
+        read_configuration(str(file))
+
+    monkeypatch.setenv("FRUMIOUS_DIFF_FILE", key)
+    assert read_configuration(str(file)).diff_file == key
+    file.write_text(TEXT)
+    assert not read_configuration(str(file)).diff_file

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from frumious.config import loading
 from frumious.model import layout
 from localcloud.environment import CHECKOUT
+from localcloud.stack_reader import StackReader
 from localcloud.template import read_template
 
 SMALLEST_QUOTA = 10  # concurrent executions of an account ("Lambda quotas")
@@ -51,3 +53,14 @@ def test_only_the_deployment_that_creates_the_bucket_deletes_it(resources: dict[
     bucket = resources["MirrorBucket"]
     assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
     assert bucket["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_finalizer_may_write_the_configured_diff_file() -> None:
+    stack = StackReader(CHECKOUT / "template.yaml", "http://aws.test", {})
+    finalizer = stack.stack().functions["FinalizerFunction"]
+    config = loading.load(CHECKOUT / "mirror.conf", finalizer.environment)
+    role = stack.resolver.resolve(stack.resources["FinalizerRole"]["Properties"])
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    writable = [s["Resource"] for s in statements if "s3:PutObject" in s["Action"]]
+    assert f"arn:aws:s3:::{config.bucket}/{config.diff_file}*" in writable[0]
+    assert finalizer.environment["FRUMIOUS_DIFF_FILE"] == config.diff_file
