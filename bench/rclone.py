@@ -12,6 +12,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +64,15 @@ def serving(bucket: str, space: int) -> Iterator[S3Server]:
             text=True,
         )
         try:
-            yield S3Server(_endpoint(process), _CREDENTIALS, folder)
+            endpoint = _endpoint(process)
+            # It logs each folder that is not empty after a deletion. Unread, these lines would fill
+            # the pipe, and rclone would wait for ever.
+            log = threading.Thread(target=deque, args=(process.stderr, 0), daemon=True)
+            log.start()
+            yield S3Server(endpoint, _CREDENTIALS, folder)
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
 
 
 def _place(space: int) -> Path | None:
