@@ -64,23 +64,27 @@ class StackReader:
         self.endpoint = endpoint
         self.skipped: list[str] = []
         self.template = read_template(path)
-        self.resources: dict[str, Any] = self.template["Resources"]
-        self._check_sections()
         references: dict[str, Any] = {
             **_parameter_values(self.template.get("Parameters", {}), parameters),
             **_PSEUDO_PARAMETERS,
         }
         attributes: dict[tuple[str, str], str] = {}
-        for logical_id, resource in self.resources.items():
-            reference, its_attributes = self._identity(logical_id, resource["Type"])
-            references[logical_id] = reference
-            attributes |= {(logical_id, name): value for name, value in its_attributes.items()}
         self.resolver = Resolver(
             references=references,
             attributes=attributes,
             mappings=self.template.get("Mappings", {}),
             conditions=self.template.get("Conditions", {}),
         )
+        self.resources: dict[str, Any] = {
+            logical_id: resource
+            for logical_id, resource in self.template["Resources"].items()
+            if "Condition" not in resource or self.resolver.condition(resource["Condition"])
+        }
+        self._check_sections()
+        for logical_id, resource in self.resources.items():
+            reference, its_attributes = self._identity(logical_id, resource["Type"])
+            references[logical_id] = reference
+            attributes |= {(logical_id, name): value for name, value in its_attributes.items()}
 
     def stack(self) -> Stack:
         buckets = [self._bucket(id_) for id_ in self._ids(BUCKET)]
@@ -118,7 +122,7 @@ class StackReader:
         functions.finish()
         for logical_id, resource in self.resources.items():
             section = Section(logical_id, resource, self.skipped)
-            section.ignore("Type", "Properties", "Metadata", "DependsOn")
+            section.ignore("Type", "Properties", "Metadata", "DependsOn", "Condition")
             section.skip("DeletionPolicy", "UpdateReplacePolicy")
             section.finish()
             if resource["Type"] not in SIMULATED:

@@ -82,7 +82,9 @@ class Resolver:
             "Fn::FindInMap": self._find_in_map,
             "Fn::If": self._choose,
             "Fn::Equals": lambda sides: self.resolve(sides[0]) == self.resolve(sides[1]),
-            "Fn::Not": lambda sides: not self.resolve(sides[0]),
+            "Fn::Not": lambda sides: not self._holds(sides[0]),
+            "Fn::And": lambda sides: all(self._holds(side) for side in sides),
+            "Fn::Or": lambda sides: any(self._holds(side) for side in sides),
             "Fn::Join": self._join,
             "Fn::Select": self._select,
             "Fn::Split": self._split,
@@ -104,12 +106,12 @@ class Resolver:
             raise TemplateError(msg)
         return self.attributes[resource, attribute]
 
-    def _substitute(self, text: Any) -> str:
-        if not isinstance(text, str):
-            msg = f"the local stack supports Fn::Sub only with a string, not with {text!r}"
-            raise TemplateError(msg)
+    def _substitute(self, arguments: Any) -> str:
+        text, values = (arguments, {}) if isinstance(arguments, str) else arguments
 
         def value_of(match: re.Match[str]) -> str:
+            if match[1] in values:
+                return str(self.resolve(values[match[1]]))
             name, dot, attribute = match[1].partition(".")
             return str(self._attribute(name, attribute) if dot else self._reference(name))
 
@@ -137,7 +139,16 @@ class Resolver:
 
     def _choose(self, branches: list[Any]) -> Any:
         name, then, otherwise = branches
+        return self.resolve(then if self.condition(name) else otherwise)
+
+    def condition(self, name: str) -> bool:
+        """Return whether one of the template's conditions holds."""
         if name not in self.conditions:
             msg = f"the template has no condition {name!r}"
             raise TemplateError(msg)
-        return self.resolve(then if self.resolve(self.conditions[name]) else otherwise)
+        return self._holds(self.conditions[name])
+
+    def _holds(self, value: Any) -> bool:
+        if isinstance(value, dict) and value.keys() == {"Condition"}:
+            return self.condition(value["Condition"])
+        return bool(self.resolve(value))

@@ -138,11 +138,8 @@ def test_what_is_not_simulated_is_named(stack: Stack) -> None:
         ("!Ref JobQueue", "!Ref NoQueue", "refers to 'NoQueue', which does not exist"),
         ("!Ref MirrorBucket", "!GetAtt MirrorBucket.Owner", "the attribute 'Owner'"),
         ("viewer-request", "viewer-response", "the edge event 'viewer-response'"),
-        (
-            "DeletionPolicy: RetainExceptOnCreate",
-            "Condition: HasAlarmTopic",
-            "MirrorBucket.Condition",
-        ),
+        ("DeletionPolicy: RetainExceptOnCreate", "CreationPolicy: {}", "MirrorBucket.Creation"),
+        ("    DeletionPolicy:", "    Condition: Nonsense\n    DeletionPolicy:", "'Nonsense'"),
         ("Globals:\n  Function:", "Globals:\n  Api: {}\n  Function:", "Globals.Api"),
     ],
 )
@@ -151,3 +148,31 @@ def test_what_is_not_understood_is_an_error(
 ) -> None:
     with pytest.raises(TemplateError, match=complaint):
         read_edited(tmp_path, old, new)
+
+
+def test_a_resource_whose_condition_does_not_hold_does_not_exist(tmp_path: Path) -> None:
+    conditions = (
+        "  Both: !And [!Condition IsSingleWriter, !Not [!Equals [!Ref LogLevel, INFO]]]\n"
+        "  Either: !Or [!Condition IsSingleWriter, !Equals [!Ref LogLevel, INFO]]\n"
+    )
+    text = (CHECKOUT / "template.yaml").read_text()
+    text = text.replace("Conditions:\n", f"Conditions:\n{conditions}", 1)
+    resources = (
+        "  Spare: {Type: AWS::Serverless::LayerVersion, Condition: Both}\n"
+        "  Extra: {Type: AWS::Serverless::LayerVersion, Condition: Either}\n"
+    )
+    path = tmp_path / "template.yaml"
+    path.write_text(text.replace("\nResources:\n", f"\nResources:\n{resources}", 1))
+    for parameters, expected in (
+        ({}, {"Extra"}),
+        ({"SingleWriter": "true", "LogLevel": "DEBUG"}, {"Spare", "Extra"}),
+        ({"LogLevel": "DEBUG"}, set[str]()),
+    ):
+        reader = StackReader(path, "http://aws.test", parameters)
+        assert {"Spare", "Extra"} & reader.resources.keys() == expected
+
+
+def test_a_substitution_may_have_values_of_its_own() -> None:
+    reader = StackReader(CHECKOUT / "template.yaml", "http://aws.test", {})
+    text = {"Fn::Sub": ["${Level} of ${AWS::StackName}", {"Level": {"Ref": "LogLevel"}}]}
+    assert reader.resolver.resolve(text) == "INFO of frumious-local"
