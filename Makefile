@@ -32,6 +32,10 @@ demo: $(dev_env) ## Mirror some projects and install one from the mirror (PROJEC
 deploy: $(built) ## Deploy to AWS; asks for the settings (ENV=prod: take them from samconfig.toml)
 	$(SAM) deploy $(if $(ENV),--config-env $(ENV),--guided)
 
+.PHONY: smoke
+smoke: $(built) ## Deploy a stack to your AWS account, mirror and install a project, delete all of it (ARGS=--keep)
+	PYTHONPATH=shared .venv/bin/python -m tests.smoke $(ARGS)
+
 ##@ Develop
 
 .PHONY: check

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import json
 import re
 import subprocess
 import uuid
+import zipfile
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from localcloud.template import NO_VALUE, Resolver
 
@@ -59,17 +64,34 @@ LONGEST_COMMENT = 128
 LONGEST_STACK_NAME = "a" * 128
 
 
+MOTO_CREATES = {
+    "AWS::IAM::Role",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::LayerVersion",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+}
+
+
 @pytest.fixture(scope="module")
-def resources(build: Build) -> dict[str, Any]:
-    translated = subprocess.run(
+def resources(translated: dict[str, Any]) -> dict[str, Any]:
+    resources: dict[str, Any] = translated["Resources"]
+    return resources
+
+
+@pytest.fixture(scope="module")
+def translated(build: Build) -> dict[str, Any]:
+    output = subprocess.run(
         [CHECKOUT / ".venv-sam/bin/python", "-c", TRANSLATE, build.template],
         env={"AWS_DEFAULT_REGION": "us-east-1"},
         check=True,
         capture_output=True,
         text=True,
     )
-    resources: dict[str, Any] = json.loads(translated.stdout)["Resources"]
-    return resources
+    template: dict[str, Any] = json.loads(output.stdout)
+    return template
 
 
 def referenced(value: Any) -> Iterator[str]:
@@ -160,3 +182,63 @@ def test_a_stack_may_have_the_longest_name(resources: dict[str, Any]) -> None:
     resolver = stack(LONGEST_STACK_NAME)
     distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
     assert len(resolver.resolve(distribution["Comment"])) <= LONGEST_COMMENT
+
+
+def test_a_deleted_stack_leaves_buckets_alone(resources: dict[str, Any]) -> None:
+    """`make smoke` and the runbook delete these."""
+    kept = {
+        resource["Type"]
+        for resource in resources.values()
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+    }
+    assert kept == {"AWS::S3::Bucket"}
+
+
+def test_two_stacks_deploy_side_by_side(translated: dict[str, Any]) -> None:
+    """As far as moto creates their resources; for the others, see the test of the names."""
+    template = only_what_moto_creates(translated)
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="bucket")
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("app.py", "")
+        s3.put_object(Bucket="bucket", Key="key", Body=code.getvalue())
+        cloudformation = boto3.client("cloudformation", region_name="us-east-1")
+        for name in ("one", "two"):
+            cloudformation.create_stack(
+                StackName=name,
+                TemplateBody=json.dumps(template),
+                Capabilities=["CAPABILITY_IAM"],
+            )
+        stacks = cloudformation.describe_stacks()["Stacks"]
+        assert [stack["StackStatus"] for stack in stacks] == ["CREATE_COMPLETE"] * 2
+        created = [
+            resource.get("PhysicalResourceId")
+            for stack in ("one", "two")
+            for resource in cloudformation.describe_stack_resources(StackName=stack)[
+                "StackResources"
+            ]
+        ]
+    assert len(created) == 2 * len(template["Resources"])
+    named = [name for name in created if name is not None]  # moto names no event source
+    assert len({*named}) == len(named) > len(template["Resources"])
+
+
+def only_what_moto_creates(translated: dict[str, Any]) -> dict[str, Any]:
+    """Return the template without what moto's CloudFormation cannot create."""
+    resources = {
+        id_: copy.deepcopy(resource)
+        for id_, resource in translated["Resources"].items()
+        if resource["Type"] in MOTO_CREATES
+    }
+    for id_, resource in resources.items():
+        if resource["Properties"].get("FifoQueue"):
+            # CloudFormation ends the names that it gives with ".fifo" where it has to; moto fails.
+            resource["Properties"]["QueueName"] = {"Fn::Sub": f"${{AWS::StackName}}-{id_}.fifo"}
+    outputs = {
+        name: output
+        for name, output in translated["Outputs"].items()
+        if {*referenced(output)} <= resources.keys()
+    }
+    return {**translated, "Resources": resources, "Outputs": outputs}
