@@ -166,7 +166,7 @@ GOOD = """
 """
 
 
-def test_what_exists_is_no_problem(example: Repository) -> None:
+def test_existing_paths_are_no_problem(example: Repository) -> None:
     assert example.documents() == ["docs/guide.md", "docs/other.md"]
     assert example.problems("docs/guide.md") == []
 
@@ -191,6 +191,6 @@ def test_what_exists_is_no_problem(example: Repository) -> None:
         ("```\n$ make missing\n```", "make has no target 'missing'"),
     ],
 )
-def test_what_does_not_exist_is_a_problem(example: Repository, text: str, problem: str) -> None:
+def test_missing_paths_are_a_problem(example: Repository, text: str, problem: str) -> None:
     (example.root / "docs/guide.md").write_text(f"{GOOD}\n{text}\n")
     assert example.problems("docs/guide.md") == [problem]

@@ -88,7 +88,7 @@ def candidates(address: str) -> Mapping[str, Sequence[Candidate]]:
     }
 
 
-def test_a_mirror_says_what_pypi_says(world: World, filled: Index) -> None:
+def test_a_mirror_answers_like_pypi(world: World, filled: Index) -> None:
     world.mirror_run([*PROJECTS])
 
     for project in PROJECTS:
@@ -109,9 +109,7 @@ def test_a_mirror_of_a_mirror_is_the_same_mirror(world: World, filled: Index, ch
     assert {result.outcome for result in again.results} == {Outcome.UNCHANGED}
 
 
-def test_what_changes_upstream_travels_through_mirrors(
-    world: World, filled: Index, chain: Chain
-) -> None:
+def test_upstream_changes_travel_through_mirrors(world: World, filled: Index, chain: Chain) -> None:
     world.mirror_run([*PROJECTS])
     second = chain.add()
     filled.unyank("demo", "1.0")

@@ -157,7 +157,7 @@ def test_uv_installs_from_a_second_files_host(index: Index, tmp_path: Path) -> N
     assert on_the_index.status == 404
 
 
-def test_xml_rpc_tells_what_changed(index: Index, server: Server, proxy: ServerProxy) -> None:
+def test_xml_rpc_returns_changes(index: Index, server: Server, proxy: ServerProxy) -> None:
     before = index.serial
     index.add_file("Six", "six-1.0-py3-none-any.whl", yanked="broken")
     index.archive("Six")
@@ -193,7 +193,7 @@ def test_xml_rpc_limits_its_callers(server: Server, proxy: ServerProxy) -> None:
 # The index
 
 
-def test_a_project_page_says_what_pypi_says(index: Index, server: Server) -> None:
+def test_a_project_page_has_pypi_s_fields(index: Index, server: Server) -> None:
     reply = get(f"{server.url}/simple/demo/", Accept=JSON)
     page = reply.json
     built = wheel("Demo", "1.0", requires=["helper>=1"], requires_python=">=3.8")
@@ -222,7 +222,7 @@ def test_a_project_page_says_what_pypi_says(index: Index, server: Server) -> Non
     assert get(source["url"] + ".metadata").status == 404
 
 
-def test_html_and_json_say_the_same(index: Index, server: Server) -> None:
+def test_html_and_json_pages_have_the_same_content(index: Index, server: Server) -> None:
     index.yank("demo", "1.0", 'a "bad" <one>')
     page = page_of(server, "demo")
     reply = get(f"{server.url}/simple/demo/")
@@ -268,7 +268,7 @@ def test_the_format_is_negotiated(server: Server, accept: str, answered: str) ->
         assert get(server.url + path, Accept=accept).headers["Content-Type"] == answered
 
 
-def test_names_and_slashes_are_put_right(server: Server) -> None:
+def test_names_and_slashes_are_corrected_by_redirects(server: Server) -> None:
     for asked in ("/simple/Demo/", "/simple/demo", "/simple/DEMO"):
         reply = get(server.url + asked)
         assert (reply.status, reply.headers["Location"]) == (301, "/simple/demo/")
@@ -382,7 +382,7 @@ def test_ranges_of_a_generated_file(
         assert get(url, Range=asked, If_Range='"other"').status == 200
 
 
-def test_a_large_file_is_never_held(index: Index, server: Server) -> None:
+def test_a_large_file_is_never_in_memory_as_a_whole(index: Index, server: Server) -> None:
     index.add_file("huge", "huge-1.0.tar.gz", size=100_000_000)
     url = file_url(server, "huge")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -442,7 +442,7 @@ def test_a_stale_page_is_an_older_one_with_an_older_serial(
     assert page_of(server, "demo")["meta"]["_last-serial"] == index.serial
 
 
-def test_a_fault_happens_where_and_as_often_as_it_says(server: Server) -> None:
+def test_a_fault_happens_where_and_as_often_as_configured(server: Server) -> None:
     server.faults.add(Fault(Status(503), match="/simple/demo/", times=2, skip=1))
     server.faults.add(Fault(Status(429, retry_after=3), match=re.compile("demo"), times=1, skip=1))
     replies = [get(f"{server.url}/simple/demo/") for _ in range(5)]
@@ -589,7 +589,7 @@ def test_many_clients_at_once(index: Index, server: Server) -> None:
     assert sum(request.sent for request in server.requests_for("/packages/")) == 50_000
 
 
-def test_a_mistake_of_the_test_is_not_taken_for_a_fault(index: Index) -> None:
+def test_a_mistake_in_a_test_is_not_mistaken_for_a_fault(index: Index) -> None:
     def mistake(page: dict[str, Any]) -> None:
         del page["no such key"]
 
@@ -603,7 +603,7 @@ def test_a_mistake_of_the_test_is_not_taken_for_a_fault(index: Index) -> None:
 # Personalities
 
 
-def test_bandersnatch_says_less(server: Server, proxy: ServerProxy) -> None:
+def test_bandersnatch_pages_have_fewer_fields(server: Server, proxy: ServerProxy) -> None:
     server.index.yank("demo", "1.0", "broken")
     server.personality = BANDERSNATCH
     reply = get(f"{server.url}/simple/demo/", Accept=JSON)

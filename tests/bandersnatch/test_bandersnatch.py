@@ -79,7 +79,7 @@ def assert_same_mirror(
     assert these["status"] == those["status"]
 
 
-def test_both_store_the_same_files(begun: Begun) -> None:
+def test_frumious_and_bandersnatch_store_the_same_files(begun: Begun) -> None:
     theirs, ours = begun.by_bandersnatch.contents(), begun.by_frumious.contents()
 
     assert files(ours).keys() == files(theirs).keys() == begun.upstream.keys(begun.upstream.earlier)
@@ -88,7 +88,7 @@ def test_both_store_the_same_files(begun: Begun) -> None:
     assert ours["generation"] == theirs["generation"]
 
 
-def test_pip_reads_the_same_from_both(begun: Begun) -> None:
+def test_pip_reads_the_same_from_both_mirrors(begun: Begun) -> None:
     theirs, ours = begun.by_bandersnatch.contents(), begun.by_frumious.contents()
 
     # Bandersnatch goes by the legacy JSON, which empty projects do not have.
@@ -158,7 +158,7 @@ def test_frumious_continues_where_an_older_bandersnatch_was_interrupted(begun: B
     assert "todo" not in contents  # bandersnatch would go back to it
 
 
-def test_there_and_back_and_there_again(begun: Begun) -> None:
+def test_programs_can_alternate_on_one_mirror(begun: Begun) -> None:
     upstream = begun.upstream
     place, fresh = begun.by_bandersnatch.copy(), begun.place()
 

@@ -97,7 +97,7 @@ def test_the_worker_stores_files_and_pages(cloud: LocalCloud, file: File) -> Non
     assert file.filename.encode() in stored(cloud, "web/simple/sampleproject/index.html")
 
 
-def test_the_finalizer_has_nothing_to_close(cloud: LocalCloud) -> None:
+def test_the_finalizer_runs_without_an_open_run(cloud: LocalCloud) -> None:
     assert cloud.invoke("FinalizerFunction", event("finalizer")) == {
         "closed": [],
         "open": 0,
@@ -106,7 +106,7 @@ def test_the_finalizer_has_nothing_to_close(cloud: LocalCloud) -> None:
     }
 
 
-def test_a_run_goes_the_whole_way(cloud: LocalCloud, file: File) -> None:
+def test_a_run_passes_through_all_functions(cloud: LocalCloud, file: File) -> None:
     run = cloud.invoke("PlannerFunction", event("planner"))["run"]
     cloud.pump()
     answer = cloud.invoke("FinalizerFunction", event("finalizer"))

@@ -39,17 +39,17 @@ def test_the_layer_carries_the_mirror_and_its_configuration(build: Build) -> Non
     assert shipped.read_bytes() == (CHECKOUT / "mirror.conf").read_bytes()
 
 
-def test_what_lambda_brings_is_not_shipped_again(build: Build) -> None:
+def test_packages_of_the_lambda_runtime_are_not_shipped(build: Build) -> None:
     shipped = {path.name for path in build.python_path.iterdir()}
     assert shipped.isdisjoint({"boto3", "botocore", "s3transfer", "awslambdaric"})
 
 
-def test_what_is_only_needed_on_a_machine_is_not_shipped(build: Build) -> None:
+def test_packages_for_local_use_are_not_shipped(build: Build) -> None:
     folders = {path.name for path in build.python_path.rglob("*") if path.is_dir()}
     assert folders.isdisjoint({"bin", "tests", "localcloud", "moto", "pip"})
 
 
-def test_every_module_is_compiled_for_python_3_13_once_and_for_all(build: Build) -> None:
+def test_every_module_is_compiled_for_python_3_13(build: Build) -> None:
     sources = [path for path in files(build) if path.suffix == ".py"]
     assert sources
     magic = subprocess.run(
@@ -82,7 +82,7 @@ def test_extensions_are_for_lambdas_processor_and_python(build: Build) -> None:
         assert bundled or path.name.endswith(kinds), path
 
 
-def test_there_is_no_file_for_another_platform(build: Build) -> None:
+def test_the_layer_has_no_file_for_another_platform(build: Build) -> None:
     others = {".dll", ".dylib", ".exe", ".pyd"}
     assert not [path for path in files(build) if path.suffix in others]
 

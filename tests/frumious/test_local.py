@@ -78,7 +78,7 @@ def test_projects_are_synced_by_name(
     assert not upstream.requests_for("/simple/two/")
 
 
-def test_names_that_no_project_has_are_told(index: Index, conf: str, tmp_path: Path) -> None:
+def test_names_of_no_project_are_reported(index: Index, conf: str, tmp_path: Path) -> None:
     index.upload(wheel("one", "1.0"))
 
     misspelt = frumious("-c", conf, "sync", "one", "oen")
@@ -122,7 +122,7 @@ def minding_signals() -> Iterator[None]:
 
 @pytest.mark.usefixtures("minding_signals")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
+def test_a_stopped_run_ends_cleanly_and_is_resumed(
     index: Index, upstream: Server, conf: str, tmp_path: Path, sign: signal.Signals
 ) -> None:
     for number in range(12):
@@ -149,7 +149,7 @@ def test_a_run_that_is_stopped_ends_in_order_and_is_gone_on_with(
     assert not upstream.requests_for("/simple/project-0/"), "that one was done"
 
 
-def test_two_at_once_keep_apart(conf: str, tmp_path: Path) -> None:
+def test_two_commands_on_one_mirror_exclude_each_other(conf: str, tmp_path: Path) -> None:
     with lock(tmp_path / "mirror"):
         said = frumious("-c", conf, "mirror")
 
@@ -158,7 +158,7 @@ def test_two_at_once_keep_apart(conf: str, tmp_path: Path) -> None:
     assert str(os.getpid()) in said.stderr
 
 
-def test_the_first_error_stops_the_run_where_that_is_asked_for(
+def test_the_first_error_stops_the_run_if_configured(
     index: Index, upstream: Server, conf: str, tmp_path: Path
 ) -> None:
     with open(conf, "a", encoding="utf-8") as file:  # noqa: PTH123

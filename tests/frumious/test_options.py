@@ -51,7 +51,7 @@ def places(*folders: str, forms: frozenset[str] = HTML | JSON) -> frozenset[str]
     return frozenset(f"{folder}{form}" for folder in ("", *folders) for form in forms)
 
 
-def test_with_hash_index_project_pages_lie_below_their_first_letter(world: World) -> None:
+def test_with_hash_index_project_pages_are_stored_below_their_first_letter(world: World) -> None:
     world.configure("hash-index = true")
 
     world.mirror_run()
@@ -82,7 +82,7 @@ def test_with_hash_index_switched_the_pages_move_and_files_stay(
     assert not world.draft().jobs
 
 
-def test_a_move_that_was_cut_off_is_finished(world: World) -> None:
+def test_an_interrupted_move_is_finished(world: World) -> None:
     world.mirror_run()
     before = {key: body for key, body in world.contents().items() if key.startswith("web/simple/d")}
     world.configure("hash-index = true")
@@ -97,7 +97,7 @@ def test_a_move_that_was_cut_off_is_finished(world: World) -> None:
     assert "web/simple/demo/index.v1_json" not in world.contents()
 
 
-def test_a_project_that_is_removed_goes_from_where_its_pages_were(world: World) -> None:
+def test_a_removed_project_is_deleted_from_its_old_page_paths(world: World) -> None:
     world.mirror_run()
     world.configure("hash-index = true\nkeep_index_versions = 2")
     world.index.remove_project("demo")
@@ -123,7 +123,7 @@ def test_the_sweep_finds_projects_below_their_first_letter(world: World) -> None
 
 
 @pytest.mark.parametrize(("form", "forms"), [("HTML", HTML), ("JSON", JSON)])
-def test_readers_get_the_form_that_is_wanted_alone(
+def test_only_the_configured_page_format_is_served(
     world: World, form: str, forms: frozenset[str]
 ) -> None:
     world.configure(f"simple-format = {form}")
@@ -139,7 +139,7 @@ def test_readers_get_the_form_that_is_wanted_alone(
 @pytest.mark.parametrize(
     "forms", [("ALL", "HTML", "JSON", "ALL"), ("HTML", "ALL", "JSON", "HTML")], ids="-".join
 )
-def test_with_another_form_the_pages_of_the_old_one_go(
+def test_switching_the_page_format_deletes_pages_of_the_old_format(
     world: World, forms: tuple[str, ...]
 ) -> None:
     world.configure(f"simple-format = {forms[0]}")
@@ -160,7 +160,7 @@ def test_with_another_form_the_pages_of_the_old_one_go(
     assert downloads(world) == 0
 
 
-def test_a_removed_project_goes_in_html_too(world: World) -> None:
+def test_a_removed_project_leaves_the_html_pages_too(world: World) -> None:
     world.configure("simple-format = HTML")
     world.mirror_run()
     world.index.remove_project("demo")
@@ -171,7 +171,7 @@ def test_a_removed_project_goes_in_html_too(world: World) -> None:
     assert pages(world, "state/simple/") == places("big-name-x/", forms=JSON)
 
 
-def test_the_diff_file_tells_of_the_pages_that_readers_get(world: World) -> None:
+def test_the_diff_file_names_the_pages_that_readers_get(world: World) -> None:
     options = f"hash-index = true\nsimple-format = JSON\ndiff-file = /{world.bucket}/diff"
     world.configure(options)
 
@@ -183,7 +183,7 @@ def test_the_diff_file_tells_of_the_pages_that_readers_get(world: World) -> None
     }
 
 
-def test_without_release_files_the_pages_lead_to_upstream_s(world: World) -> None:
+def test_without_release_files_the_pages_link_to_upstream_s_files(world: World) -> None:
     world.configure("release-files = false")
 
     world.mirror_run()
@@ -240,7 +240,7 @@ def test_a_project_without_release_files_is_removed_without_a_trace(world: World
 @pytest.mark.parametrize(
     ("digest_name", "fragment"), [("md5", "md5"), ("sha256", "sha256"), ("sha512", "sha256")]
 )
-def test_links_carry_the_digest_that_is_asked_for_where_there_is_one(
+def test_links_carry_the_configured_digest_if_it_exists(
     world: World, digest_name: str, fragment: str
 ) -> None:
     def offer_md5(page: dict[str, Any]) -> None:
@@ -256,7 +256,7 @@ def test_links_carry_the_digest_that_is_asked_for_where_there_is_one(
     assert f"#{fragment}={hashes[fragment]}".encode() in world.read("web/simple/demo/index.html")
 
 
-def test_as_many_index_versions_are_kept_as_are_wanted(world: World) -> None:
+def test_the_configured_number_of_index_versions_is_kept(world: World) -> None:
     world.configure("keep_index_versions = 2")
     for number in range(2, 5):
         world.mirror_run()
@@ -275,7 +275,7 @@ def test_as_many_index_versions_are_kept_as_are_wanted(world: World) -> None:
     assert head["ContentType"] == "application/vnd.pypi.simple.v1+json"
 
 
-def test_a_job_that_is_done_twice_keeps_one_version(world: World) -> None:
+def test_a_job_done_twice_keeps_one_version(world: World) -> None:
     world.configure("keep_index_versions = 9")
     world.sync("demo")
     once = world.contents()
@@ -285,7 +285,7 @@ def test_a_job_that_is_done_twice_keeps_one_version(world: World) -> None:
     assert world.contents() == once
 
 
-def test_index_versions_go_with_their_project(world: World) -> None:
+def test_index_versions_are_deleted_with_their_project(world: World) -> None:
     world.configure("keep_index_versions = 2")
     world.sync("demo")
     world.configure()  # those that are there stay, and go all the same
@@ -297,7 +297,7 @@ def test_index_versions_go_with_their_project(world: World) -> None:
 
 
 @pytest.mark.parametrize("other", ["Big.Name_x", "Big.Name-x"])
-def test_cleanup_takes_away_pages_under_other_names(world: World, other: str) -> None:
+def test_cleanup_deletes_pages_under_other_names(world: World, other: str) -> None:
     leftover = Key(f"web/simple/{other}/index.html")
     world.s3.put_object(Bucket=world.bucket, Key=leftover, Body=b"")
     world.sync("big-name-x")
@@ -310,7 +310,7 @@ def test_cleanup_takes_away_pages_under_other_names(world: World, other: str) ->
     assert pages(world) == {f"big-name-x/{form}" for form in HTML | JSON}
 
 
-def test_what_comes_to_lie_where_can_be_read_back() -> None:
+def test_stored_paths_can_be_parsed_back() -> None:
     for name in ("html json", "hashed html json", "html", "hashed html", "json", "hashed json"):
         layout = PageLayout.named(name)
         assert layout.name == name

@@ -69,7 +69,7 @@ def test_the_next_run_takes_only_what_changed(world: World) -> None:
     assert root(world)["two"] == world.index.serial - 1
 
 
-def test_when_nothing_wanted_changed_the_serial_moves_all_the_same(world: World) -> None:
+def test_the_serial_advances_even_if_no_selected_project_changed(world: World) -> None:
     world.configure(sections=ALLOWLIST)
     world.index.upload(wheel("one", "1.0"))
     world.mirror_run()
@@ -80,7 +80,7 @@ def test_when_nothing_wanted_changed_the_serial_moves_all_the_same(world: World)
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_named_projects_ask_upstream_for_nothing_else(world: World) -> None:
+def test_syncing_named_projects_requests_nothing_else_upstream(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
 
     world.mirror_run(["One"])
@@ -92,7 +92,7 @@ def test_named_projects_ask_upstream_for_nothing_else(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-a", "a\n", "ä"])
-def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
+def test_an_invalid_project_name_is_refused(world: World, name: str) -> None:
     with pytest.raises(InvalidProject):
         world.plan([name])
 
@@ -109,7 +109,7 @@ def test_a_removed_project_leaves_the_root_index(world: World) -> None:
     assert "two" not in world.read("web/simple/index.html").decode()
 
 
-def test_a_project_that_fails_is_lagging_and_the_rest_moves_on(world: World) -> None:
+def test_a_failed_project_lags_and_the_others_advance(world: World) -> None:
     for name in ("one", "two"):
         world.index.upload(wheel(name, "1.0"))
     world.upstream.faults.add(Fault(WrongBytes(), "/packages/", project="two"))
@@ -122,7 +122,7 @@ def test_a_project_that_fails_is_lagging_and_the_rest_moves_on(world: World) -> 
     assert status["lagging"]["two"]["attempts"] == 1
 
 
-def test_a_lagging_project_comes_back_when_it_is_due(world: World) -> None:
+def test_a_lagging_project_is_retried_when_it_is_due(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
     world.upstream.faults.add(Fault(Status(404), "/packages/"))
     world.mirror_run()
@@ -169,7 +169,7 @@ def test_a_run_past_its_deadline_is_closed_with_what_is_missing_as_lagging(world
     assert json.loads(world.read("web/status.json"))["lagging"].keys() == {"two"}
 
 
-def test_an_open_run_holds_the_status_back_and_a_later_one_may_close_first(world: World) -> None:
+def test_an_open_run_delays_the_status_and_a_later_run_may_close_first(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
     world.mirror_run()
     serial = world.index.serial
@@ -202,7 +202,7 @@ def test_a_run_that_was_not_sent_is_sent_at_the_next_tick(world: World) -> None:
     assert all(run.sent for run in world.cursor().runs)
 
 
-def test_results_that_come_twice_count_once(world: World) -> None:
+def test_duplicate_results_count_once(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
     world.plan()
     jobs = list(world.jobs())
@@ -245,7 +245,7 @@ def test_a_finalizer_that_died_before_it_closed_the_run_is_followed_by_the_next(
     assert len(json.loads(now["web/status.json"])["runs"]) == 1  # type: ignore[index]
 
 
-def test_two_finalizers_at_once_do_no_harm(world: World) -> None:
+def test_two_concurrent_finalizers_do_no_harm(world: World) -> None:
     for name in ("one", "two"):
         world.index.upload(wheel(name, "1.0"))
     world.plan()

@@ -26,33 +26,33 @@ def bucket(aws: Aws) -> str:
     return name
 
 
-def test_it_may_come_with_the_code(tmp_path: Path) -> None:
+def test_the_configuration_can_be_a_file_in_the_layer(tmp_path: Path) -> None:
     file = tmp_path / "mirror.conf"
     file.write_text(TEXT)
 
     assert read_configuration(str(file)).workers == 7
 
 
-def test_it_may_lie_in_a_bucket(aws: Aws, bucket: str) -> None:
+def test_the_configuration_can_be_an_object_in_a_bucket(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.encode())
 
     assert read_configuration(f"s3://{bucket}/some/mirror.conf").workers == 7
 
 
 @pytest.mark.parametrize("key", ["nothing.conf", ""])
-def test_what_is_not_in_the_bucket_is_named(bucket: str, key: str) -> None:
+def test_a_missing_configuration_object_is_named(bucket: str, key: str) -> None:
     with pytest.raises(ConfigError, match=f"FRUMIOUS_CONFIG = 's3://{bucket}/{key}' cannot be"):
         read_configuration(f"s3://{bucket}/{key}")
 
 
-def test_mistakes_in_a_bucket_s_file_name_it(aws: Aws, bucket: str) -> None:
+def test_mistakes_in_a_configuration_object_name_it(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="mirror.conf", Body=b"[mirror]\nworkers = many\n")
 
     with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf is invalid"):
         read_configuration(f"s3://{bucket}/mirror.conf")
 
 
-def test_pages_that_the_distribution_would_not_find_are_refused(tmp_path: Path) -> None:
+def test_page_options_that_the_distribution_cannot_serve_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "mirror.conf"
     file.write_text(TEXT + "hash-index = true\nsimple-format = HTML\n")
 

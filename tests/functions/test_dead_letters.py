@@ -77,7 +77,7 @@ def dead(cloud: LocalCloud) -> list[str]:
     return [letter["project"] for letter in cloud.dead_letters()]
 
 
-def test_a_job_whose_worker_dies_is_its_project_s_alone_and_comes_back(
+def test_a_job_of_a_dead_worker_is_redelivered_and_blocks_only_its_project(
     cloud: LocalCloud, index: Index, deadly: Path
 ) -> None:
     deadly.write_text("demo")
@@ -111,7 +111,7 @@ def test_a_job_whose_worker_dies_is_its_project_s_alone_and_comes_back(
     assert len(files(cloud, "demo")) == 2
 
 
-def test_a_job_is_nobody_else_s_while_its_worker_lives(
+def test_a_job_stays_invisible_while_its_worker_runs(
     cloud: LocalCloud, index: Index, upstream: Server
 ) -> None:
     index.upload(wheel("quick", "1.0"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.world import Aws
 
 
-def test_nothing_of_one_invocation_runs_on_into_the_next(
+def test_no_task_outlives_its_invocation(
     aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "mirror.conf"

@@ -56,7 +56,7 @@ def go_round(cloud: LocalCloud) -> str:
     return run
 
 
-def test_runs_and_projects_are_told(cloud: LocalCloud, index: Index) -> None:
+def test_runs_and_projects_are_published_as_events(cloud: LocalCloud, index: Index) -> None:
     url = listen(cloud)
     index.upload(wheel("demo", "1.0"))
     index.upload(wheel("gone", "1.0"))

@@ -52,9 +52,7 @@ def jobs_waiting(cloud: LocalCloud) -> int:
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def test_a_dry_run_tells_what_a_tick_would_do_and_does_nothing(
-    cloud: LocalCloud, index: Index
-) -> None:
+def test_a_dry_run_returns_the_plan_and_writes_nothing(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("one", "1.0"))
     index.upload(wheel("two", "1.0"))
     before = stored(cloud)
@@ -72,9 +70,7 @@ def test_a_dry_run_tells_what_a_tick_would_do_and_does_nothing(
     assert ask(cloud) == {"runs": [], "run": None, "jobs": 0}
 
 
-def test_everything_is_planned_anew_where_that_is_asked_for(
-    cloud: LocalCloud, index: Index
-) -> None:
+def test_force_check_plans_all_projects(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("anew", "1.0"))
     ask(cloud)
     finish(cloud)
@@ -113,9 +109,7 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     assert finish(cloud) == {"soon": "removed", "gone": "removed"}
 
 
-def test_a_request_that_the_planner_does_not_know_does_nothing(
-    cloud: LocalCloud, index: Index
-) -> None:
+def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("unknown", "1.0"))
     before = stored(cloud)
     with pytest.raises(FunctionFailed, match="the event has 'dryrun'"):
@@ -125,7 +119,7 @@ def test_a_request_that_the_planner_does_not_know_does_nothing(
     finish(cloud)
 
 
-def test_earlier_runs_are_sent_though_upstream_does_not_answer(
+def test_open_runs_are_dispatched_while_upstream_is_unavailable(
     upstream: Server, tmp_path: Path
 ) -> None:
     upstream.index.upload(wheel("unsent", "1.0"))

@@ -30,7 +30,7 @@ def cloud(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
         yield cloud
 
 
-def test_a_batch_that_cannot_begin_is_delivered_again_soon(cloud: LocalCloud, index: Index) -> None:
+def test_a_batch_that_cannot_begin_is_redelivered_soon(cloud: LocalCloud, index: Index) -> None:
     for name in ("one", "two"):
         index.upload(wheel(name, "1.0"))
     cloud.invoke("PlannerFunction", {})

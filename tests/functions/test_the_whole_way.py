@@ -67,7 +67,7 @@ def test_pip_installs_what_changed_upstream(
     assert status["serial"] == index.serial
 
 
-def test_named_projects_touch_neither_root_index_nor_changelog(
+def test_syncing_named_projects_reads_neither_root_index_nor_changelog(
     cloud: LocalCloud, index: Index, upstream: Server
 ) -> None:
     index.upload(wheel("demo", "1.0"))
@@ -80,7 +80,7 @@ def test_named_projects_touch_neither_root_index_nor_changelog(
     assert not [request for request in upstream.requests if request.path == "/simple/"]
 
 
-def test_a_message_is_put_off_by_its_visibility(
+def test_a_job_is_retried_later_by_its_visibility_timeout(
     cloud: LocalCloud, index: Index, upstream: Server
 ) -> None:
     index.upload(wheel("demo", "1.0"))

@@ -18,7 +18,7 @@ FILES = 30
 SECONDS_FOR_A_FILE = 0.6  # with four under way, that is more than a worker has
 
 
-def test_a_project_is_continued_by_fresh_jobs_until_all_of_it_is_stored(
+def test_continuations_store_a_project_that_outlasts_a_job(
     index: Index, upstream: Server, tmp_path: Path
 ) -> None:
     template = (CHECKOUT / "template.yaml").read_text()

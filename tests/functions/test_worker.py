@@ -58,7 +58,7 @@ def contents(cloud: LocalCloud) -> dict[str, bytes]:
     }
 
 
-def test_a_worker_that_is_killed_within_a_file_and_run_again_leaves_the_same_bucket(
+def test_a_retry_after_a_kill_within_a_file_leaves_the_same_bucket(
     cloud: LocalCloud, index: Index, upstream: Server, tmp_path: Path
 ) -> None:
     index.upload(wheel("demo", "1.0"))
@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_within_a_file_and_run_again_leaves_the_same_buc
         assert contents(cloud) == contents(undisturbed)
 
 
-def test_the_same_message_twice_leaves_the_same_bucket(cloud: LocalCloud, index: Index) -> None:
+def test_a_duplicate_message_leaves_the_same_bucket(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("demo", "1.0"))
     cloud.invoke("WorkerFunction", event("demo"))
     once = contents(cloud)
@@ -96,7 +96,7 @@ def test_the_same_message_twice_leaves_the_same_bucket(cloud: LocalCloud, index:
     assert contents(cloud) == once
 
 
-def test_one_project_s_failure_is_its_own(
+def test_one_failed_project_does_not_affect_the_others(
     cloud: LocalCloud, index: Index, upstream: Server
 ) -> None:
     for name in ("one", "two", "three"):
@@ -110,7 +110,7 @@ def test_one_project_s_failure_is_its_own(
     assert pages == {"web/simple/one/index.v1_json", "web/simple/three/index.v1_json"}
 
 
-def test_a_message_that_is_no_job_does_not_stop_the_others(cloud: LocalCloud, index: Index) -> None:
+def test_an_invalid_message_does_not_stop_the_others(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("one", "1.0"))
     both = event("one", "nonsense")
     both["Records"][1]["body"] = '{"project": "../.."}'

@@ -36,7 +36,7 @@ def test_the_corpus_is_as_large_as_promised() -> None:
         *(pytest.param(case, True, id=f"{case.id}-held") for case in CASES),
     ],
 )
-def test_nothing_hostile_gets_through(house: House, case: Case, *, held: bool) -> None:
+def test_hostile_input_never_reaches_readers(house: House, case: Case, *, held: bool) -> None:
     before = house.begin(held=held)
     house.spoil(case)
     expected = case.held if held else case.fresh

@@ -92,7 +92,7 @@ def site(
     ],
     ids=["pip", "uv"],
 )
-def test_installers_install_a_project_and_what_it_needs(
+def test_installers_install_a_project_and_its_dependencies(
     site: Site, tmp_path: Path, installer: list[str]
 ) -> None:
     kept = {
@@ -146,7 +146,7 @@ def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
         (f"{TEXT}, {JSON};q=0", JSON),  # q-values are not looked at
     ],
 )
-def test_a_page_has_the_form_that_is_asked_for(
+def test_content_negotiation_selects_the_page_format(
     site: Site, path: str, accept: str | None, kind: str
 ) -> None:
     answer = site.ask(path, accept)
@@ -165,14 +165,14 @@ def test_a_page_has_the_form_that_is_asked_for(
     ("form", "kind"),
     [("index.html", "text/html; charset=utf-8"), ("index.v1_html", HTML), ("index.v1_json", JSON)],
 )
-def test_a_form_can_be_asked_for_by_name(site: Site, path: str, form: str, kind: str) -> None:
+def test_each_page_format_has_its_own_url(site: Site, path: str, form: str, kind: str) -> None:
     answer = site.ask(path + form)
     assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
     assert answer.headers["Cache-Control"] == PAGE
     assert answer.headers["Vary"] == "Accept-Encoding"
 
 
-def test_a_page_that_has_not_changed_is_not_sent_again(site: Site) -> None:
+def test_an_unchanged_page_is_answered_with_304(site: Site) -> None:
     first = site.ask("/simple/needy/", JSON)
     again = site.ask("/simple/needy/", JSON, **{"If-None-Match": first.headers["ETag"]})
     assert (again.status, again.body) == (304, b"")
@@ -181,14 +181,14 @@ def test_a_page_that_has_not_changed_is_not_sent_again(site: Site) -> None:
     )
 
 
-def test_pages_are_sent_small_to_those_who_can_unpack_them(site: Site) -> None:
+def test_pages_are_compressed_for_clients_that_accept_gzip(site: Site) -> None:
     answer = site.ask("/simple/needy/", JSON, **{"Accept-Encoding": "gzip"})
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(answer.body) == site.ask("/simple/needy/", JSON).body
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_files_come_as_they_are_and_may_be_kept(site: Site, method: str) -> None:
+def test_files_are_served_uncompressed_and_cacheable(site: Site, method: str) -> None:
     for dist in DISTS:
         answer = site.ask(site.path(dist.filename), None, method, **{"Accept-Encoding": "gzip"})
         assert answer.status == 200
@@ -202,7 +202,7 @@ def test_files_come_as_they_are_and_may_be_kept(site: Site, method: str) -> None
     assert answer.body == DISTS[0].core_metadata
 
 
-def test_a_part_of_a_file_can_be_had(site: Site) -> None:
+def test_range_requests_return_part_of_a_file(site: Site) -> None:
     answer = site.ask(site.path(DISTS[0].filename), Range="bytes=2-5")
     assert (answer.status, answer.body) == (206, DISTS[0].content[2:6])
 
@@ -219,7 +219,7 @@ def test_a_part_of_a_file_can_be_had(site: Site) -> None:
         ("/last-modified", "text/plain; charset=utf-8"),
     ],
 )
-def test_the_rest_has_its_type_too(site: Site, path: str, kind: str) -> None:
+def test_other_paths_have_the_right_content_type(site: Site, path: str, kind: str) -> None:
     answer = site.ask(path)
     assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
     assert answer.headers["Cache-Control"] == PAGE
@@ -228,7 +228,7 @@ def test_the_rest_has_its_type_too(site: Site, path: str, kind: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/simple", "/simple/needy", "/simple/Needy", "/simple/NEEDY/", "/simple/py.yaml_x/"]
 )
-def test_names_that_are_not_normalised_are_redirected_for_good(site: Site, path: str) -> None:
+def test_names_that_are_not_normalised_are_redirected_permanently(site: Site, path: str) -> None:
     answer = site.ask(path)
     assert answer.status == 301
     assert answer.headers["Location"].startswith("/simple/")
@@ -237,7 +237,7 @@ def test_names_that_are_not_normalised_are_redirected_for_good(site: Site, path:
 @pytest.mark.parametrize(
     "name", ["needy", "Py.YAML_x", "PY--yaml...X", "py_-._yaml-x", "pY.yAmL.X/", "py-yaml-x"]
 )
-def test_redirects_end_at_the_page(site: Site, name: str) -> None:
+def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
     answer = get(f"{site.url}/simple/{name}", JSON)
     assert answer.status == 200
     assert json.loads(answer.body)["name"] in {"needy", "Py.YAML_x"}
@@ -270,13 +270,13 @@ def test_redirects_end_at_the_page(site: Site, name: str) -> None:
         "/web/status.json",
     ],
 )
-def test_what_is_not_for_readers_is_not_there(site: Site, path: str) -> None:
+def test_private_paths_are_not_served(site: Site, path: str) -> None:
     answer = site.ask(path, PIP)
     assert answer.status in ({400, 404} if ".." in path or "%2e" in path else {404})
     assert "X-Injected" not in answer.headers
     assert "immutable" not in answer.headers.get("Cache-Control", "")
 
 
-def test_nothing_can_be_written(site: Site) -> None:
+def test_write_methods_are_refused(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE"):
         assert site.ask("/simple/needy/", None, method).status == 405

@@ -41,7 +41,7 @@ def configured(world: World, folder: Path, options: str = "") -> str:
     return str(path)
 
 
-def test_the_plan_is_shown_and_nothing_is_done(world: World, tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_plan_and_changes_nothing(world: World, tmp_path: Path) -> None:
     conf = configured(world, tmp_path)
     world.index.upload(wheel("one", "1.0"))
 
@@ -55,7 +55,7 @@ def test_the_plan_is_shown_and_nothing_is_done(world: World, tmp_path: Path) -> 
     assert world.contents() == {}
 
 
-def test_a_plan_that_removes_too_much_is_shown_and_says_how_to_go_on(
+def test_a_plan_that_removes_too_much_is_shown_with_how_to_confirm_it(
     world: World, tmp_path: Path
 ) -> None:
     world.configure("max-removals = 0% 0")
@@ -110,7 +110,7 @@ def test_help_names_the_commands() -> None:
     assert all(command in said.stdout for command in commands)
 
 
-def test_the_written_configuration_can_be_used_and_is_not_overwritten(tmp_path: Path) -> None:
+def test_the_generated_configuration_is_valid_and_is_not_overwritten(tmp_path: Path) -> None:
     conf = str(tmp_path / "mirror.conf")
 
     assert frumious("-c", conf, "init").returncode == 0
@@ -122,7 +122,7 @@ def test_the_written_configuration_can_be_used_and_is_not_overwritten(tmp_path: 
     assert "File exists" in again.stderr
 
 
-def test_every_option_of_the_written_configuration_is_known(tmp_path: Path) -> None:
+def test_every_option_of_the_generated_configuration_is_known(tmp_path: Path) -> None:
     lines = [line.removeprefix(";") for line in TEMPLATE.read_text().splitlines()]
     options = [line for line in lines if re.match(r"\[\w+\]|[\w-]+ =|    \w", line)]
     others = (

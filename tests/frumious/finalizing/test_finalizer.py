@@ -64,7 +64,7 @@ async def deliver(job: Job, mirror: Mirror, batch: Batch | None = None) -> None:
 # One broken project is its own problem
 
 
-def test_a_project_that_always_fails_holds_nothing_up_and_comes_back(world: World) -> None:
+def test_a_project_that_always_fails_blocks_nothing_and_is_retried(world: World) -> None:
     upload(world, "good", "broken")
     fault = world.upstream.faults.add(Fault(Status(503), "/simple/broken/"))
     world.plan()
@@ -97,7 +97,7 @@ def test_a_project_that_always_fails_holds_nothing_up_and_comes_back(world: Worl
     assert root(world) == {"good", "broken", "new2", "new3"}
 
 
-def test_a_job_that_waits_behind_a_lagging_project_s_holds_nothing_up(world: World) -> None:
+def test_a_job_queued_behind_a_lagging_project_s_job_blocks_nothing(world: World) -> None:
     upload(world, "good", "broken")
     world.upstream.faults.add(Fault(Status(404), "/packages/", project="broken"))
     world.mirror_run()
@@ -113,7 +113,7 @@ def test_a_job_that_waits_behind_a_lagging_project_s_holds_nothing_up(world: Wor
     assert status(world)["lagging"]["broken"]["serial"] == world.index.serial
 
 
-def test_a_job_without_any_sign_of_life_is_waited_for(world: World) -> None:
+def test_a_job_without_a_result_is_waited_for(world: World) -> None:
     upload(world, "one")
     world.plan()
     world.clock.advance(121)
@@ -121,7 +121,7 @@ def test_a_job_without_any_sign_of_life_is_waited_for(world: World) -> None:
     assert world.finalize().open == 1
 
 
-def test_what_a_late_job_did_is_told_by_the_next(world: World) -> None:
+def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
     upload(world, "late")
     world.plan()
@@ -138,7 +138,7 @@ def test_what_a_late_job_did_is_told_by_the_next(world: World) -> None:
     assert not untold(world)
 
 
-def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_do(
+def test_changes_of_an_old_duplicate_are_reported_although_the_next_run_is_empty(
     world: World,
 ) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files")
@@ -158,7 +158,7 @@ def test_what_an_old_duplicate_did_is_told_though_the_next_run_finds_nothing_to_
     assert status(world)["lagging"] == {}
 
 
-def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do(
+def test_changes_of_a_lost_result_are_reported_although_the_next_job_changes_nothing(
     world: World,
 ) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
@@ -176,7 +176,7 @@ def test_what_a_lost_result_said_is_told_though_the_next_job_finds_nothing_to_do
     assert status(world)["lagging"] == {}
 
 
-def test_what_a_duplicate_did_while_its_run_was_being_closed_is_told(world: World) -> None:
+def test_changes_of_a_duplicate_while_its_run_closes_are_reported(world: World) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files")
     upload(world, "one")
     (run,) = world.plan()
@@ -197,7 +197,7 @@ def test_what_a_duplicate_did_while_its_run_was_being_closed_is_told(world: Worl
     assert status(world)["lagging"] == {}
 
 
-def test_what_an_old_duplicate_did_after_its_project_s_retry_is_told(world: World) -> None:
+def test_changes_of_an_old_duplicate_after_its_project_s_retry_are_reported(world: World) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
     upload(world, "one")
     fault = world.upstream.faults.add(Fault(Status(404), "/packages/"))
@@ -219,7 +219,7 @@ def test_what_an_old_duplicate_did_after_its_project_s_retry_is_told(world: Worl
 
 
 @pytest.mark.parametrize("batches", [1, 2])
-def test_what_an_old_duplicate_did_is_told_though_another_one_comes_before_that(
+def test_changes_of_an_old_duplicate_are_reported_despite_a_second_duplicate(
     world: World, batches: int
 ) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\ndiff-append-epoch = true")
@@ -249,7 +249,7 @@ def test_what_an_old_duplicate_did_is_told_though_another_one_comes_before_that(
 # Dead letters
 
 
-def test_a_job_that_died_is_lagging_and_says_so(world: World) -> None:
+def test_a_project_of_a_dead_job_lags_with_a_reason(world: World) -> None:
     upload(world, "good", "deadly")
     world.plan()
     jobs = {job.project: job for job in world.jobs()}
@@ -270,7 +270,7 @@ def test_a_job_that_died_is_lagging_and_says_so(world: World) -> None:
     assert world.finalize(dead=[dead]).obsolete == [dead]
 
 
-def test_a_dead_job_of_a_run_that_nobody_knows_is_let_go(world: World) -> None:
+def test_a_dead_job_of_an_unknown_run_is_dropped(world: World) -> None:
     upload(world, "one")
     world.mirror_run()
     stray = Job(RunId("20200101T000000.000000-0-000"), world.plan(["one"])[0].job("one").project, 0)  # type: ignore[arg-type]
@@ -315,7 +315,7 @@ def test_an_older_run_that_closes_later_does_not_bring_a_removed_project_back(
 # What is told
 
 
-def test_status_json_tells_how_fresh_and_how_large_the_mirror_is(world: World) -> None:
+def test_status_json_shows_the_mirror_s_freshness_and_size(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     said = status(world)
@@ -344,7 +344,7 @@ def test_status_json_tells_how_fresh_and_how_large_the_mirror_is(world: World) -
     assert said["lag_seconds"] < 60
 
 
-def test_root_pages_are_written_only_when_something_in_them_changed(world: World) -> None:
+def test_root_pages_are_written_only_when_their_content_changed(world: World) -> None:
     upload(world, "one")
     world.mirror_run()
     world.index.upload(wheel("one", "2.0"))
@@ -357,7 +357,7 @@ def test_root_pages_are_written_only_when_something_in_them_changed(world: World
     assert now == html
 
 
-def test_a_run_whose_plan_is_lost_holds_up_nothing_and_is_planned_again(world: World) -> None:
+def test_a_run_with_a_lost_plan_blocks_nothing_and_is_replanned(world: World) -> None:
     upload(world, "one")
     world.mirror_run()
     upload(world, "two")
@@ -373,7 +373,7 @@ def test_a_run_whose_plan_is_lost_holds_up_nothing_and_is_planned_again(world: W
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_old_runs_are_forgotten(world: World) -> None:
+def test_old_runs_are_deleted(world: World) -> None:
     upload(world, "one")
     for key in ("plan.json", "results/abc-1.json"):
         old = f"state/runs/20200101T000000.000000-abc-000/{key}"
@@ -437,7 +437,7 @@ def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) 
     assert "/web/simple/two/index.html\n" in world.read("mirrored-files.removed").decode()
 
 
-def test_a_finalizer_that_was_overtaken_lists_no_removed_project_again(world: World) -> None:
+def test_an_overtaken_finalizer_does_not_list_a_removed_project(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     without = json.loads(world.read("web/simple/index.v1_json"))
@@ -469,7 +469,7 @@ def test_a_finalizer_that_was_overtaken_lists_no_removed_project_again(world: Wo
     assert root(world) == {"two"}
 
 
-def test_a_finalizer_that_was_overtaken_writes_nothing_older(world: World) -> None:
+def test_an_overtaken_finalizer_writes_no_older_state(world: World) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files")
     upload(world, "one")
     world.mirror_run()

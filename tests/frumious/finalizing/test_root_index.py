@@ -39,7 +39,7 @@ def page(*projects: Any, **meta: Any) -> bytes:
 # Upstream's
 
 
-def test_of_upstream_s_list_names_and_serials_are_kept() -> None:
+def test_names_and_serials_of_upstream_s_root_index_are_read() -> None:
     projects = [{"_last-serial": 5, "name": "Demo.One", "x": [1]}, {"name": "two"}]
     index = root_index.parse(page(*projects, **{"_last-serial": 9}), URL)
 
@@ -47,21 +47,21 @@ def test_of_upstream_s_list_names_and_serials_are_kept() -> None:
     assert index.serial == 9
 
 
-def test_another_mirror_s_serials_may_be_text() -> None:
+def test_serials_of_another_mirror_may_be_strings() -> None:
     projects = [{"_last-serial": "5", "name": "demo"}]
     index = root_index.parse(page(*projects, **{"_last-serial": "9"}), URL)
 
     assert (index.projects, index.serial) == ({"demo": 5}, 9)
 
 
-def test_names_that_can_have_no_page_are_left_out() -> None:
+def test_names_that_cannot_have_a_page_are_ignored() -> None:
     names = ["demo", "", "-x-", "../x", "a b", "\ud800", "é"]
     index = root_index.parse(page(*({"name": name} for name in names)), URL)
 
     assert set(index.projects) == {"demo"}
 
 
-def test_meta_may_come_behind_the_projects() -> None:
+def test_meta_may_follow_the_projects() -> None:
     body = (
         b'\xef\xbb\xbf{"projects":[{"name":"demo"}],"meta":{"_last-serial":9,"api-version":"1.0"}}'
     )
@@ -90,12 +90,12 @@ def test_meta_may_come_behind_the_projects() -> None:
     ],
     ids=lambda body: body[-30:].decode(errors="replace"),
 )
-def test_what_is_no_root_index_is_an_error_that_names_the_address(body: bytes) -> None:
+def test_an_invalid_root_index_is_an_error_that_names_its_url(body: bytes) -> None:
     with pytest.raises(InvalidPage, match=URL):
         root_index.parse(body, URL)
 
 
-def test_more_values_than_there_is_a_use_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_index_with_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(root_index, "_MAX_VALUES", 1000)
     with pytest.raises(InvalidPage, match="more than 1000 values"):
         root_index.parse(page({"name": "demo", "x": [[]] * 1000}), URL)
@@ -114,7 +114,7 @@ def test_bandersnatch_s_root_index_is_read() -> None:
     assert root_index.meta(body, KEY)["_last-serial"] == 17
 
 
-def test_what_the_mirror_holds_of_a_project_is_told_in_private() -> None:
+def test_the_root_index_carries_private_project_data() -> None:
     listed = {
         A: ListedProject("A", 5, 3, 1000),
         B: ListedProject("b", None),
@@ -135,12 +135,12 @@ def test_what_the_mirror_holds_of_a_project_is_told_in_private() -> None:
 
 
 @pytest.mark.parametrize("held", [7, [1], [1, "2"], {"files": 1}])
-def test_a_page_that_says_something_else_in_private_is_not_the_mirror_s(held: object) -> None:
+def test_a_page_with_foreign_private_data_is_not_the_mirror_s(held: object) -> None:
     with pytest.raises(InvalidPage, match="_held"):
         list(root_index.entries(page({"name": "demo", "_held": held}), KEY))
 
 
-def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
+def test_a_large_root_index_is_never_in_memory_as_a_whole() -> None:
     names = (f"p{number:06}" for number in range(10_000))
     listed = ((canonicalize_name(name), ListedProject(name, 5)) for name in names)
     body = root_index.json_page(root_index.json_projects(listed), 9, {})
@@ -153,7 +153,7 @@ def test_of_a_large_root_index_never_more_than_some_projects_are_held() -> None:
     assert peak < len(after) * 1.2 + 1_000_000
 
 
-def test_a_merge_wants_its_list_in_order() -> None:
+def test_a_merge_requires_a_sorted_list() -> None:
     for names in ("ba", "aa"):
         listed = [(canonicalize_name(name), ListedProject(name, 1)) for name in names]
         with pytest.raises(root_index.NotSorted):
@@ -223,7 +223,7 @@ def test_changes_are_merged_and_counted(world: World) -> None:
     assert b'href="c/"' not in html
 
 
-def test_what_changes_nothing_writes_nothing(world: World) -> None:
+def test_results_without_a_change_write_nothing(world: World) -> None:
     publish(world, a=ListedProject("a", 5, 1, 10))
     before = world.contents()
     requests(world)
@@ -255,9 +255,7 @@ def test_no_serial_goes_backwards(world: World) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(PAGES - {KEY}))
-def test_an_html_page_that_is_missing_or_of_another_is_written_again(
-    world: World, key: Key
-) -> None:
+def test_a_missing_or_outdated_html_page_is_rewritten(world: World, key: Key) -> None:
     publish(world, a=ListedProject("a", 5))
     right = world.read(key)
 
@@ -270,7 +268,7 @@ def test_an_html_page_that_is_missing_or_of_another_is_written_again(
     assert world.read(key) == right
 
 
-def test_bandersnatch_s_root_index_is_taken_over(world: World) -> None:
+def test_bandersnatch_s_root_index_is_migrated(world: World) -> None:
     body = page({"name": "Zope"}, {"name": "a.b"}, {"name": "a"}, **{"_last-serial": "17", "x": 1})
     world.s3.put_object(Bucket=world.bucket, Key=KEY, Body=body)
 
@@ -282,7 +280,7 @@ def test_bandersnatch_s_root_index_is_taken_over(world: World) -> None:
 
 
 @pytest.mark.parametrize("overtaken_at", sorted(PAGES))
-def test_a_finalizer_that_was_overtaken_writes_nothing_over_the_other_s_pages(
+def test_an_overtaken_finalizer_does_not_overwrite_newer_pages(
     world: World, monkeypatch: pytest.MonkeyPatch, overtaken_at: Key
 ) -> None:
     publish(world, a=ListedProject("a", 5))

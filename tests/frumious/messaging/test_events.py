@@ -63,7 +63,7 @@ def publish_events(event_publisher: EventPublisher, *events: Event) -> int:
     return event_publisher.pop_lost_count()
 
 
-def test_an_update_tells_what_came_and_went() -> None:
+def test_an_update_event_names_added_and_removed_files() -> None:
     updated = result(Outcome.UPDATED, added=(FILE,), added_bytes=5)
     event = project_changed(report(updated), {"written": [FILE], "deleted": []})
     assert event == Event(
@@ -94,12 +94,12 @@ def test_an_update_tells_what_came_and_went() -> None:
         (Outcome.FAILED, None),
     ],
 )
-def test_only_changes_are_told(outcome: Outcome, kind: str | None) -> None:
+def test_only_changes_are_published(outcome: Outcome, kind: str | None) -> None:
     event = project_changed(report(result(outcome)), {})
     assert (event.kind if event else None) == kind
 
 
-def test_keys_are_cut_where_an_event_cannot_hold_them() -> None:
+def test_keys_that_exceed_the_event_s_size_are_cut() -> None:
     many = [Key(f"web/packages/{number:060}/\N{SNOWMAN}") for number in range(3000)]
     updated = result(Outcome.UPDATED, added=tuple(many))
     event = project_changed(report(updated), {"written": many, "deleted": [FILE]})
@@ -110,7 +110,7 @@ def test_keys_are_cut_where_an_event_cannot_hold_them() -> None:
     assert 150_000 < len(json.dumps(event.detail)) < 256 * 1024
 
 
-def test_ten_events_go_at_once(bus: tuple[EventPublisher, Stubber]) -> None:
+def test_ten_events_are_sent_in_one_call(bus: tuple[EventPublisher, Stubber]) -> None:
     event_publisher, stubber = bus
     entry = {
         "EventBusName": "default",
@@ -122,7 +122,7 @@ def test_ten_events_go_at_once(bus: tuple[EventPublisher, Stubber]) -> None:
     assert publish_events(event_publisher, *[Event(RUN_FINISHED, {"run": "run-1"})] * 10) == 0
 
 
-def test_a_call_is_never_larger_than_eventbridge_takes(bus: tuple[EventPublisher, Stubber]) -> None:
+def test_a_call_never_exceeds_eventbridge_s_limit(bus: tuple[EventPublisher, Stubber]) -> None:
     event_publisher, stubber = bus
     large = Event("Large", {"text": "x" * 200_000})
     for _ in range(3):
@@ -130,14 +130,14 @@ def test_a_call_is_never_larger_than_eventbridge_takes(bus: tuple[EventPublisher
     assert publish_events(event_publisher, *[large] * 3) == 0
 
 
-def test_an_event_that_was_not_taken_is_put_again(bus: tuple[EventPublisher, Stubber]) -> None:
+def test_a_refused_event_is_sent_again(bus: tuple[EventPublisher, Stubber]) -> None:
     event_publisher, stubber = bus
     stubber.add_response("put_events", took("", "ThrottlingException", ""), put(3))
     stubber.add_response("put_events", took(""), put(1))
     assert publish_events(event_publisher, *[Event("Thing", {})] * 3) == 0
 
 
-def test_what_is_never_taken_is_counted_and_fails_nothing(
+def test_events_that_are_always_refused_are_counted_and_fail_nothing(
     bus: tuple[EventPublisher, Stubber], caplog: pytest.LogCaptureFixture
 ) -> None:
     event_publisher, stubber = bus
@@ -148,7 +148,7 @@ def test_what_is_never_taken_is_counted_and_fails_nothing(
     assert caplog.records[-1].message == "events were lost"
 
 
-def test_a_bus_that_is_out_of_reach_is_not_tried_for_each_event(
+def test_an_unreachable_bus_is_not_tried_for_each_event(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("frumious.messaging.event_publisher._FIRST_PAUSE", 0.01)

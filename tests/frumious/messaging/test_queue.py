@@ -66,7 +66,7 @@ def test_all_jobs_are_sent_and_counted(aws: Aws, url: str) -> None:
     assert {letter.job for letter in DeadLetterQueue(url).receive()} == {job(n) for n in range(43)}
 
 
-def test_sending_ends_with_the_time_and_says_how_far_it_came(aws: Aws, url: str) -> None:
+def test_sending_stops_at_the_deadline_and_returns_its_progress(aws: Aws, url: str) -> None:
     deadline = time.monotonic() + 0.05
     taken: list[Job] = []
 
@@ -84,7 +84,7 @@ def test_after_the_deadline_nothing_is_sent(aws: Aws, url: str) -> None:
     assert messages(aws, url) == 0
 
 
-def test_a_message_that_was_not_taken_is_sent_again(queue: tuple[JobQueue, Stubber]) -> None:
+def test_a_refused_message_is_sent_again(queue: tuple[JobQueue, Stubber]) -> None:
     jobs, stubber = queue
     stubber.add_response("send_message_batch", answer([0], [1]))
     stubber.add_response("send_message_batch", answer([], [1]))
@@ -93,7 +93,7 @@ def test_a_message_that_was_not_taken_is_sent_again(queue: tuple[JobQueue, Stubb
 
 
 @pytest.mark.parametrize(("fault", "tries"), [(False, 3), (True, 1)])
-def test_a_message_that_is_never_taken_is_an_error(
+def test_a_message_that_is_always_refused_is_an_error(
     queue: tuple[JobQueue, Stubber], *, fault: bool, tries: int
 ) -> None:
     jobs, stubber = queue
@@ -103,7 +103,9 @@ def test_a_message_that_is_never_taken_is_an_error(
         jobs.send([job(0), job(1)])
 
 
-def test_messages_that_are_held_would_come_back_apart(queue: tuple[JobQueue, Stubber]) -> None:
+def test_extended_visibility_timeouts_are_spread_out(
+    queue: tuple[JobQueue, Stubber],
+) -> None:
     jobs, stubber = queue
     asked: list[dict[str, Any]] = []
     jobs._client.meta.events.register(
@@ -119,7 +121,7 @@ def test_messages_that_are_held_would_come_back_apart(queue: tuple[JobQueue, Stu
     assert len(set(pauses)) > 3
 
 
-def test_dead_letters_are_looked_at_and_stay(aws: Aws, url: str) -> None:
+def test_receiving_dead_letters_does_not_delete_them(aws: Aws, url: str) -> None:
     JobQueue(url).send([job(0), job(1), job(0, run="run-2")])
     dead_letter_queue = DeadLetterQueue(url)
     dead = dead_letter_queue.receive()
@@ -129,7 +131,7 @@ def test_dead_letters_are_looked_at_and_stay(aws: Aws, url: str) -> None:
     assert {letter.job for letter in dead_letter_queue.receive()} == {letter.job for letter in dead}
 
 
-def test_what_is_forgotten_is_gone(aws: Aws, url: str) -> None:
+def test_deleted_dead_letters_do_not_return(aws: Aws, url: str) -> None:
     JobQueue(url).send(job(number) for number in range(13))
     dead_letter_queue = DeadLetterQueue(url)
     dead = dead_letter_queue.receive()
@@ -138,7 +140,7 @@ def test_what_is_forgotten_is_gone(aws: Aws, url: str) -> None:
     assert [letter.job for letter in dead_letter_queue.receive()] == [job(0)]
 
 
-def test_a_message_that_is_no_job_is_passed_over(
+def test_an_invalid_dead_letter_is_skipped(
     aws: Aws, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     for body in ("no JSON", "[]", '{"project": "../.."}'):
@@ -151,7 +153,7 @@ def test_a_message_that_is_no_job_is_passed_over(
     assert messages(aws, url) == 3
 
 
-def test_no_more_dead_letters_are_looked_at_than_one_tick_can_use(
+def test_one_tick_receives_a_limited_number_of_dead_letters(
     aws: Aws, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("frumious.messaging.dead_letter_queue._MAX_RECEIVED", 20)

@@ -97,7 +97,7 @@ def decide(
     ],
     ids=["all", "lags", "lags-new", "named", "gone-lags", "brought", "outdated", "filtered"],
 )
-def test_the_comparison_leaves_what_is_taken_care_of(
+def test_the_comparison_skips_projects_that_are_already_planned(
     known: dict[str, Any], reasons: dict[str, Reason]
 ) -> None:
     plan = decide(
@@ -126,7 +126,7 @@ def test_the_comparison_leaves_what_is_taken_care_of(
     ],
     ids=["unchanged", "pages", "forced", "releases", "projects"],
 )
-def test_a_change_of_the_configuration_concerns_only_what_it_names(
+def test_a_configuration_change_plans_only_the_projects_that_it_affects(
     config: ConfigChanges, selection: Selection, reasons: dict[str, Reason]
 ) -> None:
     plan = decide(config=config, selection=selection, own_index=own(a=1, b=1))
@@ -134,7 +134,7 @@ def test_a_change_of_the_configuration_concerns_only_what_it_names(
     assert plan.reasons == reasons
 
 
-def test_a_lagging_project_that_somebody_named_outlives_the_filters() -> None:
+def test_a_lagging_project_named_by_a_user_is_kept_despite_the_filters() -> None:
     known = lagging("named", named=True) | lagging("filtered")
 
     plan = decide(config=ConfigChanges(projects=True), selection=only("a"), lagging=known)
@@ -142,7 +142,7 @@ def test_a_lagging_project_that_somebody_named_outlives_the_filters() -> None:
     assert plan.reasons == {"filtered": Reason.UNWANTED, "a": Reason.NEW}
 
 
-def test_of_several_proposals_the_first_reason_counts_or_a_removal() -> None:
+def test_the_first_reason_wins_among_proposals_unless_one_removes() -> None:
     plan = decide(
         changes=changelog(9, {"shrunk": AllowedRemoval.FILES}, changed=8, shrunk=9, gone=7),
         upstream_index=upstream(changed=9, shrunk=9),
@@ -164,7 +164,7 @@ def test_of_several_proposals_the_first_reason_counts_or_a_removal() -> None:
 @pytest.mark.parametrize(
     ("serial", "allowed"), [(3, AllowedRemoval.PROJECT), (4, AllowedRemoval.FILES)]
 )
-def test_a_change_makes_up_for_what_a_lagging_project_lacks(
+def test_a_change_also_carries_what_a_lagging_project_lacks(
     serial: int, allowed: AllowedRemoval
 ) -> None:
     plan = decide(
@@ -196,7 +196,7 @@ def test_a_lagging_project_is_retried_after_its_pause_by_one_run() -> None:
         (Removals(share=0.75, number=2), None),
     ],
 )
-def test_a_plan_is_stopped_by_what_it_removes_of_the_mirror(
+def test_a_plan_that_removes_too_much_of_the_mirror_is_stopped(
     limit: Removals, stopped: RemovalLimit | None
 ) -> None:
     removals = dict.fromkeys(["a", "never-stored"], AllowedRemoval.PROJECT)
@@ -220,7 +220,7 @@ def test_a_plan_is_stopped_by_what_it_removes_of_the_mirror(
     ],
     ids=["listed", "unlisted", "polled"],
 )
-def test_a_missing_page_removes_no_listed_project_but_where_names_are_polled(
+def test_a_missing_page_removes_only_polled_projects(
     names: list[NormalizedName] | None, listed: Any, reasons: dict[str, Reason]
 ) -> None:
     gone = Check(stored=True, answer=PageCheck(None, changed=True, missing=True))
@@ -261,7 +261,7 @@ def test_a_missing_page_removes_no_listed_project_but_where_names_are_polled(
     ],
     ids=["changelog", "compared", "index", "no-serials", "names", "unchanged"],
 )
-def test_the_cursor_moves_by_what_upstream_answered(
+def test_the_cursor_advances_to_upstream_s_serial(
     answers: dict[str, Any], cursor: dict[str, Any]
 ) -> None:
     before = Cursor(serial=5, asked=1.0, reconciled=NOW - DAY)
@@ -282,13 +282,13 @@ def test_the_cursor_moves_by_what_upstream_answered(
     ],
     ids=["less-than-one", "a-fraction-is-left", "too-many", "none"],
 )
-def test_the_sweep_comes_round_in_its_days(days: float, projects: int, turn: Turn) -> None:
+def test_the_sweep_covers_all_projects_in_its_days(days: float, projects: int, turn: Turn) -> None:
     cursor = Cursor(swept_at=NOW - days * DAY)
 
     assert next_turn(cursor, NOW, 30, projects) == turn
 
 
-def test_fingerprints_tell_what_the_configuration_changes() -> None:
+def test_fingerprints_distinguish_configuration_changes() -> None:
     one, two = NormalizedName("one"), NormalizedName("two")
     stored = Selected(projects="p", pages="q", releases={one: "1", two: "1"}, layouts=("html",))
     current = Selected(projects="p", pages="r", releases={two: "1"}, layouts=("json",))

@@ -23,7 +23,7 @@ def begun_by_another(world: World, *, json_pages: bool) -> None:
     world.upstream.clear()
 
 
-def test_a_mirror_of_html_pages_is_continued_without_fetching_its_files(world: World) -> None:
+def test_a_mirror_of_html_pages_is_migrated_without_downloading_its_files(world: World) -> None:
     for name in ("one", "two"):
         world.index.upload(wheel(name, "1.0"))
     begun_by_another(world, json_pages=False)
@@ -39,7 +39,7 @@ def test_a_mirror_of_html_pages_is_continued_without_fetching_its_files(world: W
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_what_was_removed_since_the_other_program_is_removed(world: World) -> None:
+def test_projects_removed_before_the_migration_are_removed(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
     begun_by_another(world, json_pages=True)
     world.s3.put_object(Bucket=world.bucket, Key="todo", Body=b"1\none 1\n")

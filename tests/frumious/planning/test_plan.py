@@ -119,7 +119,7 @@ def test_owners_and_invitations_are_no_changes(world: World) -> None:
     assert not world.draft().jobs
 
 
-def test_a_plan_says_what_upstream_removed(world: World) -> None:
+def test_a_plan_names_what_upstream_removed(world: World) -> None:
     upload(world, "gone", "quarantined", "reborn", "smaller")
     world.mirror_run()
     world.index.remove_project("gone")
@@ -144,7 +144,7 @@ def test_a_plan_says_what_upstream_removed(world: World) -> None:
     }
 
 
-def test_upstream_without_changelog_is_an_error_where_that_is_asked_for(world: World) -> None:
+def test_a_missing_changelog_is_an_error_if_configured(world: World) -> None:
     world.configure("discovery = changelog")
     world.upstream.personality = NO_XML_RPC
 
@@ -155,7 +155,7 @@ def test_upstream_without_changelog_is_an_error_where_that_is_asked_for(world: W
 # By root index
 
 
-def test_without_a_changelog_the_root_index_tells_what_changed(world: World) -> None:
+def test_without_a_changelog_the_root_index_reveals_changes(world: World) -> None:
     world.upstream.personality = NO_XML_RPC
     upload(world, "one", "two", "three")
     world.mirror_run()
@@ -177,7 +177,7 @@ def test_without_a_changelog_the_root_index_tells_what_changed(world: World) -> 
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_a_root_index_that_did_not_change_is_not_sent_again(world: World) -> None:
+def test_an_unchanged_root_index_is_not_downloaded(world: World) -> None:
     world.configure("discovery = index")
     upload(world, "one")
     world.mirror_run()
@@ -190,7 +190,7 @@ def test_a_root_index_that_did_not_change_is_not_sent_again(world: World) -> Non
     assert not [request for request in world.upstream.requests if request.path == "/pypi"]
 
 
-def test_what_is_under_way_is_not_planned_again_by_index(world: World) -> None:
+def test_projects_of_open_runs_are_not_planned_from_the_root_index(world: World) -> None:
     world.configure("discovery = index")
     upload(world, "one")
     world.plan()
@@ -200,7 +200,7 @@ def test_what_is_under_way_is_not_planned_again_by_index(world: World) -> None:
 
 
 @pytest.mark.parametrize("personality", [BANDERSNATCH, HTML_ONLY])
-def test_upstream_that_tells_nothing_is_asked_project_by_project(
+def test_an_upstream_without_a_change_feed_is_polled_by_project(
     world: World, personality: object
 ) -> None:
     world.upstream.personality = personality  # type: ignore[assignment]
@@ -252,9 +252,7 @@ def test_a_name_that_upstream_removed_is_removed(world: World) -> None:
     assert world.files() == {}
 
 
-def test_names_are_asked_in_turn_where_there_are_many(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_names_are_polled_in_turn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frumious.planning.sweep._MAX_TURN_WITHOUT_FEED", 2)
     names = ["a", "b", "c", "d", "e"]
     world.configure("discovery = names", allowlist(*names))
@@ -273,7 +271,7 @@ def test_names_are_asked_in_turn_where_there_are_many(
     ]
 
 
-def test_one_name_that_upstream_cannot_answer_does_not_hold_up_the_others(world: World) -> None:
+def test_one_name_that_fails_upstream_does_not_delay_the_others(world: World) -> None:
     world.configure("discovery = names", allowlist("one", "two"))
     upload(world, "one", "two")
     world.mirror_run()
@@ -283,7 +281,7 @@ def test_one_name_that_upstream_cannot_answer_does_not_hold_up_the_others(world:
     assert reasons(world.draft()) == {"two": Reason.DIFFERS}
 
 
-def test_one_name_that_upstream_redirects_elsewhere_lags_and_says_so(world: World) -> None:
+def test_a_name_that_upstream_redirects_elsewhere_lags_with_a_reason(world: World) -> None:
     world.configure("discovery = names", allowlist("one", "two"))
     upload(world, "one", "two")
     world.mirror_run()
@@ -313,7 +311,7 @@ def test_a_short_allowlist_needs_no_changelog_and_no_root_index(world: World) ->
 # What heals
 
 
-def test_the_daily_comparison_heals_what_was_missed(world: World) -> None:
+def test_the_daily_comparison_repairs_missed_changes(world: World) -> None:
     upload(world, "one", "two", "three")
     world.mirror_run()
     world.index.upload(wheel("one", "2.0"))
@@ -333,7 +331,7 @@ def test_the_daily_comparison_heals_what_was_missed(world: World) -> None:
 
 
 @pytest.mark.parametrize("project", ["archived", "late-metadata"])
-def test_the_slow_sweep_finds_what_has_no_event(world: World, project: str) -> None:
+def test_the_sweep_finds_changes_without_an_event(world: World, project: str) -> None:
     file = world.index.upload(sdist(project, "1.0"))
     upload(world, "other")
     world.mirror_run()
@@ -348,7 +346,7 @@ def test_the_slow_sweep_finds_what_has_no_event(world: World, project: str) -> N
     assert reasons(world.draft()) == {project: Reason.DIFFERS}
 
 
-def test_the_sweep_leaves_it_to_the_comparison_whether_a_project_is_gone(world: World) -> None:
+def test_the_sweep_leaves_removals_to_the_comparison(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     world.upstream.faults.add(Fault(Status(404), "/simple/one/"))
@@ -371,7 +369,7 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
     assert reasons(world.draft()) == {"one": Reason.REMOVED}
 
 
-def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
+def test_the_sweep_plans_no_more_than_its_share(world: World) -> None:
     names = [f"p{number}" for number in range(10)]
     upload(world, *names)
     world.mirror_run()
@@ -385,7 +383,7 @@ def test_the_sweep_asks_for_no_more_than_its_share(world: World) -> None:
     assert world.cursor().swept == "p0"
 
 
-def test_the_sweep_forgets_no_part_of_a_share(world: World) -> None:
+def test_the_sweep_skips_no_project_of_its_share(world: World) -> None:
     upload(world, *(f"p{number}" for number in range(10)))
     world.mirror_run()
     begun = world.cursor().swept_at
@@ -410,7 +408,7 @@ def test_the_sweep_can_be_switched_off(world: World) -> None:
 # What the configuration changes
 
 
-def test_a_tighter_allowlist_removes_and_a_wider_one_fetches(world: World) -> None:
+def test_a_narrower_allowlist_removes_projects_and_a_wider_one_adds_them(world: World) -> None:
     upload(world, "one", "two", "three")
     world.configure(sections=allowlist("one", "two"))
     world.mirror_run()
@@ -429,7 +427,7 @@ def test_a_tighter_allowlist_removes_and_a_wider_one_fetches(world: World) -> No
     assert not world.draft().jobs
 
 
-def test_other_releases_concern_only_their_project(world: World) -> None:
+def test_a_changed_release_filter_plans_only_its_project(world: World) -> None:
     for name in ("one", "two"):
         upload(world, name)
         world.index.upload(wheel(name, "2.0"))
@@ -445,7 +443,7 @@ def test_other_releases_concern_only_their_project(world: World) -> None:
     assert world.page("one")["versions"] == ["1.0", "2.0"]
 
 
-def test_other_options_of_pages_render_them_all_anew(world: World) -> None:
+def test_changed_page_options_render_all_pages(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     files = world.files()
@@ -460,7 +458,7 @@ def test_other_options_of_pages_render_them_all_anew(world: World) -> None:
     assert not world.draft().jobs
 
 
-def test_a_run_under_the_old_selection_fetches_nothing_more(world: World) -> None:
+def test_a_run_of_the_old_selection_downloads_no_more_files(world: World) -> None:
     world.configure(sections=allowlist("one", "two"))
     upload(world, "one", "two")
     world.plan()
@@ -472,7 +470,7 @@ def test_a_run_under_the_old_selection_fetches_nothing_more(world: World) -> Non
     assert not world.stored("web/simple/two/")
 
 
-def test_a_lagging_project_that_is_no_longer_wanted_is_let_go(world: World) -> None:
+def test_a_lagging_project_that_is_no_longer_selected_is_dropped(world: World) -> None:
     world.configure(sections=allowlist("one", "two"))
     upload(world, "one", "two")
     world.upstream.faults.add(Fault(Status(404), "/packages/", project="two"))
@@ -485,7 +483,7 @@ def test_a_lagging_project_that_is_no_longer_wanted_is_let_go(world: World) -> N
     assert not world.stored("web/simple/two/")
 
 
-def test_everything_can_be_planned_anew(world: World) -> None:
+def test_all_projects_can_be_planned(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     world.s3.delete_object(Bucket=world.bucket, Key="web/simple/one/index.html")
@@ -522,7 +520,7 @@ def test_a_plan_that_removes_too_much_is_not_started(world: World) -> None:
     assert len(world.stored("web/simple/p")) == 15
 
 
-def test_what_the_mirror_never_had_is_no_removal(world: World) -> None:
+def test_projects_that_were_never_mirrored_are_not_removed(world: World) -> None:
     world.configure("max-removals = 0% 2")
     upload(world, "one")
     world.mirror_run()
@@ -536,7 +534,7 @@ def test_what_the_mirror_never_had_is_no_removal(world: World) -> None:
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_an_allowlist_that_was_cut_short_by_mistake_removes_nothing(world: World) -> None:
+def test_an_allowlist_truncated_by_mistake_removes_nothing(world: World) -> None:
     names = [f"p{number}" for number in range(12)]
     world.configure(sections=allowlist(*names))
     upload(world, *names)
@@ -576,7 +574,7 @@ def test_a_plan_has_a_summary(world: World) -> None:
 # Large plans, and several planners
 
 
-def test_a_large_plan_becomes_stages_that_are_sent_one_after_the_other(
+def test_a_large_plan_is_dispatched_in_stages(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatch, "_MAX_RUN_SIZE", 2)
@@ -609,7 +607,7 @@ def test_a_large_plan_becomes_stages_that_are_sent_one_after_the_other(
     assert [project["name"] for project in root] == names
 
 
-def test_what_was_not_sent_in_time_is_sent_at_the_next_tick(world: World) -> None:
+def test_jobs_that_were_not_sent_in_time_are_sent_at_the_next_tick(world: World) -> None:
     upload(world, "one", "two")
     open_unsent(world)
     assert list(world.jobs()) == []
@@ -619,7 +617,7 @@ def test_what_was_not_sent_in_time_is_sent_at_the_next_tick(world: World) -> Non
     assert {job.project for job in world.jobs()} == {"one", "two"}
 
 
-def test_a_run_whose_plan_is_lost_stops_no_other_and_its_projects_are_compared(
+def test_a_run_with_a_lost_plan_stops_no_other_and_its_projects_are_compared(
     world: World,
 ) -> None:
     upload(world, "one", "two")
@@ -640,7 +638,7 @@ def test_a_run_whose_plan_is_lost_stops_no_other_and_its_projects_are_compared(
     assert len(world.page("one")["files"]) == len(world.page("two")["files"]) == 2
 
 
-def test_a_lost_run_of_names_that_are_polled_is_planned_once_more(world: World) -> None:
+def test_a_lost_run_of_polled_names_is_replanned(world: World) -> None:
     world.configure("sweep-days = 0", allowlist("one"))
     upload(world, "one")
     open_unsent(world)
@@ -652,7 +650,7 @@ def test_a_lost_run_of_names_that_are_polled_is_planned_once_more(world: World) 
     assert len(world.page("one")["files"]) == 1
 
 
-def test_by_index_the_projects_of_a_lost_run_are_planned_once_more(world: World) -> None:
+def test_projects_of_a_lost_run_are_replanned_from_the_root_index(world: World) -> None:
     world.configure("discovery = index")
     upload(world, "one")
     world.plan()
@@ -662,7 +660,7 @@ def test_by_index_the_projects_of_a_lost_run_are_planned_once_more(world: World)
     assert reasons(world.draft()) == {"one": Reason.NEW, "two": Reason.NEW}
 
 
-def test_of_two_planners_at_once_one_opens_a_run(world: World) -> None:
+def test_only_one_of_two_concurrent_planners_opens_a_run(world: World) -> None:
     upload(world, "one")
 
     async def both(mirror: Mirror) -> list[list[str]]:
@@ -683,7 +681,7 @@ def test_of_two_planners_at_once_one_opens_a_run(world: World) -> None:
 # What the configuration is, told by fingerprints
 
 
-def test_only_the_projects_whose_rules_differ_are_told_apart(world: World) -> None:
+def test_only_projects_with_changed_rules_are_selected(world: World) -> None:
     upload(world, "one", "two")
     world.configure(sections=allowlist("one", "two<2"))
     world.mirror_run()
@@ -692,7 +690,7 @@ def test_only_the_projects_whose_rules_differ_are_told_apart(world: World) -> No
     assert reasons(world.draft()) == {"two": Reason.RESELECTED}
 
 
-def test_a_changelog_that_is_away_for_a_while_loses_no_event(world: World) -> None:
+def test_a_changelog_outage_loses_no_event(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
     since = world.index.serial

@@ -239,7 +239,7 @@ def test_changes_of_killed_jobs_are_reported(folder: Path, upstream: Server) -> 
     assert not upstream.requests_for("/simple/recorded/"), "its job was done"
 
 
-def test_a_run_with_missing_results_holds_back_the_status(folder: Path, upstream: Server) -> None:
+def test_a_run_with_missing_results_delays_the_status(folder: Path, upstream: Server) -> None:
     mirror = restore("open_run", folder, upstream)
 
     mirror.take_over(plan=False)
@@ -298,7 +298,7 @@ def test_a_project_that_a_younger_run_removed_is_not_listed_again(
     assert "goes" not in (folder / "web/simple/index.html").read_text()
 
 
-def test_pages_are_moved_though_the_state_does_not_name_their_layout(
+def test_pages_are_moved_although_the_state_does_not_name_their_layout(
     folder: Path, upstream: Server
 ) -> None:
     mirror = restore("old_selection", folder, upstream)

@@ -71,7 +71,7 @@ def test_keys_of_a_later_minor_version_are_ignored_and_optional_ones_may_be_miss
     assert (found.serial, [entry.run for entry in found.runs]) == (7, [RUN])
 
 
-def test_a_run_whose_plan_is_missing_says_so(world: World) -> None:
+def test_a_run_without_a_plan_is_an_error_that_names_it(world: World) -> None:
     with pytest.raises(LedgerCorrupt, match=r"plan\.json' is missing: the run is lost"):
         world.run(lambda mirror: mirror.ledger.plan(RUN))
 

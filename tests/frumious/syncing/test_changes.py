@@ -94,7 +94,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_mirror_follows(world: World, case: Case) -> None:
+def test_the_mirror_follows_each_upstream_change(world: World, case: Case) -> None:
     world.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
     world.index.upload(wheel("demo", "2.0"))
     case.before(world.index)
@@ -151,7 +151,7 @@ def watch(world: World, look: Callable[..., None]) -> None:
     world.run(register)
 
 
-def test_files_come_before_the_pages_and_go_after_them(world: World) -> None:
+def test_files_are_stored_before_pages_and_deleted_after_them(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
     world.mirror_run()
     steps: list[tuple[str, frozenset[str]]] = []
@@ -182,7 +182,7 @@ def test_files_come_before_the_pages_and_go_after_them(world: World) -> None:
     }
 
 
-def test_a_deleted_project_is_gone_and_may_come_again_as_somebody_else_s(world: World) -> None:
+def test_a_deleted_project_is_removed_and_can_be_recreated_by_another_owner(world: World) -> None:
     world.configure("json = true")
     world.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
     world.mirror_run()
@@ -222,7 +222,7 @@ def test_a_project_without_files_is_mirrored_until_it_has_one(world: World) -> N
     assert "web/json/demo" not in world.stored()
 
 
-def test_a_job_that_died_before_it_deleted_leaves_nothing_even_beside_a_refused_file(
+def test_a_retry_finishes_deletions_even_if_another_file_is_refused(
     world: World,
 ) -> None:
     world.index.upload(wheel("demo", "1.0"))
@@ -255,7 +255,7 @@ def test_a_project_whose_removal_left_no_result_leaves_the_root_index(world: Wor
 
 
 @pytest.mark.parametrize("md5", [None, "0" * 32])
-def test_a_file_with_other_bytes_than_before_is_kept_and_its_yank_followed(
+def test_a_file_whose_bytes_changed_upstream_is_kept_and_its_yank_followed(
     world: World, md5: str | None
 ) -> None:
     if md5:  # a weak hash that agrees proves nothing
@@ -274,7 +274,7 @@ def test_a_file_with_other_bytes_than_before_is_kept_and_its_yank_followed(
     }
 
 
-def test_an_upstream_without_serials_is_followed_and_left_alone_when_it_says_the_same(
+def test_an_upstream_without_serials_is_followed_and_unchanged_pages_cost_nothing(
     world: World,
 ) -> None:
     world.upstream.personality = HTML_ONLY

@@ -25,7 +25,7 @@ def delivery(
     return Delivery(job, number, last=last, deadline=time.monotonic() + seconds)
 
 
-def test_a_fault_that_may_pass_puts_the_job_off_longer_each_time(world: World) -> None:
+def test_a_transient_fault_delays_the_retry_longer_each_time(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Status(503), "/simple/"))
     pauses = []
@@ -37,7 +37,7 @@ def test_a_fault_that_may_pass_puts_the_job_off_longer_each_time(world: World) -
     assert pauses == [40, 80, 160, 320]
 
 
-def test_the_last_delivery_leaves_the_reason(world: World) -> None:
+def test_the_last_delivery_records_the_reason(world: World) -> None:
     world.upstream.faults.add(Fault(Status(503), "/simple/"))
 
     result = world.run(lambda mirror: work(delivery(last=True), mirror))
@@ -47,7 +47,7 @@ def test_the_last_delivery_leaves_the_reason(world: World) -> None:
     assert "503" in str(result.error)
 
 
-def test_a_fault_that_stays_is_not_tried_again(world: World) -> None:
+def test_a_permanent_fault_is_not_retried(world: World) -> None:
     world.upstream.faults.add(Fault(Raw(200, {}, b"no page"), "/simple/"))
 
     result = world.run(lambda mirror: work(delivery(), mirror))
@@ -68,7 +68,7 @@ def test_a_job_that_runs_out_of_time_publishes_nothing(world: World) -> None:
     assert not world.contents()
 
 
-def test_a_job_that_got_on_before_its_time_was_over_is_continued_by_another(
+def test_a_job_that_made_progress_before_its_deadline_gets_a_continuation(
     world: World,
 ) -> None:
     for number in range(8):
@@ -95,7 +95,7 @@ def test_a_job_that_got_on_before_its_time_was_over_is_continued_by_another(
     assert len(fetched) <= 8 + 4 * job.continuation, "only what was under way is fetched again"
 
 
-def test_a_job_that_gets_nowhere_is_not_continued_for_ever(world: World) -> None:
+def test_a_job_without_progress_is_not_continued_forever(world: World) -> None:
     world.index.add_file("demo", "demo-1.0.tar.gz", size=10_000_000)
     world.upstream.faults.add(Fault(Slow(rate=1_000_000), "/packages/"))
 
@@ -105,7 +105,7 @@ def test_a_job_that_gets_nowhere_is_not_continued_for_ever(world: World) -> None
     assert "no file of 'demo' was stored" in str(result.error)
 
 
-def test_projects_are_worked_on_at_the_same_time_and_one_project_s_jobs_in_turn(
+def test_projects_are_synced_concurrently_and_one_project_s_jobs_in_order(
     world: World,
 ) -> None:
     for name in ("one", "two"):
@@ -129,7 +129,7 @@ def test_projects_are_worked_on_at_the_same_time_and_one_project_s_jobs_in_turn(
     assert third[1] >= next(ended for path, _, ended in (first, second) if path == third[0])
 
 
-def test_after_a_job_that_is_put_off_its_project_s_others_are_too(world: World) -> None:
+def test_a_job_to_retry_later_delays_its_project_s_other_jobs(world: World) -> None:
     world.index.upload(wheel("one", "1.0"))
     world.upstream.faults.add(Fault(Status(503, retry_after=100), "/simple/one/", times=1))
 

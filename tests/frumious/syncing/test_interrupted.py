@@ -33,7 +33,7 @@ def names(world: World) -> set[str]:
     return {key.rpartition("/")[2] for key in world.files()}
 
 
-def test_files_that_one_job_did_not_come_to_delete_are_deleted_by_another(world: World) -> None:
+def test_files_that_one_job_failed_to_delete_are_deleted_by_the_next(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo", run="run-1")
@@ -52,7 +52,7 @@ def test_files_that_one_job_did_not_come_to_delete_are_deleted_by_another(world:
     }
 
 
-def test_a_file_that_was_removed_and_is_back_is_not_deleted(world: World) -> None:
+def test_a_file_that_was_removed_and_restored_is_not_deleted(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo", run="run-1")
@@ -66,7 +66,7 @@ def test_a_file_that_was_removed_and_is_back_is_not_deleted(world: World) -> Non
     assert world.files() == before
 
 
-def test_files_of_a_removed_project_are_deleted_although_it_was_created_anew(world: World) -> None:
+def test_files_of_a_removed_project_are_deleted_although_it_was_recreated(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo", run="run-1")
     before = world.files()
@@ -80,7 +80,7 @@ def test_files_of_a_removed_project_are_deleted_although_it_was_created_anew(wor
     assert names(world) == {"demo-2.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl.metadata"}
 
 
-def test_a_file_that_came_back_after_a_removal_stays_as_long_as_the_page_names_it(
+def test_a_file_restored_after_a_removal_is_kept_while_the_page_names_it(
     world: World,
 ) -> None:
     json_page = "web/simple/demo/index.v1_json"
@@ -112,7 +112,7 @@ def test_a_file_that_came_back_after_a_removal_stays_as_long_as_the_page_names_i
     assert world.files() == before
 
 
-def test_pages_without_a_manifest_go_with_their_project(world: World) -> None:
+def test_pages_without_a_manifest_are_removed_with_their_project(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.s3.delete_object(Bucket=world.bucket, Key="web/simple/demo/index.v1_json")
@@ -123,7 +123,7 @@ def test_pages_without_a_manifest_go_with_their_project(world: World) -> None:
     assert not [key for key in world.contents() if key.startswith("web/simple/")]
 
 
-def test_html_that_an_interrupted_job_wrote_does_not_go_back(world: World) -> None:
+def test_html_of_an_interrupted_job_is_not_replaced_by_an_older_one(world: World) -> None:
     json_page = "web/simple/demo/index.v1_json"
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
@@ -146,7 +146,7 @@ def test_html_that_an_interrupted_job_wrote_does_not_go_back(world: World) -> No
     assert {f"web/{path}" for path in named} <= world.files().keys()
 
 
-def test_html_that_an_interrupted_job_wrote_is_written_again(world: World) -> None:
+def test_html_of_an_interrupted_job_is_rewritten(world: World) -> None:
     json_page = "web/simple/demo/index.v1_json"
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo", run="run-1")
@@ -161,7 +161,7 @@ def test_html_that_an_interrupted_job_wrote_is_written_again(world: World) -> No
     assert world.read("web/simple/demo/index.html") == shown
 
 
-def test_a_stored_file_is_not_taken_for_one_with_another_hash(world: World) -> None:
+def test_a_stored_file_is_not_mistaken_for_one_with_another_hash(world: World) -> None:
     def spoil(page: dict[str, Any]) -> None:
         page["files"][0]["hashes"] = {"sha256": "0" * 64}
 
@@ -176,7 +176,7 @@ def test_a_stored_file_is_not_taken_for_one_with_another_hash(world: World) -> N
     assert world.page("demo")["files"] == []
 
 
-def test_metadata_that_is_no_longer_named_is_deleted(world: World) -> None:
+def test_metadata_that_no_page_names_is_deleted(world: World) -> None:
     def spoil(page: dict[str, Any]) -> None:
         page["files"][0]["core-metadata"] = {"sha256": "0" * 64}
 
@@ -190,7 +190,7 @@ def test_metadata_that_is_no_longer_named_is_deleted(world: World) -> None:
     assert names(world) == {"demo-1.0-py3-none-any.whl"}
 
 
-def test_a_project_whose_removal_was_cut_off_leaves_the_root_index(world: World) -> None:
+def test_a_project_whose_removal_was_interrupted_leaves_the_root_index(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("other", "1.0"))
     world.mirror_run()

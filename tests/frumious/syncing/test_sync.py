@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 
-def test_a_new_project_is_mirrored_whole(world: World) -> None:
+def test_a_new_project_is_mirrored_completely(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(sdist("demo", "1.0"))
 
@@ -95,7 +95,7 @@ def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: 
     assert world.run(sync) == 5 + 3 + 2
 
 
-def test_a_job_that_is_done_twice_leaves_the_same_bucket_and_result(world: World) -> None:
+def test_a_job_done_twice_leaves_the_same_bucket_and_result(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     first = world.sync("demo")
     once = world.contents()
@@ -106,7 +106,7 @@ def test_a_job_that_is_done_twice_leaves_the_same_bucket_and_result(world: World
     assert world.contents() == once
 
 
-def test_only_what_is_new_is_fetched(world: World) -> None:
+def test_only_new_files_are_downloaded(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.index.upload(wheel("demo", "2.0"))
@@ -125,7 +125,7 @@ def test_only_what_is_new_is_fetched(world: World) -> None:
     ]
 
 
-def test_a_file_that_upstream_removed_is_gone_from_pages_and_storage(world: World) -> None:
+def test_a_file_that_upstream_removed_is_deleted_from_pages_and_storage(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo")
@@ -152,7 +152,7 @@ def test_a_yank_reaches_json_and_html(world: World) -> None:
     assert 'data-yanked="broken &amp; &quot;dangerous&quot;"' in html
 
 
-def test_a_project_that_upstream_deleted_is_gone(world: World) -> None:
+def test_a_project_that_upstream_deleted_is_removed(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.index.remove_project("demo")
@@ -167,7 +167,7 @@ def test_a_project_that_upstream_deleted_is_gone(world: World) -> None:
     assert world.sync("demo", run="run-3").outcome is Outcome.ABSENT
 
 
-def test_a_removal_that_was_cut_off_is_finished(world: World) -> None:
+def test_an_interrupted_removal_is_finished(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     files = world.files()
@@ -181,7 +181,7 @@ def test_a_removal_that_was_cut_off_is_finished(world: World) -> None:
     assert not world.files()
 
 
-def test_a_quarantined_project_keeps_a_page_that_says_so_and_no_file(world: World) -> None:
+def test_a_quarantined_project_has_a_page_with_its_status_and_no_file(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.index.quarantine_project("demo")
@@ -195,12 +195,12 @@ def test_a_quarantined_project_keeps_a_page_that_says_so_and_no_file(world: Worl
     assert '<meta name="pypi:project-status" content="quarantined">' in html
 
 
-def test_a_project_that_nobody_has_is_absent(world: World) -> None:
+def test_a_project_that_exists_nowhere_is_absent(world: World) -> None:
     assert world.sync("no-such-project").outcome is Outcome.ABSENT
     assert not world.contents()
 
 
-def test_a_stale_page_is_left_for_later(world: World) -> None:
+def test_a_stale_page_is_retried_later(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     before = world.index.serial
     world.index.upload(wheel("demo", "2.0"))
@@ -224,7 +224,7 @@ def test_a_page_never_goes_back_to_an_older_serial(world: World) -> None:
     assert world.contents() == held
 
 
-def test_wrong_bytes_are_fetched_once_more(world: World) -> None:
+def test_wrong_bytes_are_downloaded_once_more(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(WrongBytes(), "/packages/", times=1))
 
@@ -255,7 +255,7 @@ def test_a_file_with_wrong_bytes_is_not_stored_and_the_others_are(
     assert len(world.page("demo")["files"]) == 2
 
 
-def test_an_upstream_that_fails_is_left_for_later(world: World) -> None:
+def test_a_failing_upstream_is_retried_later(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Status(503), "/simple/"))
 
@@ -263,7 +263,7 @@ def test_an_upstream_that_fails_is_left_for_later(world: World) -> None:
         world.sync("demo")
 
 
-def test_what_an_earlier_try_stored_is_not_fetched_again(world: World) -> None:
+def test_files_stored_by_an_earlier_attempt_are_not_downloaded_again(world: World) -> None:
     world.index.add_file("demo", "demo-1.0.tar.gz", size=1000)
     world.index.add_file("demo", "demo-2.0.tar.gz", size=1000)
     last = world.index.files_named("demo-2.0.tar.gz")[0]
@@ -284,7 +284,7 @@ def test_what_an_earlier_try_stored_is_not_fetched_again(world: World) -> None:
     ]
 
 
-def test_a_file_above_the_largest_put_is_sent_in_parts(
+def test_a_file_above_the_put_limit_is_sent_as_a_multipart_upload(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("frumious.storage.s3.storage.LARGEST_PUT", 1_000_000)
@@ -310,7 +310,7 @@ def test_a_large_file_with_wrong_bytes_is_never_completed(
     assert not world.s3.list_multipart_uploads(Bucket=world.bucket).get("Uploads")
 
 
-def test_a_missing_bucket_is_said(world: World) -> None:
+def test_a_missing_bucket_is_reported(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.bucket = "no-such-bucket"
     world.configure()
@@ -330,7 +330,7 @@ def test_root_uri_makes_file_urls_absolute(world: World) -> None:
     assert world.sync("demo", run="run-2").outcome is Outcome.UNCHANGED
 
 
-def test_a_changed_configuration_renders_the_page_anew(world: World) -> None:
+def test_a_changed_configuration_renders_the_page_again(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo")

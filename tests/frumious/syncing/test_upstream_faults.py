@@ -73,7 +73,7 @@ def lagging(world: World) -> set[str]:
     ],
 )
 @pytest.mark.parametrize("match", ["/simple/", "/packages/"])
-def test_a_fault_that_passes_is_tried_again_within_the_job(
+def test_a_transient_fault_is_retried_within_the_job(
     world: World, action: Action, match: str
 ) -> None:
     world.index.upload(wheel("demo", "1.0"))
@@ -83,7 +83,7 @@ def test_a_fault_that_passes_is_tried_again_within_the_job(
     assert len(world.files()) == 2
 
 
-def test_a_fault_that_does_not_pass_is_left_to_the_queue(world: World) -> None:
+def test_a_persistent_fault_is_retried_by_the_queue(world: World) -> None:
     world.upstream.faults.add(Fault(Status(503), "/simple/"))
 
     with pytest.raises(UpstreamUnavailable, match="503"):
@@ -91,7 +91,7 @@ def test_a_fault_that_does_not_pass_is_left_to_the_queue(world: World) -> None:
     assert len(world.upstream.requests) == 4
 
 
-def test_a_long_retry_after_is_left_to_the_queue_at_once(world: World) -> None:
+def test_a_long_retry_after_is_passed_to_the_queue_at_once(world: World) -> None:
     world.upstream.faults.add(Fault(Status(429, retry_after=120), "/simple/"))
 
     with pytest.raises(UpstreamUnavailable) as caught:
@@ -100,7 +100,7 @@ def test_a_long_retry_after_is_left_to_the_queue_at_once(world: World) -> None:
     assert len(world.upstream.requests) == 1
 
 
-def test_silence_is_a_fault_that_may_pass(world: World) -> None:
+def test_a_silent_server_is_a_transient_fault(world: World) -> None:
     world.configure("timeout = 0.2")
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Slow(delay=1), "/simple/", times=1))
@@ -109,7 +109,7 @@ def test_silence_is_a_fault_that_may_pass(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/simple/", "/packages/"])
-def test_a_response_that_trickles_is_ended_by_the_global_timeout(world: World, path: str) -> None:
+def test_a_trickling_response_is_ended_by_the_global_timeout(world: World, path: str) -> None:
     world.configure("timeout = 5\nglobal-timeout = 0.3")
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Slow(rate=10), path, times=1))
@@ -121,7 +121,7 @@ def test_a_response_that_trickles_is_ended_by_the_global_timeout(world: World, p
     assert len(world.upstream.requests_for(path)) > 1
 
 
-def test_a_page_that_is_not_there_yet_is_waited_for(world: World) -> None:
+def test_a_page_that_does_not_exist_yet_is_retried_later(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Status(404), "/simple/", times=1))
 
@@ -130,7 +130,7 @@ def test_a_page_that_is_not_there_yet_is_waited_for(world: World) -> None:
     assert world.sync("demo", serial=world.index.serial).outcome is Outcome.UPDATED
 
 
-def test_a_project_that_came_and_went_is_absent(world: World) -> None:
+def test_a_project_that_was_created_and_removed_is_absent(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.remove_project("demo")
 
@@ -139,14 +139,14 @@ def test_a_project_that_came_and_went_is_absent(world: World) -> None:
     assert result.outcome is Outcome.ABSENT
 
 
-def test_a_serial_in_the_header_alone_will_do(world: World) -> None:
+def test_a_serial_in_the_header_alone_is_accepted(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Edit(lambda page: page["meta"].pop("_last-serial"))))
 
     assert world.sync("demo").serial == world.index.serial
 
 
-def test_at_the_last_delivery_a_file_that_is_not_to_be_had_does_not_hold_up_the_rest(
+def test_at_the_last_delivery_an_unavailable_file_does_not_block_the_others(
     world: World,
 ) -> None:
     world.index.upload(wheel("demo", "1.0"))
@@ -163,7 +163,7 @@ def test_at_the_last_delivery_a_file_that_is_not_to_be_had_does_not_hold_up_the_
     ]
 
 
-def test_bytes_that_are_not_what_their_place_says_are_refused(world: World) -> None:
+def test_bytes_that_do_not_match_their_path_are_refused(world: World) -> None:
     world.index.add_file("demo", "demo-1.0.tar.gz", content=b"one")
     other = world.index.add_file("demo", "demo-2.0.tar.gz", content=b"two")
 
@@ -186,7 +186,7 @@ def test_bytes_that_are_not_what_their_place_says_are_refused(world: World) -> N
 
 
 @pytest.mark.parametrize("action", [Truncated(1_000_000), Reset(1_000_000)])
-def test_a_transfer_is_resumed_where_it_broke_off(world: World, action: Action) -> None:
+def test_an_interrupted_transfer_is_resumed(world: World, action: Action) -> None:
     sha256 = large_file(world)
     world.upstream.faults.add(Fault(action, "/packages/", times=1))
 
@@ -199,7 +199,7 @@ def test_a_transfer_is_resumed_where_it_broke_off(world: World, action: Action) 
     assert first.sent + second.sent < LARGE * 1.5
 
 
-def test_a_server_that_cannot_resume_starts_anew(world: World) -> None:
+def test_a_transfer_restarts_if_the_server_cannot_resume(world: World) -> None:
     sha256 = large_file(world)
     world.upstream.faults.add(Fault(Truncated(1_000_000), "/packages/", times=1))
     world.upstream.faults.add(Fault(NoRange(), "/packages/"))
@@ -208,7 +208,7 @@ def test_a_server_that_cannot_resume_starts_anew(world: World) -> None:
     assert stored(world) == [sha256]
 
 
-def test_a_file_that_breaks_off_again_and_again_is_left_out_and_the_rest_is_kept(
+def test_a_file_that_always_breaks_off_is_left_out_and_the_others_are_stored(
     world: World,
 ) -> None:
     large_file(world)
@@ -223,7 +223,7 @@ def test_a_file_that_breaks_off_again_and_again_is_left_out_and_the_rest_is_kept
     ]
 
 
-def test_a_file_of_unannounced_length_is_stored(world: World) -> None:
+def test_a_file_without_a_content_length_is_stored(world: World) -> None:
     sha256 = large_file(world)
     world.upstream.faults.add(Fault(Chunked(), "/packages/"))
 
@@ -234,7 +234,7 @@ def test_a_file_of_unannounced_length_is_stored(world: World) -> None:
 # A mirror to download from
 
 
-def test_a_download_mirror_is_asked_first(world: World) -> None:
+def test_a_download_mirror_is_tried_first(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     with Server(world.index) as mirror:
         world.configure(f"download-mirror = {mirror.url}")
@@ -246,7 +246,9 @@ def test_a_download_mirror_is_asked_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("action", [Status(404), Status(503), WrongBytes(), Truncated(1)])
-def test_what_the_download_mirror_lacks_comes_from_upstream(world: World, action: Action) -> None:
+def test_files_missing_on_the_download_mirror_come_from_upstream(
+    world: World, action: Action
+) -> None:
     world.index.upload(wheel("demo", "1.0"))
     with Server(world.index) as mirror:
         world.configure(f"download-mirror = {mirror.url}")
@@ -299,7 +301,7 @@ def lose_most_files(world: World) -> None:
         world.index.remove_file("demo", f"demo-{number}.tar.gz")
 
 
-def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
+def test_a_removal_that_the_changelog_reported_is_followed(world: World) -> None:
     lose_most_files(world)
 
     finalized = world.mirror_run()
@@ -308,7 +310,7 @@ def test_a_loss_that_upstream_told_of_is_followed(world: World) -> None:
     assert len(world.files()) == 1
 
 
-def test_a_404_of_a_project_that_was_made_anew_is_not_believed(world: World) -> None:
+def test_a_404_of_a_recreated_project_is_not_trusted(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.mirror_run()
     held = world.files()
@@ -322,7 +324,7 @@ def test_a_404_of_a_project_that_was_made_anew_is_not_believed(world: World) -> 
     assert lagging(world) == {"demo"}
 
 
-def test_a_404_of_a_project_that_came_and_went_and_came_is_not_believed(world: World) -> None:
+def test_a_404_of_a_project_created_removed_and_recreated_is_not_trusted(world: World) -> None:
     world.index.add_project("other")
     world.mirror_run()
     world.index.add_project("demo")
@@ -335,7 +337,7 @@ def test_a_404_of_a_project_that_came_and_went_and_came_is_not_believed(world: W
     assert lagging(world) == {"demo"}
 
 
-def test_a_removal_that_could_not_be_followed_is_forgotten_when_the_project_is_made_anew(
+def test_a_pending_removal_is_dropped_when_the_project_is_recreated(
     world: World,
 ) -> None:
     world.index.upload(wheel("demo", "1.0"))
@@ -361,7 +363,7 @@ def test_a_removal_that_could_not_be_followed_is_forgotten_when_the_project_is_m
     assert not lagging(world)
 
 
-def test_a_lagging_project_loses_what_it_was_told_to_when_it_changes_again(world: World) -> None:
+def test_a_lagging_project_keeps_its_allowed_removal_when_it_changes_again(world: World) -> None:
     lose_most_files(world)
     world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
     world.mirror_run()
@@ -374,7 +376,7 @@ def test_a_lagging_project_loses_what_it_was_told_to_when_it_changes_again(world
     assert not lagging(world)
 
 
-def test_a_loss_can_be_agreed_to_by_name(world: World) -> None:
+def test_a_removal_can_be_confirmed_by_naming_the_project(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
     world.upstream.faults.add(Fault(Status(404), "/simple/"))
@@ -385,7 +387,7 @@ def test_a_loss_can_be_agreed_to_by_name(world: World) -> None:
     )
 
 
-def test_a_filter_may_drop_as_much_as_it_likes(world: World) -> None:
+def test_a_filter_may_drop_any_number_of_files(world: World) -> None:
     for number in range(4):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=10)
     world.sync("demo")
@@ -408,7 +410,7 @@ def changed(world: World) -> bytes:
     return b"first"
 
 
-def test_other_bytes_under_a_name_are_refused_and_reported(world: World) -> None:
+def test_changed_bytes_under_a_filename_are_refused_and_reported(world: World) -> None:
     before = changed(world)
 
     result = world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.FILES)
@@ -417,7 +419,7 @@ def test_other_bytes_under_a_name_are_refused_and_reported(world: World) -> None
     assert list(world.files().values()) == [before]
 
 
-def test_other_bytes_under_a_name_are_taken_where_that_is_allowed(world: World) -> None:
+def test_changed_bytes_under_a_filename_are_stored_if_allowed(world: World) -> None:
     changed(world)
     world.configure("allow-changed-files = true")
 
@@ -425,7 +427,7 @@ def test_other_bytes_under_a_name_are_taken_where_that_is_allowed(world: World) 
     assert list(world.files().values()) == [b"second"]
 
 
-def test_a_held_file_that_upstream_describes_badly_is_kept(world: World) -> None:
+def test_a_stored_file_with_a_bad_upstream_entry_is_kept(world: World) -> None:
     world.index.add_file("demo", "demo-1.0.tar.gz", size=10)
     world.index.add_file("demo", "demo-2.0.tar.gz", size=10)
     world.sync("demo")
@@ -489,7 +491,7 @@ def test_a_redirect_within_upstream_is_followed(world: World) -> None:
     assert world.sync("demo").error is None
 
 
-def test_redirects_without_end_are_a_fault(world: World) -> None:
+def test_endless_redirects_are_a_fault(world: World) -> None:
     world.upstream.faults.add(Fault(Redirect(), "/simple/"))
 
     with pytest.raises(UpstreamUnavailable, match="redirects"):
@@ -499,7 +501,7 @@ def test_redirects_without_end_are_a_fault(world: World) -> None:
 # Answers that are too much
 
 
-def test_a_page_without_end_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_page_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frumious.upstream.upstream.MAX_PAGE_BYTES", 1_000_000)
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Endless(), "/simple/"))
@@ -517,14 +519,14 @@ def test_a_gzip_bomb_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -
         world.sync("demo")
 
 
-def test_a_page_that_came_compressed_is_read(world: World) -> None:
+def test_a_compressed_page_is_read(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Gzip(), "/simple/"))
 
     assert world.sync("demo").error is None
 
 
-def test_a_file_without_end_is_cut_off(world: World) -> None:
+def test_an_endless_file_is_cut_off(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Together([Chunked(), Endless()]), re.compile("whl$")))
 
@@ -542,7 +544,7 @@ def test_another_project_s_page_is_refused(world: World) -> None:
         world.sync("demo")
 
 
-def test_a_login_page_is_no_project_page(world: World) -> None:
+def test_a_login_page_is_not_a_project_page(world: World) -> None:
     page = Raw(200, {"Content-Type": "text/html"}, b"<html><h1>Sign in</h1><form></form></html>")
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
@@ -570,7 +572,7 @@ def test_provenance_is_mirrored_and_linked(world: World) -> None:
     assert head["ContentType"] == "application/vnd.pypi.integrity.v1+json"
 
 
-def test_provenance_stays_upstream_s_where_the_mirror_has_no_address(world: World) -> None:
+def test_provenance_urls_stay_upstream_s_if_the_mirror_has_no_url(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
 
     world.sync("demo")
@@ -580,7 +582,7 @@ def test_provenance_stays_upstream_s_where_the_mirror_has_no_address(world: Worl
     assert [key for key in world.contents() if key.startswith("web/integrity/")]
 
 
-def test_provenance_goes_with_its_file(world: World) -> None:
+def test_provenance_is_deleted_with_its_file(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
     world.sync("demo")
     world.index.remove_project("demo")
@@ -590,7 +592,7 @@ def test_provenance_goes_with_its_file(world: World) -> None:
     assert not [key for key in world.contents() if key.startswith("web/")]
 
 
-def test_the_legacy_json_is_kept_where_it_is_wanted(world: World) -> None:
+def test_the_legacy_json_is_stored_if_configured(world: World) -> None:
     world.configure("json = true")
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
@@ -612,7 +614,7 @@ def test_an_empty_project_has_a_page_and_no_legacy_json(world: World) -> None:
 
 
 @pytest.mark.parametrize("etag", [True, False])
-def test_a_bandersnatch_mirror_will_do_as_upstream(world: World, *, etag: bool) -> None:
+def test_a_bandersnatch_mirror_can_be_the_upstream(world: World, *, etag: bool) -> None:
     world.upstream.personality = replace(BANDERSNATCH, etag=etag)
     world.index.upload(wheel("demo", "1.0"))
     world.index.yank("demo", "1.0", "bad")
