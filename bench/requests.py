@@ -112,15 +112,15 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
         )
         jobs.open_run(event, cloud.s3, cloud.bucket)
         recording.since_last_time(cloud.bucket)
-        before = cloud.logs.total("StorageRequests")
-        failed = cloud.logs.total("ProjectsFailed")
+        before = cloud.logs.total("storage_requests")
+        failed = cloud.logs.total("projects_failed")
         answer = cloud.invoke(jobs.WORKER, event)
-        if answer["batchItemFailures"] or cloud.logs.total("ProjectsFailed") != failed:
+        if answer["batchItemFailures"] or cloud.logs.total("projects_failed") != failed:
             lines = (line.fields or {} for line in cloud.logs.lines)
             reasons = [fields["error"] for fields in lines if "error" in fields]
             msg = f"the worker failed at {text!r}: {reasons}"
             raise RuntimeError(msg)
-        said = int(cloud.logs.total("StorageRequests") - before)
+        said = int(cloud.logs.total("storage_requests") - before)
         return Counted(text, allowed, recording.since_last_time(cloud.bucket), said)
 
     _upload(index, "one", range(1))

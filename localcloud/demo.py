@@ -121,10 +121,10 @@ def _table(cloud: LocalCloud, projects: int, seconds: float) -> Table:
     table = Table("Projects", "Files", "Bytes", "Requests to upstream", "Requests to S3", "Seconds")
     table.add_row(
         str(projects),
-        f"{cloud.logs.total('FilesStored'):.0f}",
-        decimal(int(cloud.logs.total("BytesStored"))),
-        f"{cloud.logs.total('UpstreamRequests'):.0f}",
-        f"{cloud.logs.total('StorageRequests'):.0f}",
+        f"{cloud.logs.total('files_stored'):.0f}",
+        decimal(int(cloud.logs.total("bytes_stored"))),
+        f"{cloud.logs.total('upstream_requests'):.0f}",
+        f"{cloud.logs.total('storage_requests'):.0f}",
         f"{seconds:.1f}",
     )
     return table

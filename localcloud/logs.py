@@ -1,6 +1,6 @@
 """The functions' output: JSON objects, one per line, and plain text of crashes.
 
-Lines in CloudWatch's embedded metric format (EMF) are added up.
+Numeric fields are added up, and so are metrics in CloudWatch's embedded metric format (EMF).
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Logs:
         line = LogLine(function, text, _json_object(text))
         with self._lock:
             self.lines.append(line)
-            self._sums.update(_metrics(line.fields or {}))
+            self._sums.update(_numbers(line.fields or {}))
             self._on_line(line)
 
-    def total(self, metric: str) -> float:
-        """Return the sum of a metric over all functions, 0 if it was never emitted."""
+    def total(self, name: str) -> float:
+        """Return the sum of a metric or log field over all functions, 0 if it never came."""
         with self._lock:
-            return self._sums[metric]
+            return self._sums[name]
 
 
 def _json_object(text: str) -> Mapping[str, Any] | None:
@@ -65,10 +65,12 @@ def _json_object(text: str) -> Mapping[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _metrics(fields: Mapping[str, Any]) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for directive in fields.get("_aws", {}).get("CloudWatchMetrics", ()):
-        for metric in directive["Metrics"]:
-            value = fields[metric["Name"]]
-            metrics[metric["Name"]] = sum(value) if isinstance(value, list) else value
-    return metrics
+def _numbers(fields: Mapping[str, Any]) -> dict[str, float]:
+    """Return the fields that are numbers, and the sums of those that are lists, as EMF has them."""
+    numbers: dict[str, float] = {}
+    for name, value in fields.items():
+        if isinstance(value, int | float):
+            numbers[name] = value
+        elif isinstance(value, list) and all(isinstance(each, int | float) for each in value):
+            numbers[name] = sum(value)
+    return numbers

@@ -23,7 +23,6 @@ event_publisher = environment.event_publisher()
 
 
 @environment.logger.inject_lambda_context
-@environment.metrics.log_metrics
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Finalize; return the runs that were closed, and what became of each project."""
     letters = dead_letter_queue.receive()
@@ -43,7 +42,7 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         dead_letter_queue.return_to_queue(
             each.receipt for each in letters if each.job not in obsolete
         )
-    count(finalized)
+    report(finalized)
     results = finalized.results[:MAX_PROJECTS]
     return {
         "closed": [summary(review) for review in finalized.closed],
@@ -55,18 +54,14 @@ def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def count(finalized: Finalized) -> None:
-    """Add the metrics of what was published, and of how far the mirror is."""
-    done = job_counts(finalized.results)
-    environment.count(
-        RunsClosed=len(finalized.closed),
-        JobsDone=len(finalized.reports),
-        JobsFailed=done["ProjectsFailed"],
-        FilesStored=done["FilesStored"],
-        BytesStored=done["BytesStored"],
-        ProjectsRemoved=done["ProjectsRemoved"],
-        ProjectsLagging=finalized.lagging,
-        LagSeconds=finalized.freshness.lag_seconds,
-        LagSerials=finalized.freshness.lag_serials,
-        EventsLost=event_publisher.pop_lost_count() if event_publisher is not None else 0,
+def report(finalized: Finalized) -> None:
+    """Log what was published, and how far the mirror is; the workers log what they stored."""
+    environment.report(
+        runs_closed=len(finalized.closed),
+        jobs_done=len(finalized.reports),
+        jobs_failed=job_counts(finalized.results)["projects_failed"],
+        projects_lagging=finalized.lagging,
+        lag_seconds=finalized.freshness.lag_seconds,
+        lag_serials=finalized.freshness.lag_serials,
+        events_lost=event_publisher.pop_lost_count() if event_publisher is not None else 0,
     )

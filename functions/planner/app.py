@@ -35,7 +35,6 @@ class UnknownRequest(FrumiousError):
 
 
 @environment.logger.inject_lambda_context
-@environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Plan and send jobs; answer with the runs' names and how many jobs they have."""
     if unknown := event.keys() - KNOWN:
@@ -48,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
     plan = await _plan(event)
-    environment.count()
+    environment.report()
     return {"plan": summary(plan), **_stopped(plan)}
 
 
@@ -64,11 +63,11 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     if plan.stopped is not None:
         environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})
     started = plan if runs else Plan()
-    environment.count(
-        ProjectsPlanned=len(started.jobs),
-        RemovalsPlanned=sum(reason.removes for reason in started.reasons.values()),
-        RetriesPlanned=len(started.retries),
-        RunsStopped=plan.stopped is not None,
+    environment.report(
+        projects_planned=len(started.jobs),
+        removals_planned=sum(reason.removes for reason in started.reasons.values()),
+        retries_planned=len(started.retries),
+        runs_stopped=int(plan.stopped is not None),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}

@@ -37,7 +37,6 @@ class NotDone(Exception):
 
 
 @environment.logger.inject_lambda_context
-@environment.metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; return the messages that the queue is to deliver again."""
     try:
@@ -69,14 +68,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.run(inbox.record(environment.mirror.storage, reports))
     except FrumiousError as error:  # nobody knows what was done: all of it is delivered again
         return return_batch(event, error)
-    environment.count(**job_counts(report.result for report in reports))
+    environment.report(**job_counts(report.result for report in reports))
     return dict(processor.response())
 
 
 def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
     """Let the queue deliver the whole batch again: after a pause, not after its own timeout."""
     environment.logger.error("batch is returned", extra={"error": str(error)})
-    environment.count()
+    environment.report()
     records = event["Records"]
     receives = max(int(record["attributes"]["ApproximateReceiveCount"]) for record in records)
     receipts = [record["receiptHandle"] for record in records]

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS_TO_FINISH = 15  # kept for cancelling what is under way, for reports and metrics
+# The numbers that alarms and the dashboard need. CloudWatch bills each custom metric by the hours
+# in which it has values, so zeros are sent for LagSeconds alone, whose alarm needs each tick.
+METRICS = {
+    "events_lost": "EventsLost",
+    "lag_seconds": "LagSeconds",
+    "projects_lagging": "ProjectsLagging",
+    "runs_stopped": "RunsStopped",
+}
 
 
 class Environment:
@@ -86,16 +94,19 @@ class Environment:
         """Return until when the invocation may work, by `time.monotonic()`."""
         return time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_FINISH
 
-    def count(self, **counts: float | None) -> None:
-        """Add metrics of the invocation, and how many requests it made; None: not known."""
-        counts["UpstreamRequests"] = self.mirror.upstream.pop_request_count()
-        counts["StorageRequests"] = self.mirror.storage.pop_request_count()
-        for name, value in counts.items():
-            if value is not None:
-                self.metrics.add_metric(name=name, unit=_unit(name), value=value)
+    def report(self, **counts: float | None) -> None:
+        """Log what the invocation did and how many requests it made; None: not known.
 
-
-def _unit(metric: str) -> MetricUnit:
-    if metric.startswith("Bytes"):
-        return MetricUnit.Bytes
-    return MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
+        docs/cost.md lists the fields of the log line, and those that are metrics as well.
+        """
+        counts["upstream_requests"] = self.mirror.upstream.pop_request_count()
+        counts["storage_requests"] = self.mirror.storage.pop_request_count()
+        known = {name: value for name, value in counts.items() if value is not None}
+        self.logger.info("invocation finished", extra=known)
+        sent = {name: known[name] for name in METRICS.keys() & known.keys()}
+        for name, value in sent.items():
+            if value or name == "lag_seconds":
+                unit = MetricUnit.Seconds if name == "lag_seconds" else MetricUnit.Count
+                self.metrics.add_metric(name=METRICS[name], unit=unit, value=value)
+        if self.metrics.metric_set:
+            self.metrics.flush_metrics()

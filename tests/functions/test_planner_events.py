@@ -103,9 +103,9 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     assert (set(told["plan"]["removed"]), told["removals"]) == ({"soon", "gone"}, 2)
     assert ask(cloud, confirm_removals=1)["removals"] == 2, "that is not what was confirmed"
 
-    planned = cloud.logs.total("RemovalsPlanned")
+    planned = cloud.logs.total("removals_planned")
     assert ask(cloud, confirm_removals=2)["jobs"] == 2
-    assert cloud.logs.total("RemovalsPlanned") == planned + 2
+    assert cloud.logs.total("removals_planned") == planned + 2
     assert finish(cloud) == {"soon": "removed", "gone": "removed"}
 
 

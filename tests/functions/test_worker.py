@@ -128,8 +128,8 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("one"))
     cloud.invoke("WorkerFunction", event("two"))
 
-    assert cloud.logs.total("UpstreamRequests") == 6  # a page, a wheel, its metadata; twice
+    assert cloud.logs.total("upstream_requests") == 6  # a page, a wheel, its metadata; twice
     # A file and its metadata, three pages, manifest and report; the cursor and the lagging
     # projects. Once, how pages were laid out before.
-    assert cloud.logs.total("StorageRequests") == 2 * (2 + 3 + 2 + 2) + 1
-    assert cloud.logs.total("FilesStored") == 4
+    assert cloud.logs.total("storage_requests") == 2 * (2 + 3 + 2 + 2) + 1
+    assert cloud.logs.total("files_stored") == 4

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from frumious_lambda.environment import METRICS
 from localcloud import TemplateError
 from localcloud.environment import CHECKOUT
 from localcloud.stack_reader import StackReader, read_stack
@@ -93,8 +94,9 @@ def test_alarms_look_at_the_metrics_that_the_functions_send(
     assert properties["Dimensions"] == [
         {"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}
     ]
+    (field,) = (field for field, name in METRICS.items() if name == metric)
     app = (stack.functions[function].code / "app.py").read_text()
-    assert f"{metric}=" in app
+    assert f"{field}=" in app
 
 
 def test_readers_see_web_and_nothing_else(stack: Stack) -> None:

@@ -59,10 +59,10 @@ class Tally:
         table = Table("Projects", "Updated", "Removed", "Failed", "Files", "Bytes", box=SIMPLE_HEAD)
         table.add_row(
             str(self._jobs),
-            str(self._counts["ProjectsUpdated"]),
-            str(self._counts["ProjectsRemoved"]),
-            str(self._counts["ProjectsFailed"]),
-            str(self._counts["FilesStored"]),
-            decimal(self._counts["BytesStored"]),
+            str(self._counts["projects_updated"]),
+            str(self._counts["projects_removed"]),
+            str(self._counts["projects_failed"]),
+            str(self._counts["files_stored"]),
+            decimal(self._counts["bytes_stored"]),
         )
         return table

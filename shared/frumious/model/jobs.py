@@ -172,14 +172,14 @@ def failure(job: Job, reason: str) -> Result:
 
 
 def job_counts(results: Iterable[Result]) -> dict[str, int]:
-    """Count what jobs did, by the names of the metrics; jobs that are retried do not count."""
+    """Count what jobs did, by the names of the log fields; jobs that are retried do not count."""
     final = [result for result in results if result.outcome is not Outcome.RETRY_LATER]
     outcomes = Counter(Outcome.FAILED if result.error else result.outcome for result in final)
     return {
-        "ProjectsUpdated": outcomes[Outcome.UPDATED],
-        "ProjectsUnchanged": outcomes[Outcome.UNCHANGED],
-        "ProjectsRemoved": outcomes[Outcome.REMOVED] + outcomes[Outcome.QUARANTINED],
-        "ProjectsFailed": outcomes[Outcome.FAILED],
-        "FilesStored": sum(len(result.added) for result in final),
-        "BytesStored": sum(result.added_bytes for result in final),
+        "projects_updated": outcomes[Outcome.UPDATED],
+        "projects_unchanged": outcomes[Outcome.UNCHANGED],
+        "projects_removed": outcomes[Outcome.REMOVED] + outcomes[Outcome.QUARANTINED],
+        "projects_failed": outcomes[Outcome.FAILED],
+        "files_stored": sum(len(result.added) for result in final),
+        "bytes_stored": sum(result.added_bytes for result in final),
     }
