@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from io import BytesIO
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, Self
 
 from frumious.model.jobs import Outcome
 from frumious.model.types import Key
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model import layout
     from frumious.model.jobs import Report, Result
+    from frumious.storage.protocol import Head
+
+_MAX_EXTENDED: Final = 64 * 1024 * 1024  # bytes; a larger file is not read again, but replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +31,23 @@ class DiffFile:
     that was overtaken does not overwrite what the other one wrote.
     """
 
-    etags: Mapping[Key, str]  # of the pair that is there; empty: there is none
+    stored: Mapping[Key, Head | None]  # the pair that is there
 
     @classmethod
     async def open(cls, mirror: Mirror) -> Self:
         """Look at the pair before the reports are read that it is to name."""
-        etags: dict[Key, str] = {}
+        stored: dict[Key, Head | None] = {}
         if mirror.config.diff_file and not mirror.config.diff_append_epoch:
             for key in _pair(mirror.config.diff_file):
-                head = await mirror.diffs.head(key)
-                etags[key] = "" if head is None else head.etag
-        return cls(etags)
+                stored[key] = await mirror.diffs.head(key)
+        return cls(stored)
 
     async def publish(self, reports: Iterable[Report], mirror: Mirror, *, extend: bool) -> None:
         """Write what the jobs changed.
 
         With `extend` the pair keeps what it names already: earlier ticks published a part of the
-        same runs.
+        same runs. A file of more than 64 MiB is replaced nevertheless, for runs that follow each
+        other closely would let it grow for ever.
 
         Raises:
             Conflict: another finalizer has written the pair since.
@@ -59,14 +65,20 @@ class DiffFile:
             await _publish_with_epoch(bodies, mirror)
             return
         for key, body in zip(_pair(config.diff_file), bodies, strict=True):
-            if not self.etags[key]:
+            head = self.stored[key]
+            if head is None:
                 await mirror.diffs.create(key, body)
                 continue
-            before = await mirror.diffs.read(key) if extend else None
-            lines = {*body.splitlines(keepends=True)}
-            if before is not None:
-                lines.update(before.body.splitlines(keepends=True))
-            await mirror.diffs.write(key, b"".join(sorted(lines)), replacing=self.etags[key])
+            keep = extend and head.size <= _MAX_EXTENDED
+            before = await mirror.diffs.read(key) if keep else None
+            lines = body if before is None else _merged(before.body, body)
+            await mirror.diffs.write(key, lines, replacing=head.etag)
+
+
+def _merged(before: bytes, body: bytes) -> bytes:
+    """Merge two sorted files; what is in both is in the result once."""
+    lines = heapq.merge(BytesIO(before), BytesIO(body))
+    return b"".join(line for line, _ in groupby(lines))
 
 
 async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
