@@ -11,7 +11,7 @@ from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.runs import Cursor, OpenRun
 from frumious.model.types import RunId
-from frumious.state import formats
+from frumious.state.ledger import render
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
 
@@ -49,7 +49,7 @@ def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
     """Let the event's run be one that the finalizer waits for, as every run is in earnest."""
     run = RunId(json.loads(event["Records"][0]["body"])["run"])
     cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
-    body = json.dumps(formats.render_cursor(cursor)).encode()
+    body = render(cursor)
     s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
 
 

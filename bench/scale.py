@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -105,7 +106,9 @@ async def send_what_waits(mirror: Mirror, queue: JobQueue) -> int:
 
 
 def _without_sent(cursor: Cursor) -> Cursor:
-    return replace(cursor, runs=tuple(run for run in cursor.runs if run.sent is None))
+    return msgspec.structs.replace(
+        cursor, runs=tuple(run for run in cursor.runs if run.sent is None)
+    )
 
 
 async def finalize_once(mirror: Mirror, _: JobQueue) -> int:

@@ -11,9 +11,10 @@ import hashlib
 import multiprocessing
 import time
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from frumious.finalizing.root_index import publish_root_index

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import boto3
+import msgspec
 from packaging.utils import canonicalize_name
 
 from frumious.config import loading
@@ -200,7 +201,9 @@ class World:
         """Set fields of the cursor, such as when something was done last."""
 
         async def change(mirror: Mirror) -> None:
-            await mirror.ledger.change_cursor(lambda cursor: replace(cursor, **fields))
+            await mirror.ledger.change_cursor(
+                lambda cursor: msgspec.structs.replace(cursor, **fields)
+            )
 
         self.run(change)
 
@@ -221,7 +224,7 @@ class World:
                 self.sqs.delete_message(
                     QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"]
                 )
-                yield Job.from_json(json.loads(message["Body"]))
+                yield msgspec.json.decode(message["Body"], type=Job)
 
     def contents(self) -> dict[Key, bytes]:
         """Return everything that is in the bucket."""

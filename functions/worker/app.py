@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
 from frumious.errors import FrumiousError
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     async def work(record: SQSRecord) -> None:
         receives = int(record.attributes.approximate_receive_count)
-        job = Job.from_json(json.loads(record.body))
+        job = msgspec.json.decode(record.body, type=Job)
         delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
         match await batch.work(delivery):
             case Result() as result:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.concurrency import run_all
 from frumious.finalizing.finalize import finalize

@@ -13,7 +13,7 @@ import pytest
 
 from frumious.model.runs import Cursor, OpenRun
 from frumious.model.types import RunId
-from frumious.state import formats
+from frumious.state.ledger import render
 from localcloud import LocalCloud
 from localcloud.runtime_api import FunctionFailed
 from tests.functions.conftest import make_runtime
@@ -41,7 +41,7 @@ def event(*projects: str, receives: int = 1) -> dict[str, Any]:
 def open_run(cloud: LocalCloud) -> None:
     """Let the run of the events be one that the finalizer waits for."""
     cursor = Cursor(runs=(OpenRun(run=RunId("run-1"), since=None, sent=1.0),))
-    body = json.dumps(formats.render_cursor(cursor)).encode()
+    body = render(cursor)
     cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=body)
 
 

@@ -11,8 +11,10 @@ import logging
 import math
 import time
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile

@@ -6,13 +6,13 @@ ran out of memory or was killed.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.messaging.job_queue import CLIENT_CONFIG, QueueUnavailable
@@ -59,8 +59,8 @@ class DeadLetterQueue:
         while len(letters) + len(unknown) < _MAX_RECEIVED and (messages := self._receive()):
             for message in messages:
                 try:
-                    job = Job.from_json(json.loads(message["Body"]))
-                except (KeyError, TypeError, ValueError):
+                    job = msgspec.json.decode(message["Body"], type=Job)
+                except msgspec.DecodeError:
                     extra = {"body": message["Body"][:200]}
                     logger.warning("a dead letter is not a job", extra=extra)
                     unknown.append(message["ReceiptHandle"])

@@ -3,80 +3,57 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Self, cast
+from enum import Enum, StrEnum
+from functools import total_ordering
+from typing import TYPE_CHECKING, Final
 
-from packaging.utils import canonicalize_name
+from msgspec import Struct
 
-from frumious.model.types import JsonObject, Key, RunId
+from frumious.model.types import Key, ProjectName, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from packaging.utils import NormalizedName
 
-
-class AllowedRemoval(IntEnum):
+@total_ordering
+class AllowedRemoval(Enum):
     """How much of a project may disappear, by upstream's own events.
 
     Upstream is taken to be faulty where a page lacks more than that.
     """
 
-    NOTHING = 0
-    FILES = 1  # also of a project that was removed and created again
-    PROJECT = 2  # no newer event exists
+    NOTHING = "NOTHING"
+    FILES = "FILES"  # also of a project that was removed and created again
+    PROJECT = "PROJECT"  # no newer event exists
+
+    def __lt__(self, other: AllowedRemoval) -> bool:
+        order = list(AllowedRemoval)
+        return order.index(self) < order.index(other)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+_JOB_KEYS: Final = {
+    "allowed_removal": "may-lose",
+    "recovering": "again",
+    "continuation": "part",
+    "migrating": "taking-over",
+}
+
+
+class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     """One project to bring to at least `serial`.
 
     The unit of the queue, of retries and of failure: whatever happens to a job happens to
-    its project alone.
+    its project alone. As JSON it is a message that workers of earlier versions read as well.
     """
 
     run: RunId
-    project: NormalizedName
+    project: ProjectName
     serial: int  # upstream's serial that caused the job; 0: whatever upstream has
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name: project filters do not apply
     recovering: bool = False  # earlier jobs of the project may have left work behind
     continuation: int = 0  # how many jobs of the run ran out of time over the project
     migrating: bool = False  # another program may have left a page as HTML alone
-
-    @classmethod
-    def from_json(cls, payload: JsonObject) -> Self:
-        """Parse a queue message, whichever version sent it.
-
-        Raises:
-            KeyError, TypeError, ValueError: `payload` is not a job.
-        """
-        return cls(
-            RunId(str(payload["run"])),
-            canonicalize_name(str(payload["project"]), validate=True),
-            int(str(payload["serial"])),
-            allowed_removal=AllowedRemoval[str(payload.get("may-lose", "NOTHING"))],
-            named=bool(payload.get("named", False)),
-            recovering=bool(payload.get("again", False)),
-            continuation=int(str(payload.get("part", 0))),
-            migrating=bool(payload.get("taking-over", False)),
-        )
-
-    def to_json(self) -> JsonObject:
-        """Render the job as a queue message, which workers of earlier versions read as well."""
-        payload: JsonObject = {"run": self.run, "project": self.project, "serial": self.serial}
-        if self.allowed_removal:
-            payload["may-lose"] = self.allowed_removal.name
-        if self.named:
-            payload["named"] = True
-        if self.recovering:
-            payload["again"] = True
-        if self.continuation:
-            payload["part"] = self.continuation
-        if self.migrating:
-            payload["taking-over"] = True
-        return payload
 
 
 class Outcome(StrEnum):
@@ -101,14 +78,16 @@ class Outcome(StrEnum):
         return self not in {Outcome.FAILED, Outcome.RETRY_LATER}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+_RESULT_KEYS: Final = {"bytes_": "bytes", "added_bytes": "added-bytes"}
+
+
+class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     """What a job achieved: what changed, not how often it was tried.
 
     The same job therefore leaves the same result, however often it is delivered.
     """
 
-    project: NormalizedName
+    project: ProjectName
     outcome: Outcome
     name: str = ""  # as the project page spells it
     serial: int | None = None  # of the mirror's page now
@@ -120,46 +99,8 @@ class Result:
     removed: tuple[Key, ...] = ()
     error: str | None = None  # why the project lags behind upstream
 
-    def to_json(self) -> JsonObject:
-        """Render the result for the inbox."""
-        return {
-            "project": self.project,
-            "outcome": self.outcome.value,
-            "name": self.name,
-            "serial": self.serial,
-            "listed": self.listed,
-            "files": self.files,
-            "bytes": self.bytes_,
-            "added": list(self.added),
-            "added-bytes": self.added_bytes,
-            "removed": list(self.removed),
-            "error": self.error,
-        }
 
-    @classmethod
-    def from_json(cls, payload: JsonObject) -> Self:
-        """Parse a result from the inbox.
-
-        Raises:
-            KeyError, TypeError, ValueError: `payload` is not a result.
-        """
-        return cls(
-            project=canonicalize_name(str(payload["project"]), validate=True),
-            outcome=Outcome(str(payload["outcome"])),
-            name=str(payload.get("name", "")),
-            serial=cast("int | None", payload.get("serial")),
-            listed=bool(payload.get("listed", False)),
-            files=int(cast("int", payload.get("files", 0))),
-            bytes_=int(cast("int", payload.get("bytes", 0))),
-            added=tuple(cast("list[Key]", payload.get("added", ()))),
-            added_bytes=int(cast("int", payload.get("added-bytes", 0))),
-            removed=tuple(cast("list[Key]", payload.get("removed", ()))),
-            error=cast("str | None", payload.get("error")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """A job and what came of it: what a worker leaves in the inbox."""
 
     job: Job

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from frumious.model.jobs import AllowedRemoval, Job
+from frumious.model.types import RunId
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+_RUN_KEYS: Final = {
+    "allowed_removals": "losing",
+    "recovering": "again",
+    "migrating": "taking-over",
+}
+_CURSOR_KEYS: Final = {
+    "revision": "plans",
+    "no_change_feed": "blind",
+    "root_etag": "root-tag",
+    "swept_at": "swept-at",
+    "departures": "gone",
+}
 
-    from packaging.utils import NormalizedName
 
-    from frumious.model.types import RunId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     """What brings the mirror from one serial to another: part of a plan, as the ledger keeps it."""
 
     run: RunId
-    created: float  # seconds since the epoch
-    since: int | None  # the mirror's serial before; None: the run does not move it
-    until: int | None  # and after
+    created: float = 0.0  # seconds since the epoch
+    since: int | None = None  # the mirror's serial before; None: the run does not move it
+    until: int | None = None  # and after
     jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
-    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = field(default_factory=dict)
+    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = {}
     named: frozenset[NormalizedName] = frozenset()  # requested by name
     recovering: frozenset[NormalizedName] = frozenset()  # earlier runs may have left work behind
     migrating: bool = False  # another program's mirror is continued
@@ -42,12 +52,11 @@ class Run:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
+class OpenRun(Struct, frozen=True, kw_only=True, rename="kebab"):
     """A run that is not finished, as the cursor remembers it."""
 
     run: RunId
-    since: int | None
+    since: int | None = None
     sent: float | None = None  # when all of its jobs were on the queue; seconds since the epoch
     behind: float = 0.0  # since when the mirror lacks what the run brings; the same
     staged: bool = False  # one of several runs of a large plan, which are not sent all at once
@@ -56,8 +65,7 @@ class OpenRun:
     own_results: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProgress:
+class RunProgress(Struct, frozen=True, kw_only=True):
     """How far an open run is.
 
     A project leaves `pending` in the same write that counts its result: reading a result twice
@@ -77,8 +85,7 @@ class RunProgress:
         return cls(pending=dict.fromkeys(run.jobs, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(Struct, frozen=True, array_like=True):
     """The run with which a project left the mirror, and at which serial; 0: unknown."""
 
     run: RunId
@@ -89,8 +96,7 @@ class Departure:
         return run < self.run and (serial or 0) <= self.serial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
+class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     """How far the planner has read upstream's changes, and which runs are open.
 
     Times are seconds since the epoch; 0: never.
@@ -108,7 +114,7 @@ class Cursor:
     swept: str = ""  # the project that the sweep reached
     swept_at: float = 0.0
     # Projects that left the mirror of late: an older result must not list them again.
-    departures: Mapping[NormalizedName, Departure] = field(default_factory=dict)
+    departures: Mapping[NormalizedName, Departure] = {}
 
     @property
     def mirror_serial(self) -> int | None:
@@ -133,15 +139,14 @@ class Cursor:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lagging:
+class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may-lose"}):
     """A project that lags behind upstream, and when it is retried."""
 
     serial: int  # that it has to reach
-    reason: str
-    attempts: int  # runs that failed in a row
-    due: float  # seconds since the epoch
-    run: RunId  # the last one that failed
+    reason: str = ""
+    attempts: int = 1  # runs that failed in a row
+    due: float = 0.0  # seconds since the epoch
+    run: RunId = RunId("")  # the last one that failed
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name
 
@@ -152,11 +157,11 @@ class Lagging:
         return self.allowed_removal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class Selected(Struct, frozen=True, kw_only=True):
     """Fingerprints of what decides which projects are mirrored, and what their pages show."""
 
     projects: str
     pages: str
-    releases: Mapping[NormalizedName, str]  # of the projects with rules of their own
-    layouts: tuple[str, ...] = ()  # every `layout.PageLayout` that the mirror has had, by name
+    releases: Mapping[NormalizedName, str] = {}  # of the projects with rules of their own
+    # Every `layout.PageLayout` that the mirror has had, by name.
+    layouts: tuple[str, ...] = ("html json",)

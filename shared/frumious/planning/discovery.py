@@ -6,8 +6,9 @@ where there is none; the mirror's own index passes by as a stream, once for ever
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Proposal, Reason

@@ -11,8 +11,9 @@ import logging
 import math
 import secrets
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model import layout

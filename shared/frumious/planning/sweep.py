@@ -6,8 +6,10 @@ upstream writes no events at all, the sweep finds all changes, as fast as is pol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from frumious.model.plans import Proposal, Reason
 

@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from frumious.concurrency import run_all
 from frumious.model import layout
-from frumious.model.jobs import Report
-from frumious.state import formats
+from frumious.model.jobs import Report, Result
 from frumious.state.ledger import LedgerCorrupt, parse, render
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ logger = logging.getLogger(__name__)
 _CONCURRENT_READS: Final = 64
 _MAX_REPORTS: Final = 100_000  # in memory at once; the next tick takes the others
 _MAX_KEYS: Final = 250_000  # that these reports name
+
+
+class _ReportsFile(Struct):
+    reports: list[Report]
+
+
+class _ResultsFile(Struct):
+    results: list[Result]
 
 
 @dataclass(slots=True)
@@ -58,7 +67,7 @@ async def record(storage: Storage, reports: Iterable[Report]) -> None:
     """Leave reports for the finalizer, as one object."""
     ordered = sorted(reports, key=lambda report: (report.job.run, report.job.project))
     if ordered:
-        body = render(formats.render_reports(ordered))
+        body = render(_ReportsFile(ordered))
         name = f"{ordered[0].job.run}-{hashlib.sha256(body).hexdigest()[:32]}"
         await storage.write(layout.inbox(name), body)
 
@@ -87,7 +96,7 @@ async def read_own_results(storage: Storage, run: Run, inbox: Inbox) -> None:
     async for entry in storage.list(layout.own_results(run.run)):
         stored = await storage.read(entry.key)
         if stored is not None:
-            results = parse(entry.key, stored, formats.parse_own_results)
+            results = parse(entry.key, stored, _ResultsFile).results
             known = (result for result in results if result.project in run.jobs)
             inbox.add(entry.key, (Report(run.job(result.project), result) for result in known))
 
@@ -97,7 +106,7 @@ async def _read_some(storage: Storage, keys: Sequence[Key], inbox: Inbox) -> Non
         if stored is None:
             continue  # another finalizer has consumed it
         try:
-            inbox.add(key, parse(key, stored, formats.parse_reports))
+            inbox.add(key, parse(key, stored, _ReportsFile).reports)
         except LedgerCorrupt as error:
             kept_at = layout.damaged(key)
             logger.error("%s; it is kept as %r", error, kept_at)  # noqa: TRY400 (names the object)

@@ -6,24 +6,27 @@ replaced as they were read; plans are written once. Losing any process at any po
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
-from frumious.state import formats
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from packaging.utils import NormalizedName
-
-    from frumious.model.types import JsonObject, Key, RunId
+    from frumious.model.types import Key, RunId
     from frumious.storage.protocol import Storage, Stored
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
+
+VERSION: Final = 1  # of the format of every state file
 
 _ATTEMPTS: Final = 20
 _REPAIRS: Final = {
@@ -39,6 +42,10 @@ class LedgerCorrupt(FrumiousError):
     """An object of the ledger is missing, or is not what the mirror wrote."""
 
 
+class _LaggingFile(Struct):
+    projects: Mapping[NormalizedName, Lagging]
+
+
 class Ledger:
     """The mirror's memory."""
 
@@ -48,8 +55,7 @@ class Ledger:
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
-        stored = await self._storage.read(layout.CURSOR)
-        return Cursor() if stored is None else parse(layout.CURSOR, stored, formats.parse_cursor)
+        return await self._read(layout.CURSOR, Cursor) or Cursor()
 
     async def change_cursor(self, change: Callable[[Cursor], Cursor]) -> Cursor:
         """Replace the cursor by what `change` makes of it, however many do so at once.
@@ -57,14 +63,12 @@ class Ledger:
         Raises:
             Conflict: others replaced it again and again.
         """
-        return await self._change(
-            layout.CURSOR, Cursor(), formats.parse_cursor, change, formats.render_cursor
-        )
+        return await self._change(layout.CURSOR, Cursor(), change)
 
     async def lagging(self) -> Mapping[NormalizedName, Lagging]:
         """Return the projects that lag behind upstream."""
-        stored = await self._storage.read(layout.LAGGING)
-        return {} if stored is None else parse(layout.LAGGING, stored, formats.parse_lagging)
+        file = await self._read(layout.LAGGING, _LaggingFile)
+        return {} if file is None else file.projects
 
     async def change_lagging(
         self,
@@ -75,14 +79,14 @@ class Ledger:
         Raises:
             Conflict: others replaced them again and again.
         """
-        empty: Mapping[NormalizedName, Lagging] = {}
-        return await self._change(
-            layout.LAGGING, empty, formats.parse_lagging, change, formats.render_lagging
+        file = await self._change(
+            layout.LAGGING, _LaggingFile({}), lambda file: _LaggingFile(change(file.projects))
         )
+        return file.projects
 
     async def write_plan(self, run: Run) -> None:
         """Keep a run's plan; it counts only once the cursor names the run."""
-        await self._storage.write(layout.plan(run.run), render(formats.render_run(run)))
+        await self._storage.write(layout.plan(run.run), render(run))
 
     async def plan(self, run: RunId) -> Run:
         """Return a run's plan.
@@ -91,17 +95,17 @@ class Ledger:
             LedgerCorrupt: it is missing, or is not what the mirror wrote.
         """
         key = layout.plan(run)
-        stored = await self._storage.read(key)
-        if stored is None:
+        plan = await self._read(key, Run)
+        if plan is None:
             msg = f"{key!r} is missing: the run is lost, and its changes are planned again"
             raise LedgerCorrupt(msg)
-        return parse(key, stored, formats.parse_run)
+        return plan
 
     async def progress(self, run: RunId) -> tuple[RunProgress, str] | None:
         """Return how far an open run is, and the ETag of that; None before its first results."""
         key = layout.progress(run)
         stored = await self._storage.read(key)
-        return None if stored is None else (parse(key, stored, formats.parse_progress), stored.etag)
+        return None if stored is None else (parse(key, stored, RunProgress), stored.etag)
 
     async def write_progress(self, run: RunId, progress: RunProgress, *, replacing: str) -> None:
         """Keep how far an open run is; `replacing` is the ETag of what was read, or empty.
@@ -109,7 +113,7 @@ class Ledger:
         Raises:
             Conflict: another finalizer has written it since.
         """
-        key, body = layout.progress(run), render(formats.render_progress(progress))
+        key, body = layout.progress(run), render(progress)
         if replacing:
             await self._storage.write(key, body, replacing=replacing)
         else:
@@ -117,12 +121,11 @@ class Ledger:
 
     async def selected(self) -> Selected | None:
         """Return what the mirror's pages were made by; None where nobody has kept it yet."""
-        stored = await self._storage.read(layout.SELECTION)
-        return None if stored is None else parse(layout.SELECTION, stored, formats.parse_selected)
+        return await self._read(layout.SELECTION, Selected)
 
     async def write_selected(self, selected: Selected) -> None:
         """Keep what the mirror's pages are made by."""
-        await self._storage.write(layout.SELECTION, render(formats.render_selected(selected)))
+        await self._storage.write(layout.SELECTION, render(selected))
 
     async def layouts(self) -> Sequence[layout.PageLayout]:
         """Return every layout that the mirror's pages have had; read once in a process."""
@@ -148,18 +151,15 @@ class Ledger:
         await self._storage.delete(old)
         return len(old)
 
-    async def _change(
-        self,
-        key: Key,
-        empty: T,
-        parse_value: Callable[[JsonObject], T],
-        change: Callable[[T], T],
-        render_value: Callable[[T], JsonObject],
-    ) -> T:
+    async def _read(self, key: Key, kind: type[T]) -> T | None:
+        stored = await self._storage.read(key)
+        return None if stored is None else parse(key, stored, kind)
+
+    async def _change(self, key: Key, empty: T, change: Callable[[T], T]) -> T:
         for _ in range(_ATTEMPTS):
             stored = await self._storage.read(key)
-            value = change(empty if stored is None else parse(key, stored, parse_value))
-            body = render(render_value(value))
+            value = change(empty if stored is None else parse(key, stored, type(empty)))
+            body = render(value)
             if stored is not None and body == stored.body:
                 return value
             try:
@@ -174,28 +174,41 @@ class Ledger:
         raise Conflict(msg)
 
 
-def render(payload: JsonObject) -> bytes:
-    """Render a state file."""
-    return json.dumps(payload, separators=(",", ":")).encode()
+def render(value: Struct) -> bytes:
+    """Render a state file: the same value always has the same bytes."""
+    payload = msgspec.to_builtins(value, order="deterministic")
+    return msgspec.json.encode({"version": VERSION, **payload})
 
 
-def parse(key: Key, stored: Stored, parse_value: Callable[[JsonObject], T]) -> T:
-    """Parse a state file.
+def parse(key: Key, stored: Stored, kind: type[T]) -> T:
+    """Parse a state file, whose unknown keys are ignored.
 
     Raises:
         LedgerCorrupt: it is not what the mirror wrote, or a later version wrote it.
     """
     try:
-        payload = cast("JsonObject", json.loads(stored.body))
+        payload = msgspec.json.decode(stored.body)
         version = payload.get("version")
-        if isinstance(version, int) and version > formats.VERSION:
+        if not isinstance(version, int):
+            payload = _upgraded(key, payload)
+        elif version > VERSION:
             msg = (
                 f"{key!r} has format version {version}, and this version of Frumious reads up to"
-                f" {formats.VERSION}; run the version that wrote it, or a later one"
+                f" {VERSION}; run the version that wrote it, or a later one"
             )
             raise LedgerCorrupt(msg)
-        return parse_value(payload)
+        return msgspec.convert(payload, kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         repair = _REPAIRS.get(key, "restore an earlier version of the object, or delete it")
         msg = f"{key!r} is damaged ({type(error).__name__}: {error}): {repair}"
         raise LedgerCorrupt(msg) from error
+
+
+def _upgraded(key: Key, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a file of version 0, which had no version, as version 1 would have it."""
+    if key == layout.LAGGING:
+        return {"projects": payload}
+    if key == layout.CURSOR:
+        runs = [{**run, "own-results": True} for run in payload["runs"]]
+        return {**payload, "runs": runs}
+    return payload

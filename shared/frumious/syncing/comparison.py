@@ -63,7 +63,7 @@ def check_losses(job: Job, page: ProjectPage | None, current: ProjectPage | None
             )
             raise MassLoss(msg)
         return
-    if job.allowed_removal or page.quarantined:
+    if job.allowed_removal > AllowedRemoval.NOTHING or page.quarantined:
         return
     named = {file.filename for file in page.files}
     lost = sum(file.filename not in named for file in current.files)

@@ -6,8 +6,10 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
+
+from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Retryable
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
@@ -105,7 +107,7 @@ class Batch:
         project = job.project
         async with self._locks[project]:
             if (earlier := self._retried_later.get(project)) is not None:
-                return replace(earlier, job=job)
+                return RetryLater(job, earlier.pause, earlier.reason)
             lagging = project in self._lagging
             if job.run not in self._open_runs and not lagging and delivery.number == 1:
                 logger.info("job is obsolete", extra={"project": project, "run": job.run})

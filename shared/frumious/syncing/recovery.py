@@ -7,18 +7,20 @@ was to delete: the project's next job does both.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from frumious.model import layout
+from frumious.model.jobs import AllowedRemoval, Job
+from frumious.model.types import Key, RunId
+from frumious.state.ledger import parse, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
-    from frumious.model.types import Key, RunId
     from frumious.storage.protocol import Storage
 
 
@@ -48,8 +50,7 @@ class Recovery:
         return () if self.own else self.removed
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(Struct, frozen=True):
     """What is kept of a removed project: the list of its files went with its pages."""
 
     run: RunId
@@ -60,15 +61,11 @@ class Tombstone:
     async def read(cls, key: Key, storage: Storage) -> Tombstone | None:
         """Return the tombstone; None where there is none."""
         stored = await storage.read(key)
-        if stored is None:
-            return None
-        payload = json.loads(stored.body)
-        return cls(payload["run"], payload["serial"], tuple(payload["removed"]))
+        return None if stored is None else parse(key, stored, cls)
 
     async def write(self, key: Key, storage: Storage) -> None:
         """Keep the tombstone."""
-        payload = {"run": self.run, "serial": self.serial, "removed": list(self.removed)}
-        await storage.write(key, json.dumps(payload).encode())
+        await storage.write(key, render(self))
 
 
 async def find_recovery(
@@ -86,7 +83,8 @@ async def find_recovery(
         publication = current.publication
         run, added = publication.run, frozenset(publication.added)
         removed = frozenset(publication.removed)
-    if job.recovering or (current is None and (attempt.resuming or job.allowed_removal)):
+    unsure = attempt.resuming or job.allowed_removal > AllowedRemoval.NOTHING
+    if job.recovering or (current is None and unsure):
         tombstone = await Tombstone.read(layout.tombstone(job.project), storage)
         if tombstone is not None:
             run = tombstone.run if run is None else run

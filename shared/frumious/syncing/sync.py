@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
+from frumious.model.types import Key
 from frumious.simple import render
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage
@@ -166,25 +167,22 @@ def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Resul
     """Return what the page says; with `report` also what the job that published it changed."""
     page, publication = built.page, built.page.publication
     refused = publication.refused if publication is not None else {}
-    unchanged = Result(
+    outcome, added, removed = Outcome.UNCHANGED, frozenset[Key](), tuple[Key, ...]()
+    if publication is not None and report:
+        outcome = Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED
+        added, removed = frozenset(publication.added), publication.removed
+    return Result(
         project=project,
-        outcome=Outcome.UNCHANGED,
+        outcome=outcome,
         name=page.name,
         serial=page.serial,
         listed=not page.quarantined,
         files=len(built.files),
         bytes_=sum(each.file.size or 0 for each in built.files),
-        error=_refusals(refused) if refused else None,
-    )
-    if publication is None or not report:
-        return unchanged
-    added = frozenset(publication.added)
-    return replace(
-        unchanged,
-        outcome=Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED,
-        added=publication.added,
+        added=tuple(sorted(added)),
         added_bytes=sum(each.file.size or 0 for each in built.files if each.key in added),
-        removed=publication.removed,
+        removed=removed,
+        error=_refusals(refused) if refused else None,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 from packaging.utils import canonicalize_name
 
@@ -312,7 +313,7 @@ def test_pages_are_moved_although_the_state_does_not_name_their_layout(
 
 @pytest.mark.parametrize("message", json.loads((BEFORE / "messages.json").read_text())["messages"])
 def test_messages_of_the_previous_version_are_read(message: dict[str, Any]) -> None:
-    job = Job.from_json(json.loads(message["body"]))
+    job = msgspec.json.decode(message["body"], type=Job)
 
     for key, value in message["means"].items():
         read = getattr(job, ATTRIBUTES[key])
