@@ -1,7 +1,8 @@
-"""The values of options that are a choice."""
+"""The values of options that are a choice, or have two parts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -26,3 +27,11 @@ class CompareMethod(StrEnum):
 
     HASH = "hash"
     STAT = "stat"  # size and upload time
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """How many projects one run may remove without confirmation: the larger of the two."""
+
+    share: float = 0.05  # of the mirror's projects
+    number: int = 10

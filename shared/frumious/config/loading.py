@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from frumious.config import values
-from frumious.config.choices import Backend, CompareMethod, SimpleFormat
+from frumious.config.choices import Backend
 from frumious.config.proxy import read_proxy
 from frumious.config.reader import Reader
 from frumious.config.s3 import read_s3
-from frumious.config.settings import PYPI, Config, Filters, Removals
+from frumious.config.settings import PYPI, Config, Filters
 from frumious.config.swift import read_swift
 from frumious.errors import FrumiousError
 
@@ -89,88 +89,47 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     bucket, _, prefix = bucket_path.partition("/")
     swift = backend is Backend.SWIFT
     proxy, no_proxy = read_proxy(reader, environment)
-    insecure = reader.get("mirror", "allow-non-https", values.boolean, default=False)
+    options = reader.options("mirror", Config, environment, hyphens=True)
+    insecure: bool = options["allow_non_https"]
     master = reader.get("mirror", "master", values.url(insecure=insecure), PYPI)
     mirror = reader.get("mirror", "download-mirror", values.optional_url(insecure=insecure), "")
     hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
-    release_files = reader.get("mirror", "release-files", values.boolean, default=True)
     root_uri = reader.get("mirror", "root_uri", values.optional_url(insecure=True), "")
-    if not release_files and not root_uri and PYPI_FILES in _allowed_hosts(master, "", hosts):
+    if not (options["release_files"] or root_uri) and PYPI_FILES in _allowed_hosts(
+        master, "", hosts
+    ):
         root_uri = f"https://{PYPI_FILES}"  # the mirror itself has no files
     none: tuple[str | None, str] = (None, "")
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
     filters = _filters(reader)
+    if options["discovery"] == "names" and not filters.allowed_projects:
+        reader.mistakes.append(
+            "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
+            " and list the projects as [allowlist] packages"
+        )
     for section, key in (("mirror", "verifiers"), ("s3", "verify_concurrency")):
         reader.warn_unused(section, key, "there is no verify yet")
     return Config(
+        **options,
         backend=backend,
         directory=directory,
         bucket=bucket,
         prefix=prefix,
         s3=read_s3(reader, environment),
         swift=read_swift(reader, environment if swift else {}, used=swift),
-        manage_permissions=reader.get(
-            "mirror", "storage-filesystem-manage-permissions", values.boolean, default=True
-        ),
         master=master,
-        allow_non_https=insecure,
         allowed_hosts=_allowed_hosts(master, mirror, hosts),
         download_mirror=mirror,
-        download_mirror_fallback=not reader.get(
-            "mirror", "download-mirror-no-fallback", values.boolean, default=False
-        ),
         proxy=proxy,
         no_proxy=no_proxy,
-        timeout=reader.get("mirror", "timeout", values.seconds, 10.0),
-        global_timeout=reader.get("mirror", "global-timeout", values.seconds, 1800.0),
-        workers=reader.get("mirror", "workers", values.workers, 3),
-        verifiers=reader.get("mirror", "verifiers", values.whole_number(1), 3),
-        stop_on_error=reader.get("mirror", "stop-on-error", values.boolean, default=False),
-        contact=reader.get("mirror", "contact", values.header_text, ""),
         root_uri=root_uri,
-        core_metadata=reader.get("mirror", "core-metadata", values.boolean, default=True),
-        json=reader.get("mirror", "json", values.boolean, default=False),
-        release_files=release_files,
-        hash_index=reader.get("mirror", "hash-index", values.boolean, default=False),
-        simple_format=reader.get(
-            "mirror", "simple-format", values.choice(SimpleFormat), SimpleFormat.ALL
-        ),
-        compare_method=reader.get(
-            "mirror", "compare-method", values.choice(CompareMethod), CompareMethod.HASH
-        ),
-        digest_name=reader.get("mirror", "digest_name", values.digest_name, "sha256"),
-        keep_index_versions=reader.get("mirror", "keep_index_versions", values.whole_number(0), 0),
-        cleanup=reader.get("mirror", "cleanup", values.boolean, default=False),
-        allow_changed_files=reader.get(
-            "mirror", "allow-changed-files", values.boolean, default=False
-        ),
         diff_file=diff_file,
         diff_directory=diff_directory,
-        diff_append_epoch=reader.get("mirror", "diff-append-epoch", values.boolean, default=False),
-        discovery=_discovery(reader, filters),
-        sweep_days=reader.get("mirror", "sweep-days", values.days, 30.0),
-        max_removals=Removals(
-            *reader.get("mirror", "max-removals", values.removals, (0.05, 10)),
-        ),
-        retry_pause=reader.get("mirror", "retry-pause", values.seconds, 60.0),
-        run_deadline=int(reader.get("mirror", "run-deadline", values.seconds, 6 * 3600.0)),
-        log_config=reader.get("mirror", "log-config", values.path, None),
         filters=filters,
         warnings=reader.warnings(),  # last: after all known keys were read
     )
-
-
-def _discovery(reader: Reader, filters: Filters) -> str:
-    methods = values.one_of("auto", "changelog", "index", "names")
-    discovery = reader.get("mirror", "discovery", methods, "auto")
-    if discovery == "names" and not filters.allowed_projects:
-        reader.mistakes.append(
-            "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
-            " and list the projects as [allowlist] packages"
-        )
-    return discovery
 
 
 def _filters(reader: Reader) -> Filters:

@@ -1,20 +1,40 @@
-"""Access to the options of an INI file; collects every mistake and every unknown key."""
+"""Access to the options of an INI file; collects every mistake and every unknown key.
+
+A configuration is a dataclass whose fields are declared with `option`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import Field, field, fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     import configparser
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
 _IGNORED: Final = frozenset({"api-method", "delete-packages", "keep-index-versions"})
 _REFERENCE: Final = re.compile(r"\{\{([A-Za-z0-9-]+_[A-Za-z0-9_-]+)\}\}")
 _SECRETS: Final = re.compile(r"proxy|password|.*(secret|_token|CustomerKey).*")
+
+
+def option(
+    parse: Callable[[str], T],
+    default: T,
+    *,
+    key: str = "",
+    variables: tuple[str, ...] = (),
+    secret: bool = False,
+) -> T:
+    """Declare a dataclass field that is an option; its `key` is by default the field's name.
+
+    The first of the environment variables that is set counts if the file does not have the option.
+    """
+    metadata = {"parse": parse, "key": key, "variables": variables}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 class Reader:
@@ -38,6 +58,30 @@ class Reader:
             self.add_mistake(section, key, str(error))
             return default
 
+    def options(
+        self, section: str, kind: type, environment: Mapping[str, str], *, hyphens: bool = False
+    ) -> dict[str, Any]:
+        """Return the options that a dataclass declares, by field; `hyphens` are in their keys."""
+        options = {}
+        for each in fields(kind):
+            if "parse" not in each.metadata:
+                continue
+            key = each.metadata["key"] or (each.name.replace("_", "-") if hyphens else each.name)
+            options[each.name] = self.get(section, key, each.metadata["parse"], each.default)
+            if each.metadata["variables"] and not self.has(section, key):
+                options[each.name] = self._variable(each, environment)
+        return options
+
+    def _variable(self, declared: Field[Any], environment: Mapping[str, str]) -> Any:  # noqa: ANN401
+        variable = next(filter(environment.get, declared.metadata["variables"]), None)
+        if variable is None:
+            return declared.default
+        try:
+            return declared.metadata["parse"](environment[variable])
+        except ValueError as error:
+            self.mistakes.append(f"{variable} = {environment[variable]!r:.120}: {error}")
+            return declared.default
+
     def add_mistake(self, section: str, key: str, text: str) -> None:
         """Report an invalid option."""
         value = (self._ini.get(section, key, fallback=None) or "").strip()
@@ -48,6 +92,10 @@ class Reader:
         """Warn about a known option that has no effect, if it is set."""
         if self._ini.has_option(section, key):
             self._unused.append(f"[{section}] {key} has no effect: {reason}")
+
+    def has(self, section: str, key: str) -> bool:
+        """Return whether an option is set."""
+        return bool(self._ini.get(section, key, fallback=""))
 
     def keys(self, section: str, prefix: str = "") -> Iterator[str]:
         """Yield the keys of a section that begin with `prefix`."""

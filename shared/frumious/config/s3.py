@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
+from frumious.config.reader import option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,54 +16,42 @@ if TYPE_CHECKING:
 PARAMETER: Final = "config_param_"
 
 
+def _endpoint(text: str) -> str | None:
+    return values.url(insecure=True)(text) if text else None
+
+
+def _signature(text: str) -> str | None:
+    return values.one_of("s3v4", "s3")(text) if text else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
     """Access to the bucket; boto3 determines what is None."""
 
-    region_name: str | None = None
-    aws_access_key_id: str | None = field(default=None, repr=False)
-    aws_secret_access_key: str | None = field(default=None, repr=False)
-    aws_session_token: str | None = field(default=None, repr=False)
-    profile_name: str | None = None
-    role_arn: str | None = None  # assumed with the credentials above
-    endpoint_url: str | None = None
+    region_name: str | None = option(values.text_or_none, None)
+    aws_access_key_id: str | None = option(values.text_or_none, None, secret=True)
+    aws_secret_access_key: str | None = option(values.text_or_none, None, secret=True)
+    aws_session_token: str | None = option(values.text_or_none, None, secret=True)
+    profile_name: str | None = option(values.text_or_none, None)
+    role_arn: str | None = option(values.role, None)  # assumed with the credentials above
+    endpoint_url: str | None = option(_endpoint, None, variables=("AWS_ENDPOINT_URL_S3",))
     is_aws: bool = False  # AWS itself, or an emulator of it
-    addressing_style: str = "auto"  # or path, virtual
-    signature_version: str | None = None
-    max_attempts: int = 10  # of each request
-    verify_concurrency: int = 50  # objects that are verified at the same time
+    addressing_style: str = option(values.one_of("auto", "path", "virtual"), "auto")
+    signature_version: str | None = option(_signature, None)
+    max_attempts: int = option(values.whole_number(1), 10)  # of each request
+    verify_concurrency: int = option(values.whole_number(1), 50)  # no effect yet
     # (name, text) for every call that accepts it; not shown, as it may be an encryption key.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def read_s3(reader: Reader, environment: Mapping[str, str]) -> S3Config:
     """Parse `[s3]`; AWS_ENDPOINT_URL_S3 is the endpoint if the file has none."""
-    key_id = reader.get("s3", "aws_access_key_id", values.text_or_none, None)
-    secret = reader.get("s3", "aws_secret_access_key", values.text_or_none, None)
-    if (key_id is None) != (secret is None):
-        missing = "aws_access_key_id" if key_id is None else "aws_secret_access_key"
-        reader.mistakes.append(f"[s3] {missing} is missing: a key has both an id and a secret")
-    endpoint = reader.get("s3", "endpoint_url", values.optional_url(insecure=True), "")
-    return S3Config(
-        region_name=reader.get("s3", "region_name", values.text_or_none, None),
-        aws_access_key_id=key_id,
-        aws_secret_access_key=secret,
-        aws_session_token=reader.get("s3", "aws_session_token", values.text_or_none, None),
-        profile_name=reader.get("s3", "profile_name", values.text_or_none, None),
-        role_arn=reader.get("s3", "role_arn", values.role, None),
-        endpoint_url=endpoint or environment.get("AWS_ENDPOINT_URL_S3") or None,
-        addressing_style=reader.get(
-            "s3", "addressing_style", values.one_of("auto", "path", "virtual"), "auto"
-        ),
-        signature_version=reader.get("s3", "signature_version", _signature, None),
-        max_attempts=reader.get("s3", "max_attempts", values.whole_number(1), 10),
-        verify_concurrency=reader.get("s3", "verify_concurrency", values.whole_number(1), 50),
-        parameters=tuple(_parameters(reader)),
-    )
-
-
-def _signature(text: str) -> str | None:
-    return values.one_of("s3v4", "s3")(text) if text else None
+    options = reader.options("s3", S3Config, environment)
+    names = ("aws_access_key_id", "aws_secret_access_key")
+    missing = [name for name in names if options[name] is None]
+    if len(missing) == 1:
+        reader.mistakes.append(f"[s3] {missing[0]} is missing: a key has both an id and a secret")
+    return S3Config(**options, parameters=tuple(_parameters(reader)))
 
 
 def _parameters(reader: Reader) -> list[tuple[str, str]]:

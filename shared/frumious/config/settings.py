@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from frumious.config.choices import Backend, CompareMethod, SimpleFormat
+from frumious.config import values
+from frumious.config.choices import Backend, CompareMethod, Removals, SimpleFormat
+from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
 
@@ -29,14 +31,6 @@ class Filters:
     blocked_releases: tuple[Requirement, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Removals:
-    """How many projects one run may remove without confirmation: the larger of the two."""
-
-    share: float = 0.05  # of the mirror's projects
-    number: int = 10
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The configuration. Times are seconds."""
@@ -47,40 +41,49 @@ class Config:
     prefix: str = ""  # of every key in the bucket; without leading and trailing slashes
     s3: S3Config = field(default_factory=S3Config)
     swift: SwiftConfig = field(default_factory=SwiftConfig)
-    manage_permissions: bool = True  # of files and folders, whatever the umask
+    # Of files and folders, whatever the umask.
+    manage_permissions: bool = option(
+        values.boolean, True, key="storage-filesystem-manage-permissions"
+    )
     master: str = PYPI
-    allow_non_https: bool = False
+    allow_non_https: bool = option(values.boolean, False)
     allowed_hosts: frozenset[str] = frozenset()  # the only hosts that are contacted
     download_mirror: str = ""  # the first source of files
-    download_mirror_fallback: bool = True  # whether upstream's URL is the second
+    download_mirror_no_fallback: bool = option(values.boolean, False)  # to upstream's URL
     proxy: str = field(default="", repr=False)  # to upstream; may contain a password
     no_proxy: str = ""  # hosts that bypass it, in the format of NO_PROXY
-    timeout: float = 10  # to connect, and between two reads
-    global_timeout: float = 1800  # of a whole request or download
-    workers: int = 3  # files that are transferred at the same time
-    verifiers: int = 3  # projects that are verified at the same time
-    stop_on_error: bool = False
-    contact: str = ""  # of the mirror's operators, in the User-Agent
+    timeout: float = option(values.seconds, 10.0)  # to connect, and between two reads
+    global_timeout: float = option(values.seconds, 1800.0)  # of a request or download
+    workers: int = option(values.workers, 3)  # files that are transferred at once
+    verifiers: int = option(values.whole_number(1), 3)  # no effect yet
+    stop_on_error: bool = option(values.boolean, False)
+    contact: str = option(values.header_text, "")  # of the operators, in the User-Agent
     root_uri: str = ""  # base of absolute file URLs
-    core_metadata: bool = True
-    json: bool = False  # whether the legacy JSON is mirrored
-    release_files: bool = True  # whether the files are mirrored, not only the index
-    hash_index: bool = False  # project pages are in folders by first letter
-    simple_format: SimpleFormat = SimpleFormat.ALL
-    compare_method: CompareMethod = CompareMethod.HASH
-    digest_name: str = "sha256"  # in the pages' URLs
-    keep_index_versions: int = 0  # how many older pages of each project are kept
-    cleanup: bool = False  # whether pages under names that are not normalised are removed
-    allow_changed_files: bool = False  # whether a filename may get other content
+    core_metadata: bool = option(values.boolean, True)
+    json: bool = option(values.boolean, False)  # whether the legacy JSON is mirrored
+    release_files: bool = option(values.boolean, True)  # or only the index
+    hash_index: bool = option(values.boolean, False)  # pages in folders by first letter
+    simple_format: SimpleFormat = option(values.choice(SimpleFormat), SimpleFormat.ALL)
+    compare_method: CompareMethod = option(values.choice(CompareMethod), CompareMethod.HASH)
+    digest_name: str = option(values.digest_name, "sha256", key="digest_name")  # in the pages' URLs
+    # How many older pages of each project are kept.
+    keep_index_versions: int = option(values.whole_number(0), 0, key="keep_index_versions")
+    # Whether pages under names that are not normalised are removed.
+    cleanup: bool = option(values.boolean, False)
+    # Whether a filename may get other content.
+    allow_changed_files: bool = option(values.boolean, False)
     diff_file: str = ""  # key of the list of changed files; empty: none
     diff_directory: str | None = None  # directory of that key; None: the mirror's own
-    diff_append_epoch: bool = False
-    discovery: str = "auto"  # or changelog, index, names: how changes are found
-    sweep_days: float = 30  # in which each project is checked once; 0: never
-    max_removals: Removals = Removals()
-    run_deadline: int = 6 * 3600  # when a run's unfinished projects become lagging
-    log_config: Path | None = None  # for logging.config.fileConfig
-    retry_pause: float = 60  # until a lagging project is retried; doubled each time
+    diff_append_epoch: bool = option(values.boolean, False)
+    # How changes are found.
+    discovery: str = option(values.one_of("auto", "changelog", "index", "names"), "auto")
+    sweep_days: float = option(values.days, 30.0)  # in which each project is checked once; 0: never
+    max_removals: Removals = option(values.removals, Removals())
+    # When a run's unfinished projects become lagging.
+    run_deadline: float = option(values.seconds, 6 * 3600.0)
+    log_config: Path | None = option(values.path, None)  # for logging.config.fileConfig
+    # Until a lagging project is retried; doubled each time.
+    retry_pause: float = option(values.seconds, 60.0)
     filters: Filters = Filters()
     warnings: tuple[str, ...] = ()
 

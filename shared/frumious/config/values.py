@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from frumious.config.choices import Backend
+from frumious.config.choices import Backend, Removals
 from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ def days(text: str) -> float:
     raise ValueError(msg)
 
 
-def removals(text: str) -> tuple[float, int]:
+def removals(text: str) -> Removals:
     """Parse a share and a number, such as '5% 10'."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)%\s+(\d+)", text)
     if match is None or float(match[1]) > _ALL:
         msg = "must be a share and a number, such as '5% 10'; the larger one counts"
         raise ValueError(msg)
-    return float(match[1]) / _ALL, int(match[2])
+    return Removals(float(match[1]) / _ALL, int(match[2]))
 
 
 def workers(text: str) -> int:

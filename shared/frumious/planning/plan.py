@@ -17,7 +17,7 @@ from frumious.planning.snapshot import read_snapshot
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from frumious.config.settings import Removals
+    from frumious.config.choices import Removals
     from frumious.mirror import Mirror
     from frumious.model.plans import Proposal
     from frumious.model.types import Json, JsonObject

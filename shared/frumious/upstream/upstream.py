@@ -148,7 +148,7 @@ class Upstream:
             return (url,)
         path = urlsplit(url).path.lstrip("/")
         mirrored = urljoin(f"{mirror}/", path)
-        return (mirrored, url) if self._config.download_mirror_fallback else (mirrored,)
+        return (mirrored,) if self._config.download_mirror_no_fallback else (mirrored, url)
 
     def download(self, url: str) -> AbstractAsyncContextManager[Download]:
         """Open a download; see `frumious.upstream.download.download`."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from packaging.utils import NormalizedName
 
-from frumious.config.settings import Filters, Removals
+from frumious.config.choices import Removals
+from frumious.config.settings import Filters
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.pages import ListedProject, RootIndex
 from frumious.model.plans import Plan, Reason, RemovalLimit
