@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.config import Config
 
+from localcloud.alarms import State
 from localcloud.dead_letters import DeadLetterQueue
 from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT, Runtime, WarmFunction
 from localcloud.event_source import Pump, PumpResult
 from localcloud.logs import LogLine, Logs
+from localcloud.metrics import Metric, Metrics
 from localcloud.moto_server import MotoServer
 from localcloud.runtime_api import FunctionFailed
 from localcloud.stack import REGION, Queue, QueueSource, Schedule
@@ -24,7 +27,6 @@ from localcloud.stack_reader import read_stack
 from localcloud.state import load_bucket, save_bucket
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
@@ -47,6 +49,7 @@ class LocalCloud:
             its folder.
         parameters: Values that replace the defaults of the template's parameters.
         runtime: The runtime of the functions.
+        concurrency: How many executions the account allows at the same time.
         on_line: Called for every line that a function prints, in the thread that runs it.
     """
 
@@ -56,12 +59,15 @@ class LocalCloud:
         *,
         parameters: Mapping[str, str] | None = None,
         runtime: Runtime | None = None,
+        concurrency: int = 1000,
         on_line: Callable[[LogLine], None] = show_errors,
     ) -> None:
-        self.logs = Logs(on_line)
+        self.metrics = Metrics()
+        self.logs = Logs(on_line, self.metrics)
         with ExitStack() as stack:
             moto = MotoServer()
             stack.callback(moto.stop)
+            self._moto = moto
             self.endpoint = moto.endpoint
             self.s3: S3Client = self._client("s3")
             self.sqs: SQSClient = self._client("sqs")
@@ -71,13 +77,16 @@ class LocalCloud:
             runtime = runtime or Runtime()
             variables = {"AWS_ENDPOINT_URL": self.endpoint, **runtime.environment}
             runtime = replace(runtime, environment=variables)
+            quota = threading.Semaphore(concurrency)
             self._functions: dict[str, WarmFunction] = {}
             for id_, function in self.stack.functions.items():
-                warm = WarmFunction(function, runtime, partial(self.logs.add, id_))
+                on_output = partial(self.logs.add, id_)
+                warm = WarmFunction(function, runtime, on_output, self.metrics, quota)
                 self._functions[id_] = warm
                 stack.callback(warm.stop)
-            self._distribution = DistributionServer(self.stack.distribution, self.s3)
+            self._distribution = DistributionServer(self.stack.distribution, self.s3, self.metrics)
             stack.callback(self._distribution.stop)
+            self._alarm_states = dict.fromkeys(self.stack.alarms, State.INSUFFICIENT_DATA)
             self._cleanup = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -118,12 +127,31 @@ class LocalCloud:
         return self._functions[function].invoke(event)
 
     def tick(self, function: str) -> Any:
-        """Invoke a function like its schedule does."""
+        """Invoke a function like its schedule does.
+
+        Raises:
+            FunctionFailed: the invocation failed, or the schedule's role does not allow it.
+        """
         schedules = [s for s in self.stack.schedules if s.function == function]
         if len(schedules) != 1:
             msg = f"{function!r} has {len(schedules)} schedules"
             raise LookupError(msg)
-        return self.invoke(function, schedules[0].input)
+        return self._tick(schedules[0])
+
+    def alarm_states(self) -> Mapping[str, State]:
+        """Evaluate the alarms of the template now; return their states by logical id."""
+        for queue in self.stack.queues.values():
+            counts = self.sqs.get_queue_attributes(
+                QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"]
+            )["Attributes"]
+            name = "ApproximateNumberOfMessagesVisible"
+            metric = Metric.of("AWS/SQS", name, QueueName=queue.name)
+            self.metrics.add(metric, int(counts["ApproximateNumberOfMessages"]))
+        self._alarm_states = {
+            id_: alarm.evaluate(self.metrics, self._alarm_states[id_])
+            for id_, alarm in self.stack.alarms.items()
+        }
+        return self._alarm_states
 
     def pump(
         self,
@@ -135,7 +163,8 @@ class LocalCloud:
         """Deliver the queue's messages; see `Pump.run`."""
         (source,) = self.stack.queue_sources
         queue = self._queue_of(source)
-        pump = Pump(source, self._functions[source.function], self.sqs, queue.url)
+        function = self._functions[source.function]
+        pump = Pump(source, function, self.sqs, queue, self.metrics)
         return pump.run(environments=environments, wait_seconds=wait_seconds, give_up=give_up)
 
     def dead_letters(self) -> list[Any]:
@@ -152,7 +181,7 @@ class LocalCloud:
         def tick(schedule: Schedule) -> None:
             while not stop.is_set():
                 with suppress(FunctionFailed):  # was logged; the next tick is a retry
-                    self.invoke(schedule.function, schedule.input)
+                    self._tick(schedule)
                 stop.wait(schedule.seconds)
 
         with ThreadPoolExecutor(len(self.stack.schedules) or 1) as executor:
@@ -172,6 +201,16 @@ class LocalCloud:
     def load(self, folder: Path) -> None:
         """Load the bucket from a folder, if one was saved."""
         load_bucket(self.s3, self.bucket, folder)
+
+    def _tick(self, schedule: Schedule) -> Any:
+        if not schedule.allowed:
+            group = schedule.group
+            metric = Metric.of("AWS/Scheduler", "InvocationDroppedCount", ScheduleGroup=group)
+            self.metrics.add(metric, 1)
+            msg = f"the schedule's role may not invoke {schedule.function}"
+            kind = "AccessDeniedException"
+            raise FunctionFailed(kind, msg)
+        return self.invoke(schedule.function, schedule.input)
 
     def _queue_of(self, source: QueueSource) -> Queue:
         return next(q for q in self.stack.queues.values() if q.arn == source.queue_arn)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -17,10 +18,12 @@ from aiohttp import web
 from yarl import URL
 
 from localcloud.edge import EdgeFunction, choose_behavior
+from localcloud.metrics import Metric
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+    from localcloud.metrics import Metrics
     from localcloud.stack import Behavior, Distribution
 
 CHUNK = 256 * 1024
@@ -31,9 +34,13 @@ OMITTED_HEADERS = {"connection", "date", "keep-alive", "server", "transfer-encod
 class DistributionServer:
     """Serves a distribution on loopback in a thread; `url` is its address."""
 
-    def __init__(self, distribution: Distribution, s3: S3Client) -> None:
+    def __init__(self, distribution: Distribution, s3: S3Client, metrics: Metrics) -> None:
         self._distribution = distribution
         self._s3 = s3
+        self._metrics = metrics
+        self._errors = Metric.of(
+            "AWS/CloudFront", "5xxErrorRate", DistributionId=distribution.id, Region="Global"
+        )
         self._address: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -60,7 +67,7 @@ class DistributionServer:
             for behavior in self._distribution.behaviors
             if behavior.edge_code is not None
         }
-        runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=1)
+        runner = web.ServerRunner(web.Server(self._count_errors), shutdown_timeout=1)
         await runner.setup()
         async with aiohttp.ClientSession(auto_decompress=False) as self._session:
             site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -69,6 +76,15 @@ class DistributionServer:
             self._address.set_result(f"http://{host}:{port}")
             await self._stopping.wait()
             await runner.cleanup()
+
+    async def _count_errors(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._handle(request)
+        except aiohttp.ClientConnectorError:
+            response = web.Response(status=502, text="The origin does not answer.\n")
+        failed = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self._metrics.add(self._errors, 100 if failed else 0)
+        return response
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from localcloud.metrics import Metric
 from localcloud.runtime_api import FunctionFailed, Invocation, RuntimeApi
 from localcloud.stack import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from localcloud.metrics import Metrics
     from localcloud.stack import Function
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -158,12 +160,24 @@ class ExecutionEnvironment:
 
 
 class WarmFunction:
-    """A function with its environments; a warm one is used before a new one is started."""
+    """A function with its environments; a warm one is used before a new one is started.
 
-    def __init__(self, function: Function, runtime: Runtime, on_line: Callable[[str], None]):
+    `quota` is the account's number of concurrent executions, which its functions share.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        runtime: Runtime,
+        on_line: Callable[[str], None],
+        metrics: Metrics,
+        quota: threading.Semaphore,
+    ) -> None:
         self.settings = function
         self._runtime = runtime
         self._on_line = on_line
+        self._metrics = metrics
+        self._quota = quota
         self._lock = threading.Lock()
         self._idle: list[ExecutionEnvironment] = []
         self._all: set[ExecutionEnvironment] = set()
@@ -172,19 +186,30 @@ class WarmFunction:
         """Run the handler in an idle environment; may be called from several threads.
 
         Raises:
-            FunctionFailed: see `ExecutionEnvironment.invoke`.
+            FunctionFailed: see `ExecutionEnvironment.invoke`, or the quota is exhausted.
         """
+        if not self._quota.acquire(blocking=False):
+            self._count("Throttles", 1)
+            kind = "TooManyRequestsException"
+            raise FunctionFailed(kind, "the account's concurrency quota is exhausted")
+        self._count("Throttles", 0)
+        self._count("Invocations", 1)
         with self._lock:
             environment = self._idle.pop() if self._idle else self._start()
         try:
-            return environment.invoke(event)
+            response = environment.invoke(event)
         except FunctionFailed as error:
+            self._count("Errors", 1)
             self._on_line(f"the invocation failed: {error}")
             raise
         except BaseException:
             environment.kill()  # it still runs the abandoned invocation
             raise
+        else:
+            self._count("Errors", 0)
+            return response
         finally:
+            self._quota.release()
             with self._lock:
                 if environment.alive:
                     self._idle.append(environment)
@@ -198,6 +223,10 @@ class WarmFunction:
                 environment.kill()
             while self._idle:
                 self._discard(self._idle.pop())
+
+    def _count(self, metric: str, value: float) -> None:
+        name = self.settings.name
+        self._metrics.add(Metric.of("AWS/Lambda", metric, FunctionName=name), value)
 
     def _start(self) -> ExecutionEnvironment:
         environment = ExecutionEnvironment(self.settings, self._runtime, self._on_line)

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from localcloud.metrics import Metric
 from localcloud.runtime_api import FunctionFailed
 from localcloud.stack import REGION
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from localcloud.environment import WarmFunction
-    from localcloud.stack import QueueSource
+    from localcloud.metrics import Metrics
+    from localcloud.stack import Queue, QueueSource
 
 POLL_SECONDS = 0.1
 
@@ -43,12 +45,19 @@ class Pump:
     """Delivers the messages of one queue to one function."""
 
     def __init__(
-        self, source: QueueSource, function: WarmFunction, sqs: SQSClient, queue_url: str
+        self,
+        source: QueueSource,
+        function: WarmFunction,
+        sqs: SQSClient,
+        queue: Queue,
+        metrics: Metrics,
     ) -> None:
         self._source = source
         self._function = function
         self._sqs = sqs
-        self._queue_url = queue_url
+        self._queue_url = queue.url
+        self._metrics = metrics
+        self._age = Metric.of("AWS/SQS", "ApproximateAgeOfOldestMessage", QueueName=queue.name)
 
     def run(
         self, *, environments: int, wait_seconds: float, give_up: Callable[[], bool]
@@ -97,6 +106,8 @@ class Pump:
 
     def _deliver(self, messages: list[MessageTypeDef]) -> tuple[int, int]:
         """Invoke the function with a batch; return the numbers of successes and failures."""
+        oldest = min(int(message["Attributes"]["SentTimestamp"]) for message in messages)
+        self._metrics.add(self._age, max(0, self._metrics.now() - oldest / 1000))
         event = {"Records": [self._record(message) for message in messages]}
         try:
             response = self._function.invoke(event)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from localcloud.metrics import Metrics
+
 MAX_LINES = 10_000
 
 
@@ -35,9 +37,10 @@ class LogLine:
 class Logs:
     """Collects the output of all functions; thread-safe."""
 
-    def __init__(self, on_line: Callable[[LogLine], None]) -> None:
+    def __init__(self, on_line: Callable[[LogLine], None], metrics: Metrics) -> None:
         self.lines: deque[LogLine] = deque(maxlen=MAX_LINES)
         self._on_line = on_line
+        self._metrics = metrics
         self._sums: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -49,6 +52,7 @@ class Logs:
         with self._lock:
             self.lines.append(line)
             self._sums.update(_numbers(line.fields or {}))
+            self._metrics.add_log_line(line.fields or {})
             self._on_line(line)
 
     def total(self, name: str) -> float:

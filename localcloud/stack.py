@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from localcloud.alarms import Alarm
+
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 STACK_NAME = "frumious-local"
@@ -40,11 +42,13 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Invokes `function` with `input` every `seconds`."""
+    """Invokes `function` with `input` every `seconds`, if its role allows that."""
 
     function: str
     seconds: int
     input: Any
+    group: str
+    allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Behavior:
 class Distribution:
     """The CloudFront distribution of the bucket; the default behavior is the last one."""
 
+    id: str
     bucket: str
     origin_path: str
     behaviors: tuple[Behavior, ...]
@@ -86,4 +91,5 @@ class Stack:
     schedules: tuple[Schedule, ...]
     queue_sources: tuple[QueueSource, ...]
     distribution: Distribution
+    alarms: Mapping[str, Alarm]
     not_simulated: tuple[str, ...]

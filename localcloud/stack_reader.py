@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from localcloud.alarms import read_alarm
 from localcloud.section import Section
 from localcloud.stack import (
     ACCOUNT,
@@ -35,7 +36,9 @@ FUNCTION = "AWS::Serverless::Function"
 DISTRIBUTION = "AWS::CloudFront::Distribution"
 EDGE_FUNCTION = "AWS::CloudFront::Function"
 HEADERS_POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
-SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY}
+ALARM = "AWS::CloudWatch::Alarm"
+ROLE = "AWS::IAM::Role"
+SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY, ALARM}
 
 # Resources that are referenced by their logical ids, with the attributes that `GetAtt` supports.
 STAND_INS: dict[str, tuple[str, ...]] = {
@@ -43,10 +46,13 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     EDGE_FUNCTION: ("FunctionARN",),
     HEADERS_POLICY: (),
     "AWS::CloudFront::OriginAccessControl": ("Id",),
-    "AWS::CloudWatch::Alarm": ("Arn",),
-    "AWS::IAM::Role": ("Arn",),
+    ALARM: ("Arn",),
+    ROLE: ("Arn",),
     "AWS::Logs::LogGroup": ("Arn",),
     "AWS::S3::BucketPolicy": (),
+    "AWS::SNS::Topic": (),
+    "AWS::SNS::TopicPolicy": (),
+    "AWS::Scheduler::ScheduleGroup": (),
     "AWS::Serverless::LayerVersion": (),  # replaced by the runtime's Python path
 }
 
@@ -109,6 +115,7 @@ class StackReader:
             schedules=tuple(schedules),
             queue_sources=tuple(sources),
             distribution=distributions[0],
+            alarms={id_: read_alarm(self._properties(id_)) for id_ in self._ids(ALARM)},
             not_simulated=tuple(self.skipped),
         )
 
@@ -233,11 +240,14 @@ class StackReader:
         match kind:
             case "ScheduleV2":
                 properties.ignore("OmitName")
-                properties.skip("RoleArn", "RetryPolicy")
+                properties.skip("State")
+                properties.skip("RetryPolicy")
                 schedule = Schedule(
                     function=function,
                     seconds=_seconds(properties.require("ScheduleExpression")),
                     input=json.loads(properties.take("Input", "{}")),
+                    group=properties.take("GroupName", "default"),
+                    allowed=self._may_invoke(properties.require("RoleArn"), function),
                 )
                 properties.finish()
                 return schedule
@@ -256,6 +266,19 @@ class StackReader:
                 return source
         msg = f"the local stack does not support the event {event.where} ({kind})"
         raise TemplateError(msg)
+
+    def _may_invoke(self, role_arn: str, function: str) -> bool:
+        """Return whether a role of the template allows to invoke a function."""
+        arn = self.resolver.attributes[function, "Arn"]
+        (role,) = (
+            id_ for id_ in self._ids(ROLE) if self.resolver.attributes[id_, "Arn"] == role_arn
+        )
+        policies = self.resolver.resolve(self.resources[role]["Properties"]["Policies"])
+        return any(
+            statement["Action"] == "lambda:InvokeFunction" and arn in statement["Resource"]
+            for policy in policies
+            for statement in policy["PolicyDocument"]["Statement"]
+        )
 
     def _distribution(self, logical_id: str) -> Distribution:
         properties = self._properties(logical_id)
@@ -280,7 +303,7 @@ class StackReader:
         default = {"PathPattern": "*", **config.require("DefaultCacheBehavior")}
         behaviors.append(self._behavior(config.of("DefaultCacheBehavior", default), origin_id))
         config.finish()
-        return Distribution(bucket=bucket, origin_path=origin_path, behaviors=tuple(behaviors))
+        return Distribution(logical_id, bucket, origin_path, tuple(behaviors))
 
     def _behavior(self, members: Section, origin_id: str) -> Behavior:
         members.skip("ViewerProtocolPolicy", "Compress", "CachePolicyId")

@@ -21,6 +21,7 @@ from pip._internal.network.session import PipSession
 
 from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT
+from localcloud.metrics import Metrics
 from localcloud.stack_reader import read_stack
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def served(world: World) -> Iterator[str]:
     """Serve the world's mirror as the distribution does; give its address."""
     template = CHECKOUT / "template.yaml"
     stack = read_stack(template, endpoint=world.s3.meta.endpoint_url, parameters={})
-    reader = DistributionServer(replace(stack.distribution, bucket=world.bucket), world.s3)
+    distribution = replace(stack.distribution, bucket=world.bucket)
+    reader = DistributionServer(distribution, world.s3, Metrics())
     try:
         yield reader.url
     finally:

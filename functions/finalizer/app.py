@@ -61,7 +61,8 @@ def report(finalized: Finalized) -> None:
         jobs_done=len(finalized.reports),
         jobs_failed=job_counts(finalized.results)["projects_failed"],
         projects_lagging=finalized.lagging,
-        lag_seconds=finalized.freshness.lag_seconds,
+        # Without a successful planner there is no lag: the alarm takes its absence for a breach.
+        lag_seconds=finalized.freshness.lag_seconds if finalized.freshness.checked else None,
         lag_serials=finalized.freshness.lag_serials,
         events_lost=event_publisher.pop_lost_count() if event_publisher is not None else 0,
     )

@@ -67,7 +67,8 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         projects_planned=len(started.jobs),
         removals_planned=sum(reason.removes for reason in started.reasons.values()),
         retries_planned=len(started.retries),
-        runs_stopped=int(plan.stopped is not None),
+        # Named projects say nothing of a stopped run: its alarm waits for the next tick.
+        runs_stopped=None if "projects" in event else int(plan.stopped is not None),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}

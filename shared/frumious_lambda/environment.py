@@ -26,7 +26,9 @@ T = TypeVar("T")
 
 SECONDS_TO_FINISH = 15  # kept for cancelling what is under way, for reports and metrics
 # The numbers that alarms and the dashboard need. CloudWatch bills each custom metric by the hours
-# in which it has values, so zeros are sent for LagSeconds alone, whose alarm needs each tick.
+# in which it has values, so zeros are sent only where an alarm needs them: at each tick for
+# LagSeconds, and for RunsStopped at a process's first tick and after a one. Between its values, the
+# alarm on RunsStopped keeps its state.
 METRICS = {
     "events_lost": "EventsLost",
     "lag_seconds": "LagSeconds",
@@ -44,6 +46,7 @@ class Environment:
     def __init__(self) -> None:
         self.logger = Logger(service="frumious")
         self.metrics = Metrics()
+        self._runs_stopped: float | None = None  # as it was last sent
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # where Powertools' batch processor looks for it
         config = read_configuration(os.environ["FRUMIOUS_CONFIG"])
@@ -105,8 +108,10 @@ class Environment:
         self.logger.info("invocation finished", extra=known)
         sent = {name: known[name] for name in METRICS.keys() & known.keys()}
         for name, value in sent.items():
-            if value or name == "lag_seconds":
+            resumed = name == "runs_stopped" and self._runs_stopped != value
+            if value or name == "lag_seconds" or resumed:
                 unit = MetricUnit.Seconds if name == "lag_seconds" else MetricUnit.Count
                 self.metrics.add_metric(name=METRICS[name], unit=unit, value=value)
+        self._runs_stopped = sent.get("runs_stopped", self._runs_stopped)
         if self.metrics.metric_set:
             self.metrics.flush_metrics()

@@ -34,7 +34,7 @@ from samtranslator.yaml_helper import yaml_parse
 with open(sys.argv[1]) as file:
     template = yaml_parse(file)
 for resource in template["Resources"].values():  # `sam deploy` uploads it
-    for uri in resource["Properties"].keys() & {"CodeUri", "ContentUri"}:
+    for uri in resource.get("Properties", {}).keys() & {"CodeUri", "ContentUri"}:
         resource["Properties"][uri] = "s3://bucket/key"
 print(json.dumps(Translator({}, Parser()).translate(template, {})))
 """
@@ -57,8 +57,11 @@ NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::Logs::LogGroup": ("LogGroupName", 512),
     "AWS::S3::Bucket": ("BucketName", 63),
     "AWS::S3::BucketPolicy": None,
+    "AWS::SNS::Topic": ("TopicName", 256),
+    "AWS::SNS::TopicPolicy": None,
     "AWS::SQS::Queue": ("QueueName", 80),
     "AWS::Scheduler::Schedule": ("Name", 64),
+    "AWS::Scheduler::ScheduleGroup": ("Name", 64),
 }
 LONGEST_COMMENT = 128
 LONGEST_STACK_NAME = "a" * 128
@@ -114,11 +117,16 @@ def referenced(value: Any) -> Iterator[str]:
 
 
 def test_nothing_writes_to_the_bucket_while_a_creation_may_fail(resources: dict[str, Any]) -> None:
-    """Otherwise a failed deployment could not delete the bucket."""
-    schedules, alarms = (
-        {id_ for id_, resource in resources.items() if resource["Type"] == kind}
-        for kind in ("AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm")
+    """Otherwise a failed deployment could not delete the bucket.
+
+    The topic waits for nothing, so that its creation fails minutes before the schedules exist.
+    """
+    schedules, alarms, topics = (
+        {id_ for id_, resource in resources.items() if resource["Type"].startswith(kind)}
+        for kind in ("AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::SNS::")
     )
+    schedules.discard("ScheduleGroup")
+    assert not {*referenced(resources["AlarmTopic"])} & resources.keys()
     for schedule in schedules:
         created, pending = set[str](), [schedule]
         while pending:
@@ -126,7 +134,7 @@ def test_nothing_writes_to_the_bucket_while_a_creation_may_fail(resources: dict[
             if id_ in resources and id_ not in created:
                 created.add(id_)
                 pending += referenced(resources[id_])
-        assert created | schedules | alarms == resources.keys()
+        assert created | schedules | alarms | topics == resources.keys()
 
 
 def test_sam_passes_on_that_workers_may_continue_their_own_jobs(resources: dict[str, Any]) -> None:
@@ -157,7 +165,7 @@ def names(resources: dict[str, Any], resolver: Resolver) -> list[tuple[str, str]
         if (rule := NAMES[resource["Type"]]) is None:
             continue
         path, longest = rule
-        value = resource["Properties"]
+        value = resource.get("Properties", {})
         for key in path.split("."):
             value = value.get(key)
             if value is None:

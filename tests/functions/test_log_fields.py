@@ -60,6 +60,8 @@ def test_each_invocation_logs_the_documented_fields(cloud: LocalCloud, index: In
 
 def test_an_idle_stack_sends_one_metric(cloud: LocalCloud) -> None:
     cloud.tick("PlannerFunction")
+    cloud.logs.lines.clear()
+    cloud.tick("PlannerFunction")
     cloud.tick("FinalizerFunction")
 
     assert list(metrics(cloud)) == [{"name": "LagSeconds", "dimensions": [["service"]]}]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from frumious_lambda.environment import METRICS
 from localcloud import TemplateError
 from localcloud.environment import CHECKOUT
 from localcloud.stack_reader import StackReader, read_stack
@@ -76,29 +75,6 @@ def test_the_finalizer_knows_the_dead_letters_and_the_event_bus(stack: Stack) ->
     assert finalizer["FRUMIOUS_EVENT_BUS"] == "default"
 
 
-@pytest.mark.parametrize(
-    ("alarm", "function", "metric"),
-    [
-        ("RunsStoppedAlarm", "PlannerFunction", "RunsStopped"),
-        ("LagAlarm", "FinalizerFunction", "LagSeconds"),
-    ],
-)
-def test_alarms_look_at_the_metrics_that_the_functions_send(
-    stack: Stack, alarm: str, function: str, metric: str
-) -> None:
-    reading = StackReader(CHECKOUT / "template.yaml", "http://aws.test", {})
-    properties = reading.resolver.resolve(reading.resources[alarm]["Properties"])
-    environment = stack.functions[function].environment
-    assert properties["MetricName"] == metric
-    assert properties["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
-    assert properties["Dimensions"] == [
-        {"Name": "service", "Value": environment["POWERTOOLS_SERVICE_NAME"]}
-    ]
-    (field,) = (field for field, name in METRICS.items() if name == metric)
-    app = (stack.functions[function].code / "app.py").read_text()
-    assert f"{field}=" in app
-
-
 def test_readers_see_web_and_nothing_else(stack: Stack) -> None:
     assert stack.distribution.bucket == stack.bucket
     assert stack.distribution.origin_path == "/web"
@@ -131,11 +107,11 @@ def test_what_is_not_simulated_is_named(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("AWS::SQS::Queue", "AWS::SNS::Topic", r"the resource JobQueue \(AWS::SNS::Topic\)"),
+        ("AWS::SQS::Queue", "AWS::SQS::Topic", r"the resource JobQueue \(AWS::SQS::Topic\)"),
         ("FifoQueue: true", "KmsMasterKeyId: k\n      FifoQueue: true", "JobQueue.KmsMasterKeyId"),
         ("BatchSize: 10", "BatchSize: 10\n            Enabled: false", "Properties.Enabled"),
         ("Type: SQS", "Type: Kinesis", r"the event WorkerFunction\.Jobs \(Kinesis\)"),
-        ("!Ref PlannerRate", "cron(0 * * * ? *)", "the schedule 'cron"),
+        ("Expression: !Ref PlannerRate", "Expression: cron(0 * * * ? *)", "the schedule 'cron"),
         ("!Ref JobQueue", "!ImportValue Queue", "the intrinsic {'Fn::ImportValue': 'Queue'}"),
         ("!Ref JobQueue", "!Ref NoQueue", "refers to 'NoQueue', which does not exist"),
         ("!Ref MirrorBucket", "!GetAtt MirrorBucket.Owner", "the attribute 'Owner'"),
