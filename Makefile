@@ -48,7 +48,7 @@ test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumiou
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(dev_env) $(servers_env) ## Test against real servers: nginx, Swift, LocalStack, rclone (ARGS=...)
+test-servers: $(dev_env) $(servers_env) ## Test against real servers and Chromium: nginx, Swift, LocalStack, rclone (ARGS=...)
 	@.venv/bin/python -m tests.servers
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
 

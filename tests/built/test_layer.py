@@ -35,6 +35,8 @@ def test_the_layer_carries_the_mirror_and_its_configuration(build: Build) -> Non
     for source in shared.rglob("*.py"):
         shipped = build.python_path / source.relative_to(shared)
         assert shipped.read_bytes() == source.read_bytes()
+    page = "frumious/finalizing/front_page.html"
+    assert (build.python_path / page).read_bytes() == (shared / page).read_bytes()
     shipped = build.layer / "mirror.conf"
     assert shipped.read_bytes() == (CHECKOUT / "mirror.conf").read_bytes()
 

@@ -7,15 +7,24 @@ import shutil
 import sys
 from typing import Final
 
-PROGRAMS: Final = {"nginx": "nginx-light", "memcached": "memcached"}  # with Debian's packages
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")  # any of them
+PROGRAMS: Final = {  # with Debian's packages
+    ("nginx",): "nginx-light",
+    ("memcached",): "memcached",
+    BROWSERS: "chromium",
+}
 
 
 def missing(path: str) -> str:
     """Return what to install; empty where everything is there."""
-    lacking = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    lacking = {
+        names[0]: package
+        for names, package in PROGRAMS.items()
+        if not any(shutil.which(name, path=path) for name in names)
+    }
     if not lacking:
         return ""
-    packages = " ".join(PROGRAMS[name] for name in lacking)
+    packages = " ".join(lacking.values())
     return (
         f"make test-servers needs {' and '.join(lacking)}, which this machine lacks: install"
         f" them (Debian, Ubuntu: apt-get install {packages}) and try again."

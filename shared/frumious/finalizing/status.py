@@ -1,4 +1,4 @@
-"""How far the mirror is: `status`, `web/status.json`, `web/last-modified`."""
+"""How far the mirror is: `status`, `web/status.json`, `web/last-modified`, and the front page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from frumious.finalizing import front_page
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
 from frumious.storage.protocol import Conflict
@@ -120,7 +121,10 @@ async def _publish_status_json(  # noqa: PLR0913, PLR0917 (what it is made of)
             for project, entry in sorted(lagging.items())
         },
         "runs": _last_runs(before, closed),
+        "front_page": front_page.VERSION,
     }
+    if before.get("front_page") != front_page.VERSION:  # so that no tick has to read the page
+        await front_page.publish_front_page(storage)
     if _lasting(status) == _lasting(before):
         updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
         if now < calendar.timegm(updated) + _REFRESH:

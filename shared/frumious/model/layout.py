@@ -28,6 +28,7 @@ TODO = Key("todo")  # bandersnatch writes it while a run is incomplete
 GENERATION = Key("generation")
 LAST_MODIFIED = Key("web/last-modified")
 STATUS_JSON = Key("web/status.json")
+FRONT_PAGE = Key("web/index.html")
 CURSOR = Key("state/cursor.json")
 LAGGING = Key("state/lagging.json")
 SELECTION = Key("state/selection.json")
