@@ -1,4 +1,4 @@
-"""Whether a mirror says what its upstream says, in JSON and in HTML, and has what it names."""
+"""Check that a mirror's pages agree with upstream's, and that the files that they name exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin
 
-from tests.clients import HTML, JSON, TEXT, Answer, get, read_by_pip
+from tests.clients import HTML, JSON, TEXT, Response, get, read_by_pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
 FORMS = {"index.v1_json": JSON, "index.v1_html": HTML, "index.html": f"{TEXT}; charset=utf-8"}
 
 
-def pages_of(world: World, project: str) -> Sequence[Answer]:
-    """Return the mirror's page in its three forms, as a web server of the bucket gives them."""
+def pages_of(world: World, project: str) -> Sequence[Response]:
+    """Return the mirror's page in its three formats, as a web server of the bucket serves it."""
     url = f"http://mirror.example/simple/{project}/"
     return [
-        Answer(200, kind, url, world.read(f"web/simple/{project}/{form}"))
+        Response(200, kind, url, world.read(f"web/simple/{project}/{form}"))
         for form, kind in FORMS.items()
     ]
 
 
 def assert_agreement(world: World, project: str) -> None:
-    """Make sure that the mirror's pages of a project are upstream's, and its files are there."""
-    answer = get(f"{world.upstream.url}/simple/{project}/", JSON)
-    said = without_addresses(json.loads(answer.body))
+    """Check that the mirror's pages of a project equal upstream's, and that its files exist."""
+    response = get(f"{world.upstream.url}/simple/{project}/", JSON)
+    expected = with_mirror_urls(json.loads(response.body))
     page = world.page(project)
     del page["meta"]["_frumious"]
-    assert page == said
+    assert page == expected
 
-    upstream = [each.anywhere for each in read_by_pip(answer)]
-    for form in pages_of(world, project):
-        assert [each.anywhere for each in read_by_pip(form)] == upstream, form.content_type
-        if form.content_type != JSON:
-            assert f"<!--SERIAL {said['meta']['_last-serial']}-->" in form.body.decode()
-            status = said["project-status"]["status"]
-            assert f'<meta name="pypi:project-status" content="{status}">' in form.body.decode()
+    upstream = [each.without_host for each in read_by_pip(response)]
+    for served in pages_of(world, project):
+        assert [each.without_host for each in read_by_pip(served)] == upstream, served.content_type
+        if served.content_type != JSON:
+            assert f"<!--SERIAL {expected['meta']['_last-serial']}-->" in served.body.decode()
+            status = expected["project-status"]["status"]
+            assert f'<meta name="pypi:project-status" content="{status}">' in served.body.decode()
 
     stored = world.stored("web/packages/")
-    assert {key.removeprefix("web") for key in stored} >= keys_named(upstream)
+    assert {key.removeprefix("web") for key in stored} >= named_paths(upstream)
 
 
-def without_addresses(page: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take out of upstream's page what the mirror says in its own way: where files are."""
+def with_mirror_urls(page: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return upstream's page with the URLs that the mirror's page must have."""
     files = [
         {
             **{key: value for key, value in file.items() if (key, value) != ("provenance", None)},
@@ -58,19 +58,19 @@ def without_addresses(page: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**page, "files": files}
 
 
-def keys_named(candidates: Sequence[Candidate]) -> set[str]:
-    """Return the paths of the files, and of their core metadata, that a page promises."""
-    paths = {each.anywhere.url for each in candidates}
-    return paths | {f"{each.anywhere.url}.metadata" for each in candidates if each.metadata}
+def named_paths(candidates: Sequence[Candidate]) -> set[str]:
+    """Return the paths of the files, and of their core metadata, that a page names."""
+    paths = {each.without_host.url for each in candidates}
+    return paths | {f"{each.without_host.url}.metadata" for each in candidates if each.metadata}
 
 
-def broken_promises(world: World) -> Sequence[str]:
-    """Return what any page of the mirror names at this moment and the mirror does not have."""
+def missing_files(world: World) -> Sequence[str]:
+    """Return the keys that a page of the mirror names and the mirror lacks."""
     keys = world.stored("web/")
     named: set[str] = set()
     for key in keys:
         folder, _, form = key.rpartition("/")
         if form in FORMS and folder.count("/") == 2:
             url = urljoin("http://mirror.example", f"{folder.removeprefix('web')}/")
-            named |= keys_named(read_by_pip(Answer(200, FORMS[form], url, world.read(key))))
+            named |= named_paths(read_by_pip(Response(200, FORMS[form], url, world.read(key))))
     return sorted(f"web{path}" for path in named if f"web{path}" not in keys)

@@ -1,6 +1,6 @@
-"""The mirror as clients see it: through the template's edge function, read by pip's own parser.
+"""The mirror as clients see it: through the template's edge function, parsed by pip.
 
-Works with whichever pip is installed: of its internals only what has been there for years.
+Works with any recent pip: it uses only internals that have not changed for years.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ TEXT = "text/html"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a client got; `url` is the address that finally answered."""
+class Response:
+    """A response; `url` is the URL after redirects."""
 
     status: int
     content_type: str
@@ -55,7 +55,7 @@ class Candidate:
     sha256: str | None
     requires_python: str | None
     yanked: str | None  # the reason; "": yanked without one
-    metadata: str | None  # the sha256 of its core metadata; "": there is some; None: there is none
+    metadata: str | None  # the sha256 of its core metadata; "": unknown; None: it has none
 
     @classmethod
     def of(cls, link: Link) -> Candidate:
@@ -70,14 +70,14 @@ class Candidate:
         )
 
     @property
-    def anywhere(self) -> Candidate:
-        """The same without the part that depends on where it is served."""
+    def without_host(self) -> Candidate:
+        """The same with a URL that does not depend on the server."""
         return replace(self, url="/packages/" + unquote(self.url.rpartition("/packages/")[2]))
 
 
 @contextmanager
 def served(world: World) -> Iterator[str]:
-    """Serve the world's mirror as the distribution does; give its address."""
+    """Serve the world's mirror as the distribution does; yield its URL."""
     template = CHECKOUT / "template.yaml"
     stack = read_stack(template, endpoint=world.s3.meta.endpoint_url, parameters={})
     distribution = replace(stack.distribution, bucket=world.bucket)
@@ -88,8 +88,8 @@ def served(world: World) -> Iterator[str]:
         reader.stop()
 
 
-def get(url: str, accept: str = "*/*") -> Answer:
-    """Ask as a client does; redirects are followed."""
+def get(url: str, accept: str = "*/*") -> Response:
+    """Send a request and follow redirects."""
     request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310
     try:
         response = urllib.request.urlopen(request)  # noqa: S310
@@ -97,21 +97,21 @@ def get(url: str, accept: str = "*/*") -> Answer:
         response = error
     with response:
         kind = response.headers.get("Content-Type", "")
-        return Answer(response.status, kind, response.url, response.read())
+        return Response(response.status, kind, response.url, response.read())
 
 
-def read_by_pip(answer: Answer) -> tuple[Candidate, ...]:
-    """Return what pip finds on a project page."""
+def read_by_pip(response: Response) -> tuple[Candidate, ...]:
+    """Return the files that pip finds on a project page."""
     page = IndexContent(
-        answer.body, answer.content_type, None, answer.url, cache_link_parsing=False
+        response.body, response.content_type, None, response.url, cache_link_parsing=False
     )
     return tuple(Candidate.of(link) for link in parse_links(page))
 
 
 def found_by_pip(index: str, project: str) -> Mapping[str, Candidate]:
-    """Return what pip could install of a project, by filename, asking `index` by itself."""
+    """Return a project's files by filename, as pip finds them in `index`."""
     with warnings.catch_warnings(), ExitStack() as closing:
-        warnings.simplefilter("ignore")  # pip's own: it imports what is deprecated
+        warnings.simplefilter("ignore")  # pip imports deprecated modules
         session = closing.enter_context(PipSession())
         finder = PackageFinder.create(
             link_collector=LinkCollector(

@@ -1,4 +1,4 @@
-"""A clock that tests move, instead of waiting or rewriting what is stored."""
+"""A clock that tests advance, instead of waiting or changing stored times."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from frumious.clock import Clock
 
 
 class MovableClock(Clock):
-    """The machine's clock, ahead by as much as a test says."""
+    """The machine's clock, which a test can advance."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """Advance the clock."""
         self._ahead += seconds
 
     def now(self) -> float:
-        """Return the seconds since the epoch, as the mirror is to see them."""
+        """Return the seconds since the epoch by this clock."""
         return super().now() + self._ahead
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time of a pause pass at once."""
+        """Advance the clock instead of waiting."""
         self.advance(seconds)
         await asyncio.sleep(0)

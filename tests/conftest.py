@@ -1,4 +1,4 @@
-"""What tests stand on: moto's server in a process of its own, and the fake upstream."""
+"""Fixtures of most tests: moto's server in a process of its own, and the fake upstream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need moto's server, so that `make check` can leave them out."""
+    """Mark the tests that need moto's server, so that `make check` can skip them."""
     for item in items:
         if isinstance(item, pytest.Function) and "aws" in item.fixturenames:
             item.add_marker("moto")
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[Aws]:
-    """Moto's server, and what boto3 needs to find it."""
+    """Moto's server, with the environment variables that make boto3 use it."""
     with pytest.MonkeyPatch.context() as environment:
         server = MotoServer()
         environment.setenv("AWS_ENDPOINT_URL", server.endpoint)

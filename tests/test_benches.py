@@ -1,4 +1,4 @@
-"""The benches still run. Seconds and bytes are for people to look at, requests are counted."""
+"""The benches run. Requests are checked; seconds and bytes are for people to judge."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.timeout(240)
 def test_a_worker_makes_no_more_requests_than_the_design_allows() -> None:
-    said = bench("bench.requests")
+    done = bench("bench.requests")
 
-    assert said.returncode == 0, said.stdout + said.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_every_step_of_planner_and_finalizer_is_measured() -> None:
-    said = bench("bench.scale", "--projects", "600")
+    done = bench("bench.scale", "--projects", "600")
 
-    assert "finalizer: all results" in said.stdout, said.stderr
+    assert "finalizer: all results" in done.stdout, done.stderr

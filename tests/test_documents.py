@@ -1,4 +1,4 @@
-"""Every Markdown file names only what exists: links, anchors, paths and make's targets."""
+"""Every Markdown file names only existing links, anchors, paths and make targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-ROOMS = PurePosixPath("shared/frumious")  # documents may name a room of it without the prefix
+PACKAGE = PurePosixPath("shared/frumious")  # documents may name its packages without this prefix
 NOT_OURS = frozenset(
     {
         *("web", "state"),  # folders of a mirror
@@ -36,7 +36,7 @@ _TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Repository:
-    """What documents may name."""
+    """The names that documents may use."""
 
     root: Path
     files: frozenset[PurePosixPath]
@@ -46,7 +46,7 @@ class Repository:
 
     @classmethod
     def read(cls, root: Path) -> Repository:
-        """List what git tracks or would add."""
+        """List the files that git tracks or would add."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listing = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
         paths = [path for path in listing.stdout.split("\0") if path and (root / path).is_file()]
@@ -63,7 +63,7 @@ class Repository:
         return sorted(str(file) for file in self.files if file.suffix == ".md")
 
     def has(self, name: str, document: PurePosixPath) -> bool:
-        """Say whether a path in backticks is one of the repository's."""
+        """Say whether a path in backticks exists in the repository."""
         top, _, rest = name.partition("/")
         if top in NOT_OURS or any(fnmatch(top, pattern.strip("/")) for pattern in self.ignored):
             return True
@@ -73,12 +73,12 @@ class Repository:
             return any(file.match(name) for file in self.files)
         return any(
             base / f"{name}{suffix}" in self.files | self.folders
-            for base in (PurePosixPath(), document.parent, ROOMS)
+            for base in (PurePosixPath(), document.parent, PACKAGE)
             for suffix in ("", ".py")
         )
 
     def problems(self, document: str) -> list[str]:
-        """Name what the document refers to and the repository lacks."""
+        """Return a problem for each name in the document that does not exist."""
         text = (self.root / document).read_text()
         return [
             *self._broken_links(text, PurePosixPath(document)),
@@ -146,7 +146,7 @@ def example(tmp_path: Path) -> Repository:
         ".gitignore": "# Environments\n/.venv-*/\n",
         "docs/guide.md": GOOD,
         "docs/other.md": "# Two words\n\n# `code`: and a [link](guide.md)\n\n# Two words\n",
-        "shared/frumious/room/step.py": "",
+        "shared/frumious/package/step.py": "",
     }
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -158,9 +158,10 @@ def example(tmp_path: Path) -> Repository:
 GOOD = """
 # The title
 
-[page](other.md), [folder](../docs), [title](#the-title), [again](other.md#two-words-1),
+[page](other.md), [folder](../docs), [title](#the-title), [second](other.md#two-words-1),
 [code](other.md#code-and-a-link), [elsewhere](https://example.org/x#y), `other.md`, `step.py`,
-`shared/frumious/room/`, `room/step`, `docs/*.md`, `web/simple/x`, `.venv-lambda/bin`, `make lint`.
+`shared/frumious/package/`, `package/step`, `docs/*.md`, `web/simple/x`, `.venv-lambda/bin`,
+`make lint`.
 
     make test lint ARGS="x"
 """

@@ -1,4 +1,4 @@
-"""What make's targets say where they lack something."""
+"""What make's targets print if a program is missing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_test_servers_names_the_servers_that_are_missing(tmp_path: Path) -> None:
+def test_make_test_servers_names_missing_servers(tmp_path: Path) -> None:
     for name in ("nginx", "google-chrome"):  # one of several browsers
         (tmp_path / name).touch(0o755)
 
     assert missing(str(tmp_path)) == (
-        "make test-servers needs memcached, which this machine lacks: install them (Debian,"
-        " Ubuntu: apt-get install memcached) and try again."
+        "make test-servers needs memcached, which is not on PATH; install it (Debian, Ubuntu:"
+        " apt-get install memcached) and try again."
     )

@@ -1,4 +1,4 @@
-"""What is mirrored from a mirror, or from another kind of index, is what PyPI had."""
+"""Mirrors of mirrors, and of other kinds of indexes, equal mirrors of PyPI."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROJECTS = ("demo", "more", "empty", "archived")
 
 @pytest.fixture
 def filled(index: Index) -> Index:
-    """Projects with a bit of everything."""
+    """An index with projects of all kinds."""
     for version in ("1.0", "2.0", "3.0"):
         index.upload(wheel("demo", version, requires_python=">=3.8,<4"), provenance={"version": 1})
         index.upload(sdist("demo", version))
@@ -46,7 +46,7 @@ def chain(aws: Aws, world: World) -> Iterator[Chain]:
 
 
 class Chain(ExitStack):
-    """Mirrors, each the upstream of the next, served as readers see them."""
+    """Mirrors, each the upstream of the next."""
 
     def __init__(self, aws: Aws, first: World) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Chain(ExitStack):
 
     def add(self) -> World:
         """Mirror the last mirror."""
-        # By another name than PyPI's: the mirror's host is the only one that is allowed.
+        # Its host differs from PyPI's, because the mirror's host is the only allowed one.
         master = self.enter_context(served(self.last)).replace("127.0.0.1", "localhost")
         self.last = self.enter_context(World(self._aws, self.last.upstream, master=master))
         self.last.mirror_run([*PROJECTS])
@@ -63,7 +63,7 @@ class Chain(ExitStack):
 
 
 def pages(world: World) -> Mapping[str, Any]:
-    """Return the JSON pages without what is each mirror's own."""
+    """Return the JSON pages without each mirror's private data."""
     found = {}
     for project in PROJECTS:
         found[project] = world.page(project)
@@ -80,22 +80,22 @@ def html(world: World) -> Mapping[str, bytes]:
     }
 
 
-def candidates(address: str) -> Mapping[str, Sequence[Candidate]]:
-    """Return what pip reads on all project pages, wherever they are served."""
+def candidates(url: str) -> Mapping[str, Sequence[Candidate]]:
+    """Return what pip reads on all project pages, with URLs that do not depend on the server."""
     return {
-        project: [each.anywhere for each in read_by_pip(get(f"{address}/simple/{project}/", JSON))]
+        project: [each.without_host for each in read_by_pip(get(f"{url}/simple/{project}/", JSON))]
         for project in PROJECTS
     }
 
 
-def test_a_mirror_answers_like_pypi(world: World, filled: Index) -> None:
+def test_a_mirror_s_pages_agree_with_pypi_s(world: World, filled: Index) -> None:
     world.mirror_run([*PROJECTS])
 
     for project in PROJECTS:
         assert_agreement(world, project)
 
 
-def test_a_mirror_of_a_mirror_is_the_same_mirror(world: World, filled: Index, chain: Chain) -> None:
+def test_a_mirror_of_a_mirror_equals_it(world: World, filled: Index, chain: Chain) -> None:
     world.mirror_run([*PROJECTS])
 
     second = chain.add()
@@ -105,8 +105,8 @@ def test_a_mirror_of_a_mirror_is_the_same_mirror(world: World, filled: Index, ch
     assert second.files() == world.files()
     assert second.stored("web/integrity/") == world.stored("web/integrity/") != []
 
-    again = second.mirror_run([*PROJECTS])
-    assert {result.outcome for result in again.results} == {Outcome.UNCHANGED}
+    repeated = second.mirror_run([*PROJECTS])
+    assert {result.outcome for result in repeated.results} == {Outcome.UNCHANGED}
 
 
 def test_upstream_changes_travel_through_mirrors(world: World, filled: Index, chain: Chain) -> None:
@@ -161,20 +161,20 @@ def test_pip_reads_the_mirror_as_it_reads_upstream(
     )
 
     first = world.mirror_run([*PROJECTS])
-    again = world.mirror_run([*PROJECTS])
+    repeated = world.mirror_run([*PROJECTS])
 
     assert not [result.error for result in first.results if result.error]
-    assert {result.outcome for result in again.results} == {Outcome.UNCHANGED}
-    with served(world) as address:
-        assert candidates(address) == upstream
+    assert {result.outcome for result in repeated.results} == {Outcome.UNCHANGED}
+    with served(world) as url:
+        assert candidates(url) == upstream
         for accept in (HTML, TEXT):
-            read = read_by_pip(get(f"{address}/simple/demo/", accept))
-            assert [each.anywhere for each in read] == upstream["demo"]
-        found = found_by_pip(address, "demo")
+            read = read_by_pip(get(f"{url}/simple/demo/", accept))
+            assert [each.without_host for each in read] == upstream["demo"]
+        found = found_by_pip(url, "demo")
         mirrored = [
             each
             for project in PROJECTS
-            for each in read_by_pip(get(f"{address}/simple/{project}/", JSON))
+            for each in read_by_pip(get(f"{url}/simple/{project}/", JSON))
         ]
     assert found.keys() == {each.filename for each in upstream["demo"]}
     assert sorted((each.filename, str(each.sha256)) for each in mirrored) == blobs
@@ -193,5 +193,5 @@ def test_pypi_bandersnatch_and_two_mirrors_in_a_row(
     assert pages(third) == pages(second) == pages(world)
     assert html(third) == html(second) == html(world)
     assert third.files() == second.files() == world.files()
-    with served(third) as address:
-        assert candidates(address) == candidates(world.upstream.url)
+    with served(third) as url:
+        assert candidates(url) == candidates(world.upstream.url)

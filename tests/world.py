@@ -1,4 +1,4 @@
-"""A mirror and its upstream, as a test sees them: jobs go in, the bucket is looked at."""
+"""A mirror and its upstream for tests, which run jobs and inspect the bucket."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from packaging.utils import NormalizedName
 
+    from frumious.config.settings import Config
     from frumious.model.plans import Plan
     from frumious.model.runs import Cursor, Run
     from tests.upstream import Server
 
 T = TypeVar("T")
 
-
 REGION: Final = "eu-central-1"
 
 
 class Aws:
-    """Clients and a queue for all tests: making them takes longer than most tests do."""
+    """Clients for all tests, because creating them takes longer than most tests."""
 
     def __init__(self) -> None:
         self.s3: S3Client = boto3.client("s3")
@@ -59,12 +59,12 @@ class Aws:
 class World:
     """One upstream, one bucket, one queue; a context manager.
 
-    The mirror is opened once for each configuration, as a warm worker has it.
+    The mirror is opened once for each configuration, as by a warm worker.
     """
 
     def __init__(self, aws: Aws, upstream: Server, *, master: str = "") -> None:
         self.upstream = upstream
-        self.master = master or upstream.url  # another mirror may stand between
+        self.master = master or upstream.url  # or another mirror of it
         self.index = upstream.index
         self.s3 = aws.s3
         self.sqs = aws.sqs
@@ -94,22 +94,24 @@ class World:
         self._runner.close()
 
     def configure(self, options: str = "", sections: str = "") -> None:
-        """Set the mirror.conf: lines of [mirror], and whole sections behind it."""
+        """Set the configuration: lines of [mirror], then other sections."""
         text = (
             f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
             f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
         )
         parsed = loading.parse(text, {})
-        self.config = replace(parsed, s3=replace(parsed.s3, is_aws=True))  # moto does what S3 does
+        self.config = replace(
+            parsed, s3=replace(parsed.s3, is_aws=True)
+        )  # moto has its capabilities
         self.close()
 
     def close(self) -> None:
-        """Close the mirror; the next thing done with it opens it anew."""
+        """Close the mirror; it is opened again when it is needed."""
         self._mirror = None
         self._runner.run(self._opened.aclose())
 
     def run(self, work: Callable[[Mirror], Awaitable[T]]) -> T:
-        """Do something with the mirror."""
+        """Run a coroutine with the mirror."""
 
         async def opened() -> T:
             if self._mirror is None:
@@ -128,21 +130,21 @@ class World:
         allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING,
         resuming: bool = False,
     ) -> Result:
-        """Do one job."""
+        """Run one job."""
         job = Job(RunId(run), canonicalize_name(project), serial, allowed_removal=allowed_removal)
         return self.attempt(job, resuming=resuming)
 
     def attempt(self, job: Job, *, resuming: bool = False) -> Result:
-        """Do a job, outside of any batch."""
+        """Run a job outside of any batch."""
         attempt = Attempt(job, resuming=resuming or job.recovering)
         return self.run(lambda mirror: sync_project(attempt, mirror, Transfer.of(attempt, mirror)))
 
     def record(self, *reports: Report) -> None:
-        """Leave reports for the finalizer."""
+        """Record reports for the finalizer."""
         self.run(lambda mirror: inbox.record(mirror.storage, reports))
 
     def draft(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
-        """Plan what a tick would do, and do nothing."""
+        """Return the plan of a tick without dispatching it."""
         return self.run(
             lambda mirror: plan_changes(mirror, force=force, confirmed_removals=confirmed_removals)
         )
@@ -159,7 +161,7 @@ class World:
     def plan(
         self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
     ) -> list[Run]:
-        """Do what the planner does at a tick, or for named projects."""
+        """Plan and dispatch as the planner does at a tick, or for named projects."""
         plan = (
             self.draft(force=force, confirmed_removals=confirmed_removals)
             if names is None
@@ -168,9 +170,9 @@ class World:
         return self.start(plan)
 
     def work(self, *, last: bool = False) -> list[Disposition]:
-        """Do the jobs that are on the queue, once each, and record what they leave."""
+        """Run each job on the queue once, and record the results."""
 
-        async def do_all(mirror: Mirror) -> list[Disposition]:
+        async def work_all(mirror: Mirror) -> list[Disposition]:
             batch = await Batch.begin(mirror)
             dispositions: list[Disposition] = []
             for job in self.jobs():
@@ -183,22 +185,22 @@ class World:
                     await inbox.record(mirror.storage, [Report(job, disposition)])
             return dispositions
 
-        return self.run(do_all)
+        return self.run(work_all)
 
     def finalize(self, *, dead: Sequence[Job] = ()) -> Finalized:
-        """Do what the finalizer does at a tick."""
+        """Finalize as the finalizer does at a tick."""
         return self.run(lambda mirror: finalize(mirror, dead=dead))
 
     def mirror_run(
         self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
     ) -> Finalized:
-        """Plan, do all jobs, finalize."""
+        """Plan, run all jobs, and finalize."""
         self.plan(names, force=force, confirmed_removals=confirmed_removals)
         self.work(last=True)
         return self.finalize()
 
     def change_cursor(self, **fields: Any) -> None:
-        """Set fields of the cursor, such as when something was done last."""
+        """Set fields of the cursor."""
 
         async def change(mirror: Mirror) -> None:
             await mirror.ledger.change_cursor(
@@ -216,7 +218,7 @@ class World:
         return self.run(lambda mirror: retry(mirror, names))
 
     def jobs(self) -> Iterator[Job]:
-        """Take the jobs off the queue."""
+        """Yield the jobs on the queue, and delete their messages."""
         while messages := self.sqs.receive_message(
             QueueUrl=self.queue_url, MaxNumberOfMessages=10
         ).get("Messages"):
@@ -227,11 +229,11 @@ class World:
                 yield msgspec.json.decode(message["Body"], type=Job)
 
     def contents(self) -> dict[Key, bytes]:
-        """Return everything that is in the bucket."""
+        """Return all objects of the bucket by key."""
         return {key: self.read(key) for key in self.stored()}
 
     def stored(self, prefix: str = "") -> list[Key]:
-        """Return the keys in the bucket that begin with `prefix`."""
+        """Return the bucket's keys that begin with `prefix`."""
         lister = self.s3.get_paginator("list_objects_v2")
         pages = lister.paginate(Bucket=self.bucket, Prefix=prefix)
         return [Key(entry["Key"]) for page in pages for entry in page.get("Contents", ())]
@@ -242,9 +244,18 @@ class World:
 
     def page(self, project: str) -> dict[str, Any]:
         """Return the mirror's JSON project page."""
-        said: dict[str, Any] = json.loads(self.read(f"web/simple/{project}/index.v1_json"))
-        return said
+        page: dict[str, Any] = json.loads(self.read(f"web/simple/{project}/index.v1_json"))
+        return page
 
     def files(self) -> dict[Key, bytes]:
-        """Return the files that are in the bucket."""
+        """Return the distribution files in the bucket by key."""
         return {key: body for key, body in self.contents().items() if "web/packages/" in key}
+
+
+async def sync_projects(config: Config, *projects: str) -> None:
+    """Mirror projects into the storage of any configuration."""
+    async with open_mirror(config) as mirror:
+        for project in projects:
+            attempt = Attempt(Job(RunId("run-1"), canonicalize_name(project), 0))
+            result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
+            assert result.error is None

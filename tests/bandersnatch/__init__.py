@@ -1,5 +1,5 @@
-"""Frumious against bandersnatch 8, the mirror that it takes over from.
+"""Frumious compared with bandersnatch 8, whose mirrors it can take over.
 
-One mirror.conf, run by both as the programs that they are. Bandersnatch has an environment of its
-own: `make bandersnatch` makes it and runs this.
+Both programs run with the same mirror.conf. `make bandersnatch` creates bandersnatch's environment
+and runs these tests.
 """

@@ -1,6 +1,6 @@
-"""What upstream has: some 300 projects with a bit of everything, and how they change.
+"""Upstream's content: some 300 projects of all kinds, and their changes.
 
-Knows what is in it for the tests that ask; they know what becomes of it.
+Names the projects that the tests check.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ EMPTY: Final = ("empty-0", "empty-1", "empty-2")  # without files
 QUARANTINED: Final = "quarantined-before"
 WITH_PROVENANCE: Final = ("attested-0", "attested-1")
 
-# What happens in `change`.
+# Changed by `change`.
 REMOVED: Final = ("removed-0", "removed-1")
 QUARANTINED_LATER: Final = "quarantined-later"
-REPLACED: Final = "replaced"  # it loses all that a mirror has of it, and gets something else
+REPLACED: Final = "replaced"  # all its files are removed, and others are uploaded
 
 _ORDINARY: Final = 240
 
 
 def fill(index: Index) -> None:
-    """Upload what is there from the start."""
+    """Upload the initial projects."""
     for number in range(_ORDINARY):
         name = f"ordinary-{number}"
         index.upload(wheel(name, "1.0", requires_python=">=3.8" if number % 2 else None))
@@ -42,7 +42,7 @@ def fill(index: Index) -> None:
         _release(index, name, ("1.0", "2.0", "3.0"))
         index.yank(name, "1.0")
         index.yank(name, "2.0", "it is <b>bad</b> & 'broken'")
-    _odd(index)
+    _upload_unusual(index)
     for name in WITH_PROVENANCE:
         index.upload(wheel(name, "1.0"), provenance={"version": 1})
     for name in EMPTY:
@@ -55,10 +55,10 @@ def fill(index: Index) -> None:
 
 
 def change(index: Index) -> None:
-    """Do what upstream's people do from one run to the next.
+    """Change the index as PyPI changes between two runs.
 
-    The last change is of a project that stays: bandersnatch's serial is the highest of those that
-    it mirrors.
+    The last change concerns a project that stays, because bandersnatch's serial is the highest of
+    the projects that it mirrors.
     """
     for number in range(8):
         index.upload(wheel(f"ordinary-{number}", "1.1"))
@@ -79,16 +79,16 @@ def change(index: Index) -> None:
     index.journal("ordinary-100", "add Owner somebody")
 
 
-def change_again(index: Index) -> None:
-    """Do a little more; again with a project that stays as the last."""
+def change_more(index: Index) -> None:
+    """Make a few more changes, the last one also to a project that stays."""
     index.remove_project("ordinary-2")
     index.upload(wheel("ordinary-1", "1.2"))
     index.yank("brand-new", "1.0")
     index.upload(wheel("newer-still", "1.0"))
 
 
-def _odd(index: Index) -> None:
-    """Upload what other programs stumble over."""
+def _upload_unusual(index: Index) -> None:
+    """Upload projects that are difficult for other programs."""
     _release(index, "half-quarantined", ("1.0", "2.0", "3.0"))
     index.quarantine_release("half-quarantined", "2.0")
     index.add_file("odd", "odd-1.0+local.1.tar.gz", size=50_000)

@@ -1,4 +1,4 @@
-"""Mirrors that both programs began, made once: tests go on in copies."""
+"""Mirrors that both programs began, created once; tests continue in copies."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.bandersnatch.places import Bucket, BucketHouse, Folder
 from tests.bandersnatch.programs import Mirrors, Run
+from tests.bandersnatch.targets import Bucket, Folder, RecordingMoto
 from tests.bandersnatch.upstream import Upstream
-from tests.servers.process import folder
+from tests.servers.process import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.bandersnatch.places import Place
+    from tests.bandersnatch.targets import Target
 
 _COSTS: Final = pytest.StashKey[list[tuple[str, Run]]]()
 
 
 class Begun:
-    """The earlier upstream mirrored by either, from nothing, at places of one kind."""
+    """The earlier upstream, mirrored by each program into an empty target of one kind."""
 
     def __init__(
-        self, mirrors: Mirrors, place: Callable[[], Place], tell: Callable[[str, Run], None]
+        self, mirrors: Mirrors, new_target: Callable[[], Target], report: Callable[[str, Run], None]
     ) -> None:
         self.mirrors = mirrors
-        self.place = place  # an empty one
+        self.new_target = new_target
         self.upstream = mirrors.upstream
-        self.tell = tell
+        self.report = report
 
     @property
     def hash_index(self) -> bool:
         return "hash-index = true" in self.mirrors.options
 
     @cached_property
-    def by_bandersnatch(self) -> Place:
-        place = self.place()
-        run = self.mirrors.bandersnatch(place, self.upstream.earlier)
-        self.tell("bandersnatch, from nothing", run)
-        return place
+    def by_bandersnatch(self) -> Target:
+        target = self.new_target()
+        run = self.mirrors.bandersnatch(target, self.upstream.earlier)
+        self.report("bandersnatch, into an empty target", run)
+        return target
 
     @cached_property
-    def by_frumious(self) -> Place:
-        place = self.place()
-        run = self.mirrors.frumious(place, self.upstream.earlier)
-        self.tell("frumious, from nothing", run)
-        return place
+    def by_frumious(self) -> Target:
+        target = self.new_target()
+        run = self.mirrors.frumious(target, self.upstream.earlier)
+        self.report("frumious, into an empty target", run)
+        return target
 
 
 @pytest.fixture(scope="session")
 def pypi() -> Iterator[Upstream]:
-    """The upstream of all these mirrors."""
+    """The upstream of all mirrors."""
     with Upstream() as upstream:
         yield upstream
 
 
 @pytest.fixture(scope="session")
-def ground() -> Iterator[Path]:
-    """A folder in memory, where there is some."""
-    with folder("bandersnatch") as path:
+def work_folder() -> Iterator[Path]:
+    """A temporary folder, in memory if possible."""
+    with temporary_folder("bandersnatch") as path:
         yield path
 
 
@@ -74,33 +74,33 @@ def ground() -> Iterator[Path]:
     ],
 )
 def begun(
-    request: pytest.FixtureRequest, pypi: Upstream, ground: Path, pytestconfig: pytest.Config
+    request: pytest.FixtureRequest, pypi: Upstream, work_folder: Path, pytestconfig: pytest.Config
 ) -> Iterator[Begun]:
-    """Both mirrors of the earlier upstream, in folders or in buckets."""
+    """Each program's mirror of the earlier upstream, in a folder or in a bucket."""
     kind, options = request.param
     name = request.node.callspec.id if hasattr(request.node, "callspec") else kind
 
-    def tell(what: str, run: Run) -> None:
+    def report(title: str, run: Run) -> None:
         costs = pytestconfig.stash.setdefault(_COSTS, [])
-        costs.append((f"{what} ({name})", run))
+        costs.append((f"{title} ({name})", run))
 
-    mirrors = Mirrors(pypi, ground, options)
+    mirrors = Mirrors(pypi, work_folder, options)
     if kind == "folder":
-        yield Begun(mirrors, lambda: Folder(ground), tell)
+        yield Begun(mirrors, lambda: Folder(work_folder), report)
         return
-    house = BucketHouse(ground)
+    moto = RecordingMoto(work_folder)
     try:
-        yield Begun(mirrors, lambda: Bucket(house), tell)
+        yield Begun(mirrors, lambda: Bucket(moto), report)
     finally:
-        house.stop()
+        moto.stop()
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Tell what the runs cost, one beside the other."""
-    for what, run in config.stash.get(_COSTS, []):
+    """Print what each program's runs cost."""
+    for title, run in config.stash.get(_COSTS, []):
         terminalreporter.write_line(
-            f"{what}: {run.seconds:.1f} s, {len(run.downloads)} files fetched,"
+            f"{title}: {run.seconds:.1f} s, {len(run.downloads)} files downloaded,"
             f" {run.requests} requests to S3"
         )

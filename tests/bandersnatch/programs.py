@@ -1,4 +1,4 @@
-"""Both programs, each as its users run it: in a process, with a configuration file."""
+"""Both programs as their users run them: in a process, with a configuration file."""
 
 from __future__ import annotations
 
@@ -15,79 +15,81 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.bandersnatch.places import Place
+    from tests.bandersnatch.targets import Target
     from tests.bandersnatch.upstream import Upstream
 
 ENVIRONMENT: Final = CHECKOUT / ".venv-bandersnatch"
 
-_PATIENCE: Final = 900  # seconds
-_TOLD: Final = 6000  # characters of what a program said
+_TIMEOUT: Final = 900  # seconds
+_MAX_OUTPUT: Final = 6000  # characters in an error
 
 
 class Failed(AssertionError):
-    """A program did not end with 0, or complained."""
+    """A program exited with another status than 0, or logged errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a program, and what it cost."""
+    """One run of a program: its output and its cost."""
 
-    said: str
+    output: str
     seconds: float
     requests: int  # to S3
-    downloads: Mapping[str, int]  # of files: how often, by the mirror's key
+    downloads: Mapping[str, int]  # how often each file was downloaded, by the mirror's key
 
 
 class Mirrors:
-    """Runs the programs over the same upstream, with the same mirror.conf for a place."""
+    """Runs the programs with the same upstream and the same mirror.conf."""
 
     def __init__(self, upstream: Upstream, folder: Path, options: str = "") -> None:
         self.upstream = upstream
         self._folder = folder
         self.options = options
 
-    def bandersnatch(self, place: Place, serial: int) -> Run:
-        """Mirror what upstream has at a serial."""
+    def bandersnatch(self, target: Target, serial: int) -> Run:
+        """Run bandersnatch with upstream as of a serial."""
         program = ENVIRONMENT / "bin" / "bandersnatch"
         if not program.exists():
-            msg = f"{str(program)!r} is missing: `make bandersnatch` makes it"
+            msg = f"{str(program)!r} is missing: `make bandersnatch` installs it"
             raise FileNotFoundError(msg)
-        run = self._run([program], place, serial)
-        if complaints := [line for line in run.said.splitlines() if " ERROR: " in line]:
-            raise Failed("\n".join(complaints)[:_TOLD])  # it ends with 0 all the same
+        run = self._run([program], target, serial)
+        if errors := [line for line in run.output.splitlines() if " ERROR: " in line]:
+            raise Failed("\n".join(errors)[:_MAX_OUTPUT])  # it exits with 0 nevertheless
         return run
 
-    def frumious(self, place: Place, serial: int, *command: str) -> Run:
-        """Mirror what upstream has at a serial, or do another command."""
-        return self._run([sys.executable, "-m", "frumious.cli"], place, serial, *command)
+    def frumious(self, target: Target, serial: int, *command: str) -> Run:
+        """Run Frumious with upstream as of a serial; `command` replaces `mirror`."""
+        return self._run([sys.executable, "-m", "frumious.cli"], target, serial, *command)
 
-    def _run(self, program: Sequence[str | Path], place: Place, serial: int, *command: str) -> Run:
+    def _run(
+        self, program: Sequence[str | Path], target: Target, serial: int, *command: str
+    ) -> Run:
         self.upstream.show(serial)
         self.upstream.take_downloads()
-        before = place.requests()
+        requests_before = target.requests()
         started = time.monotonic()
         done = subprocess.run(
-            [*program, "-c", self._configuration(place), *(command or ("mirror",))],
+            [*program, "-c", self._configuration(target), *(command or ("mirror",))],
             env={**os.environ, "PYTHONPATH": str(CHECKOUT / "shared")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
         seconds = time.monotonic() - started
         if done.returncode:
-            msg = f"{program[-1]!s} ended with {done.returncode}:\n{done.stdout[-_TOLD:]}"
+            msg = f"{program[-1]!s} exited with {done.returncode}:\n{done.stdout[-_MAX_OUTPUT:]}"
             raise Failed(msg)
-        requests = place.requests() - before
+        requests = target.requests() - requests_before
         return Run(done.stdout, seconds, requests, self.upstream.take_downloads())
 
-    def _configuration(self, place: Place) -> Path:
+    def _configuration(self, target: Target) -> Path:
         path = self._folder / "mirror.conf"
         path.write_text(
-            f"[mirror]\n{place.options}master = {self.upstream.url}\nallow-non-https = true\n"
-            f"workers = 10\n{self.options}\n{place.sections}",
+            f"[mirror]\n{target.options}master = {self.upstream.url}\nallow-non-https = true\n"
+            f"workers = 10\n{self.options}\n{target.sections}",
             encoding="utf-8",
         )
         return path

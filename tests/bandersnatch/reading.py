@@ -1,4 +1,4 @@
-"""A mirror's project pages, as pip reads them."""
+"""A mirror's project pages as pip reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from packaging.utils import canonicalize_name
 
 from tests.agreement import FORMS
-from tests.clients import Answer, read_by_pip
+from tests.clients import Response, read_by_pip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,9 +20,9 @@ JSON_FORM: Final = "index.v1_json"
 
 
 class Offer(NamedTuple):
-    """What pip knows of a file before it has it."""
+    """What pip knows about a file before it downloads it."""
 
-    url: str  # absolute, not quoted
+    url: str  # absolute, unquoted
     sha256: str | None
     requires_python: str | None
     metadata: str | None
@@ -33,15 +33,15 @@ class Offer(NamedTuple):
 def read_project(
     contents: Mapping[str, bytes], project: str, form: str, *, hash_index: bool = False
 ) -> Mapping[str, Offer] | None:
-    """Return what a project's page offers, by filename; None where there is no page.
+    """Return what a project's page offers, by filename; None if there is no page.
 
-    Readers ask for `/simple/<project>/`, wherever the page lies.
+    Readers request `/simple/<project>/`, whatever the page's key.
     """
     folder = f"{project[0]}/{project}" if hash_index else project
     body = contents.get(f"web/simple/{folder}/{form}")
     if body is None:
         return None
-    answer = Answer(200, FORMS[form], f"http://mirror.example/simple/{project}/", body)
+    response = Response(200, FORMS[form], f"http://mirror.example/simple/{project}/", body)
     return {
         each.filename: Offer(
             unquote(each.url),
@@ -51,7 +51,7 @@ def read_project(
             each.yanked is not None,
             each.yanked or "",
         )
-        for each in read_by_pip(answer)
+        for each in read_by_pip(response)
     }
 
 
@@ -62,7 +62,7 @@ def projects(contents: Mapping[str, bytes]) -> frozenset[NormalizedName]:
 
 
 def files(contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """Return the files and their core metadata; without what only keeps a folder's place in S3."""
+    """Return the files and their core metadata, without bandersnatch's folder markers in S3."""
     return {
         key: body
         for key, body in contents.items()

@@ -1,6 +1,6 @@
-"""What the two programs make of the same upstream, and of each other's mirrors.
+"""Mirrors of the same upstream by both programs, and of each program in the other's mirror.
 
-What differs on purpose is named here, and in docs/bandersnatch.md.
+Intended differences are named here and in docs/bandersnatch.md.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 
 from tests.agreement import FORMS
 from tests.bandersnatch import catalogue
-from tests.bandersnatch.places import Bucket
 from tests.bandersnatch.reading import JSON_FORM, files, projects, read_project
+from tests.bandersnatch.targets import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,19 +31,19 @@ def without_reasons(offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
     return {filename: offer._replace(reason="") for filename, offer in offers.items()}
 
 
-def holdings(contents: Mapping[str, bytes]) -> tuple[int, int, int]:
-    """Return what the mirror says that it holds."""
-    said = json.loads(contents["web/status.json"])
-    return said["projects"], said["files"], said["bytes"]
+def reported_size(contents: Mapping[str, bytes]) -> tuple[int, int, int]:
+    """Return the numbers of projects, files and bytes that the mirror reports."""
+    status = json.loads(contents["web/status.json"])
+    return status["projects"], status["files"], status["bytes"]
 
 
 def project_of(key: str) -> NormalizedName:
-    """Return the project of a file's key."""
+    """Return the project that a file's key belongs to."""
     return canonicalize_name(key.rpartition("/")[2].partition("-")[0])
 
 
 def new_files(begun: Begun, since: int, until: int) -> Mapping[str, int]:
-    """Return what has to be fetched to get from one serial to another, once each."""
+    """Return what must be downloaded between two serials: each key, once."""
     upstream = begun.upstream
     return dict.fromkeys(upstream.keys(until) - upstream.keys(since), 1)
 
@@ -51,9 +51,9 @@ def new_files(begun: Begun, since: int, until: int) -> Mapping[str, int]:
 def assert_same_pages(
     these: Mapping[str, bytes], those: Mapping[str, bytes], names: Collection[str], begun: Begun
 ) -> None:
-    """Make sure that pip reads the same on both mirrors' pages, from HTML and JSON.
+    """Check that pip reads the same on both mirrors' pages, in HTML and JSON.
 
-    Bandersnatch's JSON does not say why a file is yanked: that is compared in HTML.
+    Bandersnatch's JSON has no reasons for yanking: those are compared in HTML.
     """
     assert names
     for form in FORMS:
@@ -71,7 +71,7 @@ def assert_same_pages(
 def assert_same_mirror(
     these: Mapping[str, bytes], those: Mapping[str, bytes], begun: Begun
 ) -> None:
-    """Make sure that readers of two mirrors get the same."""
+    """Check that readers of two mirrors get the same."""
     assert files(these).keys() == files(those).keys()
     assert not [key for key, body in files(these).items() if files(those)[key] != body]
     assert projects(these) == projects(those)
@@ -91,7 +91,7 @@ def test_frumious_and_bandersnatch_store_the_same_files(begun: Begun) -> None:
 def test_pip_reads_the_same_from_both_mirrors(begun: Begun) -> None:
     theirs, ours = begun.by_bandersnatch.contents(), begun.by_frumious.contents()
 
-    # Bandersnatch goes by the legacy JSON, which empty projects do not have.
+    # Bandersnatch reads the legacy JSON, which empty projects do not have.
     assert projects(ours) - projects(theirs) == {*catalogue.EMPTY}
     assert not projects(theirs) - projects(ours)
     assert_same_pages(ours, theirs, projects(theirs), begun)
@@ -99,12 +99,12 @@ def test_pip_reads_the_same_from_both_mirrors(begun: Begun) -> None:
 
 def test_frumious_continues_what_bandersnatch_began(begun: Begun) -> None:
     upstream = begun.upstream
-    continued, fresh = begun.by_bandersnatch.copy(), begun.place()
+    continued, fresh = begun.by_bandersnatch.copy(), begun.new_target()
 
     run = begun.mirrors.frumious(continued, upstream.later)
 
     assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
-    begun.tell("frumious, after bandersnatch", run)
+    begun.report("frumious, after bandersnatch", run)
     begun.mirrors.frumious(fresh, upstream.later)
     ours = continued.contents()
     assert files(ours).keys() == upstream.keys(upstream.later)
@@ -112,7 +112,7 @@ def test_frumious_continues_what_bandersnatch_began(begun: Begun) -> None:
     for form in FORMS:
         for name in catalogue.REMOVED:
             assert read_project(ours, name, form, hash_index=begun.hash_index) is None
-        # It has a page that says so, in a mirror which knew it before.
+        # Its page without files stays, because the mirror knew it before.
         name = catalogue.QUARANTINED_LATER
         assert read_project(ours, name, form, hash_index=begun.hash_index) == {}
     if isinstance(continued, Bucket):
@@ -122,57 +122,57 @@ def test_frumious_continues_what_bandersnatch_began(begun: Begun) -> None:
 
 def test_bandersnatch_continues_what_frumious_began(begun: Begun) -> None:
     upstream = begun.upstream
-    continued, fresh = begun.by_frumious.copy(), begun.place()
+    continued, fresh = begun.by_frumious.copy(), begun.new_target()
 
     run = begun.mirrors.bandersnatch(continued, upstream.later)
 
     assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
-    begun.tell("bandersnatch, after frumious", run)
+    begun.report("bandersnatch, after frumious", run)
     begun.mirrors.frumious(fresh, upstream.later)
     theirs, ours = continued.contents(), fresh.contents()
     assert theirs["status"] == str(upstream.later).encode()
     assert files(theirs).keys() >= files(ours).keys()
-    # It never removes a project.
+    # Bandersnatch never removes a project.
     assert projects(theirs) - projects(ours) == {*catalogue.REMOVED, catalogue.QUARANTINED_LATER}
     assert not projects(ours) - projects(theirs)
     assert_same_pages(theirs, ours, projects(ours), begun)
 
 
 def test_frumious_continues_where_an_older_bandersnatch_was_interrupted(begun: Begun) -> None:
-    """It wrote no JSON, and left the list of what it had still to do."""
+    """It wrote no JSON, and left its list of unfinished projects."""
     upstream = begun.upstream
-    place = begun.by_bandersnatch.copy()
-    for key in place.contents():
+    target = begun.by_bandersnatch.copy()
+    for key in target.contents():
         if key.endswith(f"/{JSON_FORM}"):
-            place.delete(key)
-    place.write("todo", f"{upstream.earlier}\nordinary-1 {upstream.earlier}".encode())
+            target.delete(key)
+    target.write("todo", f"{upstream.earlier}\nordinary-1 {upstream.earlier}".encode())
 
-    run = begun.mirrors.frumious(place, upstream.later)
+    run = begun.mirrors.frumious(target, upstream.later)
 
     assert run.downloads == new_files(begun, upstream.earlier, upstream.later)
-    contents = place.contents()
+    contents = target.contents()
     # Without a root index in JSON nothing lists the projects that upstream no longer has.
     left = files(contents).keys() - upstream.keys(upstream.later)
     assert not upstream.keys(upstream.later) - files(contents).keys()
     assert {project_of(key) for key in left} == {*catalogue.REMOVED, catalogue.QUARANTINED_LATER}
-    assert "todo" not in contents  # bandersnatch would go back to it
+    assert "todo" not in contents  # bandersnatch would continue from it
 
 
 def test_programs_can_alternate_on_one_mirror(begun: Begun) -> None:
     upstream = begun.upstream
-    place, fresh = begun.by_bandersnatch.copy(), begun.place()
+    target, fresh = begun.by_bandersnatch.copy(), begun.new_target()
 
-    begun.mirrors.frumious(place, upstream.later)
-    back = begun.mirrors.bandersnatch(place, upstream.last)
-    between = place.contents()
-    again = begun.mirrors.frumious(place, upstream.last)
-    checked = begun.mirrors.frumious(place, upstream.last, "mirror", "--force-check")
+    begun.mirrors.frumious(target, upstream.later)
+    by_bandersnatch = begun.mirrors.bandersnatch(target, upstream.last)
+    contents = target.contents()
+    repeated = begun.mirrors.frumious(target, upstream.last)
+    checked = begun.mirrors.frumious(target, upstream.last, "mirror", "--force-check")
 
-    assert back.downloads == new_files(begun, upstream.later, upstream.last)
-    assert between["status"] == str(upstream.last).encode()
-    if not isinstance(place, Bucket):  # there bandersnatch's `.s3keep` still keeps their places
-        assert not projects(between) & {*catalogue.REMOVED}
-    assert again.downloads == checked.downloads == {}
+    assert by_bandersnatch.downloads == new_files(begun, upstream.later, upstream.last)
+    assert contents["status"] == str(upstream.last).encode()
+    if not isinstance(target, Bucket):  # there bandersnatch's `.s3keep` stays in their folders
+        assert not projects(contents) & {*catalogue.REMOVED}
+    assert repeated.downloads == checked.downloads == {}
     begun.mirrors.frumious(fresh, upstream.last)
-    assert_same_mirror(place.contents(), fresh.contents(), begun)
-    assert holdings(place.contents()) == holdings(fresh.contents())
+    assert_same_mirror(target.contents(), fresh.contents(), begun)
+    assert reported_size(target.contents()) == reported_size(fresh.contents())

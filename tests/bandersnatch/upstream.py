@@ -1,4 +1,4 @@
-"""The fake PyPI as it is at one time and at another, at one address."""
+"""The fake PyPI at different serials, at one URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Upstream(Server):
-    """Serves the catalogue `earlier`, `later` and `last`; `show` says which."""
+    """Serve the catalogue as of the serials `earlier`, `later` and `last`; `show` selects one."""
 
     def __init__(self) -> None:
         index = Index()
@@ -21,17 +21,17 @@ class Upstream(Server):
         self.earlier = index.serial
         catalogue.change(index)
         self.later = index.serial
-        catalogue.change_again(index)
+        catalogue.change_more(index)
         self.last = index.serial
         super().__init__(index)
 
     def show(self, serial: int) -> None:
-        """Answer everything as of a serial from now on."""
+        """Answer all further requests as of a serial."""
         self.faults.clear()
         self.faults.add(Fault(Stale(serial)))
 
     def take_downloads(self) -> Mapping[str, int]:
-        """Return how often each file was sent since this was last asked, by the mirror's key."""
+        """Return how often each file was sent since the last call, by the mirror's key."""
         sent = Counter(
             f"web{request.path}"
             for request in self.requests_for("/packages/")
@@ -41,7 +41,7 @@ class Upstream(Server):
         return sent
 
     def keys(self, serial: int) -> frozenset[str]:
-        """Return the keys of all files that upstream names at a serial, and of their metadata."""
+        """Return the keys of all files that upstream has at a serial, and of their metadata."""
         keys = set()
         for name, _, _ in self.index.projects(serial):
             view = self.index.project(name, serial)

@@ -1,1 +1,1 @@
-"""Real storage servers on this machine, each with a context manager that starts and stops it."""
+"""Real storage servers on this machine; context managers start and stop them."""

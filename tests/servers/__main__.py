@@ -1,4 +1,4 @@
-"""Says in one sentence which servers are missing that no package of ours brings."""
+"""Print which servers are missing that pip cannot install; exit with status 1 if any is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")  # any of them
-PROGRAMS: Final = {  # with Debian's packages
+PROGRAMS: Final = {  # and Debian's packages
     ("nginx",): "nginx-light",
     ("memcached",): "memcached",
     BROWSERS: "chromium",
@@ -16,21 +16,20 @@ PROGRAMS: Final = {  # with Debian's packages
 
 
 def missing(path: str) -> str:
-    """Return what to install; empty where everything is there."""
-    lacking = {
+    """Return what to install; an empty string if nothing is missing."""
+    packages = {
         names[0]: package
         for names, package in PROGRAMS.items()
         if not any(shutil.which(name, path=path) for name in names)
     }
-    if not lacking:
+    if not packages:
         return ""
-    packages = " ".join(lacking.values())
     return (
-        f"make test-servers needs {' and '.join(lacking)}, which this machine lacks: install"
-        f" them (Debian, Ubuntu: apt-get install {packages}) and try again."
+        f"make test-servers needs {' and '.join(packages)}, which is not on PATH; install"
+        f" it (Debian, Ubuntu: apt-get install {' '.join(packages.values())}) and try again."
     )
 
 
 if __name__ == "__main__":
-    # Debian keeps servers from users' paths.
+    # On Debian only root has servers on PATH.
     sys.exit(missing(f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/usr/local/sbin") or 0)

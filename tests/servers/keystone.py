@@ -1,7 +1,7 @@
-"""As much of Keystone's v3 as a login needs, in front of a Swift that has tempauth.
+"""The part of Keystone's v3 API that a login needs, in front of a Swift that has tempauth.
 
-Swift cannot check Keystone's tokens without Keystone. The tokens given here are tempauth's own, so
-that a login by v3 opens the real Swift.
+Swift cannot check Keystone's tokens without Keystone. This server therefore returns tempauth's
+tokens, so that a login by v3 opens the real Swift.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CREDENTIAL: Final = {"id": "c-1", "name": "for the mirror", "secret": "credentia
 
 
 class KeystoneServer(LoopbackServer):
-    """Starts the server; a context manager. `logins` are the bodies of the requests for tokens."""
+    """The server; a context manager. `logins` are the bodies of the requests for tokens."""
 
     def __init__(self, swift: SwiftServer) -> None:
         self.logins: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ class KeystoneServer(LoopbackServer):
         self.url = f"{self.address}/v3"
 
 
-def accepted(login: dict[str, Any]) -> bool:
+def is_accepted(login: dict[str, Any]) -> bool:
     """Say whether a request for a token names the user, or the credential, and its secret."""
     identity = login["auth"]["identity"]
     match identity["methods"]:
@@ -42,31 +42,34 @@ def accepted(login: dict[str, Any]) -> bool:
                 project, PROJECT
             )
         case ["application_credential"]:
-            said = identity["application_credential"]
-            named = said.get("id") == CREDENTIAL["id"] or (
-                said.get("name") == CREDENTIAL["name"] and _is(said.get("user", {}), USER)
+            credential = identity["application_credential"]
+            is_known = credential.get("id") == CREDENTIAL["id"] or (
+                credential.get("name") == CREDENTIAL["name"]
+                and _is(credential.get("user", {}), USER)
             )
-            # It carries its project, and a scope beside it is refused.
+            # It belongs to a project; Keystone refuses an additional scope.
             return bool(
-                named and said["secret"] == CREDENTIAL["secret"] and "scope" not in login["auth"]
+                is_known
+                and credential["secret"] == CREDENTIAL["secret"]
+                and "scope" not in login["auth"]
             )
         case _:
             return False
 
 
-def _is(said: dict[str, Any], known: dict[str, str]) -> bool:
-    if "id" in said:
-        return bool(said["id"] == known["id"])
-    domain = said.get("domain", {}).get("name")
-    return bool(said.get("name") == known["name"] and domain == known["domain"])
+def _is(identity: dict[str, Any], known: dict[str, str]) -> bool:
+    if "id" in identity:
+        return bool(identity["id"] == known["id"])
+    domain = identity.get("domain", {}).get("name")
+    return bool(identity.get("name") == known["name"] and domain == known["domain"])
 
 
 def _tempauth_token(swift: SwiftServer) -> str:
     request = urllib.request.Request(  # noqa: S310
         swift.auth_url, headers={"X-Auth-User": swift.user, "X-Auth-Key": swift.key}
     )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310
-        return str(answer.headers["X-Auth-Token"])
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        return str(response.headers["X-Auth-Token"])
 
 
 def _token(swift: SwiftServer, methods: list[str]) -> dict[str, Any]:
@@ -104,22 +107,22 @@ def _handler(keystone: KeystoneServer, swift: SwiftServer) -> type[BaseHTTPReque
                 "links": [{"rel": "self", "href": f"{keystone.url}/"}],
                 "media-types": [],
             }
-            self._answer(200, {"version": version})
+            self._respond(200, {"version": version})
 
         def do_POST(self) -> None:
             login = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             keystone.logins.append(login)
             if self.path != "/v3/auth/tokens":
-                self._answer(404, {"error": {"code": 404, "message": "Not Found"}})
-            elif accepted(login):
+                self._respond(404, {"error": {"code": 404, "message": "Not Found"}})
+            elif is_accepted(login):
                 methods = login["auth"]["identity"]["methods"]
-                self._answer(201, _token(swift, methods), token=_tempauth_token(swift))
+                self._respond(201, _token(swift, methods), token=_tempauth_token(swift))
             else:
                 message = "The request you have made requires authentication."
-                self._answer(401, {"error": {"code": 401, "message": message}})
+                self._respond(401, {"error": {"code": 401, "message": message}})
 
-        def _answer(self, status: int, said: dict[str, Any], token: str = "") -> None:
-            body = json.dumps(said).encode()
+        def _respond(self, status: int, payload: dict[str, Any], token: str = "") -> None:
+            body = json.dumps(payload).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

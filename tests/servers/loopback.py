@@ -1,4 +1,4 @@
-"""An HTTP server of a test's own, on loopback."""
+"""An HTTP server for one test, on loopback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LoopbackServer:
-    """Answers in threads while the `with` block lasts; `address` has no path."""
+    """A context manager that serves in threads; `address` has no path."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

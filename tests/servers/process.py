@@ -1,4 +1,4 @@
-"""One server as a process of its own: started, waited for, and stopped whatever happens."""
+"""Servers as processes: start one, wait until it is ready, and stop it in any case."""
 
 from __future__ import annotations
 
@@ -21,37 +21,44 @@ if TYPE_CHECKING:
 
 ENVIRONMENT: Final = Path(__file__).parents[2] / ".venv-servers"
 
-_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (only the parent of temporary folders)
 _GRACE: Final = 2.0  # seconds between asking a server to stop and stopping it
-_TOLD: Final = 4000  # characters of a log
+_MAX_LOG: Final = 4000  # characters in an error
 
 
 class NotStarted(Exception):
-    """A server is not there, or did not come up."""
+    """A server is not installed, or did not start."""
 
 
 def program(name: str) -> Path:
-    """Find a program that `make test-servers` installs."""
+    """Return the path of a program that `make test-servers` installs."""
     path = ENVIRONMENT / "bin" / name
     if not path.exists():
-        msg = f"{str(path)!r} is missing: `make test-servers` makes it (requirements/servers.txt)"
+        msg = f"{str(path)!r} is missing; `make test-servers` installs it"
         raise NotStarted(msg)
     return path
 
 
+def free_ports(count: int) -> list[int]:
+    """Return different ports on loopback that nothing listens on."""
+    with contextlib.ExitStack() as opened:
+        sockets = [
+            opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [each.getsockname()[1] for each in sockets]
+
+
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """Return a port on loopback that nothing listens on."""
+    return free_ports(1)[0]
 
 
 @contextmanager
-def folder(name: str) -> Iterator[Path]:
-    """Give an empty folder, in memory where there is some, and remove it."""
-    place = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+def temporary_folder(name: str) -> Iterator[Path]:
+    """Create an empty folder, in memory if possible, and remove it afterwards."""
+    parent = _IN_MEMORY if _IN_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(
-        prefix=f"frumious-{name}-", dir=place, ignore_cleanup_errors=True
+        prefix=f"frumious-{name}-", dir=parent, ignore_cleanup_errors=True
     ) as path:
         yield Path(path)
 
@@ -63,38 +70,38 @@ def running(
     is_ready: Callable[[], bool],
     *,
     environment: Mapping[str, str] | None = None,
-    patience: float = 60,
+    timeout: float = 60,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block, or of this process; its output goes to `log`.
+    """Run a server until the `with` block, or this process, ends; its output goes to `log`.
 
     Raises:
-        NotStarted: it ended, or was not ready within `patience` seconds.
+        NotStarted: it exited, or was not ready within `timeout` seconds.
     """
-    setpriv = shutil.which("setpriv")  # in every Linux; the server ends when we are killed
-    dying = [setpriv, "--pdeathsig", "KILL"] if setpriv is not None else []
+    setpriv = shutil.which("setpriv")  # every Linux has it; the server ends when we are killed
+    ends_with_us = [setpriv, "--pdeathsig", "KILL"] if setpriv is not None else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*dying, *(str(part) for part in command)],
+            [*ends_with_us, *(str(argument) for argument in command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
-            start_new_session=True,  # Ctrl-C is for us; the server ends when we say so
+            start_new_session=True,  # Ctrl-C is for us only
         )
     try:
-        _wait(process, log, is_ready, patience)
+        _wait(process, log, is_ready, timeout)
         yield process
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
-        with contextlib.suppress(ProcessLookupError):  # its children, if there are any left
+        with contextlib.suppress(ProcessLookupError):  # its children, if any are left
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def answers(url: str) -> bool:
-    """Say whether anything answers at an address, whatever it says."""
+def responds(url: str) -> bool:
+    """Say whether a server responds at a URL, with any status."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310
             return True
@@ -106,14 +113,14 @@ def answers(url: str) -> bool:
 
 
 def _wait(
-    process: subprocess.Popen[bytes], log: Path, is_ready: Callable[[], bool], patience: float
+    process: subprocess.Popen[bytes], log: Path, is_ready: Callable[[], bool], timeout: float
 ) -> None:
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while process.poll() is None and time.monotonic() < deadline:
         if is_ready():
             return
         time.sleep(0.05)
-    ended = f"ended with {process.returncode}" if process.returncode is not None else "is not ready"
-    said = log.read_text(errors="replace")[-_TOLD:]
-    msg = f"{process.args!r} {ended}; it said:\n{said}"
+    status = process.returncode
+    problem = "is not ready" if status is None else f"exited with status {status}"
+    msg = f"{process.args!r} {problem}; its log:\n{log.read_text(errors='replace')[-_MAX_LOG:]}"
     raise NotStarted(msg)

@@ -1,4 +1,4 @@
-"""A small real proxy on loopback, to which every host is this machine."""
+"""A small real proxy on loopback that resolves every host to this machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ DONE = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00"
 
 @dataclass
 class Proxy:
-    """Speaks SOCKS 4, SOCKS 5 and HTTP, and remembers where it was asked to connect to.
-
-    Every host is on this machine.
-    """
+    """A SOCKS 4, SOCKS 5 and HTTP proxy that records the hosts and users of its clients."""
 
     port: int = 0
-    asked: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +52,7 @@ class Proxy:
         numbers = await reader.readexactly(4) if kind == 1 else b""
         host = ".".join(map(str, numbers)) if kind == 1 else await _field(reader)
         port = int.from_bytes(await reader.readexactly(2))
-        self.asked.append(host)
+        self.hosts.append(host)
         writer.write(DONE)
         return port
 
@@ -64,9 +61,9 @@ class Proxy:
         port = int.from_bytes(await reader.readexactly(2))
         numbers = await reader.readexactly(4)
         await reader.readuntil(b"\x00")
-        named = numbers[:3] == b"\x00\x00\x00"  # SOCKS 4a
-        host = (await reader.readuntil(b"\x00"))[:-1].decode() if named else ""
-        self.asked.append(host or ".".join(map(str, numbers)))
+        has_name = numbers[:3] == b"\x00\x00\x00"  # SOCKS 4a
+        host = (await reader.readuntil(b"\x00"))[:-1].decode() if has_name else ""
+        self.hosts.append(host or ".".join(map(str, numbers)))
         writer.write(b"\x00\x5a\x00\x00\x00\x00\x00\x00")
         return port
 
@@ -78,7 +75,7 @@ class Proxy:
         method, url, version = line.split()
         host, _, path = url.removeprefix(b"http://").partition(b"/")
         name, _, port = host.decode().partition(":")
-        self.asked.append(name)
+        self.hosts.append(name)
         if b"proxy-authorization" in rest.lower():
             self.users.append("somebody")
         upstream, to_upstream = await asyncio.open_connection("127.0.0.1", int(port))
@@ -88,11 +85,11 @@ class Proxy:
 
 @asynccontextmanager
 async def proxy() -> AsyncIterator[Proxy]:
-    one = Proxy()
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
-    one.port = server.sockets[0].getsockname()[1]
+    instance = Proxy()
+    server = await asyncio.start_server(instance.serve, "127.0.0.1", 0)
+    instance.port = server.sockets[0].getsockname()[1]
     async with server:
-        yield one
+        yield instance
 
 
 async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:

@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves as a test says: it has the socket itself."""
+"""A server on loopback that misbehaves as a test tells it to, by writing to the socket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection whose request's head has been read, and nothing of its body."""
+    """A connection of which the request's head has been read, but not its body."""
 
     server: RawServer
     socket: socket.socket
@@ -44,9 +44,9 @@ class Connection:
 
 
 class RawServer:
-    """Gives each connection to `behave`, in a thread, and closes it then; a context manager.
+    """A context manager that passes each connection to `behave` in a thread, then closes it.
 
-    Logs a Swift client in by itself, and tells it that every container is there.
+    It accepts every login of a Swift client, and responds as if every container existed.
     """
 
     def __init__(self, behave: Callable[[Connection], None]) -> None:
@@ -55,7 +55,7 @@ class RawServer:
         self._threads = [threading.Thread(target=self._accept)]
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.closing = threading.Event()
-        self.requests: list[tuple[str, str]] = []  # method and path; a login is none
+        self.requests: list[tuple[str, str]] = []  # method and path, without logins
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -105,7 +105,7 @@ class RawServer:
 
 
 def s3_config(server: RawServer, options: str = "") -> Config:
-    """Make a configuration of a mirror in a bucket of the server; `options` are of [mirror]."""
+    """Return the configuration of a mirror in a bucket; `options` are lines of [mirror]."""
     return loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /bucket\n{options}\n"
         f"[s3]\nendpoint_url = {server.url}\nregion_name = us-east-1\naddressing_style = path\n"
@@ -115,7 +115,7 @@ def s3_config(server: RawServer, options: str = "") -> Config:
 
 
 def swift_config(server: RawServer, options: str = "") -> Config:
-    """Make a configuration of a mirror in a container of the server; `options` are of [mirror]."""
+    """Return the configuration of a mirror in a container; `options` are lines of [mirror]."""
     return loading.parse(
         f"[mirror]\nstorage-backend = swift\ndirectory = /mirror\n{options}\n"
         f"[swift]\ndefault_container = container\nauth_version = 1\n"

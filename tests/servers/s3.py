@@ -1,4 +1,4 @@
-"""An S3 server, as whoever opens a bucket on it needs to know it."""
+"""The address and credentials of an S3 server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """Where it is, and whom it lets in."""
+    """A server, and the configuration of mirrors on it."""
 
     endpoint: str
     key_id: str
@@ -27,7 +27,7 @@ class S3Server:
     region: str = "us-east-1"
 
     def client(self) -> S3Client:
-        """Return a client of its own."""
+        """Return a new client."""
         client: S3Client = boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -41,13 +41,16 @@ class S3Server:
         return client
 
     def bucket(self) -> str:
-        """Make an empty bucket."""
+        """Create an empty bucket, and return its name."""
         name = f"mirror-{uuid.uuid4()}"
         self.client().create_bucket(Bucket=name)
         return name
 
     def config(self, options: str = "", *, mirror: str = "") -> Config:
-        """Return the configuration of a mirror in an empty bucket; `options` are of [s3]."""
+        """Return the configuration of a mirror in a new bucket.
+
+        `options` are lines of [s3], `mirror` lines of [mirror].
+        """
         text = (
             f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket()}/some/prefix\n{mirror}\n"
             f"[s3]\nendpoint_url = {self.endpoint}\nregion_name = {self.region}\n"

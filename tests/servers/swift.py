@@ -1,47 +1,44 @@
 """A real Swift on loopback: its four servers, tempauth, staticweb, large objects and the S3 API.
 
-One replica on one "disk", a temporary folder. Every process ends with the server that is closed
-here, and at the latest with the process that started it.
+One replica on one "disk", which is a temporary folder.
 """
 
 from __future__ import annotations
 
 import getpass
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import tempfile
-import time
-import urllib.request
 import uuid
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
-from urllib.error import URLError
 
 from frumious.config import loading
 from frumious.storage.swift.storage import SwiftStorage
-from localcloud.environment import CHECKOUT
+from tests.servers.process import (
+    NotStarted,
+    free_ports,
+    program,
+    responds,
+    running,
+    temporary_folder,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from frumious.config.settings import Config
 
-ENVIRONMENT: Final = CHECKOUT / ".venv-servers"
-
-_STARTING: Final = 30  # seconds that the servers may take
-_STOPPING: Final = 5  # seconds until a process that was asked to end is made to
+_KINDS: Final = ("account", "container", "object")
 
 _SWIFT: Final = """\
 [swift-hash]
 swift_hash_path_prefix = test
 swift_hash_path_suffix = test
 
-# Less than most clusters have, so that a listing takes several pages; s3api asks for 1001.
+# Less than most clusters have, so that a listing takes several pages; s3api requests 1001.
 [swift-constraints]
 container_listing_limit = 1100
 """
@@ -122,7 +119,7 @@ use = egg:swift#dlo
 use = egg:swift#symlink
 """
 
-# Run by Swift's own Python: one device, one replica, few partitions, for each kind of server.
+# Run by Swift's own Python: one device, one replica and few partitions for each kind of server.
 _RINGS: Final = """\
 import sys
 from swift.common.ring import RingBuilder
@@ -139,16 +136,12 @@ for kind, port in zip(("account", "container", "object"), sys.argv[2:]):
 
 
 class SwiftServer:
-    """Starts Swift; a context manager.
-
-    `environment` is the virtual environment that has Swift (`make test-servers` makes it).
-    """
+    """A context manager that starts Swift."""
 
     user = "test:tester"
     key = "testing"
 
-    def __init__(self, environment: Path = ENVIRONMENT) -> None:
-        self._bin = environment / "bin"
+    def __init__(self) -> None:
         self._closing = ExitStack()
         self.url = ""  # of the proxy, without a slash at its end
         self.port = 0
@@ -169,28 +162,28 @@ class SwiftServer:
 
     @property
     def auth_url(self) -> str:
-        """Where tempauth gives tokens."""
+        """The URL of tempauth's logins."""
         return f"{self.url}/auth/v1.0"
 
     @property
     def storage_url(self) -> str:
-        """The account's own address."""
+        """The account's URL."""
         return f"{self.url}/v1/AUTH_test"
 
     @property
     def s3_endpoint(self) -> str:
-        """Where the S3 API is: the user is the access key, the key is the secret."""
+        """The S3 API's URL: the user is the access key, the key is the secret."""
         return self.url
 
     def open(self, options: str = "", mirror: str = "") -> SwiftStorage:
-        """Open a storage in a container of its own; `options` are lines of [swift].
+        """Open a storage in a new container; `options` are lines of [swift].
 
-        Call it in a running event loop, and close it.
+        Call it in a running event loop, and close the storage.
         """
         return SwiftStorage(self.configured(options, mirror))
 
     def configured(self, options: str = "", mirror: str = "") -> Config:
-        """Make a configuration that names this Swift and a fresh container."""
+        """Return a configuration that names this Swift and a new container."""
         login = (
             f"auth_version = 1\nauth_url = {self.auth_url}\n"
             f"username = {self.user}\npassword = {self.key}\n"
@@ -198,70 +191,36 @@ class SwiftServer:
         return configured(login + options, mirror)
 
     def _start(self, closing: ExitStack) -> None:
-        memcached = _found("memcached", "/usr/bin")
-        python = self._bin / "python"
-        if not (self._bin / "swift-proxy-server").exists():
-            msg = f"there is no Swift in {self._bin.parent}: `make test-servers` installs it"
-            raise RuntimeError(msg)
-        shared = Path("/dev/shm")  # noqa: S108 (memory, where there is some)
-        folder = Path(
-            closing.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="swift-",
-                    dir=shared if os.access(shared, os.W_OK) else None,
-                    ignore_cleanup_errors=True,
-                )
-            )
-        )
-        ports = _free_ports("memcached", "proxy", "account", "container", "object")
+        folder = closing.enter_context(temporary_folder("swift"))
+        self.port, memcached, *ports = free_ports(2 + len(_KINDS))
+        self.url = f"http://127.0.0.1:{self.port}"
         (folder / "devices" / "disk").mkdir(parents=True)
         (folder / "swift.conf").write_text(_SWIFT)
-        backends = [str(ports[kind]) for kind in ("account", "container", "object")]
-        subprocess.run([python, "-c", _RINGS, folder, *backends], check=True)
-        log = closing.enter_context((folder / "log").open("w+"))
+        subprocess.run(
+            [program("python"), "-c", _RINGS, folder, *(str(port) for port in ports)], check=True
+        )
 
-        def start(*command: str | Path) -> None:
-            closing.callback(_stop, process := _started(command, log.fileno()))
-            processes.append(process)
+        def start(
+            command: Sequence[str | Path], port: int, is_ready: Callable[[int], bool] = _responds
+        ) -> None:
+            log = folder / f"{port}.log"
+            closing.enter_context(running(command, log, lambda: is_ready(port)))
 
-        processes: list[subprocess.Popen[bytes]] = []
         user = getpass.getuser()
-        start(memcached, "-l", "127.0.0.1", "-p", str(ports["memcached"]), "-U", "0", "-u", user)
-        for kind in ("account", "container", "object", "proxy"):
+        address = ("-l", "127.0.0.1", "-p", str(memcached), "-U", "0")
+        start([_memcached(), *address, "-u", user], memcached, _listens)
+        for kind, port in zip((*_KINDS, "proxy"), (*ports, self.port), strict=True):
             text = (_COMMON + (_PROXY if kind == "proxy" else _BACKEND)).format(
-                port=ports[kind],
-                user=user,
-                folder=folder,
-                kind=kind,
-                memcached=ports["memcached"],
+                port=port, user=user, folder=folder, kind=kind, memcached=memcached
             )
             file = folder / f"{kind}-server.conf"
             file.write_text(text)
-            start(python, self._bin / f"swift-{kind}-server", file)
-        self.port = ports["proxy"]
-        self.url = f"http://127.0.0.1:{self.port}"
-        deadline = time.monotonic() + _STARTING
-        while not self._answers(ports):
-            ended = [process.args for process in processes if process.poll() is not None]
-            if ended or time.monotonic() > deadline:
-                log.seek(0)
-                msg = f"Swift did not start ({ended or 'too slow'}):\n{log.read()[-3000:]}"
-                raise RuntimeError(msg)
-            time.sleep(0.05)
-
-    def _answers(self, ports: dict[str, int]) -> bool:
-        try:
-            for port in ports.values():
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            with urllib.request.urlopen(f"{self.url}/healthcheck", timeout=5) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (OSError, URLError):
-            return False
+            start([program("python"), program(f"swift-{kind}-server"), file], port)
 
 
 @asynccontextmanager
 async def open_swift(server: SwiftServer) -> AsyncIterator[SwiftStorage]:
-    """Give a storage in a container of its own, as the contract's tests take it."""
+    """Open a storage in a new container, as the contract's tests expect it."""
     storage = server.open()
     try:
         yield storage
@@ -270,53 +229,35 @@ async def open_swift(server: SwiftServer) -> AsyncIterator[SwiftStorage]:
 
 
 def configured(options: str, mirror: str = "") -> Config:
-    """Make a configuration from lines of [swift] and of [mirror], with a fresh container.
+    """Return a configuration from lines of [swift] and of [mirror], with a new container.
 
-    Of two lines that set the same, the later is meant.
+    If two lines set the same key, the later one wins.
     """
-    place = f"directory = /mirror\nstorage-backend = swift\n{mirror}"
+    general = f"directory = /mirror\nstorage-backend = swift\n{mirror}"
     container = f"default_container = mirror-{uuid.uuid4()}\n{options}"
-    return loading.parse(f"[mirror]\n{_last(place)}\n[swift]\n{_last(container)}\n", {})
+    return loading.parse(f"[mirror]\n{_last(general)}\n[swift]\n{_last(container)}\n", {})
 
 
 def _last(lines: str) -> str:
-    said = {line.partition("=")[0].strip(): line for line in lines.splitlines()}
-    return "\n".join(said.values())
+    by_key = {line.partition("=")[0].strip(): line for line in lines.splitlines()}
+    return "\n".join(by_key.values())
 
 
-def _started(command: tuple[str | Path, ...], log: int) -> subprocess.Popen[bytes]:
-    # Swift's servers know no way to end with their parent; setpriv is in every Linux.
-    dying = [setpriv, "--pdeathsig", "KILL"] if (setpriv := shutil.which("setpriv")) else []
-    return subprocess.Popen(
-        [*dying, *command],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,  # Ctrl-C is for us
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+def _listens(port: int) -> bool:
     try:
-        process.wait(_STOPPING)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
-def _found(program: str, folder: str) -> str:
-    path = shutil.which(program) or shutil.which(program, path=folder)
+def _responds(port: int) -> bool:
+    return responds(f"http://127.0.0.1:{port}/healthcheck")
+
+
+def _memcached() -> str:
+    path = shutil.which("memcached") or shutil.which("memcached", path="/usr/bin")
     if path is None:
-        msg = f"{program} is missing: install it (Debian, Ubuntu: apt-get install {program})"
-        raise RuntimeError(msg)
+        msg = "memcached is missing; install it (Debian, Ubuntu: apt-get install memcached)"
+        raise NotStarted(msg)
     return path
-
-
-def _free_ports(*names: str) -> dict[str, int]:
-    """Choose free ports; all are held until all are chosen, so that they differ."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in names]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}

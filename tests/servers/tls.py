@@ -1,4 +1,4 @@
-"""TLS in front of a server on loopback, with a certificate that signs itself."""
+"""TLS in front of a server on loopback, with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TlsProxy:
-    """Passes bytes on to a port; a context manager. `certificate` is the file to believe."""
+    """A context manager that forwards bytes to a port; `certificate` is the file to trust."""
 
     def __init__(self, port: int, folder: Path) -> None:
         self._port = port
@@ -62,19 +62,19 @@ class TlsProxy:
         await asyncio.sleep(0.05)  # sockets close a little after their transports
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind, ahead = await asyncio.open_connection("127.0.0.1", self._port)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
         try:
-            await asyncio.gather(_pass(reader, ahead), _pass(behind, writer))
+            await asyncio.gather(_pump(reader, to_server), _pump(from_server, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            ahead.transport.abort()
+            to_server.transport.abort()
             writer.transport.abort()
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while some := await reader.read(65536):
-        writer.write(some)
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65536):
+        writer.write(chunk)
         await writer.drain()
     writer.close()
 

@@ -1,4 +1,4 @@
-"""Every storage, and every server that can stand behind one, against the same contract."""
+"""Every storage, and every server that a storage supports, fulfils the same contract."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Opener = Callable[[], AbstractAsyncContextManager[Subject]]
 
-FEW = 250  # where every test counts the seconds: pages are small there
+FEW = 250  # for tests that must be fast: they have small pages
 
 
 @pytest.fixture(
@@ -42,7 +42,7 @@ FEW = 250  # where every test counts the seconds: pages are small there
 def opener(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Opener]:
-    """Start what the storage needs, once; what it gives opens an empty mirror on it."""
+    """Start the storage's server once; return a function that opens an empty mirror on it."""
     match request.param:
         case "filesystem":
             yield lambda: _open_folder(tmp_path_factory)
@@ -51,7 +51,7 @@ def opener(
             server = S3Server(aws.s3.meta.endpoint_url, "testing", "testing")
             yield lambda: _open_bucket(server, "config_param_MaxKeys = 100", many=FEW)
         case "localstack":
-            with localstack() as server:  # it compares keys as they are in URLs
+            with localstack() as server:  # it compares keys in their URL-encoded form
                 yield lambda: _open_bucket(server, begins_anywhere=False)
         case "rclone":
             with rclone() as server:
@@ -68,7 +68,7 @@ def opener(
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.__name__)
-def test_a_storage_does_what_it_has_to(statement: Statement, opener: Opener) -> None:
+def test_every_storage_fulfils_the_contract(statement: Statement, opener: Opener) -> None:
     async def check() -> None:
         async with opener() as subject:
             await statement(subject)
@@ -90,8 +90,8 @@ async def _open_bucket(
     config = server.config(options)
 
     async def content_type(key: Key) -> str:
-        answer = client.head_object(Bucket=config.bucket, Key=f"{config.prefix}/{key}")
-        return answer["ContentType"]
+        response = client.head_object(Bucket=config.bucket, Key=f"{config.prefix}/{key}")
+        return response["ContentType"]
 
     async with aclosing(S3Storage(config)) as storage:
         yield Subject(storage, many, begins_anywhere, content_type)

@@ -1,4 +1,4 @@
-"""What is particular to S3: how it is asked, and what other servers than AWS's do not do."""
+"""What is specific to S3: its requests, and what servers other than AWS's do not support."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ from frumious.storage.protocol import (
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import FILE, PAGE, expected, listed, store
-from tests.servers.between import Asked, Between, Conditions, WrongRegion
+from tests.servers.recording_proxy import (
+    Conditions,
+    RecordedRequest,
+    RecordingProxy,
+    WrongRegion,
+)
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
@@ -39,14 +44,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ACCOUNT = "123456789012"  # moto's
-SIGNING = frozenset(  # what differs between two requests, and with how the bytes are hashed
+SIGNING = frozenset(  # differ proxy two requests, or depend on how the bytes are hashed
     {"x-amz-date", "x-amz-content-sha256", "x-amz-meta-sha256", "x-amz-sdk-checksum-algorithm"}
 )
 
 
 @pytest.fixture
 def server(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """Moto, as if it were somebody's own S3."""
+    """Moto, as if it were an S3 server that is not AWS's."""
     monkeypatch.setattr("frumious.storage.s3.storage._PROBED", {})
     return S3Server(aws.s3.meta.endpoint_url, "testing", "testing")
 
@@ -60,8 +65,8 @@ def with_storage(settings: Config, work: Callable[[S3Storage], Awaitable[T]]) ->
 
 
 async def do_everything(storage: S3Storage) -> None:
-    tag = await storage.create(PAGE, b"first")
-    await storage.write(PAGE, b"second", replacing=tag)
+    etag = await storage.create(PAGE, b"first")
+    await storage.write(PAGE, b"second", replacing=etag)
     await storage.read(PAGE)
     await storage.head(PAGE)
     await store(storage, FILE, b"file")
@@ -77,32 +82,32 @@ async def broken() -> AsyncIterator[bytes]:
     raise RuntimeError
 
 
-def amazon_headers(asked: Asked) -> dict[str, str]:
-    """Return what a request says to S3, without what is only about its bytes."""
+def amazon_headers(request: RecordedRequest) -> dict[str, str]:
+    """Return a request's headers for S3, without those that describe its bytes."""
     return {
         name: value
-        for name, value in asked.headers.items()
+        for name, value in request.headers.items()
         if name.startswith("x-amz-") and name not in SIGNING and "checksum" not in name
     }
 
 
-def test_a_configured_parameter_goes_with_every_call_that_takes_it(server: S3Server) -> None:
-    with Between(server.endpoint) as between:
-        settings = replace(server, endpoint=between.url).config(
+def test_configured_parameters_are_sent_with_every_call_that_accepts_them(server: S3Server) -> None:
+    with RecordingProxy(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config(
             f"config_param_ExpectedBucketOwner = {ACCOUNT}\nconfig_param_RequestPayer = requester"
         )
-        between.asked.clear()
+        proxy.requests.clear()
         with_storage(settings, do_everything)
 
-    kinds = {(one.method, one.query.partition("=")[0]) for one in between.asked}
+    kinds = {(request.method, request.query.partition("=")[0]) for request in proxy.requests}
     assert {
         *(("GET", ""), ("HEAD", ""), ("PUT", ""), ("GET", "list-type"), ("POST", "delete")),
         ("GET", "uploads&prefix"),
         *(("POST", "uploads"), ("PUT", "uploadId"), ("POST", "uploadId"), ("DELETE", "uploadId")),
     } == {(method, "list-type" if "list-type" in query else query) for method, query in kinds}
-    for one in between.asked:
-        assert one.headers["x-amz-expected-bucket-owner"] == ACCOUNT, one
-        assert one.headers["x-amz-request-payer"] == "requester", one
+    for request in proxy.requests:
+        assert request.headers["x-amz-expected-bucket-owner"] == ACCOUNT, request
+        assert request.headers["x-amz-request-payer"] == "requester", request
 
 
 @pytest.mark.parametrize(
@@ -122,26 +127,26 @@ def test_a_configured_parameter_goes_with_every_call_that_takes_it(server: S3Ser
         ),
     ],
 )
-def test_a_streamed_file_is_put_with_what_boto3_would_put_it_with(
+def test_a_streamed_file_has_the_same_headers_as_boto3_s_requests(
     server: S3Server, options: str
 ) -> None:
     async def put_both(storage: S3Storage) -> None:
         await storage.prepare()
-        between.asked.clear()
+        proxy.requests.clear()
         await storage.write(FILE, b"file")
         await store(storage, FILE, b"file")
 
-    with Between(server.endpoint) as between:
-        with_storage(replace(server, endpoint=between.url).config(options), put_both)
+    with RecordingProxy(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(options), put_both)
 
-    by_boto3, streamed = between.asked
+    by_boto3, streamed = proxy.requests
     assert amazon_headers(streamed) == amazon_headers(by_boto3)
     assert len(amazon_headers(streamed)) >= 2
     assert streamed.headers["content-type"] == by_boto3.headers["content-type"]
     assert streamed.headers["cache-control"] == by_boto3.headers["cache-control"]
 
 
-def test_the_configured_cache_control_stands_before_ours(server: S3Server) -> None:
+def test_a_configured_cache_control_overrides_ours(server: S3Server) -> None:
     settings = server.config("config_param_CacheControl = no-store")
 
     async def put_both(storage: S3Storage) -> None:
@@ -151,23 +156,23 @@ def test_the_configured_cache_control_stands_before_ours(server: S3Server) -> No
     with_storage(settings, put_both)
 
     for key in (PAGE, FILE):
-        said = server.client().head_object(Bucket=settings.bucket, Key=f"some/prefix/{key}")
-        assert said["CacheControl"] == "no-store"
+        head = server.client().head_object(Bucket=settings.bucket, Key=f"some/prefix/{key}")
+        assert head["CacheControl"] == "no-store"
 
 
 @pytest.mark.parametrize(
-    ("conditions", "able"),
+    ("conditions", "capabilities"),
     [
-        (Conditions.KEPT, Capabilities(signed_sha256=False)),
+        (Conditions.FORWARDED, Capabilities(signed_sha256=False)),
         (Conditions.UNQUOTED, Capabilities(quoted_etags=False, signed_sha256=False)),
         (Conditions.IGNORED, Capabilities(False, False, False, False)),  # noqa: FBT003
         (Conditions.REFUSED, Capabilities(False, False, False, False)),  # noqa: FBT003
     ],
 )
-def test_what_a_server_does_not_do_is_found_out_and_done_as_well_as_can_be(
+def test_missing_capabilities_of_a_server_are_detected_and_replaced(
     server: S3Server,
     conditions: Conditions,
-    able: Capabilities,
+    capabilities: Capabilities,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def replace_twice(storage: S3Storage) -> Guarantees:
@@ -180,73 +185,73 @@ def test_what_a_server_does_not_do_is_found_out_and_done_as_well_as_can_be(
                 await attempt
         await storage.write(PAGE, b"third", replacing=second)
         await storage.create(FILE, b"new")
-        assert sorted(await listed(storage)) == sorted([PAGE, FILE])  # nothing is left of trying
-        assert await storage.prepare() == able
+        assert sorted(await listed(storage)) == sorted([PAGE, FILE])  # probing leaves nothing
+        assert await storage.prepare() == capabilities
         return storage.guarantees
 
-    with Between(server.endpoint, conditions) as between:
-        theirs = replace(server, endpoint=between.url)
+    with RecordingProxy(server.endpoint, conditions) as proxy:
+        theirs = replace(server, endpoint=proxy.url)
         guarantees = with_storage(theirs.config(), replace_twice)
         with_storage(theirs.config(), lambda storage: storage.create(PAGE, b"x"))
 
-    assert guarantees == able.guarantees
-    warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert len(warnings) == (0 if able.if_match else 1)
+    assert guarantees == capabilities.guarantees
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == (0 if capabilities.if_match else 1)
 
 
 @pytest.mark.parametrize("where", ["variable", "profile"])
-def test_a_server_that_boto3_alone_knows_of_is_tried_as_well(
+def test_a_server_that_only_boto3_s_configuration_names_is_probed_too(
     server: S3Server, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Between(server.endpoint, Conditions.IGNORED) as between:
+    with RecordingProxy(server.endpoint, Conditions.IGNORED) as proxy:
         bucket = server.bucket()
         if where == "variable":
-            monkeypatch.setenv("AWS_ENDPOINT_URL", between.url)
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         else:
             monkeypatch.delenv("AWS_ENDPOINT_URL")
             profiles = tmp_path / "config"
-            profiles.write_text(f"[default]\nendpoint_url = {between.url}\n")
+            profiles.write_text(f"[default]\nendpoint_url = {proxy.url}\n")
             monkeypatch.setenv("AWS_CONFIG_FILE", str(profiles))
-        # A key of its own: sessions are kept, with the profiles that they have read.
+        # A separate key, because sessions and the profiles that they read are cached.
         settings = loading.parse(
             f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n"
             f"[s3]\naws_access_key_id = {where}\naws_secret_access_key = testing\n",
             {},
         )
-        able = with_storage(settings, lambda storage: storage.prepare())
+        capabilities = with_storage(settings, lambda storage: storage.prepare())
 
-    assert not able.guarantees.conditional_writes
+    assert not capabilities.guarantees.conditional_writes
 
 
-def test_two_in_one_process_are_kept_apart_even_so(server: S3Server) -> None:
+def test_one_process_detects_its_own_conflicts_without_conditional_writes(server: S3Server) -> None:
     async def race(storage: S3Storage) -> list[object]:
-        tag = await storage.write(PAGE, b"first")
-        writes = (storage.write(PAGE, b"%d" % number, replacing=tag) for number in range(8))
+        etag = await storage.write(PAGE, b"first")
+        writes = (storage.write(PAGE, b"%d" % number, replacing=etag) for number in range(8))
         return await asyncio.gather(*writes, return_exceptions=True)
 
-    with Between(server.endpoint, Conditions.IGNORED) as between:
-        outcomes = with_storage(replace(server, endpoint=between.url).config(), race)
+    with RecordingProxy(server.endpoint, Conditions.IGNORED) as proxy:
+        outcomes = with_storage(replace(server, endpoint=proxy.url).config(), race)
 
-    assert [type(one) for one in outcomes].count(str) == 1
+    assert [type(outcome) for outcome in outcomes].count(str) == 1
 
 
-def test_a_server_is_tried_once_and_that_is_no_request_of_the_mirror_s(server: S3Server) -> None:
+def test_a_server_is_probed_once_and_its_probes_are_not_counted(server: S3Server) -> None:
     async def prepare(storage: S3Storage) -> int:
         await storage.prepare()
         return storage.pop_request_count()
 
-    with Between(server.endpoint) as between:
-        theirs = replace(server, endpoint=between.url)
+    with RecordingProxy(server.endpoint) as proxy:
+        theirs = replace(server, endpoint=proxy.url)
         assert with_storage(theirs.config(), prepare) == 0
-        tried = len(between.asked)
+        probes = len(proxy.requests)
         assert with_storage(theirs.config(), prepare) == 0
 
-    assert tried > 3
-    assert len(between.asked) == tried + 1  # the second bucket
+    assert probes > 3
+    assert len(proxy.requests) == probes + 1  # the second bucket
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "eusc-de-east-1"])
-def test_aws_is_not_tried(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_is_not_probed(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     settings = loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /bucket\n[s3]\nregion_name = {region}\n", {}
@@ -260,7 +265,7 @@ def test_aws_is_not_tried(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatch
     assert with_storage(settings, prepare) == 0
 
 
-def test_a_role_is_taken_on_and_again_when_it_ends(aws: Aws) -> None:
+def test_a_role_is_assumed_again_when_its_credentials_expire(aws: Aws) -> None:
     bucket = S3Server(aws.s3.meta.endpoint_url, "testing", "testing").bucket()
     settings = loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n"
@@ -273,9 +278,9 @@ def test_a_role_is_taken_on_and_again_when_it_ends(aws: Aws) -> None:
         assert isinstance(credentials, RefreshableCredentials)
         await store(storage, FILE, b"first")
         first = credentials.access_key
-        inside = vars(credentials)
-        inside["_expiry_time"] = inside["_time_fetcher"]()
-        inside["_refresh_using"].__self__._cache.clear()  # it knows when they end by itself
+        fields = vars(credentials)
+        fields["_expiry_time"] = fields["_time_fetcher"]()
+        fields["_refresh_using"].__self__._cache.clear()  # it has an expiry time of its own
         await store(storage, FILE, b"second")
         await storage.write(PAGE, b"page")
         return first, credentials.access_key
@@ -287,28 +292,28 @@ def test_a_role_is_taken_on_and_again_when_it_ends(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "aws_session_token = some-token"])
-def test_a_session_token_goes_with_everything(server: S3Server, token: str) -> None:
-    with Between(server.endpoint) as between:
-        settings = replace(server, endpoint=between.url).config(token)
-        between.asked.clear()
+def test_a_session_token_is_sent_with_every_request(server: S3Server, token: str) -> None:
+    with RecordingProxy(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config(token)
+        proxy.requests.clear()
         with_storage(settings, do_everything)
 
-    said = {one.headers.get("x-amz-security-token") for one in between.asked}
-    assert said == {"some-token" if token else None}
+    tokens = {request.headers.get("x-amz-security-token") for request in proxy.requests}
+    assert tokens == {"some-token" if token else None}
 
 
-def test_an_old_signature_sends_files_in_parts(server: S3Server) -> None:
+def test_with_the_old_signature_files_are_multipart_uploads(server: S3Server) -> None:
     async def put(storage: S3Storage) -> None:
         await storage.prepare()
-        between.asked.clear()
+        proxy.requests.clear()
         await store(storage, FILE, b"file")
 
-    with Between(server.endpoint) as between:
-        settings = replace(server, endpoint=between.url).config("signature_version = s3")
+    with RecordingProxy(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config("signature_version = s3")
         with_storage(settings, put)
 
-    assert [one.method for one in between.asked] == ["GET", "POST", "PUT", "POST"]
-    assert all(one.headers["authorization"].startswith("AWS ") for one in between.asked)
+    assert [request.method for request in proxy.requests] == ["GET", "POST", "PUT", "POST"]
+    assert all(request.headers["authorization"].startswith("AWS ") for request in proxy.requests)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +323,7 @@ def test_an_old_signature_sends_files_in_parts(server: S3Server) -> None:
         ("virtual", "https://bucket.s3.example/"),
     ],
 )
-def test_a_bucket_is_addressed_as_configured(style: str, address: str) -> None:
+def test_the_bucket_s_url_has_the_configured_style(style: str, address: str) -> None:
     settings = loading.parse(
         "[mirror]\nstorage-backend = s3\ndirectory = /bucket\n[s3]\nregion_name = us-east-1\n"
         "endpoint_url = https://s3.example\naws_access_key_id = a\naws_secret_access_key = b\n"
@@ -326,10 +331,10 @@ def test_a_bucket_is_addressed_as_configured(style: str, address: str) -> None:
         {},
     )
 
-    async def where(storage: S3Storage) -> str:
+    async def url(storage: S3Storage) -> str:
         return storage._bucket.signed_put._target.url
 
-    assert with_storage(settings, where) == address
+    assert with_storage(settings, url) == address
 
 
 def aws_regions() -> list[tuple[str, str]]:
@@ -343,7 +348,7 @@ def aws_regions() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("partition", "region"), aws_regions())
-def test_files_go_to_the_endpoint_of_the_region(
+def test_files_are_sent_to_the_region_s_endpoint(
     monkeypatch: pytest.MonkeyPatch, partition: str, region: str
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -400,17 +405,17 @@ def test_a_file_for_another_region_is_accepted_at_the_second_attempt(
             await store(storage, FILE, b"file")
         await store(storage, FILE, b"file")
 
-    with Between(server.endpoint, wrong_region=wrong_region) as between:
-        moved = replace(settings, s3=replace(settings.s3, endpoint_url=between.url))
+    with RecordingProxy(server.endpoint, wrong_region=wrong_region) as proxy:
+        moved = replace(settings, s3=replace(settings.s3, endpoint_url=proxy.url))
         with_storage(moved, put_twice)
 
     stored = server.client().get_object(Bucket=settings.bucket, Key=f"some/prefix/{FILE}")
     assert stored["Body"].read() == b"file"
-    (warning,) = [one.message for one in caplog.records if one.levelno == logging.WARNING]
+    (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warning.endswith("is in eu-south-1, not in us-east-1; set region_name in [s3]")
 
 
-def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -427,7 +432,9 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path:
         asyncio.run(opens(loading.parse(f"{text}profile_name = nobody\n", {})))
 
 
-def test_a_profile_says_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_configured_profile_s_credentials_are_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
     file = tmp_path / "credentials"
@@ -438,14 +445,14 @@ def test_a_profile_says_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "[s3]\nprofile_name = other\nregion_name = eu-west-8\n"
     )
 
-    async def who(storage: S3Storage) -> str:
+    async def key_id(storage: S3Storage) -> str:
         credentials = storage._bucket.signed_put._credentials
         return credentials.access_key if credentials is not None else ""
 
-    assert with_storage(loading.parse(text, {}), who) == "theirs"
+    assert with_storage(loading.parse(text, {}), key_id) == "theirs"
 
 
-def test_the_diff_file_s_bucket_is_opened_beside_the_mirror(aws: Aws) -> None:
+def test_the_diff_file_can_be_in_another_folder_of_the_bucket(aws: Aws) -> None:
     bucket = S3Server(aws.s3.meta.endpoint_url, "testing", "testing").bucket()
     settings = loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}/mirror\n"
@@ -461,21 +468,21 @@ def test_the_diff_file_s_bucket_is_opened_beside_the_mirror(aws: Aws) -> None:
     asyncio.run(write())
 
     contents = aws.s3.list_objects_v2(Bucket=bucket)["Contents"]
-    assert [one["Key"] for one in contents] == ["lists/diff", f"mirror/{PAGE}"]
+    assert [entry["Key"] for entry in contents] == ["lists/diff", f"mirror/{PAGE}"]
 
 
-def test_what_s3_keeps_of_a_file_s_hash_is_told(server: S3Server) -> None:
+def test_head_returns_the_sha256_that_s3_stores(server: S3Server) -> None:
     async def head(storage: S3Storage) -> list[str | None]:
         await store(storage, FILE, b"file")
         await store(storage, PAGE, b"file", expected(b"file", size=False))
         heads = [await storage.head(FILE), await storage.head(PAGE)]
-        return [one.sha256 for one in heads if one is not None]
+        return [head.sha256 for head in heads if head is not None]
 
     sha256 = hashlib.sha256(b"file").hexdigest()
     assert with_storage(server.config(), head) == [sha256, sha256]
 
 
-def test_uploads_that_a_killed_process_left_long_ago_are_aborted(
+def test_old_uploads_of_a_killed_process_are_aborted(
     world: World,
 ) -> None:
     world.s3.create_multipart_upload(Bucket=world.bucket, Key="web/packages/left.tar.gz")

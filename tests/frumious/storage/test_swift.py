@@ -1,4 +1,4 @@
-"""What is particular to Swift: large files, logins, and being read by everybody."""
+"""What is specific to Swift: large files, logins, and public containers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import swiftclient
-from packaging.utils import canonicalize_name
 
 from frumious.config import loading
-from frumious.mirror import open_mirror
 from frumious.model.checksums import ExpectedContent, WrongBytes, verified_chunks
-from frumious.model.jobs import Job
-from frumious.model.types import Key, RunId
+from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable
 from frumious.storage.swift.storage import SwiftStorage
-from frumious.syncing.recovery import Attempt
-from frumious.syncing.sync import sync_project
-from frumious.syncing.transfer import Transfer
 from tests.clients import HTML, found_by_pip, get, read_by_pip
 from tests.servers.keystone import CREDENTIAL, PROJECT, REGION, USER, KeystoneServer
 from tests.servers.swift import SwiftServer, configured
 from tests.servers.tls import TlsProxy
 from tests.upstream import Index, Server, wheel
+from tests.world import sync_projects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -61,13 +56,13 @@ def keystone(swift: SwiftServer) -> Iterator[KeystoneServer]:
 
 @pytest.fixture
 def account(swift: SwiftServer) -> swiftclient.Connection:
-    """The account as its owner sees it, without the storage between."""
+    """A client of the account, independent of the storage's code."""
     return swiftclient.Connection(authurl=swift.auth_url, user=swift.user, key=swift.key)
 
 
 @asynccontextmanager
-async def opened(configuration: Config) -> AsyncIterator[SwiftStorage]:
-    storage = SwiftStorage(configuration)
+async def opened(config: Config) -> AsyncIterator[SwiftStorage]:
+    storage = SwiftStorage(config)
     try:
         yield storage
     finally:
@@ -83,9 +78,9 @@ async def pieces(body: bytes, size: int = 300) -> AsyncIterator[bytes]:
         yield body[start : start + size]
 
 
-def promised(body: bytes, *, sized: bool = True) -> ExpectedContent:
+def content_of(body: bytes, *, with_size: bool = True) -> ExpectedContent:
     digest = hashlib.sha256(body).hexdigest()
-    return ExpectedContent("sha256", digest, len(body) if sized else None)
+    return ExpectedContent("sha256", digest, len(body) if with_size else None)
 
 
 async def store(
@@ -95,30 +90,30 @@ async def store(
 
 
 def names(account: swiftclient.Connection, container: str) -> list[str]:
-    """Return what is in a container; nothing, where it is not there."""
+    """Return the names of a container's objects; an empty list if it does not exist."""
     try:
         return [entry["name"] for entry in account.get_container(container)[1]]
     except swiftclient.ClientException:
         return []
 
 
-def segments(account: swiftclient.Connection, configuration: Config) -> list[str]:
-    return names(account, f"{configuration.swift.default_container}_segments")
+def segments(account: swiftclient.Connection, config: Config) -> list[str]:
+    return names(account, f"{config.swift.default_container}_segments")
 
 
 # Large files
 
 
-@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("with_size", [True, False])
 @pytest.mark.parametrize("size", [0, 1, SMALL, SMALL + 1, 5 * SMALL + 7])
 def test_a_file_of_any_size_is_read_as_it_was_written(
-    swift: SwiftServer, size: int, *, sized: bool
+    swift: SwiftServer, size: int, *, with_size: bool
 ) -> None:
     body = os.urandom(size)
 
     async def work() -> None:
         async with opened(swift.configured(f"segment_size = {SMALL}")) as storage:
-            await store(storage, body, promised(body, sized=sized))
+            await store(storage, body, content_of(body, with_size=with_size))
 
             stored, head = await storage.read(FILE), await storage.head(FILE)
             assert stored is not None
@@ -131,69 +126,69 @@ def test_a_file_of_any_size_is_read_as_it_was_written(
     run(work())
 
 
-def test_a_file_above_the_segment_size_is_cut_and_others_are_not(
+def test_only_files_above_the_segment_size_are_segmented(
     swift: SwiftServer, account: swiftclient.Connection
 ) -> None:
-    configuration = swift.configured(f"segment_size = {SMALL}")
+    config = swift.configured(f"segment_size = {SMALL}")
 
     async def work() -> None:
-        async with opened(configuration) as storage:
-            await store(storage, b"x" * SMALL, promised(b"x" * SMALL))
-            assert segments(account, configuration) == []
-            await store(storage, b"x" * (2 * SMALL + 1), promised(b"x" * (2 * SMALL + 1)))
-            assert len(segments(account, configuration)) == 3
+        async with opened(config) as storage:
+            await store(storage, b"x" * SMALL, content_of(b"x" * SMALL))
+            assert segments(account, config) == []
+            await store(storage, b"x" * (2 * SMALL + 1), content_of(b"x" * (2 * SMALL + 1)))
+            assert len(segments(account, config)) == 3
 
     run(work())
 
 
-def test_segments_go_with_their_file_and_with_what_replaces_it(
+def test_segments_are_deleted_when_their_file_is_deleted_or_replaced(
     swift: SwiftServer, account: swiftclient.Connection
 ) -> None:
-    configuration = swift.configured(f"segment_size = {SMALL}")
+    config = swift.configured(f"segment_size = {SMALL}")
     first, second = os.urandom(3 * SMALL), os.urandom(4 * SMALL)
     neighbour = Key(FILE + ".metadata")
 
     async def work() -> None:
-        async with opened(configuration) as storage:
-            await store(storage, first, promised(first), neighbour)
-            await store(storage, first, promised(first))
-            await store(storage, second, promised(second))
-            assert len(segments(account, configuration)) == 3 + 4
+        async with opened(config) as storage:
+            await store(storage, first, content_of(first), neighbour)
+            await store(storage, first, content_of(first))
+            await store(storage, second, content_of(second))
+            assert len(segments(account, config)) == 3 + 4
 
             await storage.delete([FILE])
-            assert len(segments(account, configuration)) == 3
+            assert len(segments(account, config)) == 3
             stored = await storage.read(neighbour)
             assert stored is not None
             assert stored.body == first
             await storage.delete([neighbour, FILE])
-            assert segments(account, configuration) == []
+            assert segments(account, config) == []
 
     run(work())
 
 
 @pytest.mark.parametrize("segment_size", [SMALL, 10**6])
-@pytest.mark.parametrize("sized", [True, False])
-def test_an_upload_that_fails_leaves_nothing(
-    swift: SwiftServer, account: swiftclient.Connection, segment_size: int, *, sized: bool
+@pytest.mark.parametrize("with_size", [True, False])
+def test_a_failed_upload_leaves_nothing(
+    swift: SwiftServer, account: swiftclient.Connection, segment_size: int, *, with_size: bool
 ) -> None:
-    configuration = swift.configured(f"segment_size = {segment_size}")
+    config = swift.configured(f"segment_size = {segment_size}")
     body = os.urandom(3 * SMALL)
-    other = ExpectedContent("sha256", promised(b"other").digest, len(body) if sized else None)
+    other = ExpectedContent("sha256", content_of(b"other").digest, len(body) if with_size else None)
 
     async def work() -> None:
-        async with opened(configuration) as storage:
+        async with opened(config) as storage:
             with pytest.raises(WrongBytes):
                 await store(storage, body, other)
             with pytest.raises(ConnectionResetError):
-                await storage.store(FILE, broken(body), promised(body, sized=sized))
-            await cancelled_in_the_middle(storage, promised(body, sized=sized))
+                await storage.store(FILE, broken(body), content_of(body, with_size=with_size))
+            await cancelled_in_the_middle(storage, content_of(body, with_size=with_size))
             assert await storage.head(FILE) is None
             assert [entry async for entry in storage.list("")] == []
-            await asyncio.sleep(0.5)  # nor does anything come later
+            await asyncio.sleep(0.5)  # nothing is stored later either
             assert await storage.head(FILE) is None
 
     run(work())
-    assert segments(account, configuration) == []
+    assert segments(account, config) == []
 
 
 async def broken(body: bytes) -> AsyncIterator[bytes]:
@@ -217,15 +212,15 @@ async def cancelled_in_the_middle(storage: SwiftStorage, expected: ExpectedConte
         await storing
 
 
-def test_an_upload_that_fails_leaves_the_file_that_was_there(swift: SwiftServer) -> None:
+def test_a_failed_upload_keeps_the_existing_file(swift: SwiftServer) -> None:
     good, bad = os.urandom(3 * SMALL), os.urandom(3 * SMALL)
 
     async def work() -> None:
         async with opened(swift.configured(f"segment_size = {SMALL}")) as storage:
-            await store(storage, good, promised(good))
+            await store(storage, good, content_of(good))
             with pytest.raises(WrongBytes):
                 await store(
-                    storage, bad, ExpectedContent("sha256", promised(good).digest, len(bad))
+                    storage, bad, ExpectedContent("sha256", content_of(good).digest, len(bad))
                 )
             stored = await storage.read(FILE)
             assert stored is not None
@@ -234,13 +229,13 @@ def test_an_upload_that_fails_leaves_the_file_that_was_there(swift: SwiftServer)
     run(work())
 
 
-def test_chunks_that_are_fewer_than_announced_are_refused(swift: SwiftServer) -> None:
+def test_a_file_shorter_than_expected_is_refused(swift: SwiftServer) -> None:
     async def work() -> None:
         async with opened(swift.configured()) as storage:
             with pytest.raises(
                 WrongBytes, match="999 bytes have arrived instead of the expected 1000"
             ):
-                await storage.store(FILE, pieces(b"x" * 999), promised(b"x" * 1000))
+                await storage.store(FILE, pieces(b"x" * 999), content_of(b"x" * 1000))
             assert await storage.head(FILE) is None
 
     run(work())
@@ -249,14 +244,14 @@ def test_chunks_that_are_fewer_than_announced_are_refused(swift: SwiftServer) ->
 # Containers
 
 
-def test_the_container_is_made_on_demand_and_made_again(
+def test_the_container_is_created_on_demand_and_recreated(
     swift: SwiftServer, account: swiftclient.Connection
 ) -> None:
-    configuration = swift.configured()
-    container = configuration.swift.default_container
+    config = swift.configured()
+    container = config.swift.default_container
 
     async def work() -> None:
-        async with opened(configuration) as storage:
+        async with opened(config) as storage:
             assert await storage.read(PAGE) is None
             assert [entry async for entry in storage.list("")] == []
             await storage.delete([PAGE, FILE])
@@ -275,27 +270,27 @@ def test_the_container_is_made_on_demand_and_made_again(
     run(work())
 
 
-def test_a_mirror_without_a_directory_lies_at_the_container_s_top(
+def test_a_mirror_without_a_directory_has_keys_without_a_prefix(
     swift: SwiftServer, account: swiftclient.Connection
 ) -> None:
-    configuration = swift.configured(mirror="directory = /")
+    config = swift.configured(mirror="directory = /")
 
     async def work() -> None:
-        async with opened(configuration) as storage:
+        async with opened(config) as storage:
             await storage.write(PAGE, b"page")
             assert [entry.key async for entry in storage.list("web/simple/d")] == [PAGE]
 
     run(work())
-    assert names(account, configuration.swift.default_container) == [PAGE]
+    assert names(account, config.swift.default_container) == [PAGE]
 
 
-def test_two_writers_in_one_process_are_kept_apart(
+def test_concurrent_writers_in_one_process_conflict(
     swift: SwiftServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
         async with opened(swift.configured()) as storage:
-            tag = await storage.create(PAGE, b"0")
-            writers = [storage.write(PAGE, str(n).encode(), replacing=tag) for n in range(1, 9)]
+            etag = await storage.create(PAGE, b"0")
+            writers = [storage.write(PAGE, str(n).encode(), replacing=etag) for n in range(1, 9)]
             outcomes = await asyncio.gather(*writers, return_exceptions=True)
             assert sum(isinstance(each, Conflict) for each in outcomes) == 7
             creators = [storage.create(STATE, b"{}") for _ in range(8)]
@@ -309,14 +304,14 @@ def test_two_writers_in_one_process_are_kept_apart(
     assert "only one process" in warnings[0].message
 
 
-def test_objects_are_deleted_one_by_one_where_the_cluster_has_no_bulk(swift: SwiftServer) -> None:
+def test_objects_are_deleted_singly_if_the_cluster_lacks_bulk_deletion(swift: SwiftServer) -> None:
     keys = [Key(f"web/packages/{number}") for number in range(30)]
 
     async def work() -> None:
         async with opened(swift.configured()) as storage:
             cluster = await storage._cluster()
             assert cluster.deletes_in_bulk
-            storage._capabilities = type(cluster)()  # as of a cluster that tells nothing
+            storage._capabilities = type(cluster)()  # as if the cluster reported none
             await asyncio.gather(*(storage.write(key, b"x") for key in keys))
             await storage.delete([*keys, Key("web/packages/never")])
             assert [entry async for entry in storage.list("")] == []
@@ -327,11 +322,11 @@ def test_objects_are_deleted_one_by_one_where_the_cluster_has_no_bulk(swift: Swi
 # Logins
 
 
-def reads_and_writes(configuration: Config) -> None:
+def reads_and_writes(config: Config) -> None:
     async def work() -> None:
-        async with opened(configuration) as storage:
+        async with opened(config) as storage:
             await storage.write(PAGE, b"page")
-            await store(storage, b"file", promised(b"file"))
+            await store(storage, b"file", content_of(b"file"))
             stored = await storage.read(PAGE)
             assert stored is not None
             assert stored.body == b"page"
@@ -356,12 +351,14 @@ LOGINS: Final = {
 
 @pytest.mark.parametrize("login", LOGINS)
 @pytest.mark.parametrize("with_version", [True, False])
-def test_keystone_lets_in(keystone: KeystoneServer, login: str, *, with_version: bool) -> None:
+def test_keystone_accepts_the_login(
+    keystone: KeystoneServer, login: str, *, with_version: bool
+) -> None:
     url = keystone.url if with_version else keystone.url.removesuffix("/v3")
     reads_and_writes(configured(f"auth_url = {url}\nregion = {REGION}\n{LOGINS[login]}"))
 
 
-def test_the_environment_says_what_the_file_does_not(keystone: KeystoneServer) -> None:
+def test_the_environment_supplies_what_the_file_omits(keystone: KeystoneServer) -> None:
     environment = {
         "OS_AUTH_URL": keystone.url,
         "OS_USERNAME": USER["name"],
@@ -379,11 +376,11 @@ def test_the_environment_says_what_the_file_does_not(keystone: KeystoneServer) -
 
 @pytest.fixture
 def clouds(keystone: KeystoneServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clouds.yaml, and the variable that leads to it."""
+    """A clouds.yaml that OS_CLIENT_CONFIG_FILE names."""
     file = tmp_path / "clouds.yaml"
     file.write_text(f"""
 clouds:
-  mine:
+  own:
     auth:
       auth_url: {keystone.url}
       username: {USER["name"]}
@@ -404,17 +401,17 @@ clouds:
     return file
 
 
-@pytest.mark.parametrize("cloud", ["mine", "credential"])
-def test_a_cloud_of_clouds_yaml_lets_in(clouds: Path, cloud: str) -> None:
+@pytest.mark.parametrize("cloud", ["own", "credential"])
+def test_a_cloud_of_clouds_yaml_can_log_in(clouds: Path, cloud: str) -> None:
     reads_and_writes(configured(f"cloud = {cloud}"))
 
 
-def test_a_cloud_that_is_not_there_is_named(clouds: Path) -> None:
-    with pytest.raises(StorageRefused, match=r"cannot use the cloud 'yours': .*clouds.yaml"):
-        reads_and_writes(configured("cloud = yours"))
+def test_a_missing_cloud_is_named(clouds: Path) -> None:
+    with pytest.raises(StorageRefused, match=r"cannot use the cloud 'other': .*clouds.yaml"):
+        reads_and_writes(configured("cloud = other"))
 
 
-def test_a_wrong_password_is_told_at_once(swift: SwiftServer, keystone: KeystoneServer) -> None:
+def test_a_wrong_password_is_reported_at_once(swift: SwiftServer, keystone: KeystoneServer) -> None:
     v1 = f"auth_version = 1\nauth_url = {swift.auth_url}\nusername = {swift.user}\npassword = no"
     v3 = f"auth_url = {keystone.url}\n{PASSWORD}x\nproject_name = {PROJECT['name']}"
     for login in (v1, v3):
@@ -428,7 +425,7 @@ def test_a_region_without_an_object_store_is_named(keystone: KeystoneServer) -> 
         reads_and_writes(configured(login))
 
 
-def test_a_user_who_may_not_write_is_told_what_to_check(swift: SwiftServer) -> None:
+def test_a_user_without_write_access_learns_what_to_check(swift: SwiftServer) -> None:
     login = (
         f"auth_version = 1\nauth_url = {swift.auth_url}\n"
         f"username = test:reader\npassword = reading\nobject_storage_url = {swift.storage_url}"
@@ -437,7 +434,7 @@ def test_a_user_who_may_not_write_is_told_what_to_check(swift: SwiftServer) -> N
         reads_and_writes(configured(login))
 
 
-def test_a_cluster_that_is_away_may_come_back(swift: SwiftServer) -> None:
+def test_an_unreachable_cluster_is_a_transient_fault(swift: SwiftServer) -> None:
     login = (
         "auth_version = 1\nauth_url = http://127.0.0.1:9/auth/v1.0\n"
         "username = test:tester\npassword = testing\nretries = 0"
@@ -447,7 +444,7 @@ def test_a_cluster_that_is_away_may_come_back(swift: SwiftServer) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_a_certificate_is_believed_only_when_it_is_named(
+def test_a_self_signed_certificate_is_trusted_only_if_configured(
     swift: SwiftServer, tmp_path: Path
 ) -> None:
     with TlsProxy(swift.port, tmp_path) as proxy:
@@ -462,90 +459,88 @@ def test_a_certificate_is_believed_only_when_it_is_named(
         reads_and_writes(configured(f"{login}insecure = true"))
 
 
-def test_a_token_that_has_expired_is_replaced(
-    swift: SwiftServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_expired_token_is_replaced(swift: SwiftServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swiftclient.client.sleep", lambda _: None)
 
     async def work() -> None:
         async with opened(swift.configured()) as storage:
             await storage.write(PAGE, b"page")
-            spoil_tokens(storage)
+            invalidate_tokens(storage)
             await storage.write(PAGE, b"page")
-            spoil_tokens(storage)
+            invalidate_tokens(storage)
             with pytest.raises(StorageUnavailable, match="the token has expired"):
-                await store(storage, b"file", promised(b"file"))
-            await store(storage, b"file", promised(b"file"))
+                await store(storage, b"file", content_of(b"file"))
+            await store(storage, b"file", content_of(b"file"))
 
     run(work())
 
 
-def spoil_tokens(storage: SwiftStorage) -> None:
-    """Make the tokens that are held into ones that Swift does not know."""
+def invalidate_tokens(storage: SwiftStorage) -> None:
+    """Replace the stored tokens by one that Swift does not know."""
     plugin: Any = storage._account._session.auth
     plugin.auth_ref.auth_token = "AUTH_tkspoilt"
     for connection in storage._account._idle:
         connection.token = "AUTH_tkspoilt"
 
 
-def test_secrets_are_neither_shown_nor_logged(
+def test_secrets_are_neither_in_repr_nor_in_the_log(
     swift: SwiftServer, keystone: KeystoneServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     tokens: list[str] = []
 
-    async def work(configuration: Config) -> None:
-        async with opened(configuration) as storage:
+    async def work(config: Config) -> None:
+        async with opened(config) as storage:
             await storage.write(PAGE, b"page")
-            await store(storage, b"file", promised(b"file"))
+            await store(storage, b"file", content_of(b"file"))
             assert await storage.read(STATE) is None
             access = await storage._account.access()
             tokens.append(access.token)
             assert access.token not in repr(access)
 
     for login in LOGINS.values():
-        configuration = configured(f"auth_url = {keystone.url}\n{login}")
-        assert USER["password"] not in repr(configuration)
-        assert CREDENTIAL["secret"] not in repr(configuration)
-        run(work(configuration))
+        config = configured(f"auth_url = {keystone.url}\n{login}")
+        assert USER["password"] not in repr(config)
+        assert CREDENTIAL["secret"] not in repr(config)
+        run(work(config))
     run(work(swift.configured()))
 
-    said = caplog.text
-    assert "X-Auth-Token" in said  # the libraries tell what they do
+    log = caplog.text
+    assert "X-Auth-Token" in log  # the libraries log their requests
     for secret in (*tokens, *(token[:16] for token in tokens), USER["password"], "X-Auth-Key"):
-        assert secret not in said
-    assert CREDENTIAL["secret"] not in said
+        assert secret not in log
+    assert CREDENTIAL["secret"] not in log
 
 
 # Readers
 
 
-def published(swift: SwiftServer, options: str = "") -> Config:
+def public_config(swift: SwiftServer, options: str = "") -> Config:
     return swift.configured(f"publish = true\n{options}")
 
 
-def address(swift: SwiftServer, configuration: Config, container: str = "") -> str:
-    """Return what readers see of the mirror, or of another container of its."""
+def address(swift: SwiftServer, config: Config, container: str = "") -> str:
+    """Return the URL of the mirror for readers, or that of another of its containers."""
     suffix = f"_{container}" if container else ""
-    return f"{swift.storage_url}/{configuration.swift.default_container}{suffix}/mirror"
+    return f"{swift.storage_url}/{config.swift.default_container}{suffix}/mirror"
 
 
-def test_nobody_reads_a_mirror_that_is_not_published(swift: SwiftServer) -> None:
-    configuration = swift.configured()
-    reads_and_writes(configuration)
-    assert get(f"{address(swift, configuration)}/{PAGE}").status == 401
+def test_an_unpublished_mirror_is_private(swift: SwiftServer) -> None:
+    config = swift.configured()
+    reads_and_writes(config)
+    assert get(f"{address(swift, config)}/{PAGE}").status == 401
 
 
-def test_everybody_reads_the_web_and_nobody_the_state(swift: SwiftServer) -> None:
-    configuration = published(swift, f"segment_size = {SMALL}")
+def test_a_published_mirror_s_pages_are_public_and_its_state_is_private(swift: SwiftServer) -> None:
+    config = public_config(swift, f"segment_size = {SMALL}")
     body = os.urandom(2 * SMALL)
 
     async def work() -> None:
-        async with opened(configuration) as storage:
+        async with opened(config) as storage:
             await storage.write(STATE, b"{}")
             await storage.write(Key("status"), b"7")
             await storage.write(PAGE, b"page")
-            await store(storage, body, promised(body))
+            await store(storage, body, content_of(body))
             keys = [entry.key async for entry in storage.list("")]
             assert keys == sorted([STATE, Key("status"), PAGE, FILE])
             assert [e.key async for e in storage.list("", after=FILE)] == [PAGE]
@@ -553,13 +548,13 @@ def test_everybody_reads_the_web_and_nobody_the_state(swift: SwiftServer) -> Non
             assert [e.key async for e in storage.list("web/s")] == [PAGE]
 
     run(work())
-    mirror = address(swift, configuration)
+    mirror = address(swift, config)
     assert get(f"{mirror}/{PAGE}").body == b"page"
     assert get(f"{mirror}/{FILE}").body == body
     assert get(f"{mirror}/{STATE}").status == 404
-    assert get(f"{address(swift, configuration, 'state')}/{STATE}").status == 401
+    assert get(f"{address(swift, config, 'state')}/{STATE}").status == 401
     container = mirror.removesuffix("/mirror")
-    assert get(f"{container}?format=json").status in {401, 404}  # and nobody lists
+    assert get(f"{container}?format=json").status in {401, 404}  # nor is the listing public
 
 
 async def write_a_page(storage: SwiftStorage) -> None:
@@ -577,14 +572,14 @@ async def list_the_state(storage: SwiftStorage) -> None:
 
 
 @pytest.mark.parametrize("first", [write_a_page, read_the_state, list_the_state])
-def test_the_state_of_a_mirror_that_is_published_later_moves(
+def test_the_state_moves_when_a_mirror_is_published_later(
     swift: SwiftServer,
     account: swiftclient.Connection,
     first: Callable[[SwiftStorage], Awaitable[None]],
 ) -> None:
     private = swift.configured()
     container = private.swift.default_container
-    public = published(swift, f"default_container = {container}")
+    public = public_config(swift, f"default_container = {container}")
 
     async def begin() -> None:
         async with opened(private) as storage:
@@ -593,52 +588,43 @@ def test_the_state_of_a_mirror_that_is_published_later_moves(
             await storage.write(PAGE, b"page")
             account.put_object(container, "somebody's", b"own")
 
-    async def go_on() -> None:
+    async def publish() -> None:
         async with opened(public) as storage:
             await first(storage)
 
     run(begin())
-    run(go_on())
+    run(publish())
     assert names(account, container) == [f"mirror/{PAGE}", "somebody's"]
     assert names(account, f"{container}_state") == [f"mirror/{STATE}", "mirror/status"]
 
 
-def test_publishing_adds_to_what_an_operator_has_set(
+def test_publishing_keeps_an_operator_s_access_rules(
     swift: SwiftServer, account: swiftclient.Connection
 ) -> None:
-    configuration = published(swift)
-    container = configuration.swift.default_container
+    config = public_config(swift)
+    container = config.swift.default_container
     account.put_container(container, {"X-Container-Read": "friends:*"})
 
-    reads_and_writes(configuration)
-    reads_and_writes(configuration)
+    reads_and_writes(config)
+    reads_and_writes(config)
 
-    held = account.head_container(container)
-    assert held["x-container-read"] == "friends:*,.r:*"
-    assert held["x-container-meta-web-index"] == "index.html"
+    headers = account.head_container(container)
+    assert headers["x-container-read"] == "friends:*,.r:*"
+    assert headers["x-container-meta-web-index"] == "index.html"
 
 
 @pytest.fixture
 def web(swift: SwiftServer) -> str:
-    """The address of a published mirror of a small upstream."""
+    """The URL of a published mirror of a small upstream."""
     index = Index()
     index.upload(wheel("helper", "1.0"))
     index.upload(wheel("Demo", "1.0", requires=["helper>=1"]))
     with Server(index) as upstream:
-        configuration = swift.configured(
+        config = swift.configured(
             "publish = true", f"master = {upstream.url}\nallow-non-https = true"
         )
-        run(mirrored(configuration, "demo", "helper"))
-    return f"{address(swift, configuration)}/web"
-
-
-async def mirrored(configuration: Config, *projects: str) -> None:
-    async with open_mirror(configuration) as mirror:
-        for project in projects:
-            job = Job(RunId("run-1"), canonicalize_name(project), 0)
-            attempt = Attempt(job)
-            result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
-            assert result.error is None
+        run(sync_projects(config, "demo", "helper"))
+    return f"{address(swift, config)}/web"
 
 
 def test_staticweb_serves_the_mirror_s_pages(web: str) -> None:
@@ -656,10 +642,10 @@ def test_staticweb_serves_files_with_their_headers(web: str) -> None:
     (file,) = found_by_pip(web, "demo").values()
     assert file.url.startswith(f"{web}/packages/")
     assert file.metadata is not None
-    with urllib.request.urlopen(file.url) as answer:  # noqa: S310
-        assert answer.headers["Content-Type"] == "application/octet-stream"
-        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-        assert hashlib.sha256(answer.read()).hexdigest() == file.sha256
+    with urllib.request.urlopen(file.url) as response:  # noqa: S310
+        assert response.headers["Content-Type"] == "application/octet-stream"
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert hashlib.sha256(response.read()).hexdigest() == file.sha256
     assert get(f"{file.url}.metadata").status == 200
 
 
@@ -674,7 +660,7 @@ def test_staticweb_serves_files_with_their_headers(web: str) -> None:
 def test_clients_install_through_staticweb(
     web: str, client: tuple[str, ...], tmp_path: Path
 ) -> None:
-    where = ("--index-url", f"{web}/simple/", "--target", str(tmp_path))
-    subprocess.run([sys.executable, "-m", *client, "--quiet", *where, "demo"], check=True)
+    target = ("--index-url", f"{web}/simple/", "--target", str(tmp_path))
+    subprocess.run([sys.executable, "-m", *client, "--quiet", *target, "demo"], check=True)
     assert (tmp_path / "demo" / "__init__.py").exists()
     assert (tmp_path / "helper" / "__init__.py").exists()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from frumious.model.jobs import AllowedRemoval, Outcome
-from tests.agreement import assert_agreement, broken_promises, pages_of
+from tests.agreement import assert_agreement, missing_files, pages_of
 from tests.clients import JSON, get, read_by_pip
 from tests.upstream import HTML_ONLY, Edit, Fault, sdist, wheel
 
@@ -112,7 +112,7 @@ def test_the_mirror_follows_each_upstream_change(world: World, case: Case) -> No
     named = {
         f"web{path}{suffix}"
         for each in read_by_pip(pages_of(world, "demo")[0])
-        for path in [each.anywhere.url]
+        for path in [each.without_host.url]
         for suffix in ([""] if each.metadata is None else ["", ".metadata"])
     }
     assert set(world.stored("web/packages/")) == named, "nothing is left over"
@@ -125,12 +125,12 @@ def run_and_watch(world: World, names: list[str] | None) -> Result:
     """Do a run; at each of its steps, nothing that a page names may be missing."""
 
     def look(**_: object) -> None:
-        assert not broken_promises(world)
+        assert not missing_files(world)
 
     watch(world, look)
     (result,) = world.mirror_run(names).results
     assert result.error is None
-    assert not broken_promises(world)
+    assert not missing_files(world)
     return result
 
 

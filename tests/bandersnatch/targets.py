@@ -1,4 +1,4 @@
-"""Where a mirror lies: a folder, or a prefix of a bucket; both programs are told the same."""
+"""Where a mirror is stored: a folder, or a prefix of a bucket; the same for both programs."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _THREADS: Final = 8
 _URL: Final = re.compile(rb'"url": "http://[^/"]*/([^/?"]+)')
 
 
-class Place(Protocol):
-    """A place for one mirror."""
+class Target(Protocol):
+    """One mirror's storage."""
 
     @property
     def options(self) -> str:
-        """Lines of [mirror]."""
+        """The target's lines of [mirror]."""
 
     @property
     def sections(self) -> str:
-        """Sections behind it."""
+        """The target's other sections."""
 
     def copy(self) -> Self:
-        """Return another place with the same in it."""
+        """Return a new target with the same contents."""
 
     def contents(self) -> dict[str, bytes]:
-        """Return everything that is there, by key."""
+        """Return all contents by key."""
 
     def write(self, key: str, body: bytes) -> None:
-        """Put something there."""
+        """Store an object."""
 
     def delete(self, key: str) -> None:
-        """Take it away."""
+        """Delete an object."""
 
     def requests(self) -> int:
-        """Return how many requests a server has had for it."""
+        """Return the number of requests to the storage; 0 for a folder."""
 
 
 class Folder:
@@ -63,9 +63,9 @@ class Folder:
     sections = ""
 
     def copy(self) -> Self:
-        other = type(self)(self._parent)
-        shutil.copytree(self.path, other.path, symlinks=True)
-        return other
+        target = type(self)(self._parent)
+        shutil.copytree(self.path, target.path, symlinks=True)
+        return target
 
     def contents(self) -> dict[str, bytes]:
         return {
@@ -85,10 +85,10 @@ class Folder:
 
 
 class Bucket:
-    def __init__(self, house: BucketHouse) -> None:
-        self._house = house
-        self._s3 = house.s3
-        self.bucket = house.server.bucket()
+    def __init__(self, moto: RecordingMoto) -> None:
+        self._moto = moto
+        self._s3 = moto.s3
+        self.bucket = moto.server.bucket()
 
     @property
     def options(self) -> str:
@@ -96,23 +96,23 @@ class Bucket:
 
     @property
     def sections(self) -> str:
-        server = self._house.server
+        server = self._moto.server
         return (
             f"[s3]\nendpoint_url = {server.endpoint}\nregion_name = {server.region}\n"
             f"aws_access_key_id = {server.key_id}\naws_secret_access_key = {server.secret}\n"
         )
 
     def copy(self) -> Self:
-        other = type(self)(self._house)
+        target = type(self)(self._moto)
 
         def copy(key: str) -> None:
             self._s3.copy_object(
-                Bucket=other.bucket, Key=key, CopySource={"Bucket": self.bucket, "Key": key}
+                Bucket=target.bucket, Key=key, CopySource={"Bucket": self.bucket, "Key": key}
             )
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(copy, self._keys()))
-        return other
+        return target
 
     def contents(self) -> dict[str, bytes]:
         def read(key: str) -> bytes:
@@ -136,15 +136,15 @@ class Bucket:
         return self._s3.head_object(Bucket=self.bucket, Key=f"{_PREFIX}/{key}")["ContentType"]
 
     def requests(self) -> int:
-        return self._house.requests(self.bucket)
+        return self._moto.requests(self.bucket)
 
     def _keys(self) -> list[str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 
 
-class BucketHouse:
-    """Moto's server, which writes down each request that it gets."""
+class RecordingMoto:
+    """Moto's server, which records each request that it receives."""
 
     def __init__(self, folder: Path) -> None:
         self._recording = folder / "requests.jsonl"
@@ -163,9 +163,9 @@ class BucketHouse:
         self._moto.stop()
 
     def requests(self, bucket: str) -> int:
-        """Return how many requests there were for a bucket and for what is in it.
+        """Return the number of requests for a bucket and for its objects.
 
-        Moto's threads write at the same time: a line may stand within another one.
+        Moto's threads write concurrently: a line may be written into another.
         """
         with self._recording.open("rb") as recording:
             recording.seek(self._read)

@@ -1,4 +1,4 @@
-"""Stands before an S3 server: remembers what is asked, and can do less than the server."""
+"""A proxy for an S3 server that records requests and can hide what the server supports."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _NOT_IMPLEMENTED = b"<Error><Code>NotImplemented</Code><Message>no conditions</M
 
 
 class Conditions(Enum):
-    """What is made of If-Match and If-None-Match."""
+    """How the proxy treats If-Match and If-None-Match."""
 
-    KEPT = auto()
+    FORWARDED = auto()
     IGNORED = auto()
     REFUSED = auto()  # 501
-    UNQUOTED = auto()  # a tag in quotes is no tag
+    UNQUOTED = auto()  # an ETag in quotes never matches
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One request."""
+class RecordedRequest:
+    """A request that the proxy received."""
 
     method: str
     path: str
@@ -55,18 +55,18 @@ class WrongRegion:
         )
 
 
-class Between(LoopbackServer):
-    """The server at `url`; a context manager."""
+class RecordingProxy(LoopbackServer):
+    """The proxy at `url`; a context manager."""
 
     def __init__(
         self,
         endpoint: str,
-        conditions: Conditions = Conditions.KEPT,
+        conditions: Conditions = Conditions.FORWARDED,
         wrong_region: WrongRegion | None = None,
     ) -> None:
-        self.asked: list[Asked] = []
+        self.requests: list[RecordedRequest] = []
         host = urlsplit(endpoint).netloc
-        asked = self.asked
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -79,15 +79,17 @@ class Between(LoopbackServer):
                 body = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 parts = urlsplit(self.path)
-                asked.append(Asked(self.command, parts.path, parts.query, dict(headers)))
-                if wrong_region is not None and (refused := wrong_region.response(headers)):
-                    self._answer(*refused)
+                requests.append(
+                    RecordedRequest(self.command, parts.path, parts.query, dict(headers))
+                )
+                if wrong_region is not None and (refusal := wrong_region.response(headers)):
+                    self._respond(*refusal)
                     return
-                self._answer(*_ask(host, self.command, self.path, headers, body, conditions))
+                self._respond(*_forward(host, self.command, self.path, headers, body, conditions))
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
 
-            def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            def _respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
                 self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -99,7 +101,7 @@ class Between(LoopbackServer):
         self.url = self.address
 
 
-def _ask(  # noqa: PLR0913, PLR0917 (a request)
+def _forward(  # noqa: PLR0913, PLR0917 (a request)
     host: str,
     method: str,
     path: str,
@@ -107,24 +109,24 @@ def _ask(  # noqa: PLR0913, PLR0917 (a request)
     body: bytes,
     conditions: Conditions,
 ) -> tuple[int, dict[str, str], bytes]:
-    said = {name: headers[name] for name in _CONDITIONS if name in headers}
-    if said and conditions is Conditions.REFUSED:
+    conditional = {name for name in _CONDITIONS if name in headers}
+    if conditional and conditions is Conditions.REFUSED:
         return 501, {"Content-Length": str(len(_NOT_IMPLEMENTED))}, _NOT_IMPLEMENTED
-    if said and conditions is Conditions.IGNORED:
-        headers = {name: value for name, value in headers.items() if name not in said}
-    if "if-match" in said and conditions is Conditions.UNQUOTED:
-        tag = said["if-match"]
-        headers = {**headers, "if-match": '"quoted"' if tag.startswith('"') else f'"{tag}"'}
+    if conditional and conditions is Conditions.IGNORED:
+        headers = {name: value for name, value in headers.items() if name not in conditional}
+    if "if-match" in conditional and conditions is Conditions.UNQUOTED:
+        etag = headers["if-match"]
+        headers = {**headers, "if-match": '"quoted"' if etag.startswith('"') else f'"{etag}"'}
     connection = http.client.HTTPConnection(host)
     try:
         connection.request(method, path, body, {**headers, "host": host})
-        answer = connection.getresponse()
-        read = answer.read()
-        kept: dict[str, Any] = dict(answer.getheaders())
+        response = connection.getresponse()
+        response_body = response.read()
+        response_headers: dict[str, Any] = dict(response.getheaders())
     finally:
         connection.close()
-    kept.pop("Connection", None)
-    kept.pop("Transfer-Encoding", None)
+    response_headers.pop("Connection", None)
+    response_headers.pop("Transfer-Encoding", None)
     if method != "HEAD":
-        kept["Content-Length"] = str(len(read))
-    return answer.status, kept, read
+        response_headers["Content-Length"] = str(len(response_body))
+    return response.status, response_headers, response_body
