@@ -1,7 +1,7 @@
-"""What the mirror serves of each field of the Simple API, against what upstream said.
+"""Compare each field of the Simple API on the mirror's pages with upstream's.
 
     python -m tests.conformance
 
-does real jobs from the fake upstream into moto, reads pages back through the template's edge
-function, lets pip and `packaging` parse them, and writes docs/conformance.md.
+Runs real jobs from the fake upstream into moto, reads the pages through the template's edge
+function, parses them with pip and `packaging`, and writes docs/conformance.md.
 """

@@ -1,4 +1,4 @@
-"""Writes docs/conformance.md; exits with 1 when a row is not right."""
+"""Write docs/conformance.md; exit with status 1 if a row is wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
     DOCUMENT.write_text(document, encoding="utf-8")
     wrong = [row for row in rows if not row.right]
     for row in wrong:
-        print(f"PEP {row.pep}, {row.field}: is not right", file=sys.stderr)
+        print(f"PEP {row.pep}, {row.field}: wrong", file=sys.stderr)
     print(f"{DOCUMENT.relative_to(Path.cwd())}: {len(rows)} rows, {len(wrong)} of them wrong")
     return 1 if wrong else 0
 

@@ -1,6 +1,6 @@
-"""The fields of project pages: where each stands, and what the mirror has to make of it.
+"""The fields of project pages: the path of each, and what the mirror must serve.
 
-As a rule JSON says what upstream said; where it does not, the field has a note that says why.
+Most fields have upstream's value in JSON; if not, the field's note explains why.
 """
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-from tests.conformance.seen import ABSENT, CANNOT, Path, Seen, look
+from tests.conformance.page_views import ABSENT, CANNOT, PageViews, Path, lookup
 from tests.conformance.table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def same(said: Any) -> Any:
-    return said
+def same(value: Any) -> Any:
+    return value
 
 
-def nothing(said: Any) -> Any:
+def nothing(value: Any) -> Any:
     return ABSENT
 
 
-def cannot(said: Any) -> Any:
+def cannot(value: Any) -> Any:
     return CANNOT
 
 
 def always(value: Any) -> Callable[[Any], Any]:
-    return lambda said: value
+    return lambda _: value
 
 
-def attribute(said: Any) -> Any:
-    """Return what an attribute of HTML has for a value that may be null, empty or absent."""
-    return ABSENT if said in {None, "", ABSENT} else said
+def attribute(value: Any) -> Any:
+    """Return an HTML attribute's value for a value that may be null, empty or absent."""
+    return ABSENT if value in {None, "", ABSENT} else value
 
 
-def yank(said: Any) -> Any:
-    return said if isinstance(said, str) else "" if said is True else ABSENT
+def yank(value: Any) -> Any:
+    return value if isinstance(value, str) else "" if value is True else ABSENT
 
 
-def digest(said: Any) -> Any:
-    """Return how PEP 503 and PEP 658 write hashes."""
-    return f"sha256={said['sha256']}" if isinstance(said, dict) else ABSENT
+def digest(value: Any) -> Any:
+    """Return hashes in the format of PEP 503 and PEP 658."""
+    return f"sha256={value['sha256']}" if isinstance(value, dict) else ABSENT
 
 
-def stored_here(said: Any) -> Any:
-    """Return the relative address of what upstream has at an absolute one."""
-    return "../../packages/" + said.rpartition("/packages/")[2]
+def stored_here(value: Any) -> Any:
+    """Return the mirror's relative URL for upstream's absolute one."""
+    return "../../packages/" + value.rpartition("/packages/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +59,12 @@ class Field:
     """A field of a project page.
 
     Args:
-        at: Where it stands in JSON, `html` where in HTML.
-        in_json: What the mirror's JSON has to say, given what upstream said; `in_html` its HTML.
-        pip: The attribute of pip's reading; of all three pages it has to be the same, unless
-            `pip_reads` says what else it has to be.
-        parse: What of `packaging` parses it; the mirror's parses to what upstream's parses to.
+        at: The field's path in JSON; `html` is the one in HTML.
+        in_json: Returns the value that the mirror's JSON must have, given upstream's value;
+            `in_html` does so for its HTML.
+        pip: The attribute of pip's candidate, which must be equal for all three pages, unless
+            `pip_reads` returns another value for the mirror's.
+        parse: The parser of `packaging`; the mirror's value must parse to the same as upstream's.
     """
 
     pep: str
@@ -78,28 +79,28 @@ class Field:
     parse: Callable[[Any], Any] | None = None
     note: str = ""
 
-    def row(self, seen: Seen) -> Row:
-        """Compare."""
-        said, in_json = look(seen.said, self.at), look(seen.json, self.at)
-        in_html = look(seen.html, self.html) if self.html else CANNOT
-        right = in_json == self.in_json(said) and in_html == self.in_html(said)
+    def row(self, views: PageViews) -> Row:
+        """Compare the mirror's pages with upstream's."""
+        in_upstream, in_json = lookup(views.upstream, self.at), lookup(views.json, self.at)
+        in_html = lookup(views.html, self.html) if self.html else CANNOT
+        right = in_json == self.in_json(in_upstream) and in_html == self.in_html(in_upstream)
         read = []
         if self.parse is not None:
-            right = right and self._parsed(in_json) == self._parsed(said)
+            right = right and self._parsed(in_json) == self._parsed(in_upstream)
             read.append(f"`packaging`'s {getattr(self.parse, '__name__', '')}")
         if self.pip:
             position = self.at[1]
             assert isinstance(position, int), self
             upstream, json, html = (
                 getattr(each[position], self.pip)
-                for each in (seen.pip_said, seen.pip_json, seen.pip_html)
+                for each in (views.pip_upstream, views.pip_json, views.pip_html)
             )
             right = right and json == html == self.pip_reads(upstream)
             read.append("pip")
         return Row(
             pep=self.pep,
             field=self.name,
-            said=said,
+            upstream=in_upstream,
             json=in_json,
             html=in_html,
             read=", ".join(read),
@@ -131,7 +132,7 @@ FIELDS = (
         project=PLAIN,
         at=("name",),
         html=("title",),
-        in_html=lambda said: f"Links for {said}",
+        in_html=lambda value: f"Links for {value}",
         parse=canonicalize_name,
     ),
     Field(
@@ -162,8 +163,7 @@ FIELDS = (
         html=link(WHEEL, "href"),
         in_json=stored_here,
         in_html=stored_here,
-        note="relative, so that it is right under each of the mirror's addresses; see below for"
-        " `root_uri`",
+        note="relative, so that it is valid for every URL of the mirror; see below for `root_uri`",
     ),
     Field(
         pep="503",
@@ -201,7 +201,7 @@ FIELDS = (
         html=link(0, "data-gpg-sig"),
         in_json=always(False),  # noqa: FBT003
         in_html=always("false"),
-        note="signatures are not mirrored, so there is none",
+        note="signatures are not mirrored",
     ),
     Field(
         pep="592",
@@ -232,7 +232,7 @@ FIELDS = (
     ),
     Field(
         pep="592",
-        name="`yanked`, an empty text",
+        name="`yanked`, an empty string",
         project="yanked",
         at=file(3, "yanked"),
         html=link(3, "data-yanked"),
@@ -240,8 +240,8 @@ FIELDS = (
         in_html=always(""),
         pip="yanked",
         pip_reads=always(""),
-        note="PEP 691 does not allow it; it is read as PEP 592 reads it in HTML, so that JSON and"
-        " HTML say the same",
+        note="PEP 691 does not allow it; the mirror reads it as PEP 592 does in HTML, so that JSON"
+        " and HTML agree",
     ),
     Field(
         pep="592",
@@ -301,7 +301,7 @@ FIELDS = (
         in_html=nothing,
         pip="metadata",
         pip_reads=always(None),
-        note="without a hash nobody can verify it, so it is not mirrored",
+        note="not mirrored, because without a hash it cannot be verified",
     ),
     Field(
         pep="691",
@@ -354,7 +354,7 @@ FIELDS = (
         at=file(WHEEL, "provenance"),
         html=link(WHEEL, "data-provenance"),
         in_html=attribute,
-        note="has to be a whole address: upstream's, unless `root_uri` says what the mirror's is",
+        note="must be absolute: upstream's URL, unless `root_uri` sets the mirror's",
     ),
     Field(
         pep="740",
@@ -364,7 +364,7 @@ FIELDS = (
         html=link(SDIST, "data-provenance"),
         in_json=nothing,
         in_html=attribute,
-        note="to leave it out says the same",
+        note="omitting it has the same meaning",
     ),
     *(
         Field(
@@ -421,7 +421,7 @@ FIELDS = (
         html=("links", 0, "title"),
         in_json=nothing,
         in_html=nothing,
-        note="an index must not do that, and the mirror does not either",
+        note="an index must not offer it, and the mirror does not",
     ),
     Field(pep="752 and beyond", name="`namespaces`", project="beyond", at=("namespaces",)),
     Field(pep="752 and beyond", name="`namespace`, null", project="beyond", at=("namespace",)),

@@ -1,4 +1,4 @@
-"""An upstream that says everything that the Simple API can say, and some things that it cannot."""
+"""An upstream that uses every field of the Simple API, and some that are invalid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REASON = 'it is <b>"bad"</b> & ugly'
 
 
 def fill(upstream: Server) -> None:
-    """Put the projects there, as they are before the first run."""
+    """Create the projects, before the first run."""
     index = upstream.index
     index.upload(wheel("Plain.Project", "1.0", requires_python=">=3.8,<4"), provenance=PROVENANCE)
     index.upload(sdist("Plain.Project", "1.0"))
@@ -37,14 +37,14 @@ def fill(upstream: Server) -> None:
 
 
 def change(index: Index) -> None:
-    """Let happen what is between the first run and the second."""
+    """Change the projects, between the first and the second run."""
     index.archive("archived", REASON)
     index.deprecate("deprecated")
     index.quarantine_project("quarantined", REASON)
     index.clear_project_quarantine("cleared")
 
 
-def _spoil_yank(page: dict[str, Any]) -> None:
+def _yank_with_an_empty_reason(page: dict[str, Any]) -> None:
     page["files"][3]["yanked"] = ""
 
 
@@ -56,7 +56,7 @@ def _offer_quarantined_files(page: dict[str, Any]) -> None:
     page["project-status"] = {"status": "quarantined"}
 
 
-def _say_metadata_in_other_ways(page: dict[str, Any]) -> None:
+def _use_other_metadata_keys(page: dict[str, Any]) -> None:
     true, of_pypi, of_pep, false = page["files"]
     true["core-metadata"] = true["data-dist-info-metadata"] = True
     del of_pypi["core-metadata"]
@@ -65,7 +65,7 @@ def _say_metadata_in_other_ways(page: dict[str, Any]) -> None:
     false["core-metadata"] = false["data-dist-info-metadata"] = False
 
 
-def _like_the_first_version(page: dict[str, Any]) -> None:
+def _use_version_1_0(page: dict[str, Any]) -> None:
     page["meta"]["api-version"] = "1.0"
     del page["versions"], page["project-status"], page["alternate-locations"]
     for file in page["files"]:
@@ -73,7 +73,7 @@ def _like_the_first_version(page: dict[str, Any]) -> None:
             del file[key]
 
 
-def _beyond(page: dict[str, Any]) -> None:
+def _use_later_versions(page: dict[str, Any]) -> None:
     page["meta"]["api-version"] = "1.5"
     page["meta"]["tracks"] = ["https://elsewhere.example/simple/beyond/"]
     page["meta"]["_private"] = "upstream's"
@@ -88,16 +88,16 @@ def _beyond(page: dict[str, Any]) -> None:
     file["hashes"] |= {"md5": "0" * 32, "unheard-of": "abc"}
 
 
-def _future(page: dict[str, Any]) -> None:
+def _use_version_2_0(page: dict[str, Any]) -> None:
     page["meta"]["api-version"] = "2.0"
 
 
 EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "yanked": _spoil_yank,
+    "yanked": _yank_with_an_empty_reason,
     "stateless": _without_status,
     "offering": _offer_quarantined_files,
-    "metadata": _say_metadata_in_other_ways,
-    "old": _like_the_first_version,
-    "beyond": _beyond,
-    "future": _future,
+    "metadata": _use_other_metadata_keys,
+    "old": _use_version_1_0,
+    "beyond": _use_later_versions,
+    "future": _use_version_2_0,
 }

@@ -1,4 +1,4 @@
-"""Does the jobs, reads what came of them, and gives the rows."""
+"""Run the jobs, and compare the mirror's pages with upstream's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.clients import served
 from tests.conformance import probes
 from tests.conformance.fields import FIELDS, PLAIN, WHEEL
 from tests.conformance.index import change, fill
-from tests.conformance.seen import Seen
+from tests.conformance.page_views import PageViews
 from tests.conformance.table import render
 
 if TYPE_CHECKING:
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 def measure(world: World) -> tuple[Sequence[Row], str]:
-    """Return the rows, and the document that they make."""
+    """Return the rows and the document."""
     fill(world.upstream)
     world.mirror_run()
     change(world.index)
     world.mirror_run()
-    world.mirror_run(["archived", "deprecated"])  # the changelog does not tell of them
+    world.mirror_run(["archived", "deprecated"])  # the changelog has no event
     (refusal,) = world.mirror_run(["future"]).results
     with served(world) as mirror:
         projects = dict.fromkeys(field.project for field in FIELDS)
-        seen = {project: Seen.of(world.upstream.url, mirror, project) for project in projects}
-        path = seen[PLAIN].said["files"][WHEEL]["provenance"].removeprefix(world.upstream.url)
+        views = {project: PageViews.of(world.upstream.url, mirror, project) for project in projects}
+        path = views[PLAIN].upstream["files"][WHEEL]["provenance"].removeprefix(world.upstream.url)
         rows = [
             *probes.root_index(world, mirror),
             *probes.addresses(world, mirror),
-            *(field.row(seen[field.project]) for field in FIELDS),
+            *(field.row(views[field.project]) for field in FIELDS),
             probes.unknown_version(mirror, refusal),
-            *probes.beside_files(world, mirror, seen),
-            *probes.with_an_address(world, mirror, path),
+            *probes.files(world, mirror, views),
+            *probes.with_root_uri(world, mirror, path),
             *probes.other_upstreams(world, mirror),
         ]
         names = {world.upstream.url: "https://upstream", mirror: "https://mirror"}

@@ -1,4 +1,4 @@
-"""The mirror serves what upstream says, and docs/conformance.md says so."""
+"""The mirror's pages agree with upstream's, and docs/conformance.md is current."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def test_every_field_is_right_and_the_document_is_current(world: World) -> None:
     rows, document = measure(world)
 
     assert not [row for row in rows if not row.right]
-    assert DOCUMENT.read_text(encoding="utf-8") == document, "make conformance writes it anew"
+    assert DOCUMENT.read_text(encoding="utf-8") == document, "run `make conformance`"

@@ -1,4 +1,4 @@
-"""A project page as upstream says it and as the mirror serves it, read in every way there is."""
+"""A project page of upstream and of the mirror, in every format and as pip reads it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from tests.clients import Candidate
 
 
-ABSENT: Final = object()  # it could be said, but is not
-CANNOT: Final = object()  # the form has no way to say it
+ABSENT: Final = object()  # the page has no such value
+CANNOT: Final = object()  # the format cannot have such a value
 
 Path = tuple[str | int, ...]
-"""Where something stands on a page: keys and positions."""
+"""A value's path on a page: keys and positions."""
 
 
-def look(page: Any, path: Path) -> Any:
-    """Return what stands on a page at `path`, or ABSENT."""
+def lookup(page: Any, path: Path) -> Any:
+    """Return the page's value at `path`, or ABSENT."""
     for step in path:
         try:
             page = page[step]
@@ -33,40 +33,42 @@ def look(page: Any, path: Path) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One page, as far as anybody reads it."""
+class PageViews:
+    """One project's page, parsed."""
 
-    said: Any  # upstream's JSON
-    json: Any  # the mirror's
+    upstream: Any  # upstream's page
+    json: Any  # the mirror's JSON
     html: Any  # the mirror's HTML: {"meta": {...}, "links": [{...}], "title": ..., "serial": ...}
-    pip_said: Sequence[Candidate]
+    pip_upstream: Sequence[Candidate]
     pip_json: Sequence[Candidate]
     pip_html: Sequence[Candidate]
 
     @classmethod
-    def of(cls, upstream: str, mirror: str, project: str) -> Self:
-        """Ask both for the page."""
-        said, own = (get(f"{base}/simple/{project}/", JSON) for base in (upstream, mirror))
-        html, text = (get(f"{mirror}/simple/{project}/", accept) for accept in (HTML, TEXT))
-        assert (said.status, own.status, html.status) == (200, 200, 200), project
+    def of(cls, upstream_url: str, mirror_url: str, project: str) -> Self:
+        """Request the page from both."""
+        upstream, own = (
+            get(f"{url}/simple/{project}/", JSON) for url in (upstream_url, mirror_url)
+        )
+        html, text = (get(f"{mirror_url}/simple/{project}/", accept) for accept in (HTML, TEXT))
+        assert (upstream.status, own.status, html.status) == (200, 200, 200), project
         assert html.body == text.body
         return cls(
-            said=read(said.body, said.content_type),
+            upstream=read(upstream.body, upstream.content_type),
             json=json.loads(own.body),
             html=read_html(html.body),
-            pip_said=read_by_pip(said),
+            pip_upstream=read_by_pip(upstream),
             pip_json=read_by_pip(own),
             pip_html=read_by_pip(html),
         )
 
 
 def read(body: bytes, content_type: str) -> Any:
-    """Read a page in the form that it came in."""
+    """Parse a page in either format."""
     return json.loads(body) if content_type == JSON else read_html(body)
 
 
 def read_html(body: bytes) -> Any:
-    """Read an HTML page into something that `look` can look into."""
+    """Parse an HTML page into values for `lookup`."""
     reader = _Reader()
     reader.feed(body.decode())
     return reader.page
@@ -76,25 +78,25 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.page: dict[str, Any] = {"meta": {}, "links": [], "title": ""}
-        self._into: dict[str, Any] | None = None
+        self._open: dict[str, Any] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = dict(attrs)
+        attributes = dict(attrs)
         if tag == "meta":
-            self.page["meta"][said["name"]] = said["content"]
+            self.page["meta"][attributes["name"]] = attributes["content"]
         elif tag == "a":
-            url, _, fragment = str(said["href"]).partition("#")
-            self._into = {**said, "href": url, "#": fragment, "title": ""}
-            self.page["links"].append(self._into)
+            url, _, fragment = str(attributes["href"]).partition("#")
+            self._open = {**attributes, "href": url, "#": fragment, "title": ""}
+            self.page["links"].append(self._open)
         elif tag == "title":
-            self._into = self.page
+            self._open = self.page
 
     def handle_data(self, data: str) -> None:
-        if self._into is not None:
-            self._into["title"] += data
+        if self._open is not None:
+            self._open["title"] += data
 
     def handle_endtag(self, tag: str) -> None:
-        self._into = None
+        self._open = None
 
     def handle_comment(self, data: str) -> None:
         self.page["serial"] = data.removeprefix("SERIAL ")
