@@ -1,4 +1,4 @@
-"""The real functions on the local stack, with the fake upstream."""
+"""Fixtures: the real functions on the local stack, with the fake upstream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_runtime(folder: Path, upstream: Server) -> Runtime:
-    """Return what the functions run in, with a mirror.conf for the fake upstream."""
+    """Return the functions' runtime, with a mirror.conf for the fake upstream."""
     config = folder / "mirror.conf"
     config.write_text(
         "[mirror]\ndirectory = /bucket\nstorage-backend = s3\nallow-non-https = true\nworkers = 4\n"
@@ -39,7 +39,7 @@ def shared_index() -> Index:
 def shared_cloud(
     shared_index: Index, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalCloud]:
-    """One for several tests: each has projects of its own, and leaves nothing to be done."""
+    """A stack for several tests: each uses its own projects, and leaves no open run."""
     with Server(shared_index) as upstream:
         runtime = make_runtime(tmp_path_factory.mktemp("shared"), upstream)
         runtime.config.write_text(runtime.config.read_text() + "max-removals = 0% 1\n")

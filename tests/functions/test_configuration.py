@@ -1,4 +1,4 @@
-"""Where the functions find mirror.conf: beside their code, or in a bucket."""
+"""The functions read mirror.conf from their layer or from a bucket."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TEXT = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nworkers = 7\n"
 @pytest.fixture
 def bucket(aws: Aws) -> str:
     name = f"settings-{uuid.uuid4()}"
-    place = aws.s3.meta.region_name
-    aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": place})  # type: ignore[typeddict-item]
+    region = aws.s3.meta.region_name
+    aws.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]
     return name
 
 

@@ -1,4 +1,4 @@
-"""Jobs whose worker dies: they hold up nothing, are told, and come back."""
+"""Jobs whose worker dies: they block nothing, are reported, and are retried."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap")
 QUICKER = {
-    "MaxReceives: 5": "MaxReceives: 1",  # each one is the death of a process
+    "MaxReceives: 5": "MaxReceives: 1",  # each one kills a process
     "VisibilityTimeout: 5400": "VisibilityTimeout: 3",
-    "BatchSize: 10": "BatchSize: 1",  # who dies, dies alone
+    "BatchSize: 10": "BatchSize: 1",  # a job that dies kills no other
 }
 
 
 @pytest.fixture
 def deadly(tmp_path: Path) -> Path:
-    """The file that names the project of which workers die; there is none any more without it."""
+    """The file that names the project that kills its worker; without it no worker dies."""
     return tmp_path / "deadly"
 
 
@@ -53,8 +53,8 @@ def cloud(upstream: Server, tmp_path: Path, deadly: Path) -> Iterator[LocalCloud
         yield cloud
 
 
-def go_round(cloud: LocalCloud, event: dict[str, Any] | None = None) -> dict[str, str]:
-    """Plan, work and finalize once; return what became of each project."""
+def run_once(cloud: LocalCloud, event: dict[str, Any] | None = None) -> dict[str, str]:
+    """Plan, work and finalize once; return each project's outcome."""
     cloud.invoke("PlannerFunction", event or {})
     cloud.pump(environments=1, wait_seconds=60)
     projects: dict[str, str] = cloud.tick("FinalizerFunction")["projects"]
@@ -63,8 +63,8 @@ def go_round(cloud: LocalCloud, event: dict[str, Any] | None = None) -> dict[str
 
 def status(cloud: LocalCloud) -> dict[str, Any]:
     body = cloud.s3.get_object(Bucket=cloud.bucket, Key="web/status.json")["Body"].read()
-    said: dict[str, Any] = json.loads(body)
-    return said
+    payload: dict[str, Any] = json.loads(body)
+    return payload
 
 
 def files(cloud: LocalCloud, project: str) -> list[str]:
@@ -73,7 +73,7 @@ def files(cloud: LocalCloud, project: str) -> list[str]:
     return [file["filename"] for file in page["files"]]
 
 
-def dead(cloud: LocalCloud) -> list[str]:
+def dead_projects(cloud: LocalCloud) -> list[str]:
     return [letter["project"] for letter in cloud.dead_letters()]
 
 
@@ -84,30 +84,30 @@ def test_a_job_of_a_dead_worker_is_redelivered_and_blocks_only_its_project(
     index.upload(wheel("demo", "1.0"))
     index.upload(wheel("fine", "1.0"))
 
-    assert go_round(cloud) == {"demo": "failed", "fine": "updated"}
-    assert dead(cloud) == ["demo"]
-    said = status(cloud)
-    assert said["serial"] == index.serial, "the mirror as a whole has moved on"
-    assert "crashed" in said["lagging"]["demo"]["reason"]
+    assert run_once(cloud) == {"demo": "failed", "fine": "updated"}
+    assert dead_projects(cloud) == ["demo"]
+    report = status(cloud)
+    assert report["serial"] == index.serial, "the dead job must not hold back the serial"
+    assert "crashed" in report["lagging"]["demo"]["reason"]
 
-    # Somebody mends what it died of, and sends it back from the console: that is one way.
+    # An operator fixes the cause, and redrives the dead letter from the console.
     deadly.unlink()
     assert cloud.redrive() == 1
     cloud.pump(environments=1)
     assert files(cloud, "demo") == ["demo-1.0-py3-none-any.whl"]
-    assert dead(cloud) == []
+    assert dead_projects(cloud) == []
 
     assert cloud.tick("FinalizerFunction")["projects"] == {"demo": "updated"}
     assert status(cloud)["lagging"] == {}
 
-    # The other way is to ask the planner alone; the dead letter is then of no more use.
+    # Or the operator lets the planner retry the project; the dead letter is then deleted.
     deadly.write_text("demo")
     index.upload(wheel("demo", "2.0"))
-    go_round(cloud)
-    assert dead(cloud) == ["demo"]
+    run_once(cloud)
+    assert dead_projects(cloud) == ["demo"]
     deadly.unlink()
-    assert go_round(cloud, {"retry": True}) == {"demo": "updated"}
-    assert (status(cloud)["lagging"], dead(cloud)) == ({}, [])
+    assert run_once(cloud, {"retry": True}) == {"demo": "updated"}
+    assert (status(cloud)["lagging"], dead_projects(cloud)) == ({}, [])
     assert len(files(cloud, "demo")) == 2
 
 
@@ -115,7 +115,7 @@ def test_a_job_stays_invisible_while_its_worker_runs(
     cloud: LocalCloud, index: Index, upstream: Server
 ) -> None:
     index.upload(wheel("quick", "1.0"))
-    go_round(cloud)  # the worker is warm
+    run_once(cloud)  # the worker is warm
     index.add_file("large", "large-1.0.tar.gz", size=50_000)
     upstream.faults.add(Fault(Slow(rate=10_000), "/packages/"))
     cloud.invoke("PlannerFunction", {"projects": ["large"]})

@@ -1,4 +1,4 @@
-"""What a function keeps from one invocation to the next, and what it does not."""
+"""What a function keeps from one invocation to the next."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_no_task_outlives_its_invocation(
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "test")
     environment = Environment()
 
-    async def leave_something() -> None:
+    async def leave_a_task() -> None:
         asyncio.get_running_loop().create_task(asyncio.sleep(60))
 
     with environment.in_background(asyncio.sleep(60)):
-        environment.run(leave_something())
+        environment.run(leave_a_task())
 
-    async def others() -> int:
+    async def other_tasks() -> int:
         return len(asyncio.all_tasks()) - 1
 
-    assert environment.run(others()) == 0
+    assert environment.run(other_tasks()) == 0
     environment.close()

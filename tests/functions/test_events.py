@@ -1,4 +1,4 @@
-"""What others hear on the event bus."""
+"""The events that subscribers of the event bus receive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def cloud(shared_cloud: LocalCloud) -> LocalCloud:
     return shared_cloud
 
 
-def listen(cloud: LocalCloud) -> str:
-    """Let a queue hear everything that Frumious puts on the bus; return the queue's URL."""
+def subscribe(cloud: LocalCloud) -> str:
+    """Subscribe a queue to all events of Frumious; return the queue's URL."""
     url = cloud.sqs.create_queue(QueueName="listener")["QueueUrl"]
     attributes = cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     events = cloud._client("events")
@@ -35,8 +35,8 @@ def listen(cloud: LocalCloud) -> str:
     return url
 
 
-def heard(cloud: LocalCloud, url: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Take what was heard, by the event's kind and its project."""
+def received(cloud: LocalCloud, url: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return and delete the received events, by kind and project."""
     events = {}
     while messages := cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
         "Messages"
@@ -49,7 +49,7 @@ def heard(cloud: LocalCloud, url: str) -> dict[tuple[str, str], dict[str, Any]]:
     return events
 
 
-def go_round(cloud: LocalCloud) -> str:
+def run_once(cloud: LocalCloud) -> str:
     run: str = cloud.tick("PlannerFunction")["run"]
     cloud.pump()
     cloud.tick("FinalizerFunction")
@@ -57,12 +57,12 @@ def go_round(cloud: LocalCloud) -> str:
 
 
 def test_runs_and_projects_are_published_as_events(cloud: LocalCloud, index: Index) -> None:
-    url = listen(cloud)
+    url = subscribe(cloud)
     index.upload(wheel("demo", "1.0"))
     index.upload(wheel("gone", "1.0"))
-    run = go_round(cloud)
+    run = run_once(cloud)
 
-    events = heard(cloud, url)
+    events = received(cloud, url)
 
     assert set(events) == {
         ("Run finished", ""),
@@ -78,14 +78,14 @@ def test_runs_and_projects_are_published_as_events(cloud: LocalCloud, index: Ind
     assert "web/simple/demo/index.v1_json" in demo["written"]
 
     index.remove_project("gone")
-    go_round(cloud)
+    run_once(cloud)
 
-    events = heard(cloud, url)
+    events = received(cloud, url)
     assert set(events) == {("Run finished", ""), ("Project removed", "gone")}
     removed = events["Project removed", "gone"]
     assert removed["files_removed"] == 2
     assert "web/simple/gone/index.html" in removed["deleted"]
 
     cloud.tick("FinalizerFunction")
-    assert heard(cloud, url) == {}, "nothing happened, nothing is told"
+    assert received(cloud, url) == {}, "without a change no event is published"
     assert cloud.logs.total("EventsLost") == 0

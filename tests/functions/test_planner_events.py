@@ -1,4 +1,4 @@
-"""What the planner can be asked for by hand."""
+"""Events that users send to the planner."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def cloud(shared_cloud: LocalCloud) -> LocalCloud:
     return shared_cloud
 
 
-def ask(cloud: LocalCloud, **event: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = cloud.invoke("PlannerFunction", event)
-    return answer
+def plan(cloud: LocalCloud, **event: Any) -> dict[str, Any]:
+    response: dict[str, Any] = cloud.invoke("PlannerFunction", event)
+    return response
 
 
 def finish(cloud: LocalCloud) -> dict[str, str]:
-    """Do what was planned; return what became of each project."""
+    """Run the planned jobs and finalize; return each project's outcome."""
     cloud.pump()
     projects: dict[str, str] = cloud.tick("FinalizerFunction")["projects"]
     return projects
@@ -41,15 +41,15 @@ def finish(cloud: LocalCloud) -> dict[str, str]:
 
 def stored(cloud: LocalCloud) -> dict[str, str]:
     listed = cloud.s3.list_objects_v2(Bucket=cloud.bucket).get("Contents", [])
-    return {one["Key"]: one["ETag"] for one in listed}
+    return {entry["Key"]: entry["ETag"] for entry in listed}
 
 
 def jobs_waiting(cloud: LocalCloud) -> int:
     url = cloud.stack.queues["JobQueue"].url
-    answer = cloud.sqs.get_queue_attributes(
+    response = cloud.sqs.get_queue_attributes(
         QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
     )
-    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def test_a_dry_run_returns_the_plan_and_writes_nothing(cloud: LocalCloud, index: Index) -> None:
@@ -57,27 +57,27 @@ def test_a_dry_run_returns_the_plan_and_writes_nothing(cloud: LocalCloud, index:
     index.upload(wheel("two", "1.0"))
     before = stored(cloud)
 
-    told = ask(cloud, dry_run=True)["plan"]
+    report = plan(cloud, dry_run=True)["plan"]
 
-    assert set(told["updated"]) == {"one", "two"}
-    assert all(told["updated"].values()), "each with a reason"
-    assert (told["removed"], told["retried"]) == ({}, {})
+    assert set(report["updated"]) == {"one", "two"}
+    assert all(report["updated"].values()), "each project has a reason"
+    assert (report["removed"], report["retried"]) == ({}, {})
     assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
 
-    answer = ask(cloud)
-    assert (answer["runs"], answer["jobs"]) == ([answer["run"]], 2)
+    response = plan(cloud)
+    assert (response["runs"], response["jobs"]) == ([response["run"]], 2)
     assert finish(cloud) == {"one": "updated", "two": "updated"}
-    assert ask(cloud) == {"runs": [], "run": None, "jobs": 0}
+    assert plan(cloud) == {"runs": [], "run": None, "jobs": 0}
 
 
 def test_force_check_plans_all_projects(cloud: LocalCloud, index: Index) -> None:
-    index.upload(wheel("anew", "1.0"))
-    ask(cloud)
+    index.upload(wheel("checked", "1.0"))
+    plan(cloud)
     finish(cloud)
 
-    assert ask(cloud, force_check=True)["jobs"] == len(index.projects())
+    assert plan(cloud, force_check=True)["jobs"] == len(index.projects())
 
-    assert "anew" in finish(cloud)
+    assert "checked" in finish(cloud)
 
 
 def test_a_run_that_removes_too_much_waits_for_a_confirmation(
@@ -85,26 +85,26 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
 ) -> None:
     index.upload(wheel("soon", "1.0"))
     index.upload(wheel("gone", "1.0"))
-    ask(cloud)
+    plan(cloud)
     finish(cloud)
     before = stored(cloud)
     index.remove_project("soon")
     index.remove_project("gone")
     stops = cloud.logs.total("RunsStopped")
 
-    answer = ask(cloud)
+    response = plan(cloud)
 
-    assert (answer["runs"], answer["jobs"], answer["removals"]) == ([], 0, 2)
-    assert "confirms 2 removals" in answer["stopped"]
+    assert (response["runs"], response["jobs"], response["removals"]) == ([], 0, 2)
+    assert "confirms 2 removals" in response["stopped"]
     assert cloud.logs.total("RunsStopped") == stops + 1
     assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
 
-    told = ask(cloud, dry_run=True)
-    assert (set(told["plan"]["removed"]), told["removals"]) == ({"soon", "gone"}, 2)
-    assert ask(cloud, confirm_removals=1)["removals"] == 2, "that is not what was confirmed"
+    dry_run = plan(cloud, dry_run=True)
+    assert (set(dry_run["plan"]["removed"]), dry_run["removals"]) == ({"soon", "gone"}, 2)
+    assert plan(cloud, confirm_removals=1)["removals"] == 2, "another number was confirmed"
 
     planned = cloud.logs.total("removals_planned")
-    assert ask(cloud, confirm_removals=2)["jobs"] == 2
+    assert plan(cloud, confirm_removals=2)["jobs"] == 2
     assert cloud.logs.total("removals_planned") == planned + 2
     assert finish(cloud) == {"soon": "removed", "gone": "removed"}
 
@@ -113,9 +113,9 @@ def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index
     index.upload(wheel("unknown", "1.0"))
     before = stored(cloud)
     with pytest.raises(FunctionFailed, match="the event has 'dryrun'"):
-        ask(cloud, dryrun=True)
+        plan(cloud, dryrun=True)
     assert stored(cloud) == before
-    ask(cloud)
+    plan(cloud)
     finish(cloud)
 
 
@@ -124,7 +124,7 @@ def test_open_runs_are_dispatched_while_upstream_is_unavailable(
 ) -> None:
     upstream.index.upload(wheel("unsent", "1.0"))
     with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as cloud:
-        ask(cloud)
+        plan(cloud)
         planned = jobs_waiting(cloud)
         cloud.sqs.purge_queue(QueueUrl=cloud.stack.queues["JobQueue"].url)
         key = "state/cursor.json"
@@ -134,6 +134,6 @@ def test_open_runs_are_dispatched_while_upstream_is_unavailable(
         upstream.faults.add(Fault(Status(400), "/pypi"))
 
         with pytest.raises(FunctionFailed, match="returned the status 400"):
-            ask(cloud)
+            plan(cloud)
 
         assert jobs_waiting(cloud) == planned

@@ -1,4 +1,4 @@
-"""A batch of which nothing can be done comes back soon, not when the queue's timeout is over."""
+"""A batch that cannot begin is redelivered soon, before the queue's visibility timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project that takes longer than a worker may run."""
+"""A project that takes longer than a worker's timeout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.upstream import Index, Server
 
 FILES = 30
-SECONDS_FOR_A_FILE = 0.6  # with four under way, that is more than a worker has
+SECONDS_FOR_A_FILE = 0.6  # with four at a time, that is more than a worker's timeout
 
 
 def test_continuations_store_a_project_that_outlasts_a_job(
@@ -32,11 +32,11 @@ def test_continuations_store_a_project_that_outlasts_a_job(
     with LocalCloud(short, runtime=make_runtime(tmp_path, upstream)) as cloud:
         cloud.invoke("PlannerFunction", {"projects": ["demo"]})
         pumped = cloud.pump()
-        answer = cloud.tick("FinalizerFunction")
+        response = cloud.tick("FinalizerFunction")
 
     assert pumped.batches > 1
     assert pumped.failed == 0
-    assert answer["projects"] == {"demo": "updated"}
-    assert [run["files_added"] for run in answer["closed"]] == [FILES]
-    fetched = len(upstream.requests_for("/packages/"))
-    assert fetched <= FILES + 4 * pumped.batches, "only what was under way is fetched again"
+    assert response["projects"] == {"demo": "updated"}
+    assert [run["files_added"] for run in response["closed"]] == [FILES]
+    downloads = len(upstream.requests_for("/packages/"))
+    assert downloads <= FILES + 4 * pumped.batches, "only interrupted files are downloaded again"

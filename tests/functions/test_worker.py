@@ -1,4 +1,4 @@
-"""The worker in a process of its own: batches, crashes, and what it leaves behind."""
+"""The worker in a process of its own: batches, crashes and metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVENT = json.loads((Path(__file__).parents[2] / "events/worker.json").read_text(
 
 
 def event(*projects: str, receives: int = 1) -> dict[str, Any]:
-    """Make an SQS event with a message for each project."""
+    """Return an SQS event with a message for each project."""
     records = []
     for number, project in enumerate(projects):
         record = copy.deepcopy(EVENT["Records"][0])
@@ -39,7 +39,7 @@ def event(*projects: str, receives: int = 1) -> dict[str, Any]:
 
 
 def open_run(cloud: LocalCloud) -> None:
-    """Let the run of the events be one that the finalizer waits for."""
+    """Open the run of the events."""
     cursor = Cursor(runs=(OpenRun(run=RunId("run-1"), since=None, sent=1.0),))
     body = render(cursor)
     cloud.s3.put_object(Bucket=cloud.bucket, Key="state/cursor.json", Body=body)
@@ -69,7 +69,7 @@ def test_a_retry_after_a_kill_within_a_file_leaves_the_same_bucket(
         killed = pool.submit(cloud.invoke, "WorkerFunction", event("demo"))
         while not upstream.requests_for(large.path):
             time.sleep(0.01)
-        time.sleep(0.5)  # a part of the file is on its way
+        time.sleep(0.5)  # the transfer has begun
         cloud.stop_functions()
         with pytest.raises(FunctionFailed):
             killed.result()
@@ -103,9 +103,9 @@ def test_one_failed_project_does_not_affect_the_others(
         index.upload(wheel(name, "1.0"))
     upstream.faults.add(Fault(Status(503), "/simple/two/"))
 
-    answer = cloud.invoke("WorkerFunction", event("one", "two", "three"))
+    response = cloud.invoke("WorkerFunction", event("one", "two", "three"))
 
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "two-1"}]}
+    assert response == {"batchItemFailures": [{"itemIdentifier": "two-1"}]}
     pages = {key for key in contents(cloud) if key.endswith("v1_json")}
     assert pages == {"web/simple/one/index.v1_json", "web/simple/three/index.v1_json"}
 
@@ -115,9 +115,9 @@ def test_an_invalid_message_does_not_stop_the_others(cloud: LocalCloud, index: I
     both = event("one", "nonsense")
     both["Records"][1]["body"] = '{"project": "../.."}'
 
-    answer = cloud.invoke("WorkerFunction", both)
+    response = cloud.invoke("WorkerFunction", both)
 
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "nonsense-1"}]}
+    assert response == {"batchItemFailures": [{"itemIdentifier": "nonsense-1"}]}
     assert "web/simple/one/index.v1_json" in contents(cloud)
 
 
@@ -129,7 +129,7 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("two"))
 
     assert cloud.logs.total("upstream_requests") == 6  # a page, a wheel, its metadata; twice
-    # A file and its metadata, three pages, manifest and report; the cursor and the lagging
-    # projects. Once, how pages were laid out before.
+    # A file and its metadata, three pages, the manifest and the report; the cursor and the
+    # lagging projects; once, the previous layout of pages.
     assert cloud.logs.total("storage_requests") == 2 * (2 + 3 + 2 + 2) + 1
     assert cloud.logs.total("files_stored") == 4

@@ -1,4 +1,4 @@
-"""A mirror in a folder, in the mirror's own format, as a web server finds it."""
+"""Create a mirror in a folder, for web servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEGACY_JSON = Key("web/pypi/needy/json")
 
 
 def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[str, Key]:
-    """Write a mirror of the dists; return where each file lies, by filename."""
+    """Write a mirror of the distributions; return each file's key by its filename."""
     keys: dict[str, Key] = {}
     projects: dict[NormalizedName, ProjectPage] = {}
     bodies: dict[Key, bytes] = {

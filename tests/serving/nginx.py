@@ -1,6 +1,6 @@
 """The real nginx with `docs/serving/nginx.conf`, on loopback.
 
-Of the configuration, what an operator sets is set, and what only root may write goes elsewhere.
+Sets what an operator must set, and moves files that only root may write.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from localcloud.environment import CHECKOUT
+from tests.servers.process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
 CONFIGURATION = CHECKOUT / "docs/serving/nginx.conf"
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class Nginx:
-    """A server of what is below `mirror`/web; a context manager. `url` is its address."""
+    """A context manager that serves `mirror`/web at `url`."""
 
     def __init__(self, mirror: Path, folder: Path, *, hash_index: bool = False) -> None:
         self._folder = folder
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         folder.mkdir(exist_ok=True)
         (folder / "nginx.conf").write_text(
@@ -42,7 +43,7 @@ class Nginx:
         as_root = os.geteuid() == 0
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
-                # What tests write may be for nobody else to read.
+                # Only root may be able to read the files that tests write.
                 [
                     _program(),
                     *("-p", self._folder, "-c", self._folder / "nginx.conf"),
@@ -61,7 +62,7 @@ class Nginx:
     ) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(TIMEOUT_SECONDS)
         finally:
             self._process.kill()
 
@@ -70,8 +71,8 @@ class Nginx:
         return self._folder / "errors"
 
     def _await_start(self) -> None:
-        give_up = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < give_up and self._process.poll() is None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
@@ -83,7 +84,7 @@ class Nginx:
 
 
 def _program() -> str:
-    # Debian has it where only root looks.
+    # On Debian only root has it on PATH.
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.fail("nginx is missing: install it (Debian, Ubuntu: apt-get install nginx-light)")
@@ -101,14 +102,7 @@ def _configuration(mirror: Path, folder: Path, port: int, *, hash_index: bool) -
     }
     if hash_index:
         changes['# "~^(?<frumious_initial>.)"'] = '"~^(?<frumious_initial>.)"'
-    for there, instead in changes.items():
-        assert text.count(there) == 1, f"{CONFIGURATION} has not one {there!r}"
-        text = text.replace(there, instead)
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"{CONFIGURATION} must contain {old!r} once"
+        text = text.replace(old, new)
     return text
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,4 +1,4 @@
-"""The nginx that the documentation describes, asked by pip, uv and by hand."""
+"""nginx with the documented configuration serves pip, uv and other clients."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ FILE = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
-class Raw:
-    """An answer as it came."""
+class Response:
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,25 +49,27 @@ class Raw:
 
 @dataclass(frozen=True)
 class Site:
-    """A mirror that nginx serves."""
+    """A mirror served by nginx."""
 
     url: str
-    keys: Mapping[str, Key]  # where each file lies, by filename
+    keys: Mapping[str, Key]  # of each file, by filename
 
-    def ask(self, path: str, accept: str | None = None, method: str = "GET", **headers: str) -> Raw:
-        """Ask once; redirects are not followed."""
+    def request(
+        self, path: str, accept: str | None = None, method: str = "GET", **headers: str
+    ) -> Response:
+        """Send a request; redirects are not followed."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
         if accept is not None:
             headers["Accept"] = accept
         connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        said = {name: ", ".join(answer.headers.get_all(name, ())) for name in answer.headers}
-        raw = Raw(answer.status, said, answer.read())
+        response = connection.getresponse()
+        fields = {name: ", ".join(response.headers.get_all(name, ())) for name in response.headers}
+        received = Response(response.status, fields, response.read())
         connection.close()
-        return raw
+        return received
 
     def path(self, filename: str) -> str:
-        """Return the address of a file on the server."""
+        """Return the path of a file's URL."""
         return "/" + self.keys[filename].removeprefix("web/")
 
 
@@ -78,7 +80,7 @@ def site(
     folder = tmp_path_factory.mktemp("mirror")
     hash_index = request.param == "hash-index"
     keys = write_mirror(folder, DISTS, hash_index=hash_index)
-    # What must never be seen.
+    # It must never be served.
     (folder / "web/packages/.frumious-0123456789abcdef.tmp").write_text("half")
     with Nginx(folder, tmp_path_factory.mktemp("nginx"), hash_index=hash_index) as nginx:
         yield Site(nginx.url, keys)
@@ -143,21 +145,21 @@ def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
         ("application/vnd.pypi.simple.latest+json", JSON),
         (PIP, JSON),
         (f"{JSON}, */*;q=0.1", JSON),
-        (f"{TEXT}, {JSON};q=0", JSON),  # q-values are not looked at
+        (f"{TEXT}, {JSON};q=0", JSON),  # q-values are ignored
     ],
 )
 def test_content_negotiation_selects_the_page_format(
     site: Site, path: str, accept: str | None, kind: str
 ) -> None:
-    answer = site.ask(path, accept)
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == kind
-    assert answer.headers["Cache-Control"] == PAGE
-    assert answer.headers["Vary"] == "Accept-Encoding, Accept"
-    assert "Content-Encoding" not in answer.headers
-    assert (kind == JSON) == answer.body.startswith(b"{")
-    assert site.ask(path, accept, "HEAD").headers["Content-Length"] == str(len(answer.body))
-    assert site.ask(path, accept, "HEAD").body == b""
+    response = site.request(path, accept)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == kind
+    assert response.headers["Cache-Control"] == PAGE
+    assert response.headers["Vary"] == "Accept-Encoding, Accept"
+    assert "Content-Encoding" not in response.headers
+    assert (kind == JSON) == response.body.startswith(b"{")
+    assert site.request(path, accept, "HEAD").headers["Content-Length"] == str(len(response.body))
+    assert site.request(path, accept, "HEAD").body == b""
 
 
 @pytest.mark.parametrize("path", ["/simple/", "/simple/needy/"])
@@ -166,45 +168,48 @@ def test_content_negotiation_selects_the_page_format(
     [("index.html", "text/html; charset=utf-8"), ("index.v1_html", HTML), ("index.v1_json", JSON)],
 )
 def test_each_page_format_has_its_own_url(site: Site, path: str, form: str, kind: str) -> None:
-    answer = site.ask(path + form)
-    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
-    assert answer.headers["Cache-Control"] == PAGE
-    assert answer.headers["Vary"] == "Accept-Encoding"
+    response = site.request(path + form)
+    assert (response.status, response.headers["Content-Type"]) == (200, kind)
+    assert response.headers["Cache-Control"] == PAGE
+    assert response.headers["Vary"] == "Accept-Encoding"
 
 
 def test_an_unchanged_page_is_answered_with_304(site: Site) -> None:
-    first = site.ask("/simple/needy/", JSON)
-    again = site.ask("/simple/needy/", JSON, **{"If-None-Match": first.headers["ETag"]})
-    assert (again.status, again.body) == (304, b"")
+    first = site.request("/simple/needy/", JSON)
+    repeated = site.request("/simple/needy/", JSON, **{"If-None-Match": first.headers["ETag"]})
+    assert (repeated.status, repeated.body) == (304, b"")
     assert (
-        site.ask("/simple/needy/", TEXT, **{"If-None-Match": first.headers["ETag"]}).status == 200
+        site.request("/simple/needy/", TEXT, **{"If-None-Match": first.headers["ETag"]}).status
+        == 200
     )
 
 
 def test_pages_are_compressed_for_clients_that_accept_gzip(site: Site) -> None:
-    answer = site.ask("/simple/needy/", JSON, **{"Accept-Encoding": "gzip"})
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(answer.body) == site.ask("/simple/needy/", JSON).body
+    response = site.request("/simple/needy/", JSON, **{"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(response.body) == site.request("/simple/needy/", JSON).body
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_files_are_served_uncompressed_and_cacheable(site: Site, method: str) -> None:
     for dist in DISTS:
-        answer = site.ask(site.path(dist.filename), None, method, **{"Accept-Encoding": "gzip"})
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "application/octet-stream"
-        assert answer.headers["Cache-Control"] == FILE
-        assert answer.headers["Content-Length"] == str(len(dist.content))
-        assert "Content-Encoding" not in answer.headers
-        assert answer.body == (dist.content if method == "GET" else b"")
-    answer = site.ask(site.path(DISTS[0].filename) + ".metadata")
-    assert answer.headers["Content-Type"] == "application/octet-stream"
-    assert answer.body == DISTS[0].core_metadata
+        response = site.request(
+            site.path(dist.filename), None, method, **{"Accept-Encoding": "gzip"}
+        )
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "application/octet-stream"
+        assert response.headers["Cache-Control"] == FILE
+        assert response.headers["Content-Length"] == str(len(dist.content))
+        assert "Content-Encoding" not in response.headers
+        assert response.body == (dist.content if method == "GET" else b"")
+    response = site.request(site.path(DISTS[0].filename) + ".metadata")
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.body == DISTS[0].core_metadata
 
 
 def test_range_requests_return_part_of_a_file(site: Site) -> None:
-    answer = site.ask(site.path(DISTS[0].filename), Range="bytes=2-5")
-    assert (answer.status, answer.body) == (206, DISTS[0].content[2:6])
+    response = site.request(site.path(DISTS[0].filename), Range="bytes=2-5")
+    assert (response.status, response.body) == (206, DISTS[0].content[2:6])
 
 
 @pytest.mark.parametrize(
@@ -220,28 +225,28 @@ def test_range_requests_return_part_of_a_file(site: Site) -> None:
     ],
 )
 def test_other_paths_have_the_right_content_type(site: Site, path: str, kind: str) -> None:
-    answer = site.ask(path)
-    assert (answer.status, answer.headers["Content-Type"]) == (200, kind)
-    assert answer.headers["Cache-Control"] == PAGE
+    response = site.request(path)
+    assert (response.status, response.headers["Content-Type"]) == (200, kind)
+    assert response.headers["Cache-Control"] == PAGE
 
 
 @pytest.mark.parametrize(
     "path", ["/simple", "/simple/needy", "/simple/Needy", "/simple/NEEDY/", "/simple/py.yaml_x/"]
 )
 def test_names_that_are_not_normalised_are_redirected_permanently(site: Site, path: str) -> None:
-    answer = site.ask(path)
-    assert answer.status == 301
-    assert answer.headers["Location"].startswith("/simple/")
+    response = site.request(path)
+    assert response.status == 301
+    assert response.headers["Location"].startswith("/simple/")
 
 
 @pytest.mark.parametrize(
     "name", ["needy", "Py.YAML_x", "PY--yaml...X", "py_-._yaml-x", "pY.yAmL.X/", "py-yaml-x"]
 )
 def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
-    answer = get(f"{site.url}/simple/{name}", JSON)
-    assert answer.status == 200
-    assert json.loads(answer.body)["name"] in {"needy", "Py.YAML_x"}
-    assert answer.url.rpartition("/simple/")[2] in {"needy/", "py-yaml-x/"}
+    response = get(f"{site.url}/simple/{name}", JSON)
+    assert response.status == 200
+    assert json.loads(response.body)["name"] in {"needy", "Py.YAML_x"}
+    assert response.url.rpartition("/simple/")[2] in {"needy/", "py-yaml-x/"}
 
 
 @pytest.mark.parametrize(
@@ -271,12 +276,12 @@ def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
     ],
 )
 def test_private_paths_are_not_served(site: Site, path: str) -> None:
-    answer = site.ask(path, PIP)
-    assert answer.status in ({400, 404} if ".." in path or "%2e" in path else {404})
-    assert "X-Injected" not in answer.headers
-    assert "immutable" not in answer.headers.get("Cache-Control", "")
+    response = site.request(path, PIP)
+    assert response.status in ({400, 404} if ".." in path or "%2e" in path else {404})
+    assert "X-Injected" not in response.headers
+    assert "immutable" not in response.headers.get("Cache-Control", "")
 
 
 def test_write_methods_are_refused(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        assert site.ask("/simple/needy/", None, method).status == 405
+        assert site.request("/simple/needy/", None, method).status == 405

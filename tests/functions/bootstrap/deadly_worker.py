@@ -1,4 +1,4 @@
-"""The worker's handler in a process that dies over one project, for as long as a file is there.
+"""The worker's handler in a process that one project kills, as long as a file exists.
 
 Runs in the function's process, where `app` is the worker's.
 """

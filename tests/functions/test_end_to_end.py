@@ -1,4 +1,4 @@
-"""From a change upstream to `pip install` out of the mirror, on the local stack."""
+"""From a change upstream to `pip install` from the mirror, on the local stack."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def run(cloud: LocalCloud) -> dict[str, Any]:
-    """Let one run go through: planner, workers, finalizer."""
+    """Run planner, workers and finalizer once."""
     cloud.tick("PlannerFunction")
     cloud.pump()
-    answer: dict[str, Any] = cloud.tick("FinalizerFunction")
-    return answer
+    response: dict[str, Any] = cloud.tick("FinalizerFunction")
+    return response
 
 
 def pip(cloud: LocalCloud, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pip with nothing but the mirror."""
+    """Run pip with the mirror as its only index."""
     environment = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull}
     return subprocess.run(
         [
@@ -72,10 +72,10 @@ def test_syncing_named_projects_reads_neither_root_index_nor_changelog(
 ) -> None:
     index.upload(wheel("demo", "1.0"))
 
-    answer = cloud.invoke("PlannerFunction", {"projects": ["Demo"]})
+    response = cloud.invoke("PlannerFunction", {"projects": ["Demo"]})
     cloud.pump()
 
-    assert answer["jobs"] == 1
+    assert response["jobs"] == 1
     assert {request.method for request in upstream.requests} == {"GET"}
     assert not [request for request in upstream.requests if request.path == "/simple/"]
 
