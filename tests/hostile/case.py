@@ -1,7 +1,7 @@
-"""What a hostile or broken upstream answers, and what must come of it: plain values.
+"""Responses of a hostile or broken upstream, and what the mirror must do with them.
 
-A case says what goes wrong with upstream's page of `demo`, and with what else is fetched for
-it. The good page names FILES; a case usually spoils the last of them, the VICTIM.
+A case changes upstream's page of `demo`, or the files that belong to it. The valid page names
+FILES; a case usually changes the last of them, the VICTIM.
 """
 
 from __future__ import annotations
@@ -35,72 +35,72 @@ Page = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What must come of a case.
+    """The expected result of a case.
 
-    Either `error`: the job fails, and what was there stays. Or the page is published with
-    `files`; `says` is what the job reports of those that it refuses, None: nothing.
+    With `error` the job fails, and the mirror stays as it was. Without it the page is published
+    with `files`.
     """
 
     error: type[Exception] | None = None
-    says: str | None = None  # found in the error, or in what the job reports
+    reports: str | None = None  # part of the error, or of the job's report; None: no report
     files: tuple[str, ...] = FILES
-    shows: Mapping[str, Any] | None = None  # of the VICTIM, or what took its place, in JSON
-    page: Mapping[str, Any] | None = None  # of the page's own keys; dots lead inward
+    entry: Mapping[str, Any] | None = None  # of the VICTIM, or of its replacement, in JSON
+    page: Mapping[str, Any] | None = None  # of the page, by keys with dots between them
     outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One hostile response.
+    """One hostile response, and what is expected of an empty and of a full mirror.
 
-    `held` is expected where the mirror has the good page already; elsewhere `fresh` is.
+    A full mirror has stored the valid page.
     """
 
     id: str
     on_page: Action | None = None
-    on_files: tuple[tuple[str, Action], ...] = ()  # a pattern in the path, what happens there
-    fresh: Expected
-    held: Expected
-    json: bool = False  # whether the legacy JSON is mirrored too
+    on_files: tuple[tuple[str, Action], ...] = ()  # patterns of paths, and their actions
+    empty: Expected
+    full: Expected
+    json: bool = False  # whether the legacy JSON is mirrored
 
     @property
-    def same(self) -> bool:
-        """Whether the job fails either way: then what is held tells more than nothing does."""
-        return self.fresh.error is not None and self.fresh == self.held
+    def always_fails(self) -> bool:
+        """Whether the job fails in both mirrors: then testing the full one suffices."""
+        return self.empty.error is not None and self.empty == self.full
 
 
-# What is expected
+# Expectations
 
 
 def refuses_page(
     case: str,
     on_page: Action,
     error: type[Exception] = InvalidPage,
-    says: str = "",
+    reports: str = "",
     *,
-    held: Expected | None = None,
+    full: Expected | None = None,
 ) -> Case:
-    """Nothing is published, and what the mirror had stays."""
-    expected = Expected(error=error, says=says)
-    return Case(id=case, on_page=on_page, fresh=expected, held=held or expected)
+    """Expect that nothing is published, and that the mirror stays as it was."""
+    expected = Expected(error=error, reports=reports)
+    return Case(id=case, on_page=on_page, empty=expected, full=full or expected)
 
 
-def refuses_file(  # noqa: PLR0913 - a case says that much, most of it by default
+def refuses_file(  # noqa: PLR0913 - most parameters have defaults
     case: str,
     on_page: Action | None,
-    says: str,
+    reports: str,
     *,
     on_files: tuple[tuple[str, Action], ...] = (),
     files: tuple[str, ...] = (WHEEL, SDIST),
-    held: Expected | None = None,
+    full: Expected | None = None,
 ) -> Case:
-    """The others are mirrored; where the mirror had the file, it keeps it as it was."""
+    """Expect that the other files are mirrored, and that a full mirror keeps the file."""
     return Case(
         id=case,
         on_page=on_page,
         on_files=on_files,
-        fresh=Expected(says=says, files=files),
-        held=held or Expected(says=says, files=FILES),
+        empty=Expected(reports=reports, files=files),
+        full=full or Expected(reports=reports, files=FILES),
     )
 
 
@@ -110,56 +110,56 @@ def accepts(  # noqa: PLR0913 - as above
     *,
     on_files: tuple[tuple[str, Action], ...] = (),
     files: tuple[str, ...] = FILES,
-    shows: Mapping[str, Any] | None = None,
+    entry: Mapping[str, Any] | None = None,
     page: Mapping[str, Any] | None = None,
     outcome: Outcome | None = None,
 ) -> Case:
-    """It looks odd, but it does no harm: it is mirrored as it is."""
-    expected = Expected(files=files, shows=shows, page=page, outcome=outcome)
-    return Case(id=case, on_page=on_page, on_files=on_files, fresh=expected, held=expected)
+    """Expect that something unusual but harmless is mirrored unchanged."""
+    expected = Expected(files=files, entry=entry, page=page, outcome=outcome)
+    return Case(id=case, on_page=on_page, on_files=on_files, empty=expected, full=expected)
 
 
 UNNOTICED: Final = Expected()
-"""The mirror has the file already and does not fetch it: nothing is wrong with what it has."""
+"""A full mirror has stored the file, and does not download it again."""
 
 
-# What upstream says
+# Changes of upstream's responses
 
 
 def page(change: Callable[[Page], object]) -> Action:
-    """Let upstream's page, as the JSON has it, be changed."""
+    """Change upstream's JSON page."""
 
-    def edit(said: Page) -> None:
-        change(said)
+    def edit(payload: Page) -> None:
+        change(payload)
 
     return Edit(edit)
 
 
-def page_says(**changes: Any) -> Action:
-    """Let the page say this; `name__` stands for keys that are no Python names."""
-    return page(lambda said: said.update(_keys(changes)))
+def page_with(**changes: Any) -> Action:
+    """Set keys of the page; `_` in a name stands for `-`."""
+    return page(lambda payload: payload.update(_keys(changes)))
 
 
-def page_has(changes: Mapping[str, Any]) -> Action:
-    """Let the page say this, by keys of any form."""
-    return page(lambda said: said.update(changes))
+def page_with_keys(changes: Mapping[str, Any]) -> Action:
+    """Set keys of the page."""
+    return page(lambda payload: payload.update(changes))
 
 
-def also_this(entry: object) -> Action:
-    """Let the page name something more among its files."""
-    return page(lambda said: said["files"].append(entry))
+def extra_entry(entry: object) -> Action:
+    """Append an entry to the page's files."""
+    return page(lambda payload: payload["files"].append(entry))
 
 
-def meta_says(changes: Mapping[str, Any]) -> Action:
-    """Let the page's "meta" say this."""
-    return page(lambda said: said["meta"].update(changes))
+def meta_with(changes: Mapping[str, Any]) -> Action:
+    """Set keys of the page's "meta"."""
+    return page(lambda payload: payload["meta"].update(changes))
 
 
 def victim(**changes: Any) -> Action:
-    """Let the page say this of the VICTIM; a function is given what was said before."""
+    """Set keys of the VICTIM's entry; a function receives the old value."""
 
-    def change(said: Page) -> None:
-        entry = said["files"][-1]
+    def change(payload: Page) -> None:
+        entry = payload["files"][-1]
         for key, value in _keys(changes).items():
             entry[key] = value(entry.get(key)) if callable(value) else value
 
@@ -167,32 +167,29 @@ def victim(**changes: Any) -> Action:
 
 
 def without(key: str) -> Action:
-    """Let the page not say this of the VICTIM."""
-    return page(lambda said: said["files"][-1].pop(key))
+    """Remove a key of the VICTIM's entry."""
+    return page(lambda payload: payload["files"][-1].pop(key))
 
 
-def also(**changes: Any) -> Action:
-    """Let the page name another file: the SDIST again, but for the changes."""
+def extra_file(**changes: Any) -> Action:
+    """Append a copy of the SDIST's entry with changes."""
 
-    def change(said: Page) -> None:
-        entry = dict(said["files"][1])
+    def change(payload: Page) -> None:
+        entry = dict(payload["files"][1])
         for key, value in _keys(changes).items():
             entry[key] = value(entry.get(key)) if callable(value) else value
-        said["files"].append(entry)
+        payload["files"].append(entry)
 
     return page(change)
 
 
 def url_of(entry: str) -> Action:
-    """Let the VICTIM's URL be another: `{url}`, `{base}`, `{host}` and `{path}` are the good one's.
-
-    `{port}` is upstream's port.
-    """
+    """Set the VICTIM's URL, which may contain `{url}`, `{base}` and other parts: see `fill`."""
     return victim(url=lambda good: fill(entry, good))
 
 
 def fill(text: str, good: str) -> str:
-    """Put the parts of a good URL where a text names them."""
+    """Replace the names of a valid URL's parts in a text."""
     base, _, path = good.partition("/packages/")
     host = base.removeprefix("http://")
     parts = {
@@ -208,26 +205,26 @@ def fill(text: str, good: str) -> str:
 
 
 def html(*actions: Action) -> Action:
-    """Answer in HTML."""
+    """Send the page in HTML."""
     return Together([_InHtml(), *actions])
 
 
 def json_page(text: str | bytes) -> Action:
-    """Answer with this as the page, whatever it is."""
+    """Send a body as the JSON page."""
     return Raw(200, JSON, text if isinstance(text, bytes) else text.encode())
 
 
 def html_page(text: str | bytes) -> Action:
-    """Answer with this as the page in HTML."""
+    """Send a body as the HTML page."""
     return Raw(200, HTML, text if isinstance(text, bytes) else text.encode())
 
 
 @dataclass(frozen=True)
 class Body(Action):
-    """Send another body, made of the good one."""
+    """Send a body that is derived from the valid one."""
 
     change: Callable[[bytes], bytes]
-    headers: Mapping[str, str] | None = None  # beside the good ones
+    headers: Mapping[str, str] | None = None  # in addition to the valid ones
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
         body = self.change(b"".join(response.body()))
@@ -241,7 +238,7 @@ class Body(Action):
 
 @dataclass(frozen=True)
 class OnWire(Action):
-    """Send what is made of the good body, and nothing else: status line, headers and all."""
+    """Send bytes that are derived from the valid body, with its own status line and headers."""
 
     write: Callable[[bytes], bytes]
 
@@ -251,13 +248,13 @@ class OnWire(Action):
 
 @dataclass(frozen=True)
 class Headers(Action):
-    """Send the good answer with other headers; None takes one away."""
+    """Send the valid response with other headers; None removes a header."""
 
     changes: Mapping[str, str | None]
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
-        said = {**response.headers, **self.changes}
-        return replace(response, headers={k: v for k, v in said.items() if v is not None})
+        headers = {**response.headers, **self.changes}
+        return replace(response, headers={k: v for k, v in headers.items() if v is not None})
 
 
 class _InHtml(Action):
@@ -266,7 +263,7 @@ class _InHtml(Action):
 
 
 def bomb(mebibytes: int, encoding: str = "gzip") -> bytes:
-    """Compress that many mebibytes of zeros; nobody comes to the checksum at the end."""
+    """Compress that many mebibytes of zeros, without a valid checksum at the end."""
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
     first, other = (
         packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2)
@@ -300,17 +297,17 @@ __all__ = [
     "TooLarge",
     "UpstreamUnavailable",
     "accepts",
-    "also",
-    "also_this",
     "bomb",
+    "extra_entry",
+    "extra_file",
     "fill",
     "html",
     "html_page",
     "json_page",
-    "meta_says",
+    "meta_with",
     "page",
-    "page_has",
-    "page_says",
+    "page_with",
+    "page_with_keys",
     "refuses_file",
     "refuses_page",
     "url_of",

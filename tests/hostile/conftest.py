@@ -1,4 +1,4 @@
-"""One mirror for the whole corpus: opening one takes longer than most cases do."""
+"""One mirror for the whole corpus, because opening one takes longer than most cases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hostile.house import House
+from tests.hostile.mirror_under_test import MirrorUnderTest
 from tests.upstream import Index, Server
 from tests.world import Aws, World
 
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def house(aws: Aws) -> Iterator[House]:
+def mirror(aws: Aws) -> Iterator[MirrorUnderTest]:
     with pytest.MonkeyPatch.context() as patch, Server(Index()) as upstream:
-        patch.setattr(
-            "frumious.upstream.upstream.MAX_PAGE_BYTES", 16 * 1024**2
-        )  # else it takes long
+        patch.setattr("frumious.upstream.upstream.MAX_PAGE_BYTES", 16 * 1024**2)  # to be fast
         with World(aws, upstream) as world:
-            yield House(world)
+            yield MirrorUnderTest(world)

@@ -1,4 +1,4 @@
-"""Every hostile answer of the corpus, to a mirror that has nothing and to one that has it all."""
+"""Every hostile response of the corpus, with an empty and with a full mirror."""
 
 from __future__ import annotations
 
@@ -11,67 +11,69 @@ import pytest
 from frumious.errors import FrumiousError
 from tests.hostile.case import FILES, Case, Expected
 from tests.hostile.cases import CASES
-from tests.hostile.house import lookup
+from tests.hostile.mirror_under_test import lookup
 
 if TYPE_CHECKING:
-    from tests.hostile.house import House, Seen
+    from tests.hostile.mirror_under_test import Contents, MirrorUnderTest
 
-MOST_GROWTH = 300_000  # KiB, of the process's peak; the fake upstream is in the same one
-LONGEST = 20.0  # seconds, on a slow machine
+MAX_GROWTH = 300_000  # KiB, of the process's peak, which includes the fake upstream
+MAX_SECONDS = 20.0  # on a slow machine
 
 
-def test_the_corpus_is_as_large_as_promised() -> None:
+def test_the_corpus_has_at_least_150_cases() -> None:
     assert len(CASES) >= 150
     assert len({case.id for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize(
-    ("case", "held"),
+    ("case", "full"),
     [
         *(
-            pytest.param(case, False, id=f"{case.id}-fresh", marks=pytest.mark.whole)
+            pytest.param(case, False, id=f"{case.id}-empty", marks=pytest.mark.whole)
             for case in CASES
-            if not case.same
+            if not case.always_fails
         ),
-        *(pytest.param(case, True, id=f"{case.id}-held") for case in CASES),
+        *(pytest.param(case, True, id=f"{case.id}-full") for case in CASES),
     ],
 )
-def test_hostile_input_never_reaches_readers(house: House, case: Case, *, held: bool) -> None:
-    before = house.begin(held=held)
-    house.spoil(case)
-    expected = case.held if held else case.fresh
+def test_hostile_input_never_reaches_readers(
+    mirror: MirrorUnderTest, case: Case, *, full: bool
+) -> None:
+    before = mirror.reset(full=full)
+    mirror.apply(case)
+    expected = case.full if full else case.empty
     memory, started = _peak(), time.monotonic()
 
     try:
-        reported = _work(house, expected)
+        reported = _work(mirror, expected)
     finally:
-        house.leave(case)
+        mirror.undo(case)
 
-    assert time.monotonic() - started < LONGEST
-    assert _peak() - memory < MOST_GROWTH
-    seen = house.seen()
+    assert time.monotonic() - started < MAX_SECONDS
+    assert _peak() - memory < MAX_GROWTH
+    contents = mirror.contents()
     if expected.error is not None:
-        assert seen.readable.keys() >= before.readable.keys()
-        assert {key: seen.readable[key] for key in before.readable} == before.readable
-        assert seen.page == before.page
+        assert contents.readable.keys() >= before.readable.keys()
+        assert {key: contents.readable[key] for key in before.readable} == before.readable
+        assert contents.page == before.page
     else:
-        _is_published(seen, expected)
-    assert (expected.says or "") in reported
-    if held and expected.error is None:
-        house.mend()
+        _is_published(contents, expected)
+    assert (expected.reports or "") in reported
+    if full and expected.error is None:
+        mirror.repair()
 
 
-def _work(house: House, expected: Expected) -> str:
-    """Do the job, and return what it says is wrong."""
+def _work(mirror: MirrorUnderTest, expected: Expected) -> str:
+    """Run the job, and return the problem that it reports."""
     if expected.error is not None:
         with pytest.raises(FrumiousError) as caught:
-            house.sync("demo")
+            mirror.sync("demo")
         assert type(caught.value) is expected.error, str(caught.value)
         return str(caught.value)
-    result = house.sync("demo")
+    result = mirror.sync("demo")
     if expected.outcome is not None:
         assert result.outcome is expected.outcome
-    if expected.says is None:
+    if expected.reports is None:
         assert result.error is None
     else:
         assert result.error is not None
@@ -79,18 +81,18 @@ def _work(house: House, expected: Expected) -> str:
     return result.error or ""
 
 
-def _is_published(seen: Seen, expected: Expected) -> None:
-    assert seen.filenames == list(expected.files) or sorted(seen.filenames) == sorted(
+def _is_published(contents: Contents, expected: Expected) -> None:
+    assert contents.filenames == list(expected.files) or sorted(contents.filenames) == sorted(
         expected.files
     )
-    assert not seen.orphans
-    if expected.shows is not None:
-        assert seen.page is not None
-        changed = [file for file in seen.page["files"] if file["filename"] not in FILES[:2]]
-        for path, value in expected.shows.items():
+    assert not contents.orphans
+    if expected.entry is not None:
+        assert contents.page is not None
+        changed = [file for file in contents.page["files"] if file["filename"] not in FILES[:2]]
+        for path, value in expected.entry.items():
             assert lookup(changed[-1], path) == value
     for path, value in (expected.page or {}).items():
-        assert lookup(seen.page, path) == value
+        assert lookup(contents.page, path) == value
 
 
 def _peak() -> int:

@@ -1,4 +1,4 @@
-"""Bodies that are no project page: no JSON, too much JSON, JSON of something else."""
+"""Bodies that are not project pages: not JSON, too much JSON, JSON of something else."""
 
 # ruff: noqa: RUF001 - characters that look like others are the point
 
@@ -20,7 +20,7 @@ from tests.hostile.case import (
     accepts,
     bomb,
     json_page,
-    page_has,
+    page_with_keys,
     refuses_page,
 )
 from tests.upstream import Chunked, Endless, Gzip, Raw, Together
@@ -37,7 +37,7 @@ def _deep(depth: int) -> str:
 
 
 def _inserted(text: str) -> Callable[[bytes], bytes]:
-    """Put a key of text before all others."""
+    """Insert keys before all others."""
     return lambda good: b"{" + text.encode("utf-8", "surrogatepass") + b"," + good[1:]
 
 
@@ -111,33 +111,35 @@ _SAME_NAMES = ["Demo", "DEMO"]
 
 CASES: list[Case] = [
     *(
-        refuses_page(f"body-{name}", json_page(body), says=says)
-        for name, (body, says) in _NO_PAGES.items()
+        refuses_page(f"body-{name}", json_page(body), reports=reports)
+        for name, (body, reports) in _NO_PAGES.items()
     ),
     *(
-        refuses_page(f"body-{name}", page_has(change), says="' is ")
+        refuses_page(f"body-{name}", page_with_keys(change), reports="' is ")
         for name, change in _WRONG_KINDS.items()
     ),
     *(
-        refuses_page(f"name-{name}", page_has({"name": name_}), says="not of 'demo'")
+        refuses_page(f"name-{name}", page_with_keys({"name": name_}), reports="not of 'demo'")
         for name, name_ in _NAMES.items()
     ),
     *(
         accepts(
             f"name-spelt-{name}",
-            page_has({"name": name}),
+            page_with_keys({"name": name}),
             page={"name": name},
         )
         for name in _SAME_NAMES
     ),
-    refuses_page("body-truncated-json", Body(lambda good: good[: len(good) // 2]), says="not JSON"),
-    refuses_page("body-truncated-by-one", Body(lambda good: good[:-1]), says="not JSON"),
-    refuses_page("body-garbage-behind", Body(lambda good: good + b"garbage"), says="not JSON"),
-    refuses_page("body-garbage-before", Body(lambda good: b")]}'\n" + good), says="not JSON"),
-    refuses_page("body-nul-behind", Body(lambda good: good + b"\0"), says="not JSON"),
-    refuses_page("body-twice", Body(lambda good: good + good), says="not JSON"),
-    refuses_page("body-no-utf-8", Body(lambda good: good + b"\xff"), says="not JSON"),
-    refuses_page("body-latin-1", Body(lambda good: b'{"a":"\xe9",' + good[1:]), says="not JSON"),
+    refuses_page(
+        "body-truncated-json", Body(lambda good: good[: len(good) // 2]), reports="not JSON"
+    ),
+    refuses_page("body-truncated-by-one", Body(lambda good: good[:-1]), reports="not JSON"),
+    refuses_page("body-garbage-behind", Body(lambda good: good + b"garbage"), reports="not JSON"),
+    refuses_page("body-garbage-before", Body(lambda good: b")]}'\n" + good), reports="not JSON"),
+    refuses_page("body-nul-behind", Body(lambda good: good + b"\0"), reports="not JSON"),
+    refuses_page("body-twice", Body(lambda good: good + good), reports="not JSON"),
+    refuses_page("body-no-utf-8", Body(lambda good: good + b"\xff"), reports="not JSON"),
+    refuses_page("body-latin-1", Body(lambda good: b'{"a":"\xe9",' + good[1:]), reports="not JSON"),
     accepts("body-byte-order-mark", Body(lambda good: b"\xef\xbb\xbf" + good)),
     accepts("body-utf-16", Body(lambda good: good.decode().encode("utf-16"))),
     accepts("body-utf-32", Body(lambda good: good.decode().encode("utf-32"))),
@@ -163,12 +165,12 @@ CASES: list[Case] = [
     refuses_page(
         "body-another-project-s",
         json_page(json.dumps({"meta": {"api-version": "1.4"}, "name": "other", "files": []})),
-        says="'other'",
+        reports="'other'",
     ),
     refuses_page(
         "body-root-index",
         json_page('{"meta":{"api-version":"1.4"},"projects":[{"name":"demo"}]}'),
-        says="'files' is None",
+        reports="'files' is None",
     ),
     refuses_page("body-without-end", Together([Endless(), Chunked()]), TooLarge, "bytes"),
     refuses_page("body-gzip-without-end", Together([Endless(), Gzip()]), TooLarge, "bytes"),
@@ -199,16 +201,16 @@ CASES: list[Case] = [
     refuses_page(
         "body-gzip-cut-off",
         Body(lambda good: gzip.compress(good)[:-20], {"Content-Encoding": "gzip"}),
-        says="not JSON",
+        reports="not JSON",
     ),
     accepts(
-        "body-of-an-unknown-encoding",
+        "body-with-an-unknown-encoding",
         Body(lambda good: good, {"Content-Encoding": "aes128gcm"}),
     ),
     Case(
         id="body-100000-empty-files",
         on_page=json_page(_NESTED.replace("[]", "[" + ",".join(["{}"] * 100_000) + "]") % "0"),
-        fresh=Expected(files=(), says="'filename' is None"),
-        held=Expected(error=MassLoss, says="3 of 3"),
+        empty=Expected(files=(), reports="'filename' is None"),
+        full=Expected(error=MassLoss, reports="3 of 3"),
     ),
 ]

@@ -1,4 +1,4 @@
-"""What goes with a file: core metadata, provenance, legacy JSON."""
+"""Files that accompany a distribution: core metadata, provenance, legacy JSON."""
 
 from __future__ import annotations
 
@@ -63,41 +63,41 @@ _BAD_PROVENANCE: dict[str, tuple[Action, str]] = {
 }
 
 
-def _without_companion(name: str, pattern: str, action: Action, says: str) -> Case:
-    """The file is mirrored, without what cannot go with it."""
+def _without_companion(name: str, pattern: str, action: Action, reports: str) -> Case:
+    """Expect that the file is mirrored without the companion."""
     return refuses_file(
-        name, None, says, on_files=((pattern, action),), files=FILES, held=UNNOTICED
+        name, None, reports, on_files=((pattern, action),), files=FILES, full=UNNOTICED
     )
 
 
 CASES: list[Case] = [
     *(
-        _without_companion(f"metadata-{name}", _METADATA, action, says)
-        for name, (action, says) in _BAD_METADATA.items()
+        _without_companion(f"metadata-{name}", _METADATA, action, reports)
+        for name, (action, reports) in _BAD_METADATA.items()
     ),
     *(
-        _without_companion(f"provenance-{name}", _PROVENANCE, action, says)
-        for name, (action, says) in _BAD_PROVENANCE.items()
+        _without_companion(f"provenance-{name}", _PROVENANCE, action, reports)
+        for name, (action, reports) in _BAD_PROVENANCE.items()
     ),
     Case(
         id="metadata-500",
         on_page=None,
         on_files=((_METADATA, Status(500)),),
-        fresh=Expected(error=UpstreamUnavailable, says="500"),
-        held=UNNOTICED,
+        empty=Expected(error=UpstreamUnavailable, reports="500"),
+        full=UNNOTICED,
     ),
     refuses_file(
         "metadata-of-another-hash",
         victim(core_metadata={"sha256": "ab" * 32}),
         "its page announces",
         files=FILES,
-        held=Expected(says="its page announces", files=FILES),
+        full=Expected(reports="its page announces", files=FILES),
     ),
-    accepts("metadata-without-hash", victim(core_metadata=True), shows={"core-metadata": False}),
+    accepts("metadata-without-hash", victim(core_metadata=True), entry={"core-metadata": False}),
     accepts(
         "metadata-only-by-its-old-name",
         victim(core_metadata=None, data_dist_info_metadata=True),
-        shows={"core-metadata": False},
+        entry={"core-metadata": False},
     ),
     accepts(
         "provenance-elsewhere-on-upstream",
@@ -117,8 +117,8 @@ CASES: list[Case] = [
             on_files=(("^/pypi/demo/json$", Raw(200, {}, b"<html>")),),
         ),
         json=True,
-        fresh=Expected(error=InvalidPage, says="JSON"),
-        held=Expected(error=InvalidPage, says="JSON"),
+        empty=Expected(error=InvalidPage, reports="JSON"),
+        full=Expected(error=InvalidPage, reports="JSON"),
     ),
     replace(
         accepts(

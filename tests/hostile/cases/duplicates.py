@@ -1,4 +1,4 @@
-"""Several files with one name, or with one place."""
+"""Several files with one name or one path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.hostile.case import (
     Expected,
     Page,
     accepts,
-    also,
+    extra_file,
     page,
     refuses_file,
     victim,
@@ -27,58 +27,63 @@ _METADATA = f"{VICTIM}.metadata"
 _TWICE = "more than once"
 
 
-def _first(said: Page) -> None:
-    said["files"].insert(0, {**said["files"][-1], "hashes": _EVIL_HASHES, "size": len(_EVIL)})
+def _first(payload: Page) -> None:
+    payload["files"].insert(0, {**payload["files"][-1], "hashes": _EVIL_HASHES, "size": len(_EVIL)})
 
 
-def _in_the_place_of_metadata(at: int) -> Action:
-    def change(said: Page) -> None:
+def _at_the_path_of_metadata(at: int) -> Action:
+    def change(payload: Page) -> None:
         entry = {
-            **said["files"][-1],
+            **payload["files"][-1],
             "filename": _METADATA,
-            "url": said["files"][-1]["url"] + ".metadata",
+            "url": payload["files"][-1]["url"] + ".metadata",
             "hashes": _EVIL_HASHES,
             "size": len(_EVIL),
             "core-metadata": False,
         }
-        said["files"].insert(at, entry)
+        payload["files"].insert(at, entry)
 
     return page(change)
 
 
 CASES: list[Case] = [
-    refuses_file("twice-the-same", also(), _TWICE, files=FILES),
-    refuses_file("twice-with-another-hash", also(hashes=_EVIL_HASHES), _TWICE, files=FILES),
+    refuses_file("twice-the-same", extra_file(), _TWICE, files=FILES),
+    refuses_file("twice-with-another-hash", extra_file(hashes=_EVIL_HASHES), _TWICE, files=FILES),
     refuses_file(
-        "twice-with-another-url", also(url="http://evil.example/x.tar.gz"), _TWICE, files=FILES
+        "twice-with-another-url",
+        extra_file(url="http://evil.example/x.tar.gz"),
+        _TWICE,
+        files=FILES,
     ),
-    refuses_file("twice-with-a-bad-url", also(url="file:///etc/passwd"), "https", files=FILES),
-    refuses_file("twice-with-no-hash", also(hashes={}), "no hash", files=FILES),
+    refuses_file(
+        "twice-with-a-bad-url", extra_file(url="file:///etc/passwd"), "https", files=FILES
+    ),
+    refuses_file("twice-with-no-hash", extra_file(hashes={}), "no hash", files=FILES),
     refuses_file(
         "twice-and-the-first-is-wrong",
         page(_first),
         "",
-        held=Expected(says="", files=FILES),
+        full=Expected(reports="", files=FILES),
     ),
     refuses_file(
         "a-thousand-times",
-        page(lambda said: said["files"].extend([said["files"][1]] * 1000)),
+        page(lambda payload: payload["files"].extend([payload["files"][1]] * 1000)),
         _TWICE,
         files=FILES,
     ),
     accepts(
         "twice-but-for-case",
-        also(filename=SDIST.upper()),
+        extra_file(filename=SDIST.upper()),
         files=(*FILES, SDIST.upper()),
     ),
     accepts(
         "two-names-for-one-url",
-        also(filename="demo-3.0.tar.gz"),
+        extra_file(filename="demo-3.0.tar.gz"),
         files=(*FILES, "demo-3.0.tar.gz"),
     ),
     refuses_file(
-        "a-file-in-the-place-of-metadata",
-        also(
+        "a-file-at-the-path-of-metadata",
+        extra_file(
             filename=_METADATA,
             url=lambda good: good.replace(SDIST, _METADATA),
             hashes=_EVIL_HASHES,
@@ -90,12 +95,12 @@ CASES: list[Case] = [
     ),
     *(
         refuses_file(
-            f"a-file-in-the-very-place-of-metadata-{where}",
-            _in_the_place_of_metadata(at),
+            f"a-file-at-the-same-path-as-metadata-{position}",
+            _at_the_path_of_metadata(at),
             ".metadata",
             files=FILES,
         )
-        for where, at in (("behind", 3), ("before", 0))
+        for position, at in (("after", 3), ("before", 0))
     ),
     accepts(
         "a-file-named-as-metadata-elsewhere",

@@ -1,4 +1,4 @@
-"""What pages say beside names, places and hashes, in kinds that the PEPs do not allow."""
+"""Other fields than names, URLs and hashes, with types that the PEPs do not allow."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from tests.hostile.case import (
     Case,
     accepts,
-    also_this,
-    page_says,
+    extra_entry,
+    page_with,
     refuses_file,
     refuses_page,
     victim,
@@ -94,7 +94,7 @@ _NO_FILES: dict[str, object] = {
 def _shown(changes: dict[str, Any]) -> dict[str, Any]:
     ((key, value),) = changes.items()
     if key == "project-status":
-        return {f"{key}.{name}": said for name, said in value.items() if said is not None}
+        return {f"{key}.{name}": item for name, item in value.items() if item is not None}
     return changes
 
 
@@ -104,22 +104,22 @@ CASES: list[Case] = [
         for name, (key, value) in _REFUSED.items()
     ),
     *(
-        accepts(f"field-{name}", victim(**{key: value}), shows={key: value})
+        accepts(f"field-{name}", victim(**{key: value}), entry={key: value})
         for name, (key, value) in _MIRRORED.items()
     ),
-    accepts("field-core-metadata-empty", victim(core_metadata={}), shows={"core-metadata": False}),
+    accepts("field-core-metadata-empty", victim(core_metadata={}), entry={"core-metadata": False}),
     *(
-        refuses_page(f"page-{name}", page_says(**changes), says=" is ")
+        refuses_page(f"page-{name}", page_with(**changes), reports=" is ")
         for name, changes in _PAGE_REFUSED.items()
     ),
     *(
-        accepts(f"page-{name}", page_says(**changes), page=_shown(changes))
+        accepts(f"page-{name}", page_with(**changes), page=_shown(changes))
         for name, changes in _PAGE_MIRRORED.items()
     ),
     *(
         refuses_file(
             f"file-is-{name}",
-            also_this(entry),
+            extra_entry(entry),
             "is not an object",
             files=("demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz", "demo-2.0-py3-none-any.whl"),
         )

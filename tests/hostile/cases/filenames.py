@@ -1,4 +1,4 @@
-"""Filenames that would leave their place, or hide what they are; and odd ones that do no harm."""
+"""Filenames that would escape their folder or mislead users, and unusual but harmless ones."""
 
 # ruff: noqa: RUF001 - characters that look like others are the point
 
@@ -88,17 +88,17 @@ CASES: list[Case] = [
         refuses_file(
             f"filename-{name}",
             victim(filename=filename),
-            says,
-            held=Expected(says=says, files=(WHEEL, SDIST)),
+            reports,
+            full=Expected(reports=reports, files=(WHEEL, SDIST)),
         )
-        for name, (filename, says) in _UNSAFE.items()
+        for name, (filename, reports) in _UNSAFE.items()
     ),
     *(
         accepts(
             f"filename-odd-{name}",
             victim(filename=filename),
             files=(WHEEL, SDIST, filename),
-            shows={"filename": filename},
+            entry={"filename": filename},
         )
         for name, filename in _ODD.items()
     ),
@@ -107,7 +107,7 @@ CASES: list[Case] = [
             f"filename-is-{name}",
             victim(filename=filename),
             "'filename' is",
-            held=Expected(says="'filename' is", files=(WHEEL, SDIST)),
+            full=Expected(reports="'filename' is", files=(WHEEL, SDIST)),
         )
         for name, filename in _NO_TEXT.items()
     ),

@@ -1,4 +1,4 @@
-"""Hashes that are none, or that are another file's."""
+"""Hashes that are invalid or another file's."""
 
 # ruff: noqa: RUF001 - characters that look like others are the point
 
@@ -6,7 +6,16 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.hostile.case import FILES, Case, Expected, accepts, also, refuses_file, victim, without
+from tests.hostile.case import (
+    FILES,
+    Case,
+    Expected,
+    accepts,
+    extra_file,
+    refuses_file,
+    victim,
+    without,
+)
 
 _OTHER = hashlib.sha256(b"another file").hexdigest()
 _BAD = {
@@ -29,7 +38,7 @@ _BAD = {
     "wide-digits": ({"sha256": "１" * 64}, "64 hexadecimal digits"),
     "prefixed": ({"sha256": "0x" + "a" * 62}, "64 hexadecimal digits"),
     "base64": ({"sha256": "q" * 43 + "="}, "64 hexadecimal digits"),
-    "one-bad-beside-a-good-one": ({"sha256": _OTHER, "md5": "no"}, "32 hexadecimal digits"),
+    "one-bad-and-one-good": ({"sha256": _OTHER, "md5": "no"}, "32 hexadecimal digits"),
     "digest-is-null": ({"sha256": None}, "not an object of strings"),
     "digest-is-number": ({"sha256": 7}, "not an object of strings"),
     "digest-is-list": ({"sha256": [_OTHER]}, "not an object of strings"),
@@ -39,15 +48,15 @@ _BAD = {
 
 CASES: list[Case] = [
     *(
-        refuses_file(f"hashes-{name}", victim(hashes=hashes), says)
-        for name, (hashes, says) in _BAD.items()
+        refuses_file(f"hashes-{name}", victim(hashes=hashes), reports)
+        for name, (hashes, reports) in _BAD.items()
     ),
     refuses_file("hashes-absent", without("hashes"), "'hashes' is"),
     refuses_file(
         "hashes-of-another-file",
         victim(hashes={"sha256": _OTHER}),
         "its page announces",
-        held=Expected(says="other bytes", files=FILES),
+        full=Expected(reports="other bytes", files=FILES),
     ),
     refuses_file(
         "hashes-sha512-right-sha256-wrong",
@@ -58,20 +67,20 @@ CASES: list[Case] = [
             }
         ),
         "its page announces",
-        held=Expected(says="other bytes", files=FILES),
+        full=Expected(reports="other bytes", files=FILES),
     ),
     accepts(
         "hashes-upper-case",
         victim(hashes=lambda good: {"sha256": good["sha256"].upper()}),
-        shows={"filename": FILES[-1]},
+        entry={"filename": FILES[-1]},
     ),
     accepts(
-        "hashes-unknown-beside-sha256",
+        "hashes-unknown-and-sha256",
         victim(hashes=lambda good: {**good, 'x"><script>alert(1)</script>': "&#<'\"\0"}),
     ),
     refuses_file(
-        "hashes-same-place-other-digest",
-        also(filename="demo-3.0.tar.gz", hashes={"sha256": _OTHER}),
+        "hashes-same-path-other-digest",
+        extra_file(filename="demo-3.0.tar.gz", hashes={"sha256": _OTHER}),
         "its page announces",
         files=FILES,
     ),

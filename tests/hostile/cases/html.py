@@ -1,4 +1,4 @@
-"""Project pages in HTML, from upstreams that offer no JSON."""
+"""Project pages in HTML, from upstreams without JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.hostile.case import (
     html,
     html_page,
     page,
-    page_says,
+    page_with,
     refuses_file,
     refuses_page,
     url_of,
@@ -25,7 +25,7 @@ from tests.hostile.case import (
 
 _TITLE = "<html><head><title>Links for %s</title></head><body><h1>Links for %s</h1>%s</body></html>"
 _OTHER = f"<a href='/packages/aa/other-1.0.tar.gz#sha256={'ab' * 32}'>other-1.0.tar.gz</a>"
-_LOST = Expected(error=MassLoss, says="3 of 3")
+_LOST = Expected(error=MassLoss, reports="3 of 3")
 _NOTHING = Expected(files=())
 _NO_PAGES = {
     "no-html": "Service unavailable",
@@ -52,14 +52,14 @@ CASES: list[Case] = [
     Case(
         id="html-empty-page",
         on_page=html_page(_TITLE % ("demo", "demo", "")),
-        fresh=_NOTHING,
-        held=_LOST,
+        empty=_NOTHING,
+        full=_LOST,
     ),
     Case(
         id="html-another-s-page-with-files",
         on_page=html_page(_TITLE % ("other", "other", _OTHER)),
-        fresh=Expected(error=InvalidPage),
-        held=Expected(error=InvalidPage),
+        empty=Expected(error=InvalidPage),
+        full=Expected(error=InvalidPage),
     ),
     Case(
         id="html-links-that-are-no-files",
@@ -67,8 +67,8 @@ CASES: list[Case] = [
             _TITLE
             % ("demo", "demo", "<a href='javascript:alert(1)'>x</a><a href='../'>up</a><a>y</a>")
         ),
-        fresh=_NOTHING,
-        held=_LOST,
+        empty=_NOTHING,
+        full=_LOST,
     ),
     *(
         refuses_file(f"html-url-{name}", html(url_of(url)), "")
@@ -91,7 +91,7 @@ CASES: list[Case] = [
                 )
             ),
             "",
-            held=Expected(says="", files=(WHEEL, SDIST)),
+            full=Expected(reports="", files=(WHEEL, SDIST)),
         )
         for name, path, filename in [
             ("slash-encoded", "..%2fdemo-2.0.tar.gz", "../demo-2.0.tar.gz"),
@@ -109,19 +109,19 @@ CASES: list[Case] = [
         accepts(
             f"html-markup-in-{key}",
             html(victim(**{key: text})),
-            shows={key: text},
+            entry={key: text},
         )
         for key in ("yanked", "requires-python")
         for text in ['"><script>alert(1)</script>']
     ),
     accepts(
         "html-markup-in-status",
-        html(page_says(project_status={"status": '"><script>', "reason": "<b>'\""})),
+        html(page_with(project_status={"status": '"><script>', "reason": "<b>'\""})),
         page={"project-status.status": '"><script>', "project-status.reason": "<b>'\""},
     ),
     refuses_page(
         "html-cut-off-within-a-tag",
         html(Body(lambda good: good[: good.rindex(b"<a ") + 20])),
-        says="ends within a tag",
+        reports="ends within a tag",
     ),
 ]

@@ -1,4 +1,4 @@
-"""HTML and JavaScript in every text: the pages' HTML must parse into just the links it means."""
+"""HTML and JavaScript in every string: the pages' HTML must contain only the files' links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.hostile.case import (
     Case,
     Expected,
     accepts,
-    page_says,
+    page_with,
     refuses_file,
     victim,
 )
@@ -34,14 +34,14 @@ CASES: list[Case] = [
         accepts(
             f"markup-{name}-in-a-file",
             victim(**dict.fromkeys(_KEYS, text)),
-            shows=dict.fromkeys(_KEYS, text),
+            entry=dict.fromkeys(_KEYS, text),
         )
         for name, text in _TEXTS.items()
     ),
     *(
         accepts(
             f"markup-{name}-in-the-page",
-            page_says(project_status={"status": text, "reason": text}, versions=[text]),
+            page_with(project_status={"status": text, "reason": text}, versions=[text]),
             page={
                 "project-status.status": text,
                 "project-status.reason": text,
@@ -55,14 +55,14 @@ CASES: list[Case] = [
             f"markup-{name}-in-filename",
             victim(filename=text),
             "slash",
-            held=Expected(says="slash", files=(WHEEL, SDIST)),
+            full=Expected(reports="slash", files=(WHEEL, SDIST)),
         )
         if "/" in text
         else accepts(
             f"markup-{name}-in-filename",
             victim(filename=text),
             files=(WHEEL, SDIST, text),
-            shows={"filename": text},
+            entry={"filename": text},
         )
         for name, text in _TEXTS.items()
     ),
@@ -70,7 +70,7 @@ CASES: list[Case] = [
         accepts(
             f"markup-{name}-in-a-hash",
             victim(hashes=lambda good, t=text: {t: t, **good}),
-            shows={f"hashes.{text}": text} if "." not in text else None,
+            entry={f"hashes.{text}": text} if "." not in text else None,
         )
         for name, text in _TEXTS.items()
     ),

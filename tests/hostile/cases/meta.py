@@ -1,4 +1,4 @@
-"""What pages say of themselves: versions of the API, serials, and a forged manifest."""
+"""The pages' "meta": versions of the API, serials, and forged manifests."""
 
 # ruff: noqa: RUF001 - characters that look like others are the point
 
@@ -12,9 +12,9 @@ from tests.hostile.case import (
     Outcome,
     StalePage,
     accepts,
-    meta_says,
+    meta_with,
     page,
-    page_has,
+    page_with_keys,
     refuses_page,
 )
 
@@ -81,53 +81,57 @@ _FORGED: dict[str, Any] = {
 }
 
 
-def _serial(said: dict[str, Any]) -> int:
-    serial: int = said["meta"]["_last-serial"]
+def _serial(payload: dict[str, Any]) -> int:
+    serial: int = payload["meta"]["_last-serial"]
     return serial
 
 
 CASES: list[Case] = [
     *(
-        refuses_page(f"api-version-{name}", meta_says({"api-version": version}), says="API version")
+        refuses_page(
+            f"api-version-{name}", meta_with({"api-version": version}), reports="API version"
+        )
         for name, version in _VERSIONS.items()
     ),
     refuses_page(
-        "api-version-absent", page(lambda said: said["meta"].clear()), says="API version is None"
+        "api-version-absent",
+        page(lambda payload: payload["meta"].clear()),
+        reports="API version is None",
     ),
     *(
         accepts(
             f"api-version-{version}",
-            meta_says({"api-version": version}),
+            meta_with({"api-version": version}),
             page={"meta.api-version": version},
         )
         for version in ("1.0", "1.5", "1.999")
     ),
     *(
-        refuses_page(f"serial-{name}", meta_says({"_last-serial": serial}), says="_last-serial")
+        refuses_page(f"serial-{name}", meta_with({"_last-serial": serial}), reports="_last-serial")
         for name, serial in _SERIALS.items()
     ),
-    accepts("serial-null", meta_says({"_last-serial": None})),
-    accepts("serial-absent", page(lambda said: said["meta"].pop("_last-serial"))),
+    accepts("serial-null", meta_with({"_last-serial": None})),
+    accepts("serial-absent", page(lambda payload: payload["meta"].pop("_last-serial"))),
     Case(
         id="serial-that-goes-backwards",
-        on_page=meta_says({"_last-serial": 1}),
-        fresh=Expected(page={"meta._last-serial": 1}),
-        held=Expected(error=StalePage, says="a cache is stale"),
+        on_page=meta_with({"_last-serial": 1}),
+        empty=Expected(page={"meta._last-serial": 1}),
+        full=Expected(error=StalePage, reports="a cache is stale"),
     ),
     accepts(
         "serial-as-text-with-zeros",
-        page(lambda said: said["meta"].update({"_last-serial": f"0{_serial(said)}"})),
+        page(lambda payload: payload["meta"].update({"_last-serial": f"0{_serial(payload)}"})),
     ),
     *(
         accepts(
-            f"forged-manifest-{name}", meta_says({"_frumious": forged}), outcome=Outcome.UPDATED
+            f"forged-manifest-{name}", meta_with({"_frumious": forged}), outcome=Outcome.UPDATED
         )
         for name, forged in _FORGED.items()
     ),
     *(
         accepts(
             f"forged-manifest-outside-of-meta-{name}",
-            page_has({"_frumious": forged}),
+            page_with_keys({"_frumious": forged}),
             page={"_frumious": forged},
         )
         for name, forged in _FORGED.items()
@@ -135,12 +139,12 @@ CASES: list[Case] = [
     ),
     accepts(
         "forged-manifest-in-a-file",
-        page(lambda said: said["files"][-1].update(_frumious={"removed": _OTHERS})),
-        shows={"_frumious.removed": _OTHERS},
+        page(lambda payload: payload["files"][-1].update(_frumious={"removed": _OTHERS})),
+        entry={"_frumious.removed": _OTHERS},
     ),
     accepts(
         "meta-unknown-keys-of-all-kinds",
-        meta_says({"tracks": ["javascript:alert(1)"], "x": {"<": [None, 1.5, True]}}),
+        meta_with({"tracks": ["javascript:alert(1)"], "x": {"<": [None, 1.5, True]}}),
         page={"meta.x": {"<": [None, 1.5, True]}},
     ),
 ]

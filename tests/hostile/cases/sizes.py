@@ -1,4 +1,4 @@
-"""Sizes that are none, or not the file's."""
+"""Sizes that are invalid or not the file's."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ CASES: list[Case] = [
         refuses_file(f"size-{name}", victim(size=size), "size" if name != "x" else "")
         for name, size in _BAD.items()
     ),
-    refuses_file("size-zero", victim(size=0), "its page announces 0", held=UNNOTICED),
+    refuses_file("size-zero", victim(size=0), "its page announces 0", full=UNNOTICED),
     refuses_file(
-        "size-one-less", victim(size=lambda good: good - 1), "its page announces", held=UNNOTICED
+        "size-one-less", victim(size=lambda good: good - 1), "its page announces", full=UNNOTICED
     ),
     refuses_file(
-        "size-one-more", victim(size=lambda good: good + 1), "its page announces", held=UNNOTICED
+        "size-one-more", victim(size=lambda good: good + 1), "its page announces", full=UNNOTICED
     ),
     refuses_file(
-        "size-largest-that-may-be", victim(size=5 * 1024**4), "its page announces", held=UNNOTICED
+        "size-largest-allowed", victim(size=5 * 1024**4), "its page announces", full=UNNOTICED
     ),
     accepts("size-null", victim(size=None)),
     accepts("size-absent", without("size")),

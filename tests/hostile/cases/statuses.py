@@ -1,4 +1,4 @@
-"""Answers with other statuses, other types, and pages of whoever stands between."""
+"""Responses with other statuses and types, and pages of proxies and portals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.hostile.case import (
 from tests.upstream import Raw, Status
 
 _GONE = (404, 410)
-_NO_ANSWER = (100, 201, 202, 203, 204, 205, 206, 207, 226, 299, 300, 304, 305, 306)
+_NO_CONTENT = (100, 201, 202, 203, 204, 205, 206, 207, 226, 299, 300, 304, 305, 306)
 _REFUSED = (400, 401, 402, 403, 405, 406, 407, 409, 412, 416, 418, 421, 422, 423, 425, 426)
 _MORE = (408, 429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 507, 508, 511, 520, 530, 599, 999)
 _LOGIN = (
@@ -63,14 +63,14 @@ CASES: list[Case] = [
         Case(
             id=f"status-{status}",
             on_page=Status(status),
-            fresh=Expected(files=(), outcome=Outcome.ABSENT),
-            held=Expected(error=MassLoss, says="no longer has"),
+            empty=Expected(files=(), outcome=Outcome.ABSENT),
+            full=Expected(error=MassLoss, reports="no longer has"),
         )
         for status in _GONE
     ),
     *(
         refuses_page(f"status-{status}", Raw(status, JSON), UpstreamUnavailable)
-        for status in (*_NO_ANSWER[1:], *_REFUSED, *_MORE)
+        for status in (*_NO_CONTENT[1:], *_REFUSED, *_MORE)
     ),
     *(
         refuses_page(f"status-{status}-without-location", Raw(status, JSON), UpstreamUnavailable)
@@ -84,8 +84,10 @@ CASES: list[Case] = [
     refuses_page("error-page-with-200", html_page(_ERROR)),
     refuses_page("login-page-as-json", Raw(200, JSON, _LOGIN.encode()), InvalidPage, "not JSON"),
     *(
-        refuses_page(f"type-{name}", Headers({"Content-Type": said}), says="neither JSON nor HTML")
-        for name, said in _TYPES.items()
+        refuses_page(
+            f"type-{name}", Headers({"Content-Type": value}), reports="neither JSON nor HTML"
+        )
+        for name, value in _TYPES.items()
         if name != "none"
     ),
     refuses_page("type-html-for-json", Headers({"Content-Type": "text/html"})),
@@ -94,11 +96,11 @@ CASES: list[Case] = [
     *(
         refuses_page(
             f"retry-after-{name}",
-            Raw(503, {"Retry-After": said}),
+            Raw(503, {"Retry-After": value}),
             UpstreamUnavailable,
             "503",
         )
-        for name, said in _RETRY_AFTER.items()
+        for name, value in _RETRY_AFTER.items()
     ),
     *(
         refuses_file(
@@ -106,7 +108,7 @@ CASES: list[Case] = [
             None,
             str(status),
             on_files=((r"demo-2.0-py3-none-any\.whl$", Raw(status)),),
-            held=UNNOTICED,
+            full=UNNOTICED,
         )
         for status in (201, 204, 206, 304, 401, 403, 404, 410, 418, 451)
     ),
@@ -114,29 +116,29 @@ CASES: list[Case] = [
         id="file-status-500",
         on_page=None,
         on_files=((r"demo-2.0-py3-none-any\.whl$", Status(500)),),
-        fresh=Expected(error=UpstreamUnavailable, says="500"),
-        held=UNNOTICED,
+        empty=Expected(error=UpstreamUnavailable, reports="500"),
+        full=UNNOTICED,
     ),
     refuses_file(
         "file-is-a-login-page",
         None,
         "its page announces",
         on_files=((r"demo-2.0-py3-none-any\.whl$", html_page(_LOGIN)),),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     refuses_file(
         "file-is-empty",
         None,
         "its page announces",
         on_files=((r"demo-2.0-py3-none-any\.whl$", Raw(200)),),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     refuses_file(
         "file-has-wrong-bytes",
         None,
         "its page announces",
         on_files=((r"demo-2.0-py3-none-any\.whl$", Body(lambda good: b"x" + good[1:])),),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     refuses_file(
         "file-is-gzipped-on-the-way",
@@ -148,7 +150,7 @@ CASES: list[Case] = [
                 Headers({"Content-Encoding": "gzip"}),
             ),
         ),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     accepts(
         "file-headers-of-all-kinds",

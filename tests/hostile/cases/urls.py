@@ -1,4 +1,4 @@
-"""File URLs that lead elsewhere, and addresses that redirects lead to."""
+"""Files' URLs on other hosts or outside `/packages/`, and targets of redirects."""
 
 # ruff: noqa: RUF001 - characters that look like others are the point
 
@@ -18,7 +18,7 @@ from tests.hostile.case import (
 )
 from tests.upstream import Redirect
 
-# Refused where they stand on the page, also when the mirror has the file already.
+# Refused when the page is read, even if the mirror has stored the file.
 _NO_URLS = {
     "file": ("file:///etc/passwd", "neither https nor http"),
     "ftp": ("ftp://{host}{path}", "neither https nor http"),
@@ -42,8 +42,8 @@ _NO_URLS = {
     "lone-surrogate": ("{base}/packages/\ud800/demo-2.0-py3-none-any.whl", "its URL"),
     "overlong": ("{base}/" + "a" * 1_000_000, "its URL"),
 }
-# Well-formed, but not to be asked. The place is told from the path, so that a mirror that has
-# the file has no need to ask.
+# Valid, but not allowed. The key depends on the path only, so that a mirror that has stored the
+# file makes no request.
 _ELSEWHERE = {
     "another-host": "http://evil.example{path}",
     "another-host-https": "https://evil.example{path}",
@@ -83,7 +83,7 @@ _WAYWARD = {
     "key-overlong": "{base}/packages/" + "a/" * 500 + "demo-2.0-py3-none-any.whl",
     "key-overlong-in-bytes": "{base}/packages/" + "%c3%a9/" * 340 + "demo-2.0-py3-none-any.whl",
 }
-# Not there: the file is asked for, and refused.
+# Missing: the file is requested, and refused.
 _MISSING = {
     "another-path": "{base}/packages/aa/bb/cc/demo-2.0-py3-none-any.whl",
     "no-packages": "{base}/files/demo-2.0-py3-none-any.whl",
@@ -128,11 +128,14 @@ _NO_REDIRECTS = {
 }
 
 CASES: list[Case] = [
-    *(refuses_file(f"url-{name}", url_of(url), says) for name, (url, says) in _NO_URLS.items()),
     *(
-        refuses_file(f"url-elsewhere-{name}", url_of(url), "allowed-hosts", held=UNNOTICED)
+        refuses_file(f"url-{name}", url_of(url), reports)
+        for name, (url, reports) in _NO_URLS.items()
+    ),
+    *(
+        refuses_file(f"url-elsewhere-{name}", url_of(url), "allowed-hosts", full=UNNOTICED)
         if not url.startswith("https")
-        else refuses_file(f"url-elsewhere-{name}", url_of(url), "evil.example", held=UNNOTICED)
+        else refuses_file(f"url-elsewhere-{name}", url_of(url), "evil.example", full=UNNOTICED)
         for name, url in _ELSEWHERE.items()
     ),
     *(refuses_file(f"url-wayward-{name}", url_of(url), "") for name, url in _WAYWARD.items()),
@@ -163,7 +166,7 @@ CASES: list[Case] = [
             None,
             "",
             on_files=(("demo-2.0-py3-none-any.whl$", Redirect(to)),),
-            held=UNNOTICED,
+            full=UNNOTICED,
         )
         for name, to in _REDIRECTS.items()
     ),
@@ -171,12 +174,12 @@ CASES: list[Case] = [
         "url-with-dots-that-lead-back",
         url_of("{base}/a/../packages/./x/..{path}"),
         "404",
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     Case(
-        id="url-port-that-nobody-listens-on",
+        id="url-port-without-a-listener",
         on_page=url_of("http://127.0.0.1:1{path}"),
-        fresh=Expected(error=UpstreamUnavailable, says="127.0.0.1:1"),
-        held=UNNOTICED,
+        empty=Expected(error=UpstreamUnavailable, reports="127.0.0.1:1"),
+        full=UNNOTICED,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Bytes that are no HTTP, or HTTP that lies."""
+"""Bytes that are not HTTP, and HTTP with wrong headers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ CASES: list[Case] = [
         ),
     ),
     refuses_page(
-        "wire-two-answers-at-once",
+        "wire-two-responses-at-once",
         OnWire(lambda good: 2 * (_with(b"Content-Length: %d" % len(good)) + good)),
         UpstreamUnavailable,
     ),
@@ -107,7 +107,7 @@ CASES: list[Case] = [
         None,
         "broke off",
         on_files=((_VICTIM, Truncated(10)),),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     refuses_file(
         "wire-file-length-too-large",
@@ -119,7 +119,7 @@ CASES: list[Case] = [
                 OnWire(lambda good: _with(b"Content-Length: %d" % (len(good) + 9)) + good),
             ),
         ),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
     Case(
         id="wire-file-length-too-small",
@@ -130,8 +130,8 @@ CASES: list[Case] = [
                 OnWire(lambda good: _with(b"Content-Length: %d" % (len(good) - 9)) + good),
             ),
         ),
-        fresh=Expected(error=UpstreamUnavailable),
-        held=UNNOTICED,
+        empty=Expected(error=UpstreamUnavailable),
+        full=UNNOTICED,
     ),
     accepts(
         "wire-file-without-length",
@@ -142,14 +142,14 @@ CASES: list[Case] = [
         id="wire-file-garbage",
         on_page=None,
         on_files=((_VICTIM, Wire(b"garbage")),),
-        fresh=Expected(error=UpstreamUnavailable),
-        held=UNNOTICED,
+        empty=Expected(error=UpstreamUnavailable),
+        full=UNNOTICED,
     ),
     refuses_file(
-        "wire-file-206-unasked",
+        "wire-file-206-without-a-range",
         None,
         "206",
         on_files=((_VICTIM, Raw(206, {"Content-Range": "bytes 0-9/10"}, b"0123456789")),),
-        held=UNNOTICED,
+        full=UNNOTICED,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Pages that reach for what is another project's."""
+"""Pages that refer to another project's files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SERVED = Raw(200, {"Content-Type": "application/octet-stream"}, _EVIL)
 
 CASES: list[Case] = [
     refuses_file(
-        "other-s-place-with-other-bytes",
+        "other-s-path-with-other-bytes",
         victim(
             filename=_OTHER.filename,
             url=lambda good: good.partition("/packages/")[0] + _PATH,
@@ -37,10 +37,10 @@ CASES: list[Case] = [
         ),
         "",
         on_files=((f"{_OTHER.filename}$", _SERVED),),
-        held=Expected(says="", files=(WHEEL, SDIST)),
+        full=Expected(reports="", files=(WHEEL, SDIST)),
     ),
     accepts(
-        "other-s-file-named-and-dropped-again",
+        "other-s-file-named-and-dropped",
         victim(
             filename=_OTHER.filename,
             url=lambda good: good.partition("/packages/")[0] + _PATH,
@@ -79,7 +79,7 @@ CASES: list[Case] = [
         ),
         "",
         files=FILES,
-        held=Expected(says="", files=FILES),
+        full=Expected(reports="", files=FILES),
     ),
     accepts(
         "legacy-json-of-another",

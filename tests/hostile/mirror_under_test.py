@@ -1,4 +1,4 @@
-"""A mirror that stays open, and the promises that hold whatever upstream says."""
+"""The corpus's mirror, and the properties that every response of upstream must preserve."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 _FORMS = ("index.html", "index.v1_html", "index.v1_json")
-_PLACES = ("web/packages/", "web/integrity/demo/", "state/")
+_PREFIXES = ("web/packages/", "web/integrity/demo/", "state/")
 _PAGES = {f"web/simple/demo/{form}" for form in _FORMS}
 _LEGACY = {"web/json/demo", "web/pypi/demo/json"}
 _TAGS = {"html", "head", "meta", "title", "body", "h1", "a", "br"}
@@ -38,8 +38,8 @@ _ATTRIBUTES = {
 }
 
 
-class House:
-    """One upstream with `demo` and `other`, and one mirror of it that stays open."""
+class MirrorUnderTest:
+    """An upstream with `demo` and `other`, and a mirror that stays open."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -48,49 +48,50 @@ class House:
         index.upload(wheel("demo", "1.0"))
         index.upload(sdist("demo", "1.0"))
         index.upload(wheel("demo", "2.0"), provenance={"version": 1})
-        self._good: Seen | None = None
+        self._good: Contents | None = None
         self._runs = 0
         self._hashed: dict[tuple[str, str], str] = {}  # (key, ETag) -> sha256
         self.sync("other")
-        self.others = self.objects()
+        self.other_objects = self.objects()
 
     def sync(
         self, project: str, *, allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     ) -> Result:
-        """Do a job of a new run."""
+        """Run a job of a new run."""
         self._runs += 1
         return self.world.sync(project, run=f"run-{self._runs}", allowed_removal=allowed_removal)
 
-    def begin(self, *, held: bool) -> Seen:
-        """Forget what was there of `demo`; with `held` mirror its good page."""
+    def reset(self, *, full: bool) -> Contents:
+        """Remove `demo` from the mirror; if `full`, mirror its valid page."""
         self.world.upstream.faults.clear()
-        before = self._good if held and self._is_good() else None
+
+        before = self._good if full and self._is_good() else None
         if before is None:
-            before = self._begin_anew(held=held)
-        # So that there is something to look at.
+            before = self._rebuild(full=full)
+        # A new serial, so that the job reads the page.
         self.world.index.journal("demo", "create", "2.0")
         return before
 
     def _is_good(self) -> bool:
-        """Say whether the bucket is as the last good page has left it, as it mostly is."""
+        """Say whether the bucket still contains exactly the last valid page and its files."""
         return self._good is not None and self.objects() == self._good.objects
 
-    def _begin_anew(self, *, held: bool) -> Seen:
+    def _rebuild(self, *, full: bool) -> Contents:
         objects = self.objects()
-        if {key: objects.get(key) for key in self.others} != self.others:
-            self.world.s3.delete_objects(  # an earlier case has touched what it must not
+        if {key: objects.get(key) for key in self.other_objects} != self.other_objects:
+            self.world.s3.delete_objects(  # an earlier case has changed `other`
                 Bucket=self.world.bucket, Delete={"Objects": [{"Key": key} for key in objects]}
             )
             self.sync("other")
-            self.others = objects = self.objects()
-        if gone := objects.keys() - self.others.keys():
+            self.other_objects = objects = self.objects()
+        if leftover := objects.keys() - self.other_objects.keys():
             self.world.s3.delete_objects(
-                Bucket=self.world.bucket, Delete={"Objects": [{"Key": key} for key in gone]}
+                Bucket=self.world.bucket, Delete={"Objects": [{"Key": key} for key in leftover]}
             )
-        return self.mend() if held else Seen(self.others)
+        return self.repair() if full else Contents(self.other_objects)
 
-    def spoil(self, case: Case) -> None:
-        """Let upstream answer as the case has it."""
+    def apply(self, case: Case) -> None:
+        """Configure the case's responses."""
         if case.json:
             self.world.configure("json = true")
         faults = self.world.upstream.faults
@@ -99,89 +100,93 @@ class House:
         if case.on_page is not None:
             faults.add(Fault(case.on_page, "/simple/demo/"))
 
-    def leave(self, case: Case) -> None:
-        """Undo what the case has configured."""
+    def undo(self, case: Case) -> None:
+        """Undo the case's changes of the configuration."""
         if case.json:
             self.world.configure()
 
-    def mend(self) -> Seen:
-        """Let upstream be good again, and say something new: then so is the mirror."""
+    def repair(self) -> Contents:
+        """Mirror the valid page again, and check the result."""
         self.world.upstream.faults.clear()
         self.world.index.journal("demo", "create", "2.0")
         assert self.sync("demo", allowed_removal=AllowedRemoval.FILES).error is None
-        seen = self.seen()
-        assert sorted(seen.filenames) == sorted(FILES)
-        assert not seen.orphans
-        self._good = seen
-        return seen
+        contents = self.contents()
+        assert sorted(contents.filenames) == sorted(FILES)
+        assert not contents.orphans
+        self._good = contents
+        return contents
 
     def objects(self) -> dict[Key, str]:
-        """Return what is in the bucket: keys and ETags."""
+        """Return the ETag of each object in the bucket by key."""
         pages = self.world.s3.get_paginator("list_objects_v2").paginate(Bucket=self.world.bucket)
         return {
             Key(entry["Key"]): entry["ETag"] for page in pages for entry in page.get("Contents", ())
         }
 
-    def seen(self) -> Seen:
-        """Return what readers see of `demo`, once it was found to keep the promises."""
+    def contents(self) -> Contents:
+        """Check the mirror's properties, and return what it stores of `demo`."""
         objects = self.objects()
-        seen = Seen(objects)
+        contents = Contents(objects)
         if Key("web/simple/demo/index.v1_json") in objects:
-            seen.page = self.world.page("demo")
-            seen.html = _Html(self.world.read("web/simple/demo/index.html"))
-        self._keeps_to_its_places(objects)
-        self._serves_what_it_names(seen)
-        return seen
+            contents.page = self.world.page("demo")
+            contents.html = _Html(self.world.read("web/simple/demo/index.html"))
+        self._check_keys(objects)
+        self._check_pages(contents)
+        return contents
 
-    # The promises
+    # Properties
 
-    def _keeps_to_its_places(self, objects: Mapping[Key, str]) -> None:
-        assert {key: objects.get(key) for key in self.others} == self.others, "other is touched"
-        for key in objects.keys() - self.others.keys():
-            assert key in _PAGES | _LEGACY or key.startswith(_PLACES), key
+    def _check_keys(self, objects: Mapping[Key, str]) -> None:
+        assert {key: objects.get(key) for key in self.other_objects} == self.other_objects, (
+            "`other` has changed"
+        )
+        for key in objects.keys() - self.other_objects.keys():
+            assert key in _PAGES | _LEGACY or key.startswith(_PREFIXES), key
             assert not {"", ".", ".."} & set(key.split("/")), key
             assert key.isprintable(), key
             assert "\\" not in key
 
-    def _serves_what_it_names(self, seen: Seen) -> None:
-        if seen.page is None or seen.html is None:
-            assert not _PAGES & seen.objects.keys(), "half of a page"
+    def _check_pages(self, contents: Contents) -> None:
+        if contents.page is None or contents.html is None:
+            assert not _PAGES & contents.objects.keys(), "a page lacks a format"
             return
-        etags = {seen.objects[Key(f"web/simple/demo/{form}")] for form in _FORMS[:2]}
+        etags = {contents.objects[Key(f"web/simple/demo/{form}")] for form in _FORMS[:2]}
         assert len(etags) == 1
-        assert seen.html.tags <= _TAGS
-        assert seen.html.attributes <= _ATTRIBUTES
-        assert seen.html.scripts == 0
-        assert [a["href"] for a in seen.html.anchors if "href" not in a] == []
-        files = seen.page["files"]
-        assert seen.html.texts == [file["filename"] for file in files]
-        assert len(set(seen.html.texts)) == len(files), "a file is named twice"
+        assert contents.html.tags <= _TAGS
+        assert contents.html.attributes <= _ATTRIBUTES
+        assert contents.html.scripts == 0
+        assert [a["href"] for a in contents.html.anchors if "href" not in a] == []
+        files = contents.page["files"]
+        assert contents.html.texts == [file["filename"] for file in files]
+        assert len(set(contents.html.texts)) == len(files), "a file is listed twice"
         named = set()
-        for file, anchor in zip(files, seen.html.anchors, strict=True):
+        for file, anchor in zip(files, contents.html.anchors, strict=True):
             key = _key(file["url"])
             assert urldefrag(anchor["href"] or "").url == file["url"]
             assert posixpath.basename(key) == file["filename"]
-            assert self._sha256(key, seen) == file["hashes"]["sha256"]
+            assert self._sha256(key, contents) == file["hashes"]["sha256"]
             named.add(key)
             if file["core-metadata"]:
-                assert self._sha256(f"{key}.metadata", seen) == file["core-metadata"]["sha256"]
+                assert self._sha256(f"{key}.metadata", contents) == file["core-metadata"]["sha256"]
                 named.add(f"{key}.metadata")
-        left = {
-            k for k in seen.objects.keys() - self.others.keys() if k.startswith("web/packages/")
+        stored = {
+            k
+            for k in contents.objects.keys() - self.other_objects.keys()
+            if k.startswith("web/packages/")
         }
-        seen.orphans = left - named
+        contents.orphans = stored - named
 
-    def _sha256(self, key: str, seen: Seen) -> str:
-        assert key in seen.objects, f"{key} is named, but not there"
-        known = (key, seen.objects[Key(key)])
+    def _sha256(self, key: str, contents: Contents) -> str:
+        assert key in contents.objects, f"{key} is named, but missing"
+        known = (key, contents.objects[Key(key)])
         if known not in self._hashed:
             self._hashed[known] = hashlib.sha256(self.world.read(key)).hexdigest()
         return self._hashed[known]
 
 
 @dataclass
-class Seen:
-    """What is to be seen of `demo`."""
+class Contents:
+    """The objects of `demo`, and its page."""
 
     objects: Mapping[Key, str]
     page: dict[str, Any] | None = None
@@ -190,17 +195,17 @@ class Seen:
 
     @property
     def readable(self) -> dict[Key, str]:
-        """What readers can see."""
-        return {key: tag for key, tag in self.objects.items() if key.startswith("web/")}
+        """The objects that readers can get."""
+        return {key: etag for key, etag in self.objects.items() if key.startswith("web/")}
 
     @property
     def filenames(self) -> list[str]:
-        """The files on the page."""
+        """The filenames on the page."""
         return [file["filename"] for file in self.page["files"]] if self.page else []
 
 
 class _Html(HTMLParser):
-    """Collects what a browser would make of a page."""
+    """The elements of an HTML page."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__()
@@ -231,11 +236,11 @@ class _Html(HTMLParser):
             self.texts[-1] += data
 
 
-def lookup(said: Any, path: str) -> Any:
-    """Return what stands at a path of keys with dots between."""
+def lookup(payload: Any, path: str) -> Any:
+    """Return the value at a path of keys with dots between them."""
     for key in path.split("."):
-        said = said[key]
-    return said
+        payload = payload[key]
+    return payload
 
 
 def _key(url: str) -> str:
