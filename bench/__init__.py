@@ -1,1 +1,1 @@
-"""The measurements behind the README's figures: what the worker holds, what it asks of S3."""
+"""The benchmarks behind the documentation's figures: memory, requests, scale, latency."""

@@ -1,4 +1,4 @@
-"""Jobs as the worker gets them from its queue, and what the worker is run in."""
+"""Jobs as the worker receives them from its queue, and the worker's runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKER = "WorkerFunction"
 
 
 def runtime(upstream: str, **variables: str) -> Runtime:
-    """Say what the worker runs in: this checkout, against the upstream at this address."""
+    """Return a runtime with this checkout's code and the upstream at a URL."""
     return Runtime(
         python_path=(CHECKOUT / "shared", CHECKOUT),
         config=Path(__file__).with_name("mirror.conf"),
@@ -35,10 +35,7 @@ def runtime(upstream: str, **variables: str) -> Runtime:
 def batch(
     projects: Iterable[str], *, allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
 ) -> dict[str, Any]:
-    """Make the event of one batch: a run's jobs, delivered for the first time.
-
-    `may_lose` is what upstream told to be gone.
-    """
+    """Return the event of one batch: a run's jobs, delivered for the first time."""
     run = f"bench-{uuid.uuid4()}"
     return {
         "Records": [_record(run, project, allowed_removal=allowed_removal) for project in projects]
@@ -46,7 +43,7 @@ def batch(
 
 
 def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
-    """Let the event's run be one that the finalizer waits for, as every run is in earnest."""
+    """Open the event's run, as the planner would."""
     run = RunId(json.loads(event["Records"][0]["body"])["run"])
     cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
     body = render(cursor)
@@ -57,7 +54,7 @@ def _record(run: str, project: str, *, allowed_removal: AllowedRemoval) -> dict[
     job = {"run": run, "project": project, "serial": 0, "may-lose": allowed_removal.name}
     return {
         "messageId": str(uuid.uuid4()),
-        "receiptHandle": "held by nobody else",
+        "receiptHandle": "receipt",
         "body": json.dumps(job),
         "attributes": {"ApproximateReceiveCount": "1", "MessageGroupId": project},
         "messageAttributes": {},

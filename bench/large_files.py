@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench.child import in_child
 from tests.upstream import Index, Server
 
 if TYPE_CHECKING:
@@ -15,17 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def serving(projects: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    """Serve projects of so many files of so many bytes each; gives the upstream's address."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(dict(projects), there), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield here.recv()
-    finally:
-        here.close()  # which ends the process
-        process.join()
+    """Serve projects with a number of files of a size each; yield the upstream's URL."""
+    with in_child(_serve, dict(projects)) as pipe:
+        yield pipe.recv()
 
 
 def _serve(projects: Mapping[str, tuple[int, int]], pipe: Connection) -> None:
@@ -33,7 +25,7 @@ def _serve(projects: Mapping[str, tuple[int, int]], pipe: Connection) -> None:
     for name, (count, size) in projects.items():
         for number in range(count):
             file = index.add_file(name, f"{name}-{number}.tar.gz", size=size)
-            # Hashed here: the first reader of a page would wait for it otherwise.
+            # Hash it now, so that the first reader of a page does not wait.
             _ = file.path, file.content.sha256
     with Server(index) as server:
         pipe.send(server.url)

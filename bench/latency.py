@@ -1,10 +1,10 @@
-"""How long a change upstream takes to the page that the mirror serves, with ticks each minute.
+"""Measure the time from a change upstream to the served page, with ticks each minute.
 
     python -m bench.latency [--changes 100] [--minutes 12]
 
-The local stack as it is deployed: its schedules, queue, functions and distribution. Upstream is
-changed at random moments; a reader asks for each page until it shows the change. Ends with 1
-when a change never came.
+Uses the local stack with its schedules, queue, functions and distribution. Upstream changes at
+random moments; a reader requests each page until it shows the change. Exits with status 1 if a
+change never appears.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from localcloud import LocalCloud
 from tests.upstream import Index, Server, wheel
 
 PROJECTS = 20
-PATIENCE = 300.0  # seconds for one change
-FOUND_WITHIN = 0.25  # seconds between two looks at a page
+TIMEOUT = 300.0  # seconds for one change
+PAUSE = 0.25  # seconds between two reads of a page
 JSON = "application/vnd.pypi.simple.v1+json"
 
 
 @dataclass(slots=True)
 class Change:
-    """A release of a project: when it came upstream, and how long it took to the reader."""
+    """A release of a project: when it was uploaded, and how long readers waited for it."""
 
     project: str
     version: str
@@ -79,13 +79,13 @@ def _options() -> argparse.Namespace:
 def _change(
     index: Index, names: list[str], options: argparse.Namespace, chance: random.Random, url: str
 ) -> list[Change]:
-    """Upload releases at random moments, and watch for each of them."""
+    """Upload releases at random moments, and wait until readers see all of them."""
     start = time.monotonic()
     moments = sorted(chance.uniform(0, options.minutes * 60) for _ in range(options.changes))
     changes: list[Change] = []
     reader = threading.Thread(
         target=lambda: _await(
-            changes, url, until=start + options.minutes * 60 + PATIENCE, expected=options.changes
+            changes, url, until=start + options.minutes * 60 + TIMEOUT, expected=options.changes
         )
     )
     reader.start()
@@ -101,8 +101,8 @@ def _change(
 def _await(
     changes: list[Change], url: str, *, until: float | None = None, expected: int = 0
 ) -> None:
-    """Look at the pages until they show all changes, or it is too late."""
-    until = time.monotonic() + PATIENCE if until is None else until
+    """Read the pages until they show all changes, or until the timeout."""
+    until = time.monotonic() + TIMEOUT if until is None else until
     while time.monotonic() < until:
         waiting = [change for change in changes if change.seconds is None]
         if not waiting and len(changes) >= expected:
@@ -113,16 +113,16 @@ def _await(
             for change in waiting:
                 if change.project == project and change.version in shown:
                     change.seconds = now - change.made
-        time.sleep(FOUND_WITHIN)
+        time.sleep(PAUSE)
 
 
 def _versions(url: str, project: str) -> set[str]:
     request = urllib.request.Request(f"{url}/simple/{project}/", headers={"Accept": JSON})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return set(json.load(answer)["versions"])
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return set(json.load(response)["versions"])
     except urllib.error.HTTPError as error:
-        error.read()  # else the other side complains
+        error.read()  # otherwise the server logs a broken connection
         return set()
 
 

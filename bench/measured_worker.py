@@ -1,6 +1,6 @@
-"""The worker's handler, in a process that tells what memory each invocation took.
+"""The worker's handler, which also returns the memory that each invocation used.
 
-Runs in the function's own process, beside the handler that is deployed. Knows Linux's /proc.
+Runs in the function's process, and calls the deployed handler. Needs Linux's /proc.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
-_FORGET_PEAK = "5"  # what makes the kernel count the peak anew, see proc(5)
+_RESET_PEAK = "5"  # see proc(5)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Let the worker handle the event; answers with its answer, and bytes and seconds.
+    """Let the worker handle the event; return its response, and bytes and seconds.
 
-    `largest_put`, in bytes, makes larger files go up in parts.
+    The event's `largest_put`, in bytes, makes larger files multipart uploads.
     """
     storage.LARGEST_PUT = event.get("largest_put", storage.LARGEST_PUT)
-    _CLEAR.write_text(_FORGET_PEAK, encoding="ascii")
+    _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
     before = _resident("VmRSS")
     started = time.monotonic()
-    answer = app.handler(event, context)
+    response = app.handler(event, context)
     return {
-        "answer": answer,
+        "response": response,
         "before": before,
         "peak": _resident("VmHWM"),
         "seconds": time.monotonic() - started,

@@ -1,20 +1,21 @@
-"""An SQS endpoint on loopback that takes every message and keeps none, in a process of its own.
+"""An SQS endpoint on loopback that accepts and discards messages, in a process of its own.
 
-moto keeps all messages, and takes milliseconds for each: what is measured would wait for it. The
-planner's own work, boto3's included, is the same.
+moto stores all messages and takes milliseconds for each, which would distort the measurement. The
+planner's own work, including boto3's, is the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+from bench.child import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NullQueue:
-    """Where the queue is, and what it was asked."""
+    """The queue's URL and its counts."""
 
     endpoint: str
     _pipe: Connection
@@ -32,8 +33,8 @@ class NullQueue:
     def url(self) -> str:
         return f"{self.endpoint}/000000000000/jobs.fifo"
 
-    def taken(self) -> tuple[int, int]:
-        """Return how many requests and messages came since this was last asked."""
+    def pop_counts(self) -> tuple[int, int]:
+        """Return the number of requests and of messages since the last call."""
         self._pipe.send(None)
         requests, messages = self._pipe.recv()
         return requests, messages
@@ -41,23 +42,15 @@ class NullQueue:
 
 @contextmanager
 def serving() -> Iterator[NullQueue]:
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(there,), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield NullQueue(here.recv(), here)
-    finally:
-        here.close()  # which ends the process
-        process.join()
+    with in_child(_serve) as pipe:
+        yield NullQueue(pipe.recv(), pipe)
 
 
 def _serve(pipe: Connection) -> None:
-    asyncio.run(_answer(pipe))
+    asyncio.run(_respond(pipe))
 
 
-async def _answer(pipe: Connection) -> None:
+async def _respond(pipe: Connection) -> None:
     requests = messages = 0
 
     async def handle(request: web.BaseRequest) -> web.Response:
@@ -65,8 +58,10 @@ async def _answer(pipe: Connection) -> None:
         entries = json.loads(await request.read())["Entries"]
         requests += 1
         messages += len(entries)
-        taken = [{"Id": entry["Id"], "MessageId": "0", "MD5OfMessageBody": ""} for entry in entries]
-        body = json.dumps({"Successful": taken, "Failed": []})
+        accepted = [
+            {"Id": entry["Id"], "MessageId": "0", "MD5OfMessageBody": ""} for entry in entries
+        ]
+        body = json.dumps({"Successful": accepted, "Failed": []})
         return web.Response(text=body, content_type="application/x-amz-json-1.0")
 
     runner = web.ServerRunner(web.Server(handle))

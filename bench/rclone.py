@@ -1,7 +1,7 @@
-"""A real S3 server in a process of its own: rclone's, over an empty folder.
+"""A real S3 server in a process of its own: rclone's, with an empty folder.
 
-It checks signatures and sha256, and holds no file in memory. It ignores conditions (If-Match),
-which nothing here depends on.
+It checks signatures and sha256, and never has a whole file in memory. It ignores conditions
+(If-Match), on which no benchmark depends.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Where `make bench` and `make test-servers` install it.
-_PLACES = (sysconfig.get_path("scripts"), str(Path(__file__).parents[1] / ".venv-servers/bin"))
-_IN_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
+_FOLDERS = (sysconfig.get_path("scripts"), str(Path(__file__).parents[1] / ".venv-servers/bin"))
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of temporary folders)
 _READY = "Starting s3 server on [http://"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "bench-key", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
 
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """Where the server is, what it lets in, and where it keeps its one bucket."""
+    """The server's URL, its credentials, and its bucket's folder."""
 
     endpoint: str
-    credentials: dict[str, str]  # as variables of the environment
+    credentials: dict[str, str]  # as environment variables
     bucket: Path
 
     def stored(self) -> list[int]:
-        """Return the sizes of the files that a mirror in the bucket has."""
+        """Return the sizes of the mirrored files in the bucket."""
         files = (self.bucket / "web" / "packages").rglob("*")
         return [path.stat().st_size for path in files if path.is_file()]
 
 
 @contextmanager
 def serving(bucket: str, space: int) -> Iterator[S3Server]:
-    """Serve an empty bucket with room for `space` bytes, in memory where that can be had."""
-    program = shutil.which("rclone", path=os.pathsep.join(_PLACES))
+    """Serve an empty bucket with room for `space` bytes, in memory if possible."""
+    program = shutil.which("rclone", path=os.pathsep.join(_FOLDERS))
     if program is None:
         msg = "rclone is missing; `make bench` installs it (requirements/bench.txt)"
         raise RuntimeError(msg)
-    with tempfile.TemporaryDirectory(prefix="frumious-bench-", dir=_place(space)) as name:
+    with tempfile.TemporaryDirectory(prefix="frumious-bench-", dir=_parent(space)) as name:
         folder = Path(name, bucket)
         folder.mkdir()
         process = subprocess.Popen(
@@ -75,19 +75,19 @@ def serving(bucket: str, space: int) -> Iterator[S3Server]:
             process.wait()
 
 
-def _place(space: int) -> Path | None:
-    """Prefer memory: a disk's pace would be measured otherwise. None: where temporary files go."""
+def _parent(space: int) -> Path | None:
+    """Return a folder in memory, so that no disk is measured; None: the default."""
     if sys.platform == "linux" and shutil.disk_usage(_IN_MEMORY).free > space:
         return _IN_MEMORY
     return None
 
 
 def _endpoint(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None  # noqa: S101 (asked for above)
-    said = ""
+    assert process.stderr is not None  # noqa: S101 (a pipe)
+    output = ""
     for line in process.stderr:
-        said += line
+        output += line
         if _READY in line:
             return "http://" + line.partition(_READY)[2].strip().rstrip("/]")
-    msg = f"rclone did not start: {said}"
+    msg = f"rclone did not start: {output}"
     raise RuntimeError(msg)

@@ -1,9 +1,9 @@
-"""How many requests the worker makes to S3, counted by the server that gets them.
+"""Count the worker's requests to S3 in the server that receives them.
 
     python -m bench.requests
 
-The local stack's worker, moto as S3, and moto's own recording of what it was asked. Ends with 1
-when a line is above what the design allows, or when the worker's own metric says another number.
+Uses the local stack's worker, and moto as S3, which records its requests. Exits with status 1 if a
+line exceeds what the design allows, or if the worker's own metric differs.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PAGES = 3  # of a project
-BATCH = 3  # the cursor and the lagging projects are read, the reports are written
-FIRST_BATCH = 1  # of a process: how pages were laid out before is read once
+BATCH = 3  # reads the cursor and the lagging projects, writes the reports
+FIRST_BATCH = 1  # of a process: reads the previous layout of pages
 PROJECTS = 10  # in a batch
 KINDS = ("read", "file", "page", "state", "delete")
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one batch asked of S3, by kind, and what its worker says that it asked."""
+    """One batch's requests to S3 by kind, and the number that its worker reports."""
 
     text: str
-    allowed: int | None  # None: nothing is promised
+    allowed: int | None  # None: no limit
     requests: Counter[str]
-    said: int
+    reported: int
 
     @property
     def total(self) -> int:
@@ -53,8 +53,8 @@ class Counted:
 
     @property
     def verdict(self) -> str:
-        if self.said != self.total:
-            return f"the worker says {self.said}"
+        if self.reported != self.total:
+            return f"the worker reports {self.reported}"
         return "ok" if self.allowed is None or self.total <= self.allowed else "too many"
 
     @property
@@ -63,22 +63,22 @@ class Counted:
 
 
 class Recording:
-    """What moto writes down of the requests that it gets: one JSON object in a line."""
+    """Moto's record of its requests: one JSON object per line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = 0
+        self._read = 0
 
-    def since_last_time(self, bucket: str) -> Counter[str]:
+    def pop_counts(self, bucket: str) -> Counter[str]:
         """Count the requests for objects of the bucket, by kind."""
         lines = self._path.read_text(encoding="utf-8").splitlines()
-        new, self._seen = lines[self._seen :], len(lines)
+        new, self._read = lines[self._read :], len(lines)
         kinds: Counter[str] = Counter()
         for line in new:
-            asked = json.loads(line)
-            path = unquote(urlsplit(asked["url"]).path)
+            request = json.loads(line)
+            path = unquote(urlsplit(request["url"]).path)
             if path.startswith(f"/{bucket}"):
-                kinds[_kind(asked["method"], path.removeprefix(f"/{bucket}"))] += 1
+                kinds[_kind(request["method"], path.removeprefix(f"/{bucket}"))] += 1
         return kinds
 
 
@@ -99,11 +99,11 @@ def main() -> int:
         " moto).",
         style="dim",
     )
-    return 0 if all(one.is_fine for one in counted) else 1
+    return 0 if all(row.is_fine for row in counted) else 1
 
 
 def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[Counted]:
-    """Let upstream change, and the worker follow; nothing limits what a removal costs."""
+    """Change upstream and run the worker; requests for removals have no limit."""
 
     def count(text: str, allowed: int | None, *projects: str) -> Counted:
         event = jobs.batch(
@@ -111,17 +111,17 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
             allowed_removal=AllowedRemoval.PROJECT if allowed is None else AllowedRemoval.NOTHING,
         )
         jobs.open_run(event, cloud.s3, cloud.bucket)
-        recording.since_last_time(cloud.bucket)
+        recording.pop_counts(cloud.bucket)
         before = cloud.logs.total("storage_requests")
         failed = cloud.logs.total("projects_failed")
-        answer = cloud.invoke(jobs.WORKER, event)
-        if answer["batchItemFailures"] or cloud.logs.total("projects_failed") != failed:
+        response = cloud.invoke(jobs.WORKER, event)
+        if response["batchItemFailures"] or cloud.logs.total("projects_failed") != failed:
             lines = (line.fields or {} for line in cloud.logs.lines)
             reasons = [fields["error"] for fields in lines if "error" in fields]
             msg = f"the worker failed at {text!r}: {reasons}"
             raise RuntimeError(msg)
-        said = int(cloud.logs.total("storage_requests") - before)
-        return Counted(text, allowed, recording.since_last_time(cloud.bucket), said)
+        reported = int(cloud.logs.total("storage_requests") - before)
+        return Counted(text, allowed, recording.pop_counts(cloud.bucket), reported)
 
     _upload(index, "one", range(1))
     yield count("new project of 1 file", 1 + PAGES + 1 + BATCH + FIRST_BATCH, "one")
@@ -155,7 +155,7 @@ def _filename(project: str, number: int) -> str:
 
 @contextmanager
 def _recording() -> Iterator[Recording]:
-    """Have the moto that is started next write down what it is asked."""
+    """Make the next moto server record its requests."""
     with tempfile.TemporaryDirectory(prefix="frumious-bench-") as folder:
         path = Path(folder, "requests.jsonl")
         path.touch()
@@ -179,13 +179,13 @@ def _table(counted: Sequence[Counted]) -> Table:
     table.add_column("One batch of jobs", no_wrap=True)
     for heading in (*KINDS, "all", "allowed", ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    for one in counted:
+    for row in counted:
         table.add_row(
-            one.text,
-            *(str(one.requests[kind]) for kind in KINDS),
-            str(one.total),
-            "" if one.allowed is None else str(one.allowed),
-            one.verdict,
+            row.text,
+            *(str(row.requests[kind]) for kind in KINDS),
+            str(row.total),
+            "" if row.allowed is None else str(row.allowed),
+            row.verdict,
         )
     return table
 

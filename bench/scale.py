@@ -1,12 +1,12 @@
-"""What the planner and the finalizer take at PyPI's size: CPU, memory, requests.
+"""Measure planner and finalizer at PyPI's size: CPU, memory, requests.
 
     python -m bench.scale [--projects 740000]
 
-Each line is a process of its own, over a mirror of its own: the engine as the functions call it,
-with boto3 and aiohttp, without what Lambda adds. Upstream is the tests' own, S3 is rclone's
-server, and the queue an endpoint that takes all messages; each in another process. Ends with 1
-when a line is above the limit, or when 500 changes cost more the larger the mirror is, apart from
-reading and writing its root index once. Needs Linux.
+Each line is a new process with a new mirror: the code that the functions call, with boto3 and
+aiohttp, without Lambda. Upstream is the tests' fake one, S3 is rclone's server, and the queue an
+endpoint that accepts all messages; each in another process. Exits with status 1 if a line exceeds
+the limit, or if the cost of 500 changes grows with the mirror, apart from reading and writing its
+root index once. Needs Linux.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from bench.null_queue import NullQueue
 
 PYPI: Final = 740_000  # projects
-SMALLER: Final = 100  # times, the mirror that is compared with
+SMALLER: Final = 100  # how many times smaller the other mirror is
 MIB: Final = 1024**2
 LIMIT: Final = 512 * MIB
-SLACK: Final = 1.0  # seconds of CPU that the same work may differ by from process to process
-NOISE = 1.25  # how much two measurements of the same may differ here
+SLACK: Final = 1.0  # seconds of CPU by which the same work may differ between processes
+NOISE = 1.25  # by which two measurements of the same may differ
 BUCKET: Final = "mirror"
 SPACE: Final = 4 * 1024**3  # bytes; results are many small files
 
@@ -59,9 +59,9 @@ Step: TypeAlias = "Callable[[Mirror, JobQueue], Awaitable[int]]"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a step took, and what it says of itself: jobs or runs."""
+    """A step's cost, and the number of jobs or runs that it returned."""
 
-    said: int
+    count: int
     cpu: float  # seconds
     seconds: float
     peak: int  # bytes of resident memory
@@ -90,14 +90,14 @@ class Line:
 
 
 async def plan_and_send(mirror: Mirror, queue: JobQueue) -> int:
-    """Do one tick of the planner; returns how many jobs it planned."""
+    """Run one tick of the planner; return the number of planned jobs."""
     plan = await plan_changes(mirror)
     await start_runs(plan, mirror, queue)
     return len(plan.jobs)
 
 
-async def send_what_waits(mirror: Mirror, queue: JobQueue) -> int:
-    """Do ticks until all stages are sent, each as if those before it were done and closed."""
+async def send_remaining_stages(mirror: Mirror, queue: JobQueue) -> int:
+    """Run ticks until all stages are sent, each as if the earlier ones were closed."""
     ticks = 0
     while (await mirror.ledger.change_cursor(_without_sent)).runs:
         await start_runs(None, mirror, queue)
@@ -112,13 +112,13 @@ def _without_sent(cursor: Cursor) -> Cursor:
 
 
 async def finalize_once(mirror: Mirror, _: JobQueue) -> int:
-    """Do one tick of the finalizer; returns how many runs are still open."""
+    """Run one tick of the finalizer; return the number of open runs."""
     return (await finalize(mirror)).open
 
 
 @dataclass(frozen=True, slots=True)
 class PublishRootIndex:
-    """Merge the changes into the root index, and nothing else."""
+    """Merge the changes into the root index."""
 
     world: World
 
@@ -127,9 +127,9 @@ class PublishRootIndex:
         changes = {
             name: ListedProject(name, serial, 3, 100_000) for name, serial in changed.items()
         }
-        tag = await root_index_etag(mirror.pages)
+        etag = await root_index_etag(mirror.pages)
         return (
-            await publish_root_index(changes, self.world.now, mirror.pages, replacing=tag)
+            await publish_root_index(changes, self.world.now, mirror.pages, replacing=etag)
         ).projects
 
 
@@ -138,7 +138,7 @@ class PublishRootIndex:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """A mirror in a bucket of its own, its upstream and its queue."""
+    """A mirror in a new bucket, with its upstream and its queue."""
 
     folder: Path
     environment: dict[str, str]
@@ -146,21 +146,21 @@ class Mirrored:
     conf: str
 
     def measure(self, step: Step) -> Figures:
-        """Do a step in a process of its own."""
+        """Run a step in a process of its own."""
         spawn = multiprocessing.get_context("spawn")
-        here, there = spawn.Pipe()
-        arguments = (there, self.environment, self.conf, self.queue.url, step)
+        ours, theirs = spawn.Pipe()
+        arguments = (theirs, self.environment, self.conf, self.queue.url, step)
         process = spawn.Process(target=_measured, args=arguments)
         process.start()
-        there.close()
+        theirs.close()
         try:
-            figures: Figures = here.recv()
+            figures: Figures = ours.recv()
         except EOFError:
             msg = f"the process that measures {step!r} died"
             raise RuntimeError(msg) from None
         finally:
             process.join()
-        requests, messages = self.queue.taken()
+        requests, messages = self.queue.pop_counts()
         return replace(figures, queue=requests, messages=messages)
 
 
@@ -173,9 +173,9 @@ def _measured(
         async with open_mirror(loading.parse(conf, {})) as mirror:
             queue = JobQueue(queue_url)
             cpu, started = time.process_time(), time.monotonic()
-            said = await step(mirror, queue)
+            count = await step(mirror, queue)
             return Figures(
-                said,
+                count,
                 time.process_time() - cpu,
                 time.monotonic() - started,
                 _peak(),
@@ -187,9 +187,9 @@ def _measured(
 
 
 def _peak() -> int:
-    """Return the most resident memory that this process ever had, in bytes.
+    """Return the peak of this process's resident memory in bytes.
 
-    Not `getrusage`, which counts the process that this one was started from as well.
+    `getrusage` would include the parent process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -213,7 +213,7 @@ def _mirrored(upstream: str) -> Iterator[Mirrored]:
 
 
 class Bench:
-    """Takes the figures, line by line, and shows them as they come."""
+    """Measure line by line, and print each line at once."""
 
     def __init__(self, console: Console, projects: int) -> None:
         self._console = console
@@ -236,47 +236,47 @@ class Bench:
         with _mirrored(upstream) as mirrored:
             took = mirrored.measure(plan_and_send)
             expected = self.large.projects_now
-            problem = "" if took.said == expected else f"{took.said} jobs"
+            problem = "" if took.count == expected else f"{took.count} jobs"
             self._add("planner: all new, first stages sent", self.large, took, problem)
-            rest = mirrored.measure(send_what_waits)
+            rest = mirrored.measure(send_remaining_stages)
             missing = expected - took.messages - rest.messages
             problem = f"{missing} jobs were not sent" if missing else ""
-            self._add(f"... other stages, {rest.said} ticks", self.large, rest, problem)
+            self._add(f"... other stages, {rest.count} ticks", self.large, rest, problem)
 
     def _reconciliation(self, upstream: str) -> None:
         with _mirrored(upstream) as mirrored:
-            cursor = synthetic.in_step(self.large, serial=self.large.now, reconciled=False)
-            self._make(mirrored, self.large, cursor)
+            cursor = synthetic.idle_cursor(self.large, serial=self.large.now, reconciled=False)
+            self._create(mirrored, self.large, cursor)
             took = mirrored.measure(plan_and_send)
-            problem = "" if took.said == CHANGES else f"{took.said} jobs"
+            problem = "" if took.count == CHANGES else f"{took.count} jobs"
             self._add(f"planner: {CHANGES} differ in root index", self.large, took, problem)
 
     def _incremental_plans(self, *worlds: tuple[str, World]) -> None:
         took: list[Figures] = []
         for upstream, world in worlds:
             with _mirrored(upstream) as mirrored:
-                cursor = synthetic.in_step(world, serial=world.before, reconciled=True)
-                self._make(mirrored, world, cursor)
+                cursor = synthetic.idle_cursor(world, serial=world.before, reconciled=True)
+                self._create(mirrored, world, cursor)
                 took.append(mirrored.measure(plan_and_send))
         large, small = took
-        for (_, world), one in zip(worlds, took, strict=True):
-            problem = "" if one.said == CHANGES else f"{one.said} jobs"
-            if one is large and large.storage != small.storage:
+        for (_, world), figures in zip(worlds, took, strict=True):
+            problem = "" if figures.count == CHANGES else f"{figures.count} jobs"
+            if figures is large and large.storage != small.storage:
                 problem = "more requests than in a small mirror"
-            elif one is large and large.cpu > small.cpu + SLACK:
+            elif figures is large and large.cpu > small.cpu + SLACK:
                 problem = "grows with the mirror"
-            self._add(f"planner: {CHANGES} changes in changelog", world, one, problem)
+            self._add(f"planner: {CHANGES} changes in changelog", world, figures, problem)
 
     def _incremental_merges(self, upstream: str) -> None:
         took: list[Figures] = []
         for world in (self.large, self.small):
             with _mirrored(upstream) as mirrored:
-                cursor = synthetic.in_step(world, serial=world.now, reconciled=True)
-                self._make(mirrored, world, cursor)
-                synthetic.leave_results(mirrored.folder, world.changed(), cursor, first=False)
+                cursor = synthetic.idle_cursor(world, serial=world.now, reconciled=True)
+                self._create(mirrored, world, cursor)
+                synthetic.store_results(mirrored.folder, world.changed(), cursor, first=False)
                 took.append(mirrored.measure(finalize_once))
         with _mirrored(upstream) as mirrored:
-            self._make(mirrored, self.large, Cursor())
+            self._create(mirrored, self.large, Cursor())
             root_index = mirrored.measure(PublishRootIndex(self.large))
         large, small = took
         problem = "more requests than in a small mirror" if large.storage != small.storage else ""
@@ -289,22 +289,22 @@ class Bench:
     def _first_merge(self, upstream: str) -> None:
         jobs = {name: listed.serial or 0 for name, listed in self.large.listed().items()}
         with _mirrored(upstream) as mirrored:
-            self._console.print("Leaving results ...")
-            cursor = synthetic.in_step(self.large, serial=self.large.before, reconciled=True)
-            synthetic.leave_results(mirrored.folder, jobs, cursor, first=True)
+            self._console.print("Storing results ...")
+            cursor = synthetic.idle_cursor(self.large, serial=self.large.before, reconciled=True)
+            synthetic.store_results(mirrored.folder, jobs, cursor, first=True)
             tick = 1
             while True:
                 took = mirrored.measure(finalize_once)
                 text = f"finalizer: all results, tick {tick}"
                 self._add(text, self.large, took)
-                if took.said == 0:
+                if took.count == 0:
                     return
                 tick += 1
 
-    def _make(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
+    def _create(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
         self._console.print(f"Making a mirror of {world.projects:,} projects ...")
         settings = loading.parse(mirrored.conf, {})
-        synthetic.make_mirror(mirrored.folder, world, settings, cursor)
+        synthetic.create_mirror(mirrored.folder, world, settings, cursor)
 
     def _add(self, text: str, world: World, took: Figures, problem: str = "") -> None:
         line = Line(text, world.projects, took, problem)
@@ -316,7 +316,7 @@ class Bench:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale")
-    parser.add_argument("--projects", type=int, default=PYPI, help="how many upstream has")
+    parser.add_argument("--projects", type=int, default=PYPI, help="in the upstream")
     console = Console(highlight=False, width=max(Console().width, 110))
     bench = Bench(console, max(parser.parse_args().projects, 2 * CHANGES))
     bench.run()
@@ -324,7 +324,7 @@ def main() -> int:
     console.print(
         "CPU of the step, peak of the process's resident memory as Linux counts it (VmHWM), and"
         " requests to upstream, S3 and SQS. Upstream, S3 (rclone's server, which ignores If-Match)"
-        " and the queue (an endpoint that takes everything) share this machine, and its pace.",
+        " and the queue (an endpoint that accepts everything) share this machine.",
         style="dim",
     )
     return 0 if all(line.verdict == "ok" for line in bench.lines) else 1

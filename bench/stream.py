@@ -1,10 +1,10 @@
-"""How much memory, above what it holds when idle, the worker takes while it streams files.
+"""Measure the memory that the worker needs, above idle, while it streams files.
 
     python -m bench.stream
 
-Each line is a worker of its own, as it is deployed: its handler, in its own process, through
-Lambda's Runtime API. Idle is what it holds after one small project. Ends with 1 when a line is
-above the limit, or when not every byte arrived. Needs Linux.
+Each line is a new worker: its handler, in its own process, through Lambda's Runtime API. Idle is
+its memory after one small project. Exits with status 1 if a line exceeds the limit or a file is
+incomplete. Needs Linux.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 MB = 1000**2
 MIB = 1024**2
 LIMIT = 64 * MIB  # above idle
-PATIENCE = 100  # seconds for one invocation
+TIMEOUT = 100  # seconds for one invocation
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A project of so many files of so many bytes each."""
+    """A project with a number of files of one size."""
 
     text: str
     project: str
     files: int
     size: int
-    largest_put: int | None = None  # bytes; larger files go up in parts
+    largest_put: int | None = None  # bytes; larger files are multipart uploads
 
     @property
     def bytes(self) -> int:
@@ -47,7 +47,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What an invocation took: bytes of resident memory, and seconds."""
+    """An invocation's bytes of resident memory, and seconds."""
 
     idle: int
     peak: int
@@ -71,7 +71,7 @@ SCENARIOS = (
 def main() -> int:
     console = Console(highlight=False)
     console.print("Making the files' hashes ...")
-    projects = {one.project: (one.files, one.size) for one in (SMALL, *SCENARIOS)}
+    projects = {each.project: (each.files, each.size) for each in (SMALL, *SCENARIOS)}
     with large_files.serving(projects) as upstream:
         measured = {}
         for scenario in SCENARIOS:
@@ -81,43 +81,43 @@ def main() -> int:
     console.print(
         "Resident memory of the worker's process as Linux counts it (VmRSS, VmHWM); the first few"
         " MiB fit into what an idle interpreter holds free. Upstream, the worker and S3 (rclone's"
-        " server, which checks signature and sha256) share this machine, and its pace.",
+        " server, which checks signature and sha256) share this machine.",
         style="dim",
     )
-    return 0 if all(_is_fine(one) for one in measured.values()) else 1
+    return 0 if all(_is_fine(each) for each in measured.values()) else 1
 
 
 def _measure(scenario: Scenario, upstream: str) -> Measured:
     worker, bucket = _worker()
     with rclone.serving(bucket, 2 * scenario.bytes) as s3, null_queue.serving() as queue:
         endpoints = {
-            "AWS_ENDPOINT_URL": s3.endpoint,  # in the place of all of AWS, but for the queue
+            "AWS_ENDPOINT_URL": s3.endpoint,  # for all of AWS except the queue
             "AWS_ENDPOINT_URL_SQS": queue.endpoint,
         }
         runtime = jobs.runtime(upstream, **endpoints, **s3.credentials)
-        environment = ExecutionEnvironment(worker, runtime, _show_what_is_wrong)
+        environment = ExecutionEnvironment(worker, runtime, _print_errors)
         try:
             environment.invoke(jobs.batch([SMALL.project]))
             event: dict[str, Any] = jobs.batch([scenario.project])
             if scenario.largest_put is not None:
                 event["largest_put"] = scenario.largest_put
-            said = environment.invoke(event)
+            figures = environment.invoke(event)
         finally:
             environment.close()
         arrived = sorted(s3.stored()) == [SMALL.size, *[scenario.size] * scenario.files]
-    complete = arrived and not said["answer"]["batchItemFailures"]
-    return Measured(said["before"], said["peak"], said["seconds"], complete)
+    complete = arrived and not figures["response"]["batchItemFailures"]
+    return Measured(figures["before"], figures["peak"], figures["seconds"], complete)
 
 
 def _worker() -> tuple[Function, str]:
-    """Return the template's worker, measured and with less time, and the name of its bucket."""
+    """Return the template's worker, with measurements and a shorter timeout, and its bucket."""
     stack = read_stack(CHECKOUT / "template.yaml", endpoint="", parameters={})
     worker = stack.functions[jobs.WORKER]
     handler = "bench.measured_worker.handler"
-    return replace(worker, handler=handler, timeout=PATIENCE), stack.bucket
+    return replace(worker, handler=handler, timeout=TIMEOUT), stack.bucket
 
 
-def _show_what_is_wrong(line: str) -> None:
+def _print_errors(line: str) -> None:
     if '"_aws"' not in line:
         print(line, file=sys.stderr)
 
@@ -131,14 +131,14 @@ def _table(measured: dict[Scenario, Measured]) -> Table:
     table.add_column("The worker streams", no_wrap=True)
     for heading in ("idle", "peak", "above idle", "MB/s", ""):
         table.add_column(heading, justify="right")
-    for scenario, one in measured.items():
+    for scenario, figures in measured.items():
         table.add_row(
             scenario.text,
-            f"{one.idle / MIB:.1f}",
-            f"{one.peak / MIB:.1f}",
-            f"{one.above_idle / MIB:.1f}",
-            f"{scenario.bytes / one.seconds / MB:.0f}",
-            "ok" if _is_fine(one) else "too much" if one.complete else "incomplete",
+            f"{figures.idle / MIB:.1f}",
+            f"{figures.peak / MIB:.1f}",
+            f"{figures.above_idle / MIB:.1f}",
+            f"{scenario.bytes / figures.seconds / MB:.0f}",
+            "ok" if _is_fine(figures) else "too much" if figures.complete else "incomplete",
         )
     return table
 

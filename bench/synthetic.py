@@ -1,14 +1,13 @@
-"""A PyPI of any size without files, and mirrors of it that are some changes behind.
+"""A PyPI of any size without files, and mirrors of it that lag some changes behind.
 
-The upstream is the tests' own, in a process of its own. Mirrors are written straight into the
-folder that the S3 server serves, by the code that is measured, so that they are what it writes.
+The upstream is the tests' fake one, in a process of its own. Mirrors are written into the folder
+that the S3 server serves, by the measured code, so that they have its format.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import multiprocessing
 import time
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from bench.child import in_child
 from frumious.finalizing.root_index import publish_root_index
 from frumious.mirror import CLOCK, Mirror
 from frumious.model.jobs import Job, Outcome, Report, Result
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.storage.protocol import Storage
 
-CHANGES: Final = 500  # that a mirror is behind; one in 25 is a new project
+CHANGES: Final = 500  # that a mirror lacks; one in 25 is a new project
 _NEW: Final = CHANGES // 25
 _FIRST_SERIAL: Final = 30_000_000
-_BATCH: Final = 10  # results in one object, as a worker leaves them
-_FILES: Final = 3  # that each project's first job added
+_BATCH: Final = 10  # results in one object, as of a worker
+_FILES: Final = 3  # of each project, added by its first job
 _STAGE: Final = 10_000  # jobs of a run
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """How many projects there were when the mirror was last in step, and the serials."""
+    """The projects at the mirror's last run, and the serials then and now."""
 
     projects: int
 
@@ -64,18 +64,18 @@ class World:
         return self.before + CHANGES
 
     def listed(self) -> dict[NormalizedName, ListedProject]:
-        """Return what the mirror's root index says."""
+        """Return the projects of the mirror's root index."""
         return {
             _name(number): ListedProject(_name(number), _FIRST_SERIAL + number + 1, _FILES, 100_000)
             for number in range(self.projects)
         }
 
     def changed(self) -> dict[NormalizedName, int]:
-        """Return the projects that changed since, with their serials."""
+        """Return the projects that have changed since then, with their serials."""
         step = self.projects // (CHANGES - _NEW)
         numbers = [number * step for number in range(CHANGES - _NEW)]
         numbers += range(self.projects, self.projects + _NEW)
-        return {_name(number): self.before + place + 1 for place, number in enumerate(numbers)}
+        return {_name(changed): self.before + number + 1 for number, changed in enumerate(numbers)}
 
 
 def _name(number: int) -> NormalizedName:
@@ -87,17 +87,9 @@ def _name(number: int) -> NormalizedName:
 
 @contextmanager
 def upstream(world: World) -> Iterator[str]:
-    """Serve the world as it is now; gives the upstream's address."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(world, there), daemon=True)
-    process.start()
-    there.close()
-    try:
-        yield here.recv()
-    finally:
-        here.close()  # which ends the process
-        process.join()
+    """Serve the world as it is now; yield the upstream's URL."""
+    with in_child(_serve, world) as pipe:
+        yield pipe.recv()
 
 
 def _serve(world: World, pipe: Connection) -> None:
@@ -115,36 +107,36 @@ def _serve(world: World, pipe: Connection) -> None:
 
 
 class Folder:
-    """A storage as far as mirrors are made with it: files, tagged as the S3 server tags them."""
+    """The part of a storage that creates mirrors: files, with the S3 server's ETags."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def read(self, key: Key) -> Stored | None:
         path = self._folder / key
-        return Stored(path.read_bytes(), _tag(path)) if path.exists() else None
+        return Stored(path.read_bytes(), _etag(path)) if path.exists() else None
 
     async def head(self, key: Key) -> Head | None:
         path = self._folder / key
-        return Head(path.stat().st_size, _tag(path)) if path.exists() else None
+        return Head(path.stat().st_size, _etag(path)) if path.exists() else None
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:  # noqa: ARG002
         path = self._folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
-        return _tag(path)
+        return _etag(path)
 
     create = write
 
 
-def _tag(path: Path) -> str:
+def _etag(path: Path) -> str:
     return f'"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"'
 
 
-def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) -> None:
-    """Make a mirror that holds the world as it was before, and stands where the cursor says."""
+def create_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) -> None:
+    """Create a mirror of the world as it was before, with a cursor."""
 
-    async def make() -> None:
+    async def write() -> None:
         storage = cast("Storage", Folder(folder))
         async with aclosing(Upstream(settings, CLOCK)) as upstream:
             mirror = Mirror.of(settings, CLOCK, upstream, storage, storage)
@@ -152,11 +144,11 @@ def make_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) ->
             await mirror.ledger.write_selected(mirror.selected)
             await mirror.ledger.change_cursor(lambda _: cursor)
 
-    asyncio.run(make())
+    asyncio.run(write())
 
 
-def in_step(world: World, *, serial: int, reconciled: bool) -> Cursor:
-    """Return the cursor of a mirror without open runs; every other duty was done just now."""
+def idle_cursor(world: World, *, serial: int, reconciled: bool) -> Cursor:
+    """Return the cursor of a mirror without open runs, and with nothing else due."""
     now = time.time()
     return Cursor(
         serial=serial,
@@ -168,16 +160,16 @@ def in_step(world: World, *, serial: int, reconciled: bool) -> Cursor:
     )
 
 
-def leave_results(
+def store_results(
     folder: Path, jobs: dict[NormalizedName, int], cursor: Cursor, *, first: bool
 ) -> None:
-    """Leave runs of these jobs, all sent and done, and all of their results.
+    """Store runs of these jobs, all dispatched and done, with all their results.
 
     Results of a `first` run name all files, others one new file.
     """
     names = sorted(jobs)
     asyncio.run(
-        _leave(
+        _store(
             Folder(folder),
             [
                 {name: jobs[name] for name in names[start : start + _STAGE]}
@@ -189,7 +181,7 @@ def leave_results(
     )
 
 
-async def _leave(
+async def _store(
     folder: Folder, stages: Sequence[dict[NormalizedName, int]], cursor: Cursor, files: int
 ) -> None:
     storage = cast("Storage", folder)
