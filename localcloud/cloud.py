@@ -18,6 +18,7 @@ from localcloud.dead_letters import DeadLetterQueue
 from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT, Runtime, WarmFunction
 from localcloud.event_source import Pump, PumpResult
+from localcloud.key_value_store import KeyValueStoreServer
 from localcloud.logs import LogLine, Logs
 from localcloud.metrics import Metric, Metrics
 from localcloud.moto_server import MotoServer
@@ -84,7 +85,11 @@ class LocalCloud:
                 warm = WarmFunction(function, runtime, on_output, self.metrics, quota)
                 self._functions[id_] = warm
                 stack.callback(warm.stop)
-            self._distribution = DistributionServer(self.stack.distribution, self.s3, self.metrics)
+            self.key_value_store = KeyValueStoreServer()
+            stack.callback(self.key_value_store.stop)
+            self._distribution = DistributionServer(
+                self.stack.distribution, self.s3, self.metrics, self.key_value_store.values
+            )
             stack.callback(self._distribution.stop)
             self._alarm_states = dict.fromkeys(self.stack.alarms, State.INSUFFICIENT_DATA)
             self._cleanup = stack.pop_all()

@@ -17,10 +17,12 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from localcloud.edge import EdgeFunction, choose_behavior
+from localcloud.edge import EdgeError, EdgeFunction, choose_behavior
 from localcloud.metrics import Metric
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_s3.client import S3Client
 
     from localcloud.metrics import Metrics
@@ -34,13 +36,20 @@ OMITTED_HEADERS = {"connection", "date", "keep-alive", "server", "transfer-encod
 class DistributionServer:
     """Serves a distribution on loopback in a thread; `url` is its address."""
 
-    def __init__(self, distribution: Distribution, s3: S3Client, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        distribution: Distribution,
+        s3: S3Client,
+        metrics: Metrics,
+        key_value_store: Mapping[str, str] | None = None,
+    ) -> None:
         self._distribution = distribution
         self._s3 = s3
         self._metrics = metrics
         self._errors = Metric.of(
             "AWS/CloudFront", "5xxErrorRate", DistributionId=distribution.id, Region="Global"
         )
+        self._key_value_store = key_value_store
         self._address: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -63,7 +72,9 @@ class DistributionServer:
         self._stopping = asyncio.Event()
         # A QuickJS context can only be used in the thread that created it: this one.
         self._edge = {
-            behavior.pattern: EdgeFunction(behavior.edge_code)
+            behavior.pattern: EdgeFunction(
+                behavior.edge_code, self._key_value_store if behavior.key_value_store else None
+            )
             for behavior in self._distribution.behaviors
             if behavior.edge_code is not None
         }
@@ -93,7 +104,10 @@ class DistributionServer:
         behavior = choose_behavior(self._distribution.behaviors, path)
         if behavior.pattern not in self._edge:
             return await self._from_origin(request, path, behavior)
-        result = self._edge[behavior.pattern](request.method, path, request.headers)
+        try:
+            result = self._edge[behavior.pattern](request.method, path, request.headers)
+        except EdgeError as error:
+            return web.Response(status=503, text=f"{error}\n")
         if "statusCode" in result:
             return _edge_response(result)
         return await self._from_origin(request, result["uri"], behavior)

@@ -1,11 +1,14 @@
 """CloudFront before the request to the origin: cache behaviors and the edge function.
 
-The edge function is the template's own JavaScript, run in QuickJS. Its events are described at
-https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html.
+The edge function is the template's own JavaScript, run in QuickJS. The CloudFront developer guide
+describes its events ("Event structure") and modules ("JavaScript runtime 2.0 features", "Helper
+methods for key value stores").
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import posixpath
 import re
@@ -33,20 +36,77 @@ def _matches(pattern: str, path: str) -> bool:
     return re.fullmatch(expression, path.removeprefix("/"), re.DOTALL) is not None
 
 
+# What a function can use beyond the language. As in CloudFront, a missing key is an error, and
+# without an associated store there is none.
+MODULES = """
+const Buffer = { from: (text, encoding) => ({ toString: () => _decode(text, encoding) }) };
+const _modules = {
+  crypto: {
+    createHash(algorithm) {
+      let data = '';
+      return {
+        update(text) { data += text; return this; },
+        digest: encoding => _digest(algorithm, data, encoding),
+      };
+    },
+  },
+  cloudfront: {
+    kvs() {
+      if (!_hasStore) throw new Error('no key value store is associated with the function');
+      return {
+        async get(key, options) {
+          const value = _read(key);
+          if (value === null) throw new Error('KeyNotFound');
+          return options && options.format === 'json' ? JSON.parse(value) : value;
+        },
+      };
+    },
+  },
+};
+var _outcome = null;
+function _call(event) {
+  Promise.resolve().then(() => handler(event)).then(
+    result => { _outcome = JSON.stringify({ result }); },
+    error => { _outcome = JSON.stringify({ error: `${error}` }); },
+  );
+}
+"""
+
+
+class EdgeError(Exception):
+    """The edge function failed. CloudFront would answer 503."""
+
+
 class EdgeFunction:
-    """A viewer-request function; only the thread that created it may call it."""
+    """A viewer-request function; only the thread that created it may call it.
 
-    def __init__(self, code: str) -> None:
+    `store` has the values of the associated KeyValueStore.
+    """
+
+    def __init__(self, code: str, store: Mapping[str, str] | None = None) -> None:
         self._context = quickjs.Context()
-        self._context.eval(code)
-        self._handler = self._context.get("handler")
+        self._context.add_callable("_decode", _decode)
+        self._context.add_callable("_digest", _digest)
+        self._context.add_callable("_read", ({} if store is None else store).get)
+        self._context.set("_hasStore", store is not None)
+        self._context.eval(MODULES)
+        self._context.eval(
+            re.sub(
+                r"^import (\w+) from ('\w+');$",
+                r"const \1 = _modules[\2];",
+                code,
+                flags=re.MULTILINE,
+            )
+        )
 
-    def __call__(self, method: str, uri: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    def __call__(
+        self, method: str, uri: str, headers: Mapping[str, str], viewer: str = "127.0.0.1"
+    ) -> dict[str, Any]:
         """Return the request to forward, with its `uri`, or a response with a `statusCode`."""
         event = {
             "version": "1.0",
             "context": {"eventType": "viewer-request", "requestId": "local"},
-            "viewer": {"ip": "127.0.0.1"},
+            "viewer": {"ip": viewer},
             "request": {
                 "method": method,
                 "uri": uri,
@@ -55,8 +115,28 @@ class EdgeFunction:
                 "cookies": {},
             },
         }
-        result = json.loads(self._handler(self._context.parse_json(json.dumps(event))).json())
+        self._context.get("_call")(self._context.parse_json(json.dumps(event)))
+        while self._context.execute_pending_job():
+            pass
+        outcome = json.loads(self._context.get("_outcome"))
+        if "error" in outcome:
+            raise EdgeError(outcome["error"])
+        result = outcome["result"]
         if not {"uri", "statusCode"} & result.keys():
             msg = f"the edge function returned neither a request nor a response: {result!r}"
             raise TypeError(msg)
         return dict(result)
+
+
+def _decode(text: str, encoding: str) -> str:
+    if encoding != "base64":
+        msg = f"the local edge does not support the encoding {encoding!r}"
+        raise ValueError(msg)
+    return base64.b64decode(text + "==").decode(errors="replace")
+
+
+def _digest(algorithm: str, text: str, encoding: str) -> str:
+    if algorithm not in {"md5", "sha1", "sha256"} or encoding != "hex":
+        msg = f"the local edge does not support {algorithm!r} as {encoding!r}"
+        raise ValueError(msg)
+    return hashlib.new(algorithm, text.encode()).hexdigest()

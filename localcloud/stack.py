@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
 STACK_NAME = "frumious-local"
+KEY_VALUE_STORE_ARN = (
+    f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/00000000-0000-0000-0000-000000000000"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Behavior:
 
     pattern: str
     edge_code: str | None  # of the viewer-request function
+    key_value_store: str | None  # the ARN of the function's
     added_headers: Mapping[str, str]
 
 

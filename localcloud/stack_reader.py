@@ -14,6 +14,7 @@ from localcloud.alarms import read_alarm
 from localcloud.section import Section
 from localcloud.stack import (
     ACCOUNT,
+    KEY_VALUE_STORE_ARN,
     REGION,
     STACK_NAME,
     Behavior,
@@ -36,9 +37,19 @@ FUNCTION = "AWS::Serverless::Function"
 DISTRIBUTION = "AWS::CloudFront::Distribution"
 EDGE_FUNCTION = "AWS::CloudFront::Function"
 HEADERS_POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
+KEY_VALUE_STORE = "AWS::CloudFront::KeyValueStore"
 ALARM = "AWS::CloudWatch::Alarm"
 ROLE = "AWS::IAM::Role"
-SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY, ALARM}
+SIMULATED = {
+    BUCKET,
+    QUEUE,
+    FUNCTION,
+    DISTRIBUTION,
+    EDGE_FUNCTION,
+    HEADERS_POLICY,
+    KEY_VALUE_STORE,
+    ALARM,
+}
 
 # Resources that are referenced by their logical ids, with the attributes that `GetAtt` supports.
 STAND_INS: dict[str, tuple[str, ...]] = {
@@ -152,6 +163,8 @@ class StackReader:
         elif kind == FUNCTION:
             reference = name
             attributes["Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+        elif kind == KEY_VALUE_STORE:
+            attributes["Arn"] = KEY_VALUE_STORE_ARN
         elif kind in STAND_INS:
             arn = f"arn:aws:local:{REGION}:{ACCOUNT}:{logical_id}"
             attributes = {name: arn if name == "Arn" else logical_id for name in STAND_INS[kind]}
@@ -314,25 +327,30 @@ class StackReader:
         if set(members.require("AllowedMethods")) != {"GET", "HEAD"}:
             msg = f"the local stack supports only GET and HEAD: {members.where}"
             raise TemplateError(msg)
-        edge_code = None
+        edge_code = key_value_store = None
         for association in members.take("FunctionAssociations", []):
             event = members.of("FunctionAssociations", association)
             if (kind := event.require("EventType")) != "viewer-request":
                 msg = f"the local stack does not support the edge event {kind!r}"
                 raise TemplateError(msg)
-            edge_code = self._edge_code(event.require("FunctionARN"))
+            edge_code, key_value_store = self._edge_function(event.require("FunctionARN"))
             event.finish()
         policy = members.take("ResponseHeadersPolicyId")
         members.finish()
         headers = self._added_headers(policy) if policy else {}
-        return Behavior(pattern=pattern, edge_code=edge_code, added_headers=headers)
+        return Behavior(pattern, edge_code, key_value_store, headers)
 
-    def _edge_code(self, logical_id: str) -> str:
+    def _edge_function(self, logical_id: str) -> tuple[str, str | None]:
+        """Return the function's code and the ARN of its store."""
         properties = self._properties(logical_id)
-        properties.ignore("Name", "AutoPublish", "FunctionConfig")
+        properties.ignore("Name", "AutoPublish")
+        config = properties.section("FunctionConfig")
+        config.ignore("Comment", "Runtime")
+        stores = [s["KeyValueStoreARN"] for s in config.take("KeyValueStoreAssociations", [])]
+        config.finish()
         code = properties.require("FunctionCode")
         properties.finish()
-        return str(code)
+        return str(code), next(iter(stores), None)
 
     def _added_headers(self, logical_id: str) -> dict[str, str]:
         properties = self._properties(logical_id)

@@ -16,6 +16,7 @@ from frumious import __version__
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
 from frumious.cli.tables import Tally, counts_text, plan_table
+from frumious.cli.tokens import token
 from frumious.local import run_here
 from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
 from frumious.planning.retry import retry as make_due
@@ -59,6 +60,9 @@ def main(context: click.Context, path: Path, *, verbose: bool) -> None:
     a configuration or a command line that cannot be used.
     """  # noqa: D301 - click's sign for lines that stay as they are
     context.obj = (path, verbose)
+
+
+main.add_command(token)
 
 
 @main.command()
