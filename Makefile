@@ -18,6 +18,7 @@ dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
 servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
+clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
 bandersnatch_env := .venv-bandersnatch/.made-$(call checksum,requirements/bandersnatch.txt)
 built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirror.conf \
     requirements/runtime.txt $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
@@ -48,7 +49,7 @@ test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumiou
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(dev_env) $(servers_env) ## Test against real servers and Chromium: nginx, Swift, LocalStack, rclone (ARGS=...)
+test-servers: $(dev_env) $(servers_env) $(clients_env) ## Test with real servers (nginx, Swift, LocalStack, rclone), Chromium, Poetry and PDM (ARGS=...)
 	@.venv/bin/python -m tests.servers
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
 
@@ -107,7 +108,7 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev lambda sam bench servers bandersnatch; do \
+	for name in runtime dev lambda sam bench servers clients bandersnatch; do \
 	  case "$$name" in servers) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
@@ -130,8 +131,8 @@ lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages 
 
 .PHONY: clean
 clean: ## Delete everything that make created: environments, builds, caches, the demo's mirror
-	rm -rf .venv .venv-sam .venv-lambda .venv-servers .venv-bandersnatch .python .aws-sam .localcloud \
-	  .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-lambda .venv-servers .venv-clients .venv-bandersnatch .python .aws-sam \
+	  .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -184,6 +185,12 @@ $(servers_env): $(dev_env)
 	$(call venv_3_13,.venv-servers)
 	$(UV) pip install --quiet --python .venv-servers/bin/python \
 	  --require-hashes -r requirements/servers.txt
+	@touch $@
+
+$(clients_env): $(dev_env)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-clients
+	$(UV) pip install --quiet --python .venv-clients/bin/python \
+	  --require-hashes -r requirements/clients.txt
 	@touch $@
 
 # bandersnatch needs Python 3.12 or later; 3.13 is needed anyway.

@@ -46,6 +46,7 @@ print(json.dumps(Translator({}, Parser()).translate(template, {})))
 NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::CloudFront::Distribution": None,
     "AWS::CloudFront::Function": ("Name", 64),
+    "AWS::CloudFront::KeyValueStore": ("Name", 64),
     "AWS::CloudFront::OriginAccessControl": ("OriginAccessControlConfig.Name", 64),
     "AWS::CloudFront::ResponseHeadersPolicy": ("ResponseHeadersPolicyConfig.Name", 128),
     "AWS::CloudWatch::Alarm": ("AlarmName", 255),
@@ -183,7 +184,7 @@ def test_two_stacks_in_one_account_give_no_name_twice(resources: dict[str, Any])
         *names(resources, stack(LONGEST_STACK_NAME)),
         *names(resources, stack(LONGEST_STACK_NAME)),  # in another region
     ]
-    assert len(given) == len({*given}) == 12
+    assert len(given) == len({*given}) == 15
 
 
 def test_a_stack_may_have_the_longest_name(resources: dict[str, Any]) -> None:
