@@ -143,7 +143,7 @@ class World:
         """Record reports for the finalizer."""
         self.run(lambda mirror: inbox.record(mirror.storage, reports))
 
-    def draft(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
+    def dry_run(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
         """Return the plan of a tick without dispatching it."""
         return self.run(
             lambda mirror: plan_changes(mirror, force=force, confirmed_removals=confirmed_removals)
@@ -163,7 +163,7 @@ class World:
     ) -> list[Run]:
         """Plan and dispatch as the planner does at a tick, or for named projects."""
         plan = (
-            self.draft(force=force, confirmed_removals=confirmed_removals)
+            self.dry_run(force=force, confirmed_removals=confirmed_removals)
             if names is None
             else plan_projects(names)
         )

@@ -1,4 +1,4 @@
-"""Coroutines that run at the same time end together."""
+"""Coroutines that run concurrently end together."""
 
 from __future__ import annotations
 

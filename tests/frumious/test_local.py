@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def conf(upstream: Server, tmp_path: Path) -> str:
-    """A mirror.conf for a folder; a job that is put off is not waited for long."""
+    """A mirror.conf for a folder, with a short pause before retries."""
     path = tmp_path / "mirror.conf"
     path.write_text(
         f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
@@ -36,10 +36,10 @@ def conf(upstream: Server, tmp_path: Path) -> str:
 
 
 def page(folder: Path, project: str) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(
+    payload: dict[str, Any] = json.loads(
         (folder / f"mirror/web/simple/{project}/index.v1_json").read_text()
     )
-    return said
+    return payload
 
 
 def files(folder: Path) -> set[str]:
@@ -71,9 +71,9 @@ def test_projects_are_synced_by_name(
     for name in ("one", "two"):
         index.upload(wheel(name, "1.0"))
 
-    said = frumious("-c", conf, "sync", "One")
+    done = frumious("-c", conf, "sync", "One")
 
-    assert said.returncode == 0, said.stderr
+    assert done.returncode == 0, done.stderr
     assert len(page(tmp_path, "one")["files"]) == 1
     assert not upstream.requests_for("/simple/two/")
 
@@ -100,11 +100,11 @@ def test_what_failed_is_named_and_the_status_is_1(
         index.upload(wheel(name, "1.0"))
     fault = upstream.faults.add(Fault(Status(404), "/packages/", project="broken"))
 
-    said = frumious("-c", conf, "mirror")
+    done = frumious("-c", conf, "mirror")
 
-    assert said.returncode == 1
-    assert "broken is behind upstream: " in said.stderr
-    assert "good" not in said.stderr
+    assert done.returncode == 1
+    assert "broken is behind upstream: " in done.stderr
+    assert "good" not in done.stderr
     assert (tmp_path / "mirror/status").read_text() == str(index.serial)
     upstream.faults.remove(fault)
     time.sleep(1.2)  # its pause
@@ -114,7 +114,7 @@ def test_what_failed_is_named_and_the_status_is_1(
 
 @pytest.fixture
 def minding_signals() -> Iterator[None]:
-    """Shells let what they run in the background ignore SIGINT, and so all that it starts."""
+    """Restore SIGINT's handler: background jobs of shells, and their children, ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -134,12 +134,12 @@ def test_a_stopped_run_ends_cleanly_and_is_resumed(
             while len(files(tmp_path)) < 20:
                 time.sleep(0.05)
             running.send_signal(sign)
-            _, said = running.communicate(timeout=20)
+            _, output = running.communicate(timeout=20)
         finally:
             running.kill()
     assert running.returncode == 1
-    assert "stopped; run again to continue" in said
-    assert "Traceback" not in said
+    assert "stopped; run again to continue" in output
+    assert "Traceback" not in output
 
     upstream.faults.remove(slow)
     upstream.clear()
@@ -151,11 +151,11 @@ def test_a_stopped_run_ends_cleanly_and_is_resumed(
 
 def test_two_commands_on_one_mirror_exclude_each_other(conf: str, tmp_path: Path) -> None:
     with lock(tmp_path / "mirror"):
-        said = frumious("-c", conf, "mirror")
+        done = frumious("-c", conf, "mirror")
 
-    assert said.returncode == 1
-    assert "mirror" in said.stderr
-    assert str(os.getpid()) in said.stderr
+    assert done.returncode == 1
+    assert "mirror" in done.stderr
+    assert str(os.getpid()) in done.stderr
 
 
 def test_the_first_error_stops_the_run_if_configured(
@@ -168,7 +168,7 @@ def test_the_first_error_stops_the_run_if_configured(
     upstream.faults.add(Fault(Status(404), "/packages/", project="project-00"))
     upstream.faults.add(Fault(Slow(delay=0.5), re.compile("^/simple/project-(?!00)")))
 
-    said = frumious("-c", conf, "mirror")
+    done = frumious("-c", conf, "mirror")
 
-    assert said.returncode == 1
+    assert done.returncode == 1
     assert len(upstream.requests_for("/simple/project-")) <= 10, "those were under way already"

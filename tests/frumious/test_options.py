@@ -1,4 +1,4 @@
-"""Every option of [mirror] has its effect, and loses it when it is taken back."""
+"""Every option of [mirror] has its effect, and loses it when it is removed."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def downloads(world: World) -> int:
 
 
 def manifest(world: World, key: str) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(world.read(key))
-    return said
+    payload: dict[str, Any] = json.loads(world.read(key))
+    return payload
 
 
-def places(*folders: str, forms: frozenset[str] = HTML | JSON) -> frozenset[str]:
+def paths(*folders: str, forms: frozenset[str] = HTML | JSON) -> frozenset[str]:
     return frozenset(f"{folder}{form}" for folder in ("", *folders) for form in forms)
 
 
@@ -56,10 +56,10 @@ def test_with_hash_index_project_pages_are_stored_below_their_first_letter(world
 
     world.mirror_run()
 
-    assert pages(world) == places("d/demo/", "b/big-name-x/")
+    assert pages(world) == paths("d/demo/", "b/big-name-x/")
     assert b'href="../../packages/' in world.read("web/simple/d/demo/index.html")
     assert b'href="demo/"' in world.read("web/simple/index.html")
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 @pytest.mark.parametrize("way", [("", "hash-index = true"), ("hash-index = true", "")])
@@ -76,10 +76,10 @@ def test_with_hash_index_switched_the_pages_move_and_files_stay(
     world.mirror_run()
 
     folders = ("d/demo/", "b/big-name-x/") if after else ("demo/", "big-name-x/")
-    assert pages(world) == places(*folders)
+    assert pages(world) == paths(*folders)
     assert world.files() == files
     assert downloads(world) == 0
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_an_interrupted_move_is_finished(world: World) -> None:
@@ -88,12 +88,12 @@ def test_an_interrupted_move_is_finished(world: World) -> None:
     world.configure("hash-index = true")
     (run,) = world.plan()
     first = world.sync("demo", run=run.run)
-    for key, body in before.items():  # killed between the new page and the old ones' end
+    for key, body in before.items():  # as if killed before the old pages were deleted
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 
-    again = world.sync("demo", run=run.run, resuming=True)
+    repeated = world.sync("demo", run=run.run, resuming=True)
 
-    assert again == first
+    assert repeated == first
     assert "web/simple/demo/index.v1_json" not in world.contents()
 
 
@@ -104,7 +104,7 @@ def test_a_removed_project_is_deleted_from_its_old_page_paths(world: World) -> N
 
     world.mirror_run()
 
-    assert pages(world) >= places("b/big-name-x/")
+    assert pages(world) >= paths("b/big-name-x/")
     assert not [key for key in pages(world) if "demo" in key]
 
 
@@ -132,8 +132,8 @@ def test_only_the_configured_page_format_is_served(
     world.index.upload(wheel("demo", "2.0"))
     world.mirror_run()
 
-    assert pages(world) == places("demo/", "big-name-x/", forms=forms)
-    assert not world.draft().jobs
+    assert pages(world) == paths("demo/", "big-name-x/", forms=forms)
+    assert not world.dry_run().jobs
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_switching_the_page_format_deletes_pages_of_the_old_format(
         world.configure(f"simple-format = {form}")
         world.mirror_run()
 
-        wanted = {"ALL": HTML | JSON, "HTML": HTML, "JSON": JSON}[form]
-        assert pages(world) == places("demo/", "big-name-x/", forms=wanted)
-        books = places("demo/", "big-name-x/", forms=JSON) if form == "HTML" else set()
-        assert pages(world, "state/simple/") == books
-        assert not world.draft().jobs
+        expected = {"ALL": HTML | JSON, "HTML": HTML, "JSON": JSON}[form]
+        assert pages(world) == paths("demo/", "big-name-x/", forms=expected)
+        manifests = paths("demo/", "big-name-x/", forms=JSON) if form == "HTML" else set()
+        assert pages(world, "state/simple/") == manifests
+        assert not world.dry_run().jobs
     assert world.files() == files
     assert downloads(world) == 0
 
@@ -167,8 +167,8 @@ def test_a_removed_project_leaves_the_html_pages_too(world: World) -> None:
 
     world.mirror_run()
 
-    assert pages(world) == places("big-name-x/", forms=HTML)
-    assert pages(world, "state/simple/") == places("big-name-x/", forms=JSON)
+    assert pages(world) == paths("big-name-x/", forms=HTML)
+    assert pages(world, "state/simple/") == paths("big-name-x/", forms=JSON)
 
 
 def test_the_diff_file_names_the_pages_that_readers_get(world: World) -> None:
@@ -177,8 +177,8 @@ def test_the_diff_file_names_the_pages_that_readers_get(world: World) -> None:
 
     world.mirror_run()
 
-    told = world.read("diff").decode().split()
-    assert {path for path in told if "/simple/" in path} == {
+    named = world.read("diff").decode().split()
+    assert {path for path in named if "/simple/" in path} == {
         f"/{world.bucket}/web/simple/{page}/index.v1_json" for page in ("b/big-name-x", "d/demo")
     }
 
@@ -193,12 +193,12 @@ def test_without_release_files_the_pages_link_to_upstream_s_files(world: World) 
     assert downloads(world) == 0
     (file,) = world.page("demo")["files"]
     assert file["url"].startswith(world.upstream.files_url)
-    assert file["core-metadata"]  # it lies beside the file, there
+    assert file["core-metadata"]  # upstream has it next to the file
     for page in pages_of(world, "demo"):
         (found,) = read_by_pip(page)
         assert found.url == file["url"]
     assert manifest(world, "web/status.json")["files"] == 0
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_without_release_files_links_lead_to_root_uri(world: World) -> None:
@@ -208,7 +208,7 @@ def test_without_release_files_links_lead_to_root_uri(world: World) -> None:
 
     (file,) = world.page("demo")["files"]
     assert re.fullmatch(r"https://files\.example/packages/.*/demo-1\.0-.*\.whl", file["url"])
-    assert file["core-metadata"] is False  # nobody says that it is there
+    assert file["core-metadata"] is False  # unknown, so it is not claimed
 
 
 def test_release_files_can_be_switched_off_and_on(world: World) -> None:
@@ -223,7 +223,7 @@ def test_release_files_can_be_switched_off_and_on(world: World) -> None:
     world.mirror_run()
     assert world.files() == files
     assert_agreement(world, "demo")
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_a_project_without_release_files_is_removed_without_a_trace(world: World) -> None:

@@ -1,4 +1,4 @@
-"""From what changed upstream to the mirror's status: plan, jobs, finalizer."""
+"""From a change upstream to the mirror's status: plan, jobs, finalizer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  
 
 
 def root(world: World) -> dict[str, int]:
-    said = json.loads(world.read("web/simple/index.v1_json"))
-    return {project["name"]: project["_last-serial"] for project in said["projects"]}
+    page = json.loads(world.read("web/simple/index.v1_json"))
+    return {project["name"]: project["_last-serial"] for project in page["projects"]}
 
 
 def test_the_first_run_takes_all_projects_of_the_root_index(world: World) -> None:
@@ -58,7 +58,7 @@ def test_the_next_run_takes_only_what_changed(world: World) -> None:
         world.index.upload(wheel(name, "1.0"))
     world.mirror_run()
     world.index.upload(wheel("two", "2.0"))
-    world.index.journal("one", "add Owner somebody")
+    world.index.journal("one", "add Owner someone")
     world.upstream.clear()
 
     finalized = world.mirror_run()
@@ -175,7 +175,7 @@ def test_an_open_run_delays_the_status_and_a_later_run_may_close_first(world: Wo
     serial = world.index.serial
     world.index.upload(wheel("one", "2.0"))
     world.plan()
-    slow = list(world.jobs())  # nobody works on them
+    slow = list(world.jobs())  # no worker receives them
     world.index.upload(wheel("two", "1.0"))
     world.plan()
     world.work()

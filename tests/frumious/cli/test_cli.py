@@ -1,4 +1,4 @@
-"""The command, as people run it: in a process of its own."""
+"""The command as users run it, in a process of its own."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(world: World, tmp_path: Pa
     world.index.upload(wheel("one", "1.0"))
 
     shown = frumious("-c", conf, "plan")
-    told = frumious("-c", conf, "plan", "--json")
+    as_json = frumious("-c", conf, "plan", "--json")
 
     assert shown.returncode == 0, shown.stderr
     assert "1 updated, 0 removed, 0 retried" in shown.stdout
     assert "not here yet" in shown.stdout
-    assert json.loads(told.stdout)["updated"] == {"one": "not here yet"}
+    assert json.loads(as_json.stdout)["updated"] == {"one": "not here yet"}
     assert world.contents() == {}
 
 
@@ -65,16 +65,16 @@ def test_a_plan_that_removes_too_much_is_shown_with_how_to_confirm_it(
     world.index.remove_project("one")
 
     shown = frumious("-c", conf, "plan")
-    told = frumious("-c", conf, "plan", "--json")
+    as_json = frumious("-c", conf, "plan", "--json")
     begun = frumious("-c", conf, "mirror")
 
     assert "one" in shown.stdout
     assert "removed upstream" in shown.stdout
-    assert json.loads(told.stdout)["removed"] == {"one": "removed upstream"}
-    for said in (shown, told, begun):
-        assert said.returncode == 1
-        assert "remove 1 of the mirror's 1 projects" in said.stderr
-        assert "'frumious mirror --confirm-removals 1' confirms" in said.stderr
+    assert json.loads(as_json.stdout)["removed"] == {"one": "removed upstream"}
+    for done in (shown, as_json, begun):
+        assert done.returncode == 1
+        assert "remove 1 of the mirror's 1 projects" in done.stderr
+        assert "'frumious mirror --confirm-removals 1' confirms" in done.stderr
     assert world.page("one"), "nothing is removed yet"
 
 
@@ -86,9 +86,9 @@ def test_lagging_projects_are_made_due(world: World, tmp_path: Path) -> None:
     world.upstream.faults.remove(fault)
     assert world.plan() == []
 
-    said = frumious("-c", conf, "retry")
+    done = frumious("-c", conf, "retry")
 
-    assert said.stdout.splitlines()[1:] == ["  one"]
+    assert done.stdout.splitlines()[1:] == ["  one"]
     world.mirror_run()
     assert json.loads(world.read("web/status.json"))["lagging"] == {}
 
@@ -96,18 +96,18 @@ def test_lagging_projects_are_made_due(world: World, tmp_path: Path) -> None:
 def test_a_configuration_that_cannot_be_used_exits_2(tmp_path: Path) -> None:
     (tmp_path / "mirror.conf").write_text("[mirror]\nworkers = many\n")
 
-    said = frumious("-c", str(tmp_path / "mirror.conf"), "plan")
+    done = frumious("-c", str(tmp_path / "mirror.conf"), "plan")
 
-    assert said.returncode == 2
-    assert "[mirror] workers = 'many': must be a whole number" in said.stderr
+    assert done.returncode == 2
+    assert "[mirror] workers = 'many': must be a whole number" in done.stderr
 
 
 def test_help_names_the_commands() -> None:
-    said = frumious("--help")
+    done = frumious("--help")
 
-    assert said.returncode == 0
+    assert done.returncode == 0
     commands = ("mirror", "sync", "plan", "retry", "init", "completion")
-    assert all(command in said.stdout for command in commands)
+    assert all(command in done.stdout for command in commands)
 
 
 def test_the_generated_configuration_is_valid_and_is_not_overwritten(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_the_generated_configuration_is_valid_and_is_not_overwritten(tmp_path: P
     assert frumious("-c", conf, "init").returncode == 0
     settings = loading.load(Path(conf), {})
     assert settings.warnings == ()
-    again = frumious("-c", conf, "init")
+    second = frumious("-c", conf, "init")
 
-    assert again.returncode == 1
-    assert "File exists" in again.stderr
+    assert second.returncode == 1
+    assert "File exists" in second.stderr
 
 
 def test_every_option_of_the_generated_configuration_is_known(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_shell_can_complete_the_command() -> None:
 
 
 def test_a_mirror_in_a_folder_needs_neither_boto3_nor_swift(tmp_path: Path) -> None:
-    """Both take longer to import than such a run takes."""
+    """Importing either takes longer than the run."""
     index = Index()
     index.upload(wheel("one", "1.0"))
     with Server(index) as upstream:

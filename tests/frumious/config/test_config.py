@@ -1,4 +1,4 @@
-"""mirror.conf: bandersnatch's keys, and mistakes that say what to do."""
+"""mirror.conf: bandersnatch's keys, and helpful errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def s3(lines: str = "", *, mirror: str = "", environment: dict[str, str] | None = None) -> Config:
-    """Read a configuration with lines of [s3] and of [mirror]."""
+    """Return a configuration with lines of [s3] and of [mirror]."""
     return loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /bucket/prefix\n{mirror}\n[s3]\n{lines}\n",
         environment or {},
@@ -26,7 +26,7 @@ def s3(lines: str = "", *, mirror: str = "", environment: dict[str, str] | None 
 
 
 def folder(lines: str, environment: dict[str, str] | None = None) -> Config:
-    """Read a configuration with lines of [mirror] for a folder."""
+    """Return a folder's configuration with lines of [mirror]."""
     return loading.parse(f"[mirror]\ndirectory = /data/mirror\n{lines}\n", environment or {})
 
 

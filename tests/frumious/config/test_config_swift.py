@@ -1,4 +1,4 @@
-"""The [swift] section, and OpenStack's variables beside it."""
+"""The [swift] section and OpenStack's environment variables."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_the_defaults_are_bandersnatch_s() -> None:
 )
 def test_a_variable_says_what_the_file_does_not(variable: str, field: str) -> None:
     theirs = "https://theirs.example" if field.endswith("url") else "theirs"
-    mine = theirs.replace("theirs", "mine")
+    configured = theirs.replace("theirs", "configured")
     rest = "".join(f"{line}\n" for line in LOGIN.splitlines() if line.partition(" ")[0] != field)
     rest += "application_credential_secret = s\n" if field.startswith("application") else ""
     rest = rest.replace(f"{field} = s\n", "")
 
     assert getattr(read(rest, {variable: theirs}), field) == theirs
-    assert getattr(read(f"{rest}{field} = {mine}\n", {variable: theirs}), field) == mine
+    assert getattr(read(f"{rest}{field} = {configured}\n", {variable: theirs}), field) == configured
 
 
 def test_the_kind_of_login_is_said_or_seen_from_its_address() -> None:

@@ -1,4 +1,4 @@
-"""Closing runs: what one project's failure means for the others, and what any crash means."""
+"""Closing runs: effects of one project's failure on others, and of crashes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def upload(world: World, *names: str) -> None:
 
 
 def status(world: World) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(world.read("web/status.json"))
-    return said
+    payload: dict[str, Any] = json.loads(world.read("web/status.json"))
+    return payload
 
 
 def root(world: World) -> set[str]:
-    said = json.loads(world.read("web/simple/index.v1_json"))
-    return {project["name"] for project in said["projects"]}
+    page = json.loads(world.read("web/simple/index.v1_json"))
+    return {project["name"] for project in page["projects"]}
 
 
-def untold(world: World) -> set[str]:
+def unreported(world: World) -> set[str]:
     """Return the files that no diff-file names."""
-    told = [key for key in world.stored("mirrored-files") if not key.endswith(".removed")]
-    written = "".join(world.read(key).decode() for key in told)
+    diff_files = [key for key in world.stored("mirrored-files") if not key.endswith(".removed")]
+    written = "".join(world.read(key).decode() for key in diff_files)
     return {key for key in world.files() if f"/{key}\n" not in written}
 
 
@@ -54,7 +54,7 @@ def first_of(run: Run) -> NormalizedName:
 
 
 async def deliver(job: Job, mirror: Mirror, batch: Batch | None = None) -> None:
-    """Do what a worker does that gets the job."""
+    """Run the job as a worker does."""
     batch = batch or await Batch.begin(mirror)
     disposition = await batch.work(Delivery(job, 1, last=False, deadline=time.monotonic() + 60))
     if isinstance(disposition, Result):
@@ -75,9 +75,9 @@ def test_a_project_that_always_fails_blocks_nothing_and_is_retried(world: World)
     world.finalize()
 
     assert world.read("status") == str(world.index.serial).encode()
-    said = status(world)["lagging"]["broken"]
-    assert "503" in said["reason"]
-    assert said["attempts"] == 1
+    lagging = status(world)["lagging"]["broken"]
+    assert "503" in lagging["reason"]
+    assert lagging["attempts"] == 1
     for attempts in (2, 3):
         upload(world, f"new{attempts}")
         world.retry()
@@ -135,7 +135,7 @@ def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
     world.mirror_run()
 
     assert root(world) == {"late"}
-    assert not untold(world)
+    assert not unreported(world)
 
 
 def test_changes_of_an_old_duplicate_are_reported_although_the_next_run_is_empty(
@@ -166,13 +166,13 @@ def test_changes_of_a_lost_result_are_reported_although_the_next_job_changes_not
     world.plan()
     (job,) = world.jobs()
     world.sync("one", serial=job.serial, run=job.run)  # its worker died before it recorded that
-    world.plan(["one"])  # by somebody who does not know that it lags
+    world.plan(["one"])  # by a user who does not know that it lags
     world.work()
     world.clock.advance(1001)
 
     world.finalize()
 
-    assert not untold(world)
+    assert not unreported(world)
     assert status(world)["lagging"] == {}
 
 
@@ -193,7 +193,7 @@ def test_changes_of_a_duplicate_while_its_run_closes_are_reported(world: World) 
     world.mirror_run()
     world.mirror_run()
 
-    assert not untold(world)
+    assert not unreported(world)
     assert status(world)["lagging"] == {}
 
 
@@ -214,7 +214,7 @@ def test_changes_of_an_old_duplicate_after_its_project_s_retry_are_reported(worl
     world.mirror_run()
     world.mirror_run()
 
-    assert not untold(world)
+    assert not unreported(world)
     assert status(world)["lagging"] == {}
 
 
@@ -242,7 +242,7 @@ def test_changes_of_an_old_duplicate_are_reported_despite_a_second_duplicate(
     world.mirror_run()
     world.mirror_run()
 
-    assert not untold(world)
+    assert not unreported(world)
     assert status(world)["lagging"] == {}
 
 
@@ -284,64 +284,64 @@ def test_a_dead_job_of_an_unknown_run_is_dropped(world: World) -> None:
 def test_an_older_run_that_closes_later_does_not_bring_a_removed_project_back(
     world: World,
 ) -> None:
-    upload(world, "keeps", "goes")
+    upload(world, "kept", "removed")
     world.mirror_run()
-    world.index.upload(wheel("goes", "2.0"))
-    world.index.upload(wheel("keeps", "2.0"))
+    world.index.upload(wheel("removed", "2.0"))
+    world.index.upload(wheel("kept", "2.0"))
     world.plan()
     older = list(world.jobs())
     results = [
         Report(job, world.sync(job.project, serial=job.serial, run=job.run))
         for job in older
-        if job.project == "goes"
+        if job.project == "removed"
     ]
-    world.index.remove_project("goes")
+    world.index.remove_project("removed")
     world.plan()
     world.work(last=True)
     world.finalize()
-    assert root(world) == {"keeps"}
+    assert root(world) == {"kept"}
 
     results += [
         Report(job, world.sync(job.project, serial=job.serial, run=job.run))
         for job in older
-        if job.project == "keeps"
+        if job.project == "kept"
     ]
     world.record(*results)
     assert world.finalize().open == 0
 
-    assert root(world) == {"keeps"}
+    assert root(world) == {"kept"}
 
 
-# What is told
+# Reports
 
 
 def test_status_json_shows_the_mirror_s_freshness_and_size(world: World) -> None:
     upload(world, "one", "two")
     world.mirror_run()
-    said = status(world)
+    report = status(world)
     sizes = [file["size"] for name in ("one", "two") for file in world.page(name)["files"]]
-    assert {key: said[key] for key in ("projects", "files", "bytes", "lag_serials")} == {
+    assert {key: report[key] for key in ("projects", "files", "bytes", "lag_serials")} == {
         "projects": 2,
         "files": 2,
         "bytes": sum(sizes),
         "lag_serials": 0,
     }
-    assert said["serial"] == said["upstream_serial"] == world.index.serial
-    assert [run["projects"] for run in said["runs"]] == [2]
+    assert report["serial"] == report["upstream_serial"] == world.index.serial
+    assert [run["projects"] for run in report["runs"]] == [2]
 
     world.index.upload(wheel("one", "2.0"))
     world.index.remove_project("two")
     world.plan()
     world.finalize()
     behind = status(world)
-    assert behind["lag_serials"] == world.index.serial - said["serial"]
+    assert behind["lag_serials"] == world.index.serial - report["serial"]
     assert behind["lag_seconds"] > DAY, "since the first of the changes, by upstream's clock"
 
     world.work(last=True)
     world.finalize()
-    said = status(world)
-    assert (said["projects"], said["files"], said["lag_serials"]) == (1, 2, 0)
-    assert said["lag_seconds"] < 60
+    report = status(world)
+    assert (report["projects"], report["files"], report["lag_serials"]) == (1, 2, 0)
+    assert report["lag_seconds"] < 60
 
 
 def test_root_pages_are_written_only_when_their_content_changed(world: World) -> None:
@@ -388,7 +388,7 @@ def test_old_runs_are_deleted(world: World) -> None:
 
 
 class Crash(BaseException):
-    """The process ends here."""
+    """The process is killed."""
 
 
 @pytest.mark.parametrize("write", range(10))
@@ -429,9 +429,9 @@ def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) 
     assert root(world) == {"one", "three", "bad"}
     links = world.read("web/simple/index.html").decode()
     assert [name in links for name in ("one/", "two/", "three/")] == [True, False, True]
-    said = status(world)
-    assert said["lagging"]["bad"]["attempts"] == 1
-    assert (said["projects"], len(said["runs"])) == (3, 2)
+    report = status(world)
+    assert report["lagging"]["bad"]["attempts"] == 1
+    assert (report["projects"], len(report["runs"])) == (3, 2)
     diff = world.read("mirrored-files").decode()
     assert "/web/simple/three/index.html\n" in diff
     assert "/web/simple/two/index.html\n" in world.read("mirrored-files.removed").decode()
@@ -448,7 +448,7 @@ def test_an_overtaken_finalizer_does_not_list_a_removed_project(world: World) ->
     seen: list[str] = []
 
     def overtake(request: Any, **_: object) -> None:
-        """Let another one publish a removal of the project, once this one has read its inbox."""
+        """Let another finalizer publish a removal of the project, after this one read its inbox."""
         key = request.url.rpartition(f"{world.bucket}/")[2]
         if key == "state/cursor.json":
             seen.append(key)

@@ -1,4 +1,4 @@
-"""The root index: read from upstream, and the mirror's own, merged and written."""
+"""Root indexes: reading upstream's, and merging and writing the mirror's."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ A, B, C = (canonicalize_name(name) for name in ("a", "b", "c"))
 
 
 def page(*projects: Any, **meta: Any) -> bytes:
-    said = {"meta": {"api-version": "1.4", **meta}, "projects": projects}
-    return json.dumps(said).encode()
+    payload = {"meta": {"api-version": "1.4", **meta}, "projects": projects}
+    return json.dumps(payload).encode()
 
 
 # Upstream's
@@ -134,10 +134,10 @@ def test_the_root_index_carries_private_project_data() -> None:
     assert dict(root_index.entries(body, KEY)) == listed
 
 
-@pytest.mark.parametrize("held", [7, [1], [1, "2"], {"files": 1}])
-def test_a_page_with_foreign_private_data_is_not_the_mirror_s(held: object) -> None:
+@pytest.mark.parametrize("private", [7, [1], [1, "2"], {"files": 1}])
+def test_a_page_with_foreign_private_data_is_not_the_mirror_s(private: object) -> None:
     with pytest.raises(InvalidPage, match="_held"):
-        list(root_index.entries(page({"name": "demo", "_held": held}), KEY))
+        list(root_index.entries(page({"name": "demo", "_held": private}), KEY))
 
 
 def test_a_large_root_index_is_never_in_memory_as_a_whole() -> None:
@@ -166,8 +166,8 @@ def test_a_merge_requires_a_sorted_list() -> None:
 def publish(
     world: World, serial: int | None = 9, **changes: ListedProject | DelistedProject
 ) -> Totals:
-    said = {canonicalize_name(name): change for name, change in changes.items()}
-    return world.run(lambda mirror: merge(said, serial, mirror))
+    by_name = {canonicalize_name(name): change for name, change in changes.items()}
+    return world.run(lambda mirror: merge(by_name, serial, mirror))
 
 
 async def merge(
@@ -179,13 +179,13 @@ async def merge(
     return await publish_root_index(changes, serial, mirror.pages, replacing=replacing)
 
 
-def said(world: World) -> dict[str, Any]:
+def root_page(world: World) -> dict[str, Any]:
     page: dict[str, Any] = json.loads(world.read(KEY))
     return page
 
 
 def names(world: World) -> list[str]:
-    return [project["name"] for project in said(world)["projects"]]
+    return [project["name"] for project in root_page(world)["projects"]]
 
 
 def requests(world: World) -> int:
@@ -216,7 +216,7 @@ def test_changes_are_merged_and_counted(world: World) -> None:
 
     assert totals == Totals(2, 7, 120)
     assert names(world) == ["a", "b"]
-    assert said(world)["meta"]["_last-serial"] == 10
+    assert root_page(world)["meta"]["_last-serial"] == 10
     html = world.read(HTML)
     assert html == world.read(layout.root_page(layout.V1_HTML))
     assert b'<a href="b/">b</a>' in html
@@ -241,7 +241,7 @@ def test_a_serial_alone_rewrites_no_html(world: World) -> None:
     publish(world, 11, a=ListedProject("a", 6))
 
     assert requests(world) == 5
-    assert said(world)["meta"]["_last-serial"] == 11
+    assert root_page(world)["meta"]["_last-serial"] == 11
 
 
 def test_no_serial_goes_backwards(world: World) -> None:
@@ -251,7 +251,7 @@ def test_no_serial_goes_backwards(world: World) -> None:
     publish(world, None)
 
     assert names(world) == ["A", "b"]
-    assert said(world)["meta"]["_last-serial"] == 9
+    assert root_page(world)["meta"]["_last-serial"] == 9
 
 
 @pytest.mark.parametrize("key", sorted(PAGES - {KEY}))
@@ -275,8 +275,8 @@ def test_bandersnatch_s_root_index_is_migrated(world: World) -> None:
     assert publish(world, None, b=ListedProject("b", 20)) == Totals(4, 0, 0)
 
     assert names(world) == ["a", "a.b", "b", "Zope"]
-    assert said(world)["meta"]["_last-serial"] == 17
-    assert said(world)["meta"]["x"] == 1
+    assert root_page(world)["meta"]["_last-serial"] == 17
+    assert root_page(world)["meta"]["x"] == 1
 
 
 @pytest.mark.parametrize("overtaken_at", sorted(PAGES))

@@ -1,4 +1,4 @@
-"""Events: what they tell, and how they get onto the bus."""
+"""Events: their content, and how they are sent to the bus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILE = Key("web/packages/aa/bb/cc/six-1.0.tar.gz")
 
 @pytest.fixture
 def bus(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[EventPublisher, Stubber]]:
-    """A bus whose answers are made up."""
+    """A bus with stubbed responses."""
     monkeypatch.setattr("frumious.messaging.event_publisher._FIRST_PAUSE", 0.01)
     event_publisher = EventPublisher("default")
     with Stubber(event_publisher._client) as stubber:
@@ -46,12 +46,12 @@ def report(result: Result) -> Report:
 
 
 def put(number: int) -> dict[str, Any]:
-    """Return what a call with so many events is expected to say."""
+    """Return the expected parameters of a call with a number of events."""
     return {"Entries": [ANY] * number}
 
 
 def took(*errors: str) -> dict[str, Any]:
-    """Return an answer to a call: an error, or none, for each of its events."""
+    """Return the response to a call, with an error or none for each event."""
     return {
         "FailedEntryCount": sum(map(bool, errors)),
         "Entries": [{"ErrorCode": error} if error else {"EventId": "1"} for error in errors],

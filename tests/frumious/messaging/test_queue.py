@@ -1,4 +1,4 @@
-"""Sending jobs, and looking at those that died."""
+"""Sending jobs, and receiving dead letters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def url(aws: Aws) -> Iterator[str]:
 
 @pytest.fixture
 def queue(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[JobQueue, Stubber]]:
-    """A queue whose answers are made up."""
+    """A queue with stubbed responses."""
     monkeypatch.setattr("frumious.messaging.job_queue._FIRST_PAUSE", 0.01)
     queue = JobQueue("http://sqs.test/queue.fifo")
     with Stubber(queue._client) as stubber:
@@ -126,7 +126,7 @@ def test_receiving_dead_letters_does_not_delete_them(aws: Aws, url: str) -> None
     dead_letter_queue = DeadLetterQueue(url)
     dead = dead_letter_queue.receive()
     assert {letter.job for letter in dead} == {job(0), job(1), job(0, run="run-2")}
-    assert dead_letter_queue.receive() == [], "nobody else sees them meanwhile"
+    assert dead_letter_queue.receive() == [], "they are invisible to others"
     dead_letter_queue.return_to_queue(letter.receipt for letter in dead)
     assert {letter.job for letter in dead_letter_queue.receive()} == {letter.job for letter in dead}
 

@@ -1,4 +1,4 @@
-"""What follows from a snapshot, without upstream and without a storage."""
+"""Decisions about snapshots, without upstream and without a storage."""
 
 from __future__ import annotations
 

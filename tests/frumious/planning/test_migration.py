@@ -1,4 +1,4 @@
-"""A mirror that another program began, as far as moto can tell; tests/bandersnatch has the rest."""
+"""Migration of bandersnatch's mirrors in moto; tests/bandersnatch runs bandersnatch itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def begun_by_another(world: World, *, json_pages: bool) -> None:
-    """Leave a mirror as bandersnatch does: pages, files and status, and no state of ours."""
+    """Reduce a mirror to what bandersnatch writes: pages, files and status, without state."""
     world.mirror_run()
     ours = [key for key in world.stored() if key.startswith("state/") or key == "web/status.json"]
     if not json_pages:

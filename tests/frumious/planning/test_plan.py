@@ -1,4 +1,4 @@
-"""What a tick plans: how changes are found, what else is due, and what stops it."""
+"""What a tick plans: changes upstream, retries and sweeps, and what stops a plan."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def reasons(plan: Plan) -> dict[str, Reason]:
 
 
 def roots(world: World) -> int:
-    """Count how often upstream's root index was asked for."""
+    """Return the number of requests for upstream's root index."""
     return sum(request.path == "/simple/" for request in world.upstream.requests)
 
 
@@ -68,8 +68,8 @@ def upload(world: World, *names: str) -> None:
 
 
 def open_unsent(world: World) -> None:
-    """Open a run in a tick that has no time left to send its jobs."""
-    plan = world.draft()
+    """Open a run in a tick that has no time to send its jobs."""
+    plan = world.dry_run()
 
     async def too_late(mirror: Mirror) -> None:
         await start_runs(plan, mirror, JobQueue(world.queue_url), deadline=time.monotonic() - 1)
@@ -78,7 +78,7 @@ def open_unsent(world: World) -> None:
 
 
 def lose_plan(world: World) -> None:
-    """Delete the plan of the one run that is open."""
+    """Delete the plan of the only open run."""
     (run,) = world.cursor().runs
     world.s3.delete_object(Bucket=world.bucket, Key=f"state/runs/{run.run}/plan.json")
 
@@ -95,7 +95,7 @@ def test_the_changelog_is_read_page_by_page(world: World) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("frumious.upstream.changelog.MAX_ROWS", 3)
-        plan = world.draft()
+        plan = world.dry_run()
 
     assert reasons(plan) == dict.fromkeys(["two", "three", "four", "one"], Reason.CHANGED)
     assert plan.cursor is not None
@@ -108,15 +108,15 @@ def test_a_short_rate_limit_is_waited_out(world: World) -> None:
     upload(world, "two")
     world.upstream.faults.add(Fault(RateLimited(reset=1), "/pypi", times=1))
 
-    assert reasons(world.draft()) == {"two": Reason.CHANGED}
+    assert reasons(world.dry_run()) == {"two": Reason.CHANGED}
 
 
 def test_owners_and_invitations_are_no_changes(world: World) -> None:
     upload(world, "one")
     world.mirror_run()
-    world.index.journal("one", "add Owner somebody")
+    world.index.journal("one", "add Owner someone")
 
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_a_plan_names_what_upstream_removed(world: World) -> None:
@@ -128,7 +128,7 @@ def test_a_plan_names_what_upstream_removed(world: World) -> None:
     world.index.add_project("reborn")
     world.index.remove_release("smaller", "1.0")
 
-    plan = world.draft()
+    plan = world.dry_run()
 
     assert reasons(plan) == {
         "gone": Reason.REMOVED,
@@ -149,7 +149,7 @@ def test_a_missing_changelog_is_an_error_if_configured(world: World) -> None:
     world.upstream.personality = NO_XML_RPC
 
     with pytest.raises(NoChangelog):
-        world.draft()
+        world.dry_run()
 
 
 # By root index
@@ -164,7 +164,7 @@ def test_without_a_changelog_the_root_index_reveals_changes(world: World) -> Non
     world.index.remove_project("two")
     upload(world, "four")
 
-    plan = world.draft()
+    plan = world.dry_run()
 
     assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
     world.start(plan)
@@ -184,7 +184,7 @@ def test_an_unchanged_root_index_is_not_downloaded(world: World) -> None:
     world.plan()
     world.upstream.clear()
 
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
     (request,) = (request for request in world.upstream.requests if request.path == "/simple/")
     assert request.status == 304
     assert not [request for request in world.upstream.requests if request.path == "/pypi"]
@@ -196,7 +196,7 @@ def test_projects_of_open_runs_are_not_planned_from_the_root_index(world: World)
     world.plan()
     upload(world, "two")
 
-    assert reasons(world.draft()) == {"two": Reason.NEW}
+    assert reasons(world.dry_run()) == {"two": Reason.NEW}
 
 
 @pytest.mark.parametrize("personality", [BANDERSNATCH, HTML_ONLY])
@@ -225,20 +225,20 @@ def test_names_are_polled_with_their_etag(world: World) -> None:
     world.mirror_run()
     world.upstream.clear()
 
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
     answers = {request.path: request.status for request in world.upstream.requests}
     assert answers == {"/simple/one/": 304, "/simple/two/": 304, "/simple/later/": 404}
 
     world.index.upload(wheel("one", "2.0"))
     world.index.archive("two")
     upload(world, "later")
-    assert reasons(world.draft()) == {
+    assert reasons(world.dry_run()) == {
         "one": Reason.DIFFERS,
         "two": Reason.DIFFERS,
         "later": Reason.NEW,
     }
     world.mirror_run()
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_a_name_that_upstream_removed_is_removed(world: World) -> None:
@@ -278,7 +278,7 @@ def test_one_name_that_fails_upstream_does_not_delay_the_others(world: World) ->
     world.index.upload(wheel("two", "2.0"))
     world.upstream.faults.add(Fault(Status(500), "/simple/one/"))
 
-    assert reasons(world.draft()) == {"two": Reason.DIFFERS}
+    assert reasons(world.dry_run()) == {"two": Reason.DIFFERS}
 
 
 def test_a_name_that_upstream_redirects_elsewhere_lags_with_a_reason(world: World) -> None:
@@ -318,15 +318,15 @@ def test_the_daily_comparison_repairs_missed_changes(world: World) -> None:
     world.index.remove_project("two")
     upload(world, "four")
     world.change_cursor(serial=world.index.serial)  # as if those events had been lost
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
     world.clock.advance(DAY + 1)
-    plan = world.draft()
+    plan = world.dry_run()
 
     assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
     world.start(plan)
     before = roots(world)
-    world.draft()
+    world.dry_run()
     assert roots(world) == before, "until tomorrow"
 
 
@@ -339,11 +339,11 @@ def test_the_sweep_finds_changes_without_an_event(world: World, project: str) ->
         world.index.archive(project)
     else:
         world.index.backfill_metadata(project, file.filename, b"Name: late-metadata\n")
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
     world.clock.advance(31 * DAY)
 
-    assert reasons(world.draft()) == {project: Reason.DIFFERS}
+    assert reasons(world.dry_run()) == {project: Reason.DIFFERS}
 
 
 def test_the_sweep_leaves_removals_to_the_comparison(world: World) -> None:
@@ -353,7 +353,7 @@ def test_the_sweep_leaves_removals_to_the_comparison(world: World) -> None:
 
     world.clock.advance(31 * DAY)
 
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> None:
@@ -366,7 +366,7 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
 
     world.clock.advance(31 * DAY)
 
-    assert reasons(world.draft()) == {"one": Reason.REMOVED}
+    assert reasons(world.dry_run()) == {"one": Reason.REMOVED}
 
 
 def test_the_sweep_plans_no_more_than_its_share(world: World) -> None:
@@ -402,7 +402,7 @@ def test_the_sweep_can_be_switched_off(world: World) -> None:
     world.index.archive("one")
     world.clock.advance(365 * DAY)
 
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 # What the configuration changes
@@ -414,7 +414,7 @@ def test_a_narrower_allowlist_removes_projects_and_a_wider_one_adds_them(world: 
     world.mirror_run()
     world.configure(sections=allowlist("one", "three"))
 
-    plan = world.draft()
+    plan = world.dry_run()
 
     assert reasons(plan) == {"two": Reason.UNWANTED, "three": Reason.NEW}
     world.start(plan)
@@ -424,7 +424,7 @@ def test_a_narrower_allowlist_removes_projects_and_a_wider_one_adds_them(world: 
     assert {project["name"] for project in root} == {"one", "three"}
     assert not world.stored("web/simple/two/")
     assert not world.upstream.requests_for("/simple/two/")[1:], "upstream is not asked for it"
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_a_changed_release_filter_plans_only_its_project(world: World) -> None:
@@ -434,7 +434,7 @@ def test_a_changed_release_filter_plans_only_its_project(world: World) -> None:
     world.mirror_run()
     world.configure(sections=blocklist("one>=2"))
 
-    assert reasons(world.draft()) == {"one": Reason.RESELECTED}
+    assert reasons(world.dry_run()) == {"one": Reason.RESELECTED}
     world.mirror_run()
     assert world.page("one")["versions"] == ["1.0"]
 
@@ -455,7 +455,7 @@ def test_changed_page_options_render_all_pages(world: World) -> None:
         urls = [file["url"] for file in world.page(name)["files"]]
         assert all(url.startswith("https://files.example/packages/") for url in urls)
     assert world.files() == files
-    assert not world.draft().jobs
+    assert not world.dry_run().jobs
 
 
 def test_a_run_of_the_old_selection_downloads_no_more_files(world: World) -> None:
@@ -488,7 +488,7 @@ def test_all_projects_can_be_planned(world: World) -> None:
     world.mirror_run()
     world.s3.delete_object(Bucket=world.bucket, Key="web/simple/one/index.html")
 
-    plan = world.draft(force=True)
+    plan = world.dry_run(force=True)
     assert reasons(plan) == {"one": Reason.FORCED, "two": Reason.FORCED}
     world.start(plan)
     world.work(last=True)
@@ -509,7 +509,7 @@ def test_a_plan_that_removes_too_much_is_not_started(world: World) -> None:
         world.index.remove_project(name)
     before = world.contents()
 
-    plan = world.draft()
+    plan = world.dry_run()
     assert plan.stopped == RemovalLimit(removals=5, projects=10, allowed=4)
     assert "5 of the mirror's 10 projects, and max-removals allows 4" in plan.stopped.message
     assert world.start(plan) == []
@@ -528,7 +528,7 @@ def test_projects_that_were_never_mirrored_are_not_removed(world: World) -> None
         upload(world, f"spam{number}")
         world.index.remove_project(f"spam{number}")
 
-    assert list(reasons(world.draft()).values()) == [Reason.REMOVED] * 5
+    assert list(reasons(world.dry_run()).values()) == [Reason.REMOVED] * 5
     world.mirror_run()
 
     assert world.read("status") == str(world.index.serial).encode()
@@ -541,7 +541,7 @@ def test_an_allowlist_truncated_by_mistake_removes_nothing(world: World) -> None
     world.mirror_run()
     world.configure(sections=allowlist("p0"))
 
-    assert world.draft().stopped == RemovalLimit(removals=11, projects=12, allowed=10)
+    assert world.dry_run().stopped == RemovalLimit(removals=11, projects=12, allowed=10)
     assert world.plan() == []
 
 
@@ -558,7 +558,7 @@ def test_a_plan_has_a_summary(world: World) -> None:
     world.retry()
     before = world.contents()
 
-    shown = summary(world.draft())
+    shown = summary(world.dry_run())
 
     assert shown == {
         "since": since,
@@ -631,7 +631,7 @@ def test_a_run_with_a_lost_plan_stops_no_other_and_its_projects_are_compared(
 
     assert list(run.jobs) == ["two"]
     assert [entry.run for entry in world.cursor().runs] == [run.run]
-    assert reasons(world.draft())["one"] is Reason.CHANGED
+    assert reasons(world.dry_run())["one"] is Reason.CHANGED
     world.work(last=True)
     world.finalize()
     world.mirror_run()
@@ -657,7 +657,7 @@ def test_projects_of_a_lost_run_are_replanned_from_the_root_index(world: World) 
     lose_plan(world)
     upload(world, "two")
 
-    assert reasons(world.draft()) == {"one": Reason.NEW, "two": Reason.NEW}
+    assert reasons(world.dry_run()) == {"one": Reason.NEW, "two": Reason.NEW}
 
 
 def test_only_one_of_two_concurrent_planners_opens_a_run(world: World) -> None:
@@ -678,7 +678,7 @@ def test_only_one_of_two_concurrent_planners_opens_a_run(world: World) -> None:
     assert world.read("status") == str(world.index.serial).encode()
 
 
-# What the configuration is, told by fingerprints
+# Fingerprints of the configuration
 
 
 def test_only_projects_with_changed_rules_are_selected(world: World) -> None:
@@ -687,7 +687,7 @@ def test_only_projects_with_changed_rules_are_selected(world: World) -> None:
     world.mirror_run()
     world.configure(sections=allowlist("one", "two<3"))
 
-    assert reasons(world.draft()) == {"two": Reason.RESELECTED}
+    assert reasons(world.dry_run()) == {"two": Reason.RESELECTED}
 
 
 def test_a_changelog_outage_loses_no_event(world: World) -> None:
@@ -700,7 +700,7 @@ def test_a_changelog_outage_loses_no_event(world: World) -> None:
 
     world.mirror_run()
 
-    assert len(world.page("one")["files"]) == 2, "the index tells that"
+    assert len(world.page("one")["files"]) == 2, "the root index shows the change"
     assert len(world.page("two")["files"]) == 1, "and not that a release was removed"
     assert world.read("status") == str(since).encode()
     world.upstream.personality = PYPI

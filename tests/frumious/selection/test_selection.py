@@ -1,4 +1,4 @@
-"""Which projects and releases are wanted."""
+"""Which projects and releases are selected."""
 
 from __future__ import annotations
 

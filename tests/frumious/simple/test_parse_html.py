@@ -1,4 +1,4 @@
-"""Simple API answers in HTML: what indexes of all kinds write, and what nobody should."""
+"""Simple API responses in HTML: those of all kinds of indexes, and invalid ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parsed(html: str | bytes) -> ParsedPage:
 
 
 def one(attributes: str, text: str = "six-1.0.tar.gz") -> File:
-    """Parse a page of one file, which has to be found."""
+    """Parse a page, and return its only file."""
     (file,) = parsed(f"<h1>Links for six</h1><a {attributes}>{text}</a>").page.files
     return file
 
@@ -201,7 +201,7 @@ def test_meta_tags_and_the_serial_are_the_page_s(head: str, expected: dict[str, 
         ("six-1.0.tar.gz", "", "six-1.0.tar.gz"),
         ("six-1.0.tar.gz", "<b>six-1.0</b><i>.tar.gz</i>\n", "six-1.0.tar.gz"),
         ("six-1.0.tar.gz?token=x/y.zip", "six-1.0.tar.gz", "six-1.0.tar.gz"),
-        ("six", "six", "six"),  # a hash makes a file of it, whatever its name
+        ("six", "six", "six"),  # a link with a hash is a file
     ],
 )
 def test_the_filename_is_the_url_s(href: str, text: str, filename: str) -> None:

@@ -1,4 +1,4 @@
-"""Generated project pages: whatever a page says survives rendering and parsing, and harms nobody.
+"""Generated project pages: all content survives rendering and parsing, and is harmless.
 
 Derandomized: the same examples in every run. A failure prints the blob that replays it.
 """
@@ -176,10 +176,10 @@ def test_the_mirror_s_own_page_keeps_its_private_part_and_a_mirror_s_mirror_does
 @given(PAGES)
 def test_the_same_page_gives_the_same_bytes_again(page: ProjectPage) -> None:
     body = render.project_page_json(page)
-    again = parse_json.project_page(body, URL, PROJECT).page
+    reparsed = parse_json.project_page(body, URL, PROJECT).page
 
-    assert render.project_page_json(again) == body
-    assert render.project_page_html(again) == render.project_page_html(page)
+    assert render.project_page_json(reparsed) == body
+    assert render.project_page_html(reparsed) == render.project_page_html(page)
 
 
 NUMBERS = st.integers(0, 10**15)
@@ -232,7 +232,7 @@ def test_a_merge_says_what_replacing_one_by_one_says(
 
 
 class Reader(HTMLParser):
-    """Everything that a page consists of, as a browser would come to see it."""
+    """The elements of a page, as a browser parses them."""
 
     def __init__(self, html: bytes) -> None:
         super().__init__()
@@ -273,7 +273,7 @@ def as_html(text: str) -> str:
 
 
 def anchor(file: File) -> tuple[list[tuple[str, str | None]], str]:
-    """Say what a file's link has to be, in PEP 503's, 592's, 658's, 714's and 740's words."""
+    """Return the attributes that PEP 503, 592, 658, 714 and 740 require of a file's link."""
 
     def fragment(hashes: Any) -> str:
         name = next(name for name in PREFERRED if name in hashes)

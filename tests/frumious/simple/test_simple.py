@@ -1,4 +1,4 @@
-"""Simple API answers: into the model, and from the model to JSON and HTML."""
+"""Simple API responses: parsing into the model, and rendering as JSON and HTML."""
 
 from __future__ import annotations
 

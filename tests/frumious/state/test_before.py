@@ -1,4 +1,4 @@
-"""The mirror takes over state that the previous version left in the middle of its work.
+"""The mirror continues from state that the previous version left in an open run.
 
 `before/` holds that state; its README describes how it was made.
 """
@@ -60,7 +60,7 @@ class RestoredMirror:
     def take_over(
         self, *, options: str = "", finalizer_first: bool = False, plan: bool = True
     ) -> None:
-        """Run what `frumious mirror` runs; with `plan=False` only the finalizer."""
+        """Run `frumious mirror`'s steps; with `plan=False` only the finalizer."""
         text = (
             f"[mirror]\ndirectory = {self.folder}\nmaster = {self.upstream.url}\n"
             "allow-non-https = true\nretry-pause = 3600\ndiff-append-epoch = true\n"
@@ -139,7 +139,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def assert_in_step(mirror: RestoredMirror) -> None:
-    """Check that readers get what upstream has, except for lagging projects."""
+    """Check that pages equal upstream's, except for lagging projects."""
     upstream = {
         normalized: view
         for normalized, _, _ in mirror.index.projects()
@@ -172,7 +172,7 @@ def assert_in_step(mirror: RestoredMirror) -> None:
 
 
 def assert_nothing_left(mirror: RestoredMirror) -> None:
-    """Check that all work is done and reported, and no stored file was fetched again."""
+    """Check that all work is done and reported, and no stored file was downloaded again."""
     serial = mirror.index.serial
     status = mirror.json("web/status.json")
     assert (mirror.folder / "status").read_text() == str(serial)

@@ -1,4 +1,4 @@
-"""The ledger's files: what is damaged, missing, older or newer is named, and what to do."""
+"""The ledger's files: errors name damaged, missing or newer files, and how to repair them."""
 
 from __future__ import annotations
 

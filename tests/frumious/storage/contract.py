@@ -1,4 +1,4 @@
-"""What every storage has to do: the protocol as statements, each of them true of an empty mirror.
+"""The contract of every storage: statements, each of which is run with an empty mirror.
 
 A statement takes a Subject. What a storage does not guarantee is not asked of it.
 """
@@ -43,12 +43,12 @@ ODD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An opened storage, and what is known of it from elsewhere."""
+    """An open storage, and its properties that the contract's checks need."""
 
     storage: Storage
     many: int = 2500  # objects, more than one request can list or delete
     begins_anywhere: bool = True  # a listing, also behind a key that a URL would quote
-    content_type: Callable[[Key], Awaitable[str]] | None = None  # as a reader is told
+    content_type: Callable[[Key], Awaitable[str]] | None = None  # that readers receive
 
 
 def statement(check: Statement) -> Statement:
@@ -57,7 +57,7 @@ def statement(check: Statement) -> Statement:
 
 
 class Interrupted(Exception):
-    """Upstream broke off."""
+    """Upstream closed the connection."""
 
 
 async def chunks(body: bytes) -> AsyncIterator[bytes]:
@@ -324,7 +324,7 @@ async def sixteen_files_are_stored_at_once(subject: Subject) -> None:
 
 
 @statement
-async def readers_are_told_what_kind_an_object_is(subject: Subject) -> None:
+async def readers_receive_the_content_type(subject: Subject) -> None:
     if subject.content_type is None:
         return
     keys = [PAGE, Key("web/simple/demo/index.html"), Key("web/simple/demo/index.v1_html")]
@@ -334,9 +334,9 @@ async def readers_are_told_what_kind_an_object_is(subject: Subject) -> None:
         await store(subject.storage, key, b"x", promised)
         keys.append(key)
 
-    told = [await subject.content_type(key) for key in keys]
+    served = [await subject.content_type(key) for key in keys]
 
-    assert told == [layout.headers(key).content_type for key in keys]
+    assert served == [layout.headers(key).content_type for key in keys]
 
 
 @statement

@@ -1,8 +1,8 @@
-"""What another process does to a folder.
+"""A second process that writes to a folder.
 
 Run as `python -m tests.frumious.storage.filesystem_process VERB FOLDER`.
 
-Each verb says "ready" when it has come so far that it may be killed.
+Each verb prints "ready" when the process may be killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROUNDS = 6
 
 
 def counter(number: int) -> bytes:
-    """Write a counter so long that comparing it takes a while: others may come in between."""
+    """Write a long counter, so that comparing it takes time and other processes can interfere."""
     return b"%-300000d" % number
 
 
@@ -63,7 +63,7 @@ async def store(folder: Path) -> None:
 
 
 async def write(folder: Path) -> None:
-    """Write a page over and over, each time as one of two."""
+    """Overwrite a page repeatedly, with one of two contents."""
     storage = FilesystemStorage(folder)
     for body in cycle(BODIES):
         await storage.write(PAGE, body)

@@ -1,4 +1,4 @@
-"""What is particular to a folder: processes that die, names, links, permissions, order."""
+"""What is specific to a folder: killed processes, names, links, permissions, order."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def process(verb: str, folder: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def at_work(verb: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has come as far as it says; killed at the end."""
+    """A second process that has printed "ready"; it is killed at the end."""
     with process(verb, folder) as other:
         try:
             assert other.stdout is not None
@@ -231,8 +231,8 @@ def test_a_lock_ends_with_its_process(folder: Path) -> None:
 
 def test_a_mirror_that_bandersnatch_uses_is_locked(folder: Path) -> None:
     folder.mkdir()
-    with (folder / ".lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (folder / ".lock").open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
         with pytest.raises(MirrorLocked, match="another process uses the mirror"), lock(folder):
             pass
 
@@ -572,9 +572,9 @@ def utf8(key: str) -> bytes:
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.sets(KEYS, max_size=12), st.data())
 def test_a_folder_lists_as_a_sorted_list_of_its_keys_would(
-    wanted: set[str], data: st.DataObject
+    keys: set[str], data: st.DataObject
 ) -> None:
-    some = sorted((key for key in wanted if not _is_folder(key, wanted)), key=utf8)
+    some = sorted((key for key in keys if not _is_folder(key, keys)), key=utf8)
     known = st.sampled_from(some) if some else KEYS
     prefix = data.draw(st.one_of(st.just(""), KEYS, known.flatmap(_beginnings)), label="prefix")
     after = data.draw(

@@ -1,4 +1,4 @@
-"""What a storage imports: a folder needs no client of S3 or Swift."""
+"""A storage imports only its own clients: a folder needs none of S3 or Swift."""
 
 from __future__ import annotations
 

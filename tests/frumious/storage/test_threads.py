@@ -1,4 +1,4 @@
-"""Blocking calls: how many run at once, and what becomes of them when their caller gives up."""
+"""Blocking calls: how many run concurrently, and what happens if their caller is cancelled."""
 
 from __future__ import annotations
 

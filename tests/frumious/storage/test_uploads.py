@@ -1,4 +1,4 @@
-"""A file that is streamed into S3 and Swift, and servers that do not take it."""
+"""Uploads of files to S3 and Swift, and servers that refuse or interrupt them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Behaviour = Callable[[Connection], None]
 
 FILE = Key("web/packages/aa/bb/demo-1.0.tar.gz")
-CHUNK = b"x" * 4 * 1024**2  # more than socket buffers hold
+CHUNK = b"x" * 4 * 1024**2  # larger than socket buffers
 CHUNKS = 16
 EXPECTED = ExpectedContent("sha256", hashlib.sha256(CHUNK * CHUNKS).hexdigest(), 64 * 1024**2)
 SMALL = ExpectedContent("sha256", hashlib.sha256(b"small").hexdigest(), 5)
@@ -51,7 +51,7 @@ both = pytest.mark.parametrize("opened", [open_s3, open_swift])
 
 
 class Upload:
-    """A file on its way; `is_closed` when nothing reads it any more."""
+    """A file's chunks; `is_closed` is set when their reader has stopped."""
 
     def __init__(self, *chunks: bytes, stalls: bool = False) -> None:
         self._chunks = chunks
@@ -79,7 +79,7 @@ def store(
     upload: Upload | None = None,
     expected: ExpectedContent = EXPECTED,
 ) -> RawServer:
-    """Store a file on a server that behaves like this; return the server."""
+    """Store a file on a server with a behaviour; return the server."""
     upload = upload or Upload(*[CHUNK] * CHUNKS)
 
     async def work(upload: Upload) -> None:
@@ -103,7 +103,7 @@ def responds(status: int, then: Behaviour = Connection.hang) -> Behaviour:
 
 
 def close(connection: Connection) -> None:
-    """Do no more: the server closes what a behaviour leaves."""
+    """Do nothing more: the server closes the connection."""
 
 
 @both

@@ -1,4 +1,4 @@
-"""Whatever changes upstream, the mirror says the same after the next job, and never lies."""
+"""After every change upstream, the next job makes the mirror equal, and it is always consistent."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NEW = "demo-2.0-py3-none-any.whl"
 
 @dataclass(frozen=True)
 class Case:
-    """Something that happens upstream to a project with the releases 1.0 and 2.0."""
+    """A change upstream of a project with the releases 1.0 and 2.0."""
 
     change: Callable[[Index], object]
     outcome: Outcome = Outcome.UPDATED
     before: Callable[[Index], object] = lambda index: None
-    told: bool = True  # whether the changelog has an event
+    has_event: bool = True  # in the changelog
 
 
 def yank_both(index: Index) -> None:
@@ -45,8 +45,8 @@ def remove_all_files(index: Index) -> None:
     index.remove_file("demo", NEW)
 
 
-def create_anew(index: Index) -> None:
-    """Delete the project; somebody else takes the name before the mirror looks."""
+def recreate(index: Index) -> None:
+    """Delete the project, and let another user create it before the mirror notices."""
     index.remove_project("demo")
     index.upload(wheel("demo", "0.1", requires_python=">=3.12"))
 
@@ -71,25 +71,25 @@ CASES = {
         lambda index: index.clear_release_quarantine("demo", "2.0"),
         before=lambda index: index.quarantine_release("demo", "2.0"),
     ),
-    "the project is deleted and created anew at once": Case(create_anew),
+    "the project is deleted and recreated at once": Case(recreate),
     "the project is archived": Case(
-        lambda index: index.archive("demo", "no <longer> kept"), told=False
+        lambda index: index.archive("demo", "no <longer> kept"), has_event=False
     ),
     "the project is unarchived": Case(
         lambda index: index.unarchive("demo"),
         before=lambda index: index.archive("demo"),
-        told=False,
+        has_event=False,
     ),
-    "the project is deprecated": Case(lambda index: index.deprecate("demo"), told=False),
+    "the project is deprecated": Case(lambda index: index.deprecate("demo"), has_event=False),
     "the name is spelled in another way": Case(
-        lambda index: index.rename("DEMO"), Outcome.UNCHANGED, told=False
+        lambda index: index.rename("DEMO"), Outcome.UNCHANGED, has_event=False
     ),
-    "core metadata comes late": Case(
+    "core metadata is added later": Case(
         lambda index: index.backfill_metadata("demo", "demo-1.0.tar.gz", b"Metadata-Version: 2.1"),
         before=lambda index: index.upload(sdist("demo", "1.0")),
-        told=False,
+        has_event=False,
     ),
-    "an owner comes": Case(lambda index: index.journal("demo", "create")),
+    "an owner is added": Case(lambda index: index.journal("demo", "create")),
 }
 
 
@@ -101,7 +101,7 @@ def test_the_mirror_follows_each_upstream_change(world: World, case: Case) -> No
     world.mirror_run()
     case.change(world.index)
 
-    outcome = run_and_watch(world, None if case.told else ["demo"]).outcome
+    outcome = run_and_watch(world, None if case.has_event else ["demo"]).outcome
 
     assert outcome is case.outcome
     assert_agreement(world, "demo")
@@ -122,7 +122,7 @@ def test_the_mirror_follows_each_upstream_change(world: World, case: Case) -> No
 
 
 def run_and_watch(world: World, names: list[str] | None) -> Result:
-    """Do a run; at each of its steps, nothing that a page names may be missing."""
+    """Run once, and check at each step that every file that a page names exists."""
 
     def look(**_: object) -> None:
         assert not missing_files(world)
@@ -232,7 +232,7 @@ def test_a_retry_finishes_deletions_even_if_another_file_is_refused(
     files = world.files()
     world.index.remove_release("demo", "1.0")
     world.sync("demo", run="run-2")
-    for key, body in files.items():  # as if it had died before it came to the files
+    for key, body in files.items():  # as if it had died before it deleted the files
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 
     world.sync("demo", run="run-2")

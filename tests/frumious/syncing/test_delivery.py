@@ -1,4 +1,4 @@
-"""A delivery leaves a result, or the job is put off; messages of one project keep their order."""
+"""A delivery has a result, or is retried later; a project's messages keep their order."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_job_that_made_progress_before_its_deadline_gets_a_continuation(
     assert 1 <= job.continuation <= 8
     assert len(result.added) == 8
     fetched = [request.path for request in world.upstream.requests_for("/packages/")]
-    assert len(fetched) <= 8 + 4 * job.continuation, "only what was under way is fetched again"
+    assert len(fetched) <= 8 + 4 * job.continuation, "only interrupted files are downloaded again"
 
 
 def test_a_job_without_progress_is_not_continued_forever(world: World) -> None:

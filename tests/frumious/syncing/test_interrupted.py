@@ -1,6 +1,6 @@
-"""What an earlier job left undone when it was cut off is done by the next one, whatever that is.
+"""Every next job of a project finishes what an interrupted job left undone.
 
-Each test makes the bucket what it is in the middle of a job.
+Each test creates the bucket's contents in the middle of a job.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.world import World
 
 
-def bring_back(world: World, files: dict[Key, bytes]) -> None:
-    """Let it be as if files had not yet been deleted."""
+def restore(world: World, files: dict[Key, bytes]) -> None:
+    """Store files again, as if they had not yet been deleted."""
     for key, body in files.items():
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 
@@ -40,7 +40,7 @@ def test_files_that_one_job_failed_to_delete_are_deleted_by_the_next(world: Worl
     before = world.files()
     world.index.remove_release("demo", "2.0")
     world.sync("demo", run="run-2")
-    bring_back(world, before)
+    restore(world, before)
 
     world.index.upload(wheel("demo", "3.0"))
     world.sync("demo", run="run-3")
@@ -72,7 +72,7 @@ def test_files_of_a_removed_project_are_deleted_although_it_was_recreated(world:
     before = world.files()
     world.index.remove_project("demo")
     world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
-    bring_back(world, before)
+    restore(world, before)
 
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT, resuming=True)
@@ -95,7 +95,7 @@ def test_a_file_restored_after_a_removal_is_kept_while_the_page_names_it(
     world.index.remove_release("demo", "1.0")
 
     def publish(_page: dict[str, Any]) -> None:
-        """Let somebody else replace the page, so that the job cannot."""
+        """Replace the page, so that the job's write conflicts."""
         world.s3.put_object(Bucket=world.bucket, Key=json_page, Body=world.read(json_page) + b"\n")
 
     world.upstream.faults.add(Fault(Edit(publish), "/simple/demo/"))

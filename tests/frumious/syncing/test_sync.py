@@ -1,4 +1,4 @@
-"""A job brings its project in step with upstream, whatever happens to it on the way."""
+"""A job makes its project equal to upstream's, in spite of errors."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: Wor
     world.sync("demo")
     world.upstream.clear()
 
-    async def again(mirror: Mirror) -> tuple[Result, int]:
+    async def sync_again(mirror: Mirror) -> tuple[Result, int]:
         mirror.storage.pop_request_count()
         attempt = Attempt(Job(RunId("run-2"), canonicalize_name("demo"), 0))
         result = await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
         return result, mirror.storage.pop_request_count()
 
-    result, requests = world.run(again)
+    result, requests = world.run(sync_again)
 
     assert result.outcome is Outcome.UNCHANGED
     assert requests == 1
@@ -173,7 +173,7 @@ def test_an_interrupted_removal_is_finished(world: World) -> None:
     files = world.files()
     world.index.remove_project("demo")
     world.sync("demo", run="run-2", allowed_removal=AllowedRemoval.PROJECT)
-    for key, body in files.items():  # as if the job had died before it came to the files
+    for key, body in files.items():  # as if the job had died before it deleted the files
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
 
     world.sync("demo", run="run-3")
@@ -216,12 +216,12 @@ def test_a_page_never_goes_back_to_an_older_serial(world: World) -> None:
     before = world.index.serial
     world.index.upload(wheel("demo", "2.0"))
     world.sync("demo")
-    held = world.contents()
+    contents = world.contents()
     world.upstream.faults.add(Fault(Stale(before), "/simple/"))
 
     with pytest.raises(StalePage):
         world.sync("demo", run="run-2")
-    assert world.contents() == held
+    assert world.contents() == contents
 
 
 def test_wrong_bytes_are_downloaded_once_more(world: World) -> None:
@@ -251,7 +251,7 @@ def test_a_file_with_wrong_bytes_is_not_stored_and_the_others_are(
     assert not [key for key in world.files() if key.endswith(bad.path)]
 
     world.upstream.faults.clear()
-    assert world.sync("demo", run="run-2").error is None, "it comes back when it is mended"
+    assert world.sync("demo", run="run-2").error is None, "the repaired file is stored"
     assert len(world.page("demo")["files"]) == 2
 
 

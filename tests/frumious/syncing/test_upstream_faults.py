@@ -1,4 +1,4 @@
-"""What upstream may do wrong, and what it may never do to the mirror."""
+"""Faults of upstream, and how the mirror survives them."""
 
 from __future__ import annotations
 
@@ -171,9 +171,9 @@ def test_bytes_that_do_not_match_their_path_are_refused(world: World) -> None:
         page["files"][0]["url"] = page["files"][1]["url"].replace("2.0", "1.0")
 
     world.upstream.faults.add(Fault(Edit(claim), "/simple/"))
-    place = other.path.rpartition("/")[0]
+    folder = other.path.rpartition("/")[0]
     world.upstream.faults.add(
-        Fault(Raw(200, {}, b"one"), re.compile(re.escape(f"{place}/demo-1.0.tar.gz")))
+        Fault(Raw(200, {}, b"one"), re.compile(re.escape(f"{folder}/demo-1.0.tar.gz")))
     )
 
     result = world.sync("demo")
@@ -266,30 +266,30 @@ def test_without_fallback_the_download_mirror_is_the_only_source(world: World) -
     assert not world.upstream.requests_for("/packages/")
 
 
-# Losses that nobody told of
+# Unexplained removals
 
 
 def test_a_page_that_lost_most_of_its_files_is_not_published(world: World) -> None:
     for number in range(4):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=10)
     world.sync("demo")
-    held = world.contents()
+    before = world.contents()
     world.upstream.faults.add(Fault(Edit(lambda page: page["files"].clear()), "/simple/"))
 
     with pytest.raises(MassLoss, match="4 of 4 files of 'demo'"):
         world.sync("demo", run="run-2")
-    assert world.contents() == held
+    assert world.contents() == before
 
 
 def test_a_project_that_upstream_seems_to_have_lost_is_not_removed(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo")
-    held = world.contents()
+    before = world.contents()
     world.upstream.faults.add(Fault(Status(404), "/simple/"))
 
     with pytest.raises(MassLoss):
         world.sync("demo", run="run-2")
-    assert world.contents() == held
+    assert world.contents() == before
 
 
 def lose_most_files(world: World) -> None:
@@ -313,14 +313,14 @@ def test_a_removal_that_the_changelog_reported_is_followed(world: World) -> None
 def test_a_404_of_a_recreated_project_is_not_trusted(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.mirror_run()
-    held = world.files()
+    before = world.files()
     world.index.remove_project("demo")
     world.index.upload(wheel("demo", "2.0"))
     world.upstream.faults.add(Fault(Status(404), "/simple/demo/"))
 
     world.mirror_run()
 
-    assert world.files() == held
+    assert world.files() == before
     assert lagging(world) == {"demo"}
 
 
@@ -346,13 +346,13 @@ def test_a_pending_removal_is_dropped_when_the_project_is_recreated(
     world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
     world.mirror_run()
     world.upstream.faults.clear()
-    held = world.files()
+    before = world.files()
     world.index.upload(wheel("demo", "2.0"))
 
     world.upstream.faults.add(Fault(Status(404), "/simple/demo/"))
     for _ in range(2):  # planned because of the event, and as lagging
         world.mirror_run()
-        assert world.files() == held
+        assert world.files() == before
         world.retry()
     world.upstream.faults.clear()
     world.mirror_run()
@@ -402,7 +402,7 @@ def test_a_filter_may_drop_any_number_of_files(world: World) -> None:
 
 
 def changed(world: World) -> bytes:
-    """Mirror a file, then let upstream have other bytes under its name; return the first ones."""
+    """Mirror a file, then change its bytes upstream; return the old bytes."""
     world.index.add_file("demo", "demo-1.0.tar.gz", content=b"first")
     world.sync("demo")
     world.index.remove_file("demo", "demo-1.0.tar.gz")
@@ -554,7 +554,7 @@ def test_a_login_page_is_not_a_project_page(world: World) -> None:
         world.sync("demo", run="run-2")
 
 
-# What goes with files
+# Metadata, provenance and legacy JSON
 
 
 def test_provenance_is_mirrored_and_linked(world: World) -> None:

@@ -174,7 +174,7 @@ def test_an_upstream_that_does_not_speak_xml_rpc_is_told_from_one_that_is_down(
         changes(world, 0)
     with pytest.raises(NoChangelog):
         world.run(lambda mirror: mirror.upstream.last_serial())
-    assert len(world.upstream.requests) == 2  # nothing is tried again
+    assert len(world.upstream.requests) == 2  # nothing is retried
 
 
 def test_a_fake_without_xml_rpc_has_no_changelog(world: World) -> None:
@@ -224,9 +224,9 @@ def test_a_root_index_that_is_the_same_is_not_sent_again(world: World) -> None:
     assert root(world, etag=index.etag) is None
 
     world.index.add_project("other")
-    again = root(world, etag=index.etag)
-    assert again is not None
-    assert set(again.projects) == {"demo", "other"}
+    changed = root(world, etag=index.etag)
+    assert changed is not None
+    assert set(changed.projects) == {"demo", "other"}
 
 
 def test_a_root_index_without_serials_is_one_of_names(world: World) -> None:
