@@ -1,4 +1,4 @@
-"""The fake upstream, seen by the clients that read it."""
+"""The fake upstream as its clients see it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Reply:
 
 
 def get(url: str, method: str = "GET", **headers: str) -> Reply:
-    """Ask once, without following redirects. Header names have `_` for `-`."""
+    """Send a request without following redirects; `_` in a header's name stands for `-`."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -252,7 +252,7 @@ def test_provenance_and_legacy_json(index: Index, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "answered"),
+    ("accept", "content_type"),
     [
         ("", "text/html"),
         ("*/*", "text/html"),
@@ -263,14 +263,14 @@ def test_provenance_and_legacy_json(index: Index, server: Server) -> None:
         (f"text/html;q=0, {HTML};q=0, application/*", JSON),
     ],
 )
-def test_the_format_is_negotiated(server: Server, accept: str, answered: str) -> None:
+def test_the_format_is_negotiated(server: Server, accept: str, content_type: str) -> None:
     for path in ("/simple/", "/simple/demo/"):
-        assert get(server.url + path, Accept=accept).headers["Content-Type"] == answered
+        assert get(server.url + path, Accept=accept).headers["Content-Type"] == content_type
 
 
 def test_names_and_slashes_are_corrected_by_redirects(server: Server) -> None:
-    for asked in ("/simple/Demo/", "/simple/demo", "/simple/DEMO"):
-        reply = get(server.url + asked)
+    for path in ("/simple/Demo/", "/simple/demo", "/simple/DEMO"):
+        reply = get(server.url + path)
         assert (reply.status, reply.headers["Location"]) == (301, "/simple/demo/")
     assert get(f"{server.url}/simple").headers["Location"] == "/simple/"
     assert get(f"{server.url}/simple/absent/").status == 404
@@ -282,7 +282,7 @@ def test_pages_are_confirmed_by_their_etag(index: Index, server: Server) -> None
         etag = get(server.url + path, Accept=JSON).headers["ETag"]
         unchanged = get(server.url + path, Accept=JSON, If_None_Match=f'"x", W/{etag}')
         assert (unchanged.status, unchanged.body) == (304, b"")
-        index.journal("demo", "add Owner somebody")
+        index.journal("demo", "add Owner someone")
         assert get(server.url + path, Accept=JSON, If_None_Match=etag).status == 200
 
 
@@ -353,7 +353,7 @@ def test_late_metadata_comes_without_an_event(index: Index, server: Server) -> N
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "sent"),
+    ("range_header", "status", "sent"),
     [
         ("bytes=100-199", 206, range(100, 200)),
         ("bytes=2999990-", 206, range(2_999_990, 3_000_000)),
@@ -364,7 +364,7 @@ def test_late_metadata_comes_without_an_event(index: Index, server: Server) -> N
     ],
 )
 def test_ranges_of_a_generated_file(
-    index: Index, server: Server, asked: str, status: int, sent: range
+    index: Index, server: Server, range_header: str, status: int, sent: range
 ) -> None:
     file = index.add_file("big", "big-1.0.tar.gz", size=3_000_000)
     whole = b"".join(file.content.read())
@@ -373,13 +373,13 @@ def test_ranges_of_a_generated_file(
     assert page_of(server, "big")["files"][0]["hashes"] == {
         "sha256": hashlib.sha256(whole).hexdigest()
     }
-    reply = get(url, Range=asked)
+    reply = get(url, Range=range_header)
     assert (reply.status, reply.body) == (status, whole[sent.start : sent.stop])
     assert reply.headers["Content-Length"] == str(len(sent))
     if status == 206:
         assert reply.headers["Content-Range"] == f"bytes {sent.start}-{sent.stop - 1}/3000000"
-        assert get(url, Range=asked, If_Range=reply.headers["ETag"]).status == 206
-        assert get(url, Range=asked, If_Range='"other"').status == 200
+        assert get(url, Range=range_header, If_Range=reply.headers["ETag"]).status == 206
+        assert get(url, Range=range_header, If_Range='"other"').status == 200
 
 
 def test_a_large_file_is_never_in_memory_as_a_whole(index: Index, server: Server) -> None:
@@ -406,9 +406,9 @@ def test_a_root_index_of_pypis_size() -> None:
     index.add_many(f"Project-{number}" for number in range(740_000))
     with Server(index) as server:
         first = get(f"{server.url}/simple/", Accept=JSON)
-        again = get(f"{server.url}/simple/", Accept=JSON, If_None_Match=first.headers["ETag"])
+        repeated = get(f"{server.url}/simple/", Accept=JSON, If_None_Match=first.headers["ETag"])
     assert len(first.json["projects"]) == 740_000
-    assert again.status == 304
+    assert repeated.status == 304
 
 
 def test_a_project_with_thousands_of_files() -> None:
@@ -533,7 +533,7 @@ def test_an_endless_body_ends_with_its_reader(index: Index) -> None:
     response.close()
 
 
-def test_a_slow_answer(server: Server) -> None:
+def test_a_slow_response(server: Server) -> None:
     url = file_url(server)
     size = len(get(url).body)
     server.faults.add(Fault(Slow(rate=size * 5), times=1))
@@ -554,7 +554,7 @@ def test_redirects(server: Server) -> None:
         urllib.request.urlopen(f"{server.url}/simple/demo/")  # noqa: S310
 
 
-def test_hostile_answers(server: Server) -> None:
+def test_hostile_responses(server: Server) -> None:
     url = f"{server.url}/simple/demo/"
     server.faults.add(Fault(Raw(299, [("X-A", "1"), ("X-A", "2")], b"\0not json"), times=1))
     reply = get(url)

@@ -1,7 +1,7 @@
 """A proxy between one worker process and moto that injects faults.
 
-It refuses, resets, delays or never answers a request, before or after moto has carried it out. It
-also answers SQS calls: the trial's own queue decides when a message is redelivered.
+It refuses, resets, delays or ignores a request, before or after moto has carried it out. It also
+responds to SQS calls: the trial's own queue decides when a message is redelivered.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class StorageProxy:
         if random.random() < 0.2:
             kinds += ["silence, but done"]
         if method == "GET":
-            kinds += ["answer cut off"] * 3
+            kinds += ["response cut off"] * 3
         if method == "POST" and len(keys) > 1:
             kinds += ["only some deleted"] * 5
         return random.choice(kinds)
@@ -174,16 +174,14 @@ class StorageProxy:
         url = URL(self._endpoint + request.raw_path, encoded=True)
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False
-        ) as answer:
-            response = await answer.read()
-            answer_headers = {
-                k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP
-            }
+        ) as response:
+            response_body = await response.read()
+            headers = {k: v for k, v in response.headers.items() if k.lower() not in _HOP_BY_HOP}
             if request.method == "HEAD":
-                answer_headers["Content-Length"] = answer.headers.get("Content-Length", "0")
-            if answer.status < 300 and request.method in {"PUT", "POST", "DELETE"}:
+                headers["Content-Length"] = response.headers.get("Content-Length", "0")
+            if response.status < 300 and request.method in {"PUT", "POST", "DELETE"}:
                 self._on_change(request.method, keys, body)
-            return answer.status, answer_headers, response
+            return response.status, headers, response_body
 
     async def _delete_half(self, request: web.Request, body: bytes, keys: list[str]) -> Response:
         """Delete every second key, and report the others as failed, as S3 sometimes does."""
@@ -214,7 +212,7 @@ async def _respond(
             return _close(request)
         case "closed, but done":
             return _close(request)
-        case "answer cut off":
+        case "response cut off":
             return await _cut(request, response)
     return _response(response)
 

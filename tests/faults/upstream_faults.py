@@ -95,8 +95,8 @@ _ANY = [
     _Kind("status 404", lambda _: Status(404)),
     _Kind("429, at once", lambda _: Status(429, retry_after=0)),
     _Kind("429, in a minute", lambda _: Status(429, retry_after=60)),
-    _Kind("reset before the answer", lambda _: Reset()),
-    _Kind("reset within the answer", lambda random: Reset(random.randrange(400))),
+    _Kind("reset before the response", lambda _: Reset()),
+    _Kind("reset within the response", lambda random: Reset(random.randrange(400))),
     _Kind("truncated", lambda random: Truncated(random.randrange(400))),
     _Kind("late", lambda random: Slow(delay=random.uniform(0.05, 0.3))),
     _Kind("too late", lambda _: Slow(delay=2.5)),
@@ -121,7 +121,7 @@ _PAGE = [
     _edit("no hash", lambda page: _first_file(page, hashes={})),
     _edit("a hostile name", lambda page: _add(page, "../../../evil-1.0.tar.gz")),
     _edit("a file that is not there", lambda page: _add(page, "ghost-1.0.tar.gz")),
-    _edit("another name", lambda page: page.update(name="somebody-else")),
+    _edit("another name", lambda page: page.update(name="another-project")),
     _edit("no files", lambda page: page.update(files=None)),
 ]
 _FILE = [

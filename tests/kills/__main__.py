@@ -24,12 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="in each target")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
-    parser.add_argument("--place", choices=[*_TARGETS], help="only in this target")
+    parser.add_argument("--target", choices=[*_TARGETS], help="only in this target")
     options = parser.parse_args()
     logging.getLogger("aiohttp.server").disabled = True  # this trial kills clients
     print(f"seed {options.seed}: to replay, make kills SEED={options.seed} KILLS={options.kills}")
     settings = Settings(seed=options.seed, kills=options.kills)
-    names = [options.place] if options.place else [*_TARGETS]
+    names = [options.target] if options.target else [*_TARGETS]
     with ThreadPoolExecutor(len(names)) as pool:  # both in parallel: they mostly wait
         reports = list(pool.map(lambda name: run(settings, _TARGETS[name]()), names))
     for report in reports:

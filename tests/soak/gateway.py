@@ -1,6 +1,6 @@
 """A proxy between one function's process and AWS that counts writes and kills the process.
 
-In addition to the storage proxy's faults, it answers for the queues and for EventBridge, and it
+In addition to the storage proxy's faults, it responds for the queues and for EventBridge, and it
 holds a request until its turn.
 """
 
@@ -132,8 +132,8 @@ class Gateway(StorageProxy):
 
     async def _strike(self, when: str, request: web.Request, target: str) -> None:
         self.struck = True
-        place = target.rpartition(".")[2] or f"{request.method} {self._general_key(request)}"
-        self.targets[f"{self.name.rstrip('0123456789-')}, {when} {place}"] += 1
+        operation = target.rpartition(".")[2] or f"{request.method} {self._general_key(request)}"
+        self.targets[f"{self.name.rstrip('0123456789-')}, {when} {operation}"] += 1
         await asyncio.to_thread(self._kill)
 
     def _general_key(self, request: web.Request) -> str:

@@ -74,7 +74,7 @@ class SoakUpstreamFaults(UpstreamFaults):
             "429, at once": Status(429, retry_after=0),
             "429, in a minute": Status(429, retry_after=60),
             "status 403": Status(403),
-            "reset before the answer": Reset(),
+            "reset before the response": Reset(),
             "truncated": Truncated(random.randrange(400)),
             "late": Slow(delay=random.uniform(0.05, 0.3)),
             "not HTTP": Wire(b"220 ready\r\n"),

@@ -1,7 +1,7 @@
 """The index on a real socket of 127.0.0.1.
 
-Takes requests, lets the faults have their way with question and answer, and sends bytes. What
-to answer is the site's to know.
+Receives requests, applies the faults to requests and responses, and sends bytes. The site
+determines the responses.
 """
 
 from __future__ import annotations
