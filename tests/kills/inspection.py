@@ -134,5 +134,5 @@ def _is_complete(key: str, body: bytes) -> bool:
             return False
         return True
     if key.rpartition("/")[2] in FORMS:
-        return body.startswith(b"<!DOCTYPE html>") and b"</html>" in body[-60:]
+        return body[:15].lower() == b"<!doctype html>" and b"</html>" in body[-60:]
     return bool(body)
