@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from msgspec import Struct
 
+from frumious.model.types import Key, RunId
+
+if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-    from frumious.model.types import Json, Key, RunId
+    from frumious.model.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,7 @@ class Status:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class Publication(Struct, frozen=True, kw_only=True):
     """How the mirror produced its own project page: the private part of the manifest.
 
     A job that is redelivered, even after a crash between any two steps, reads from it what to
@@ -56,7 +58,7 @@ class Publication:
     etag: str = ""  # of upstream's page, if sent; detects changes that have no event
     added: tuple[Key, ...] = ()
     removed: tuple[Key, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)  # filename -> why it is not here
+    refused: Mapping[str, str] = {}  # filename -> why it is not here
     stored: bool = True  # False: only the index is mirrored, without the files
 
 

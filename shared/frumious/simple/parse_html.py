@@ -19,11 +19,11 @@ from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.pages import File, ProjectPage, RootIndex, Status
 from frumious.simple import html_page
 from frumious.simple.values import (
-    API_VERSION,
     MAX_URL_LENGTH,
     InvalidPage,
     InvalidValue,
     ParsedPage,
+    check_api_version,
     check_url,
     parse_hashes,
     without_duplicates,
@@ -260,11 +260,11 @@ def _is_distribution(name: str) -> bool:
 
 def _api_version(html: HtmlPage, url: str) -> str:
     """Return the page's version (PEP 629), by default 1.0."""
-    version = html.meta.get("pypi:repository-version", "1.0").strip()
-    if API_VERSION.fullmatch(version):
-        return version
-    msg = f"{url} has the API version {version!r:.80}; only 1.x is supported"
-    raise InvalidPage(msg)
+    try:
+        return check_api_version(html.meta.get("pypi:repository-version", "1.0").strip())
+    except InvalidValue as error:
+        msg = f"{url} is not a page of the Simple API: {error}"
+        raise InvalidPage(msg) from error
 
 
 def _status(meta: Mapping[str, str]) -> Status | None:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cast
 from urllib.parse import urldefrag, urljoin
+
+import msgspec
+from msgspec import Meta, Struct
 
 from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.pages import File, ProjectPage, Publication, Status
-from frumious.model.types import Json, JsonObject, Key, RunId
 from frumious.simple.values import (
-    API_VERSION,
     InvalidPage,
     InvalidValue,
     ParsedPage,
+    check_api_version,
     check_name,
     check_url,
     parse_hashes,
@@ -27,18 +29,53 @@ from frumious.simple.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from packaging.utils import NormalizedName
 
-T = TypeVar("T")
+    from frumious.model.types import Json, JsonObject, Key
 
-_PUBLICATION = "_frumious"
+T = TypeVar("T", bound=Struct)
+
+_Metadata: TypeAlias = bool | dict[str, str] | None
+
+_PUBLICATION: Final = "_frumious"
+_KNOWN_META: Final = frozenset({"api-version", "_last-serial", _PUBLICATION})
 # Limits against small bodies that take much memory ("[]," takes 64 bytes) or recurse deeply. A
 # file takes some twenty values and five levels.
 _MAX_VALUES: Final = 4_000_000
 _MAX_DEPTH: Final = 100
 _MAX_NAME_LENGTH: Final = 255  # characters of a refused file's name that are reported
+
+
+class _Page(Struct, rename="kebab"):
+    """The keys of a project page that the mirror knows."""
+
+    meta: dict[str, Any]
+    name: str
+    files: list[Any]
+    versions: tuple[str, ...] | None = None
+    project_status: dict[str, Any] | None = None
+
+
+class _Status(Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _File(Struct, rename="kebab"):
+    """The keys of a file that the mirror knows."""
+
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = None
+    size: Annotated[int, Meta(ge=0, le=MAX_FILE_SIZE)] | None = None
+    upload_time: str | None = None
+    yanked: bool | str | None = None
+    core_metadata: _Metadata = None  # PEP 714's name
+    dist_info_metadata: _Metadata = None  # PEP 691's
+    data_dist_info_metadata: _Metadata = None  # PyPI's before that
+    gpg_sig: bool | None = None
+    provenance: str | None = None
 
 
 def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
@@ -51,9 +88,7 @@ def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
     """
     payload = json_object(body, url)
     try:
-        meta = _pop(payload, "meta", dict)
-        meta.pop(_PUBLICATION, None)  # private to the mirror that wrote it
-        parsed = _page(payload, meta, url)
+        parsed = _page(payload, url)
         check_name(parsed.page.name, project)
     except InvalidValue as error:
         msg = f"{url} is not a project page: {error}"
@@ -67,34 +102,37 @@ def manifest(body: bytes, key: Key) -> ProjectPage:
     Raises:
         InvalidPage: `body` is not a project page.
     """
-    payload = _object(body, key)
+    payload: dict[str, Any] = _object(body, key)
     try:
-        meta = _pop(payload, "meta", dict)
-        publication = _publication(meta.pop(_PUBLICATION, None))
-        return replace(_page(payload, meta, f"/{key}").page, publication=publication)
+        page = _page(payload, f"/{key}").page
+        private = payload["meta"].get(_PUBLICATION)
+        if private is None:
+            return page
+        return replace(page, publication=_split(private, Publication)[0])
     except InvalidValue as error:
         msg = f"{key!r} is not a project page: {error}"
         raise InvalidPage(msg) from error
 
 
-def _page(payload: JsonObject, meta: JsonObject, url: str) -> ParsedPage:
+def _page(payload: JsonObject, url: str) -> ParsedPage:
+    """Parse a project page, except for the private part of the mirror that wrote it."""
+    known, extra = _split(payload, _Page)
     files: list[File] = []
     refused: dict[str, str] = {}
-    for entry in _pop(payload, "files", list):
+    for entry in known.files:
         try:
             files.append(_file(entry, url))
         except InvalidValue as error:
             refused[_filename(entry)] = str(error)
-    versions = payload.pop("versions", None)
     page = ProjectPage(
-        name=_pop(payload, "name", str),
-        api_version=_api_version(meta),
+        name=known.name,
+        api_version=check_api_version(known.meta.get("api-version")),
         files=tuple(files),
-        versions=None if versions is None else tuple(_strings(versions, "versions")),
-        serial=parse_serial(meta.pop("_last-serial", None)),
-        status=_status(payload.pop("project-status", None)),
-        meta=meta,
-        extra=payload,
+        versions=known.versions,
+        serial=parse_serial(known.meta.get("_last-serial")),
+        status=None if known.project_status is None else _status(known.project_status),
+        meta={key: value for key, value in known.meta.items() if key not in _KNOWN_META},
+        extra=extra,
     )
     return without_duplicates(page, refused)
 
@@ -148,74 +186,22 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _pop(payload: JsonObject, key: str, kind: type[T]) -> T:
-    value = payload.pop(key, None)
-    if not isinstance(value, kind):
-        msg = f"{key!r} is {value!r:.80}, not a {kind.__name__}"
+def _split(payload: Json, kind: type[T]) -> tuple[T, JsonObject]:
+    """Parse the keys that `kind` declares, and return the other keys as they are."""
+    if not isinstance(payload, dict):
+        msg = f"{payload!r:.80} is not an object"
         raise InvalidValue(msg)
-    return value
+    known = {key: payload[key] for key in kind.__struct_encode_fields__ if key in payload}
+    rest = {key: value for key, value in payload.items() if key not in known}
+    try:
+        return msgspec.convert(known, kind), rest
+    except msgspec.ValidationError as error:
+        raise InvalidValue(str(error)) from error
 
 
-def _api_version(meta: JsonObject) -> str:
-    version = meta.pop("api-version", None)
-    if isinstance(version, str) and API_VERSION.fullmatch(version):
-        return version
-    msg = f"the API version is {version!r:.80}; only 1.x is supported"
-    raise InvalidValue(msg)
-
-
-def _strings(value: Json, key: str) -> list[str]:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return cast("list[str]", value)
-    msg = f"{key!r} is {value!r:.80}, not a list of strings"
-    raise InvalidValue(msg)
-
-
-def _string_map(value: Json, key: str) -> dict[str, str]:
-    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return cast("dict[str, str]", value)
-    msg = f"{key!r} is {value!r:.80}, not an object of strings"
-    raise InvalidValue(msg)
-
-
-def _metadata_hashes(value: Json, key: str) -> bool | dict[str, str]:
-    """Parse the hashes of PEP 658; metadata may exist without hashes."""
-    hashes = _string_map(value, key)
-    return parse_hashes(hashes) if hashes else True
-
-
-def _status(value: Json) -> Status | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        msg = f"'project-status' is {value!r:.80}, not an object"
-        raise InvalidValue(msg)
-    reason = value.pop("reason", None)
-    if reason is not None and not isinstance(reason, str):
-        msg = f"the project status's reason is {reason!r:.80}, not a string"
-        raise InvalidValue(msg)
-    status = value.pop("status", "active")
-    if not isinstance(status, str):
-        msg = f"the project status is {status!r:.80}, not a string"
-        raise InvalidValue(msg)
-    return Status(status=status, reason=reason, extra=value)
-
-
-def _publication(value: Json) -> Publication | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        msg = f"{_PUBLICATION!r} is {value!r:.80}, not an object"
-        raise InvalidValue(msg)
-    return Publication(
-        run=RunId(_pop(value, "run", str)),
-        selection=_pop(value, "selection", str),
-        etag=_optional(value, "etag", str) or "",
-        added=tuple(Key(key) for key in _strings(value.pop("added", []), "added")),
-        removed=tuple(Key(key) for key in _strings(value.pop("removed", []), "removed")),
-        refused=_string_map(value.pop("refused", {}), "refused"),
-        stored=value.pop("stored", True) is not False,
-    )
+def _status(payload: JsonObject) -> Status:
+    known, extra = _split(payload, _Status)
+    return Status(status=known.status, reason=known.reason, extra=extra)
 
 
 def _filename(entry: Json) -> str:
@@ -224,62 +210,30 @@ def _filename(entry: Json) -> str:
     return name[:_MAX_NAME_LENGTH] if isinstance(name, str) else f"{name!r:.80}"
 
 
-def _file(entry: Json, base: str) -> File:
-    if not isinstance(entry, dict):
-        msg = f"the file {entry!r:.80} is not an object"
-        raise InvalidValue(msg)
-    rest = dict(entry)
-    filename = _pop(rest, "filename", str)
+def _file(entry: JsonObject, base: str) -> File:
+    known, extra = _split(entry, _File)
+    provenance = known.provenance
     try:
-        url = check_url(urldefrag(urljoin(base, _pop(rest, "url", str))).url)
-        provenance = _optional(rest, "provenance", str)
+        url = check_url(urldefrag(urljoin(base, known.url)).url)
         if provenance is not None:
             provenance = check_url(urljoin(base, provenance))
     except ValueError as error:
         msg = f"its URL is invalid: {error}"
         raise InvalidValue(msg) from error
-    # PEP 714, then the names of PEP 691 and of PyPI before it.
-    names = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
-    core_metadata = [value for name in names if (value := rest.pop(name, None)) is not None]
+    names = (known.core_metadata, known.dist_info_metadata, known.data_dist_info_metadata)
+    core_metadata = next((each for each in names if each is not None), False)
+    if isinstance(core_metadata, dict):
+        core_metadata = parse_hashes(core_metadata) if core_metadata else True
     return File(
-        filename=filename,
+        filename=known.filename,
         url=url,
-        hashes=parse_hashes(_string_map(_pop(rest, "hashes", dict), "hashes")),
-        requires_python=_optional(rest, "requires-python", str),
-        size=_size(rest),
-        upload_time=_optional(rest, "upload-time", str),
-        yanked=_flag_or(rest.pop("yanked", None), "yanked", _reason),
-        core_metadata=_flag_or(next(iter(core_metadata), None), names[0], _metadata_hashes),
-        gpg_sig=_optional(rest, "gpg-sig", bool),
+        hashes=parse_hashes(known.hashes),
+        requires_python=known.requires_python,
+        size=known.size,
+        upload_time=known.upload_time,
+        yanked=known.yanked == "" or known.yanked or False,  # PEP 592: "" is no reason
+        core_metadata=core_metadata,
+        gpg_sig=known.gpg_sig,
         provenance=provenance,
-        extra=rest,
+        extra=extra,
     )
-
-
-def _optional(payload: JsonObject, key: str, kind: type[T]) -> T | None:
-    if payload.get(key) is None:
-        payload.pop(key, None)
-        return None
-    return _pop(payload, key, kind)
-
-
-def _size(payload: JsonObject) -> int | None:
-    size = _optional(payload, "size", int)
-    if size is not None and (isinstance(size, bool) or not 0 <= size <= MAX_FILE_SIZE):
-        msg = f"its size is {size!r:.80}, not a number of bytes"
-        raise InvalidValue(msg)
-    return size
-
-
-def _reason(value: Json, key: str) -> bool | str:
-    """Parse the reason for a yank; "" is a yank without reason (PEP 592)."""
-    if not isinstance(value, str):
-        msg = f"{key!r} is {value!r:.80}, not a string"
-        raise InvalidValue(msg)
-    return value or True
-
-
-def _flag_or(value: Json, key: str, parse: Callable[[Json, str], T]) -> bool | T:
-    if value is None:
-        return False
-    return value if isinstance(value, bool) else parse(value, key)

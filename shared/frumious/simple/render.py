@@ -9,6 +9,8 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
@@ -24,16 +26,10 @@ def project_page_json(page: ProjectPage) -> bytes:
     """Render a project page as JSON (PEP 691, 700, 714, 740, 792)."""
     meta = _meta(page.meta, page.api_version, page.serial)
     if page.publication is not None:
-        publication = page.publication
-        meta["_frumious"] = {
-            "run": publication.run,
-            "selection": publication.selection,
-            "etag": publication.etag,
-            "added": list(publication.added),
-            "removed": list(publication.removed),
-            "refused": dict(publication.refused),
-            **({} if publication.stored else {"stored": False}),
-        }
+        private = msgspec.to_builtins(page.publication)
+        if page.publication.stored:
+            del private["stored"]  # so that pages keep the bytes that earlier versions wrote
+        meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:
         payload["project-status"] = _status(page.status)

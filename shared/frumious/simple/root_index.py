@@ -18,7 +18,7 @@ import ijson
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.model.pages import DelistedProject, ListedProject, RootIndex
-from frumious.simple.values import API_VERSION, InvalidPage, InvalidValue, parse_serial
+from frumious.simple.values import InvalidPage, InvalidValue, check_api_version, parse_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -51,10 +51,7 @@ def parse(body: bytes, url: str) -> RootIndex:
     projects: dict[NormalizedName, int | None] = {}
     with _invalid_page(url):
         page_meta = _meta(body)
-        version = page_meta.get("api-version")
-        if not isinstance(version, str) or not API_VERSION.fullmatch(version):
-            msg = f"the API version is {version!r:.80}; only 1.x is supported"
-            raise InvalidValue(msg)
+        check_api_version(page_meta.get("api-version"))
         serial = parse_serial(page_meta.get("_last-serial"))
         for entry in _projects(body):
             name = _name(entry)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Json
 
-API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
+_API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
 MAX_URL_LENGTH: Final = 8192  # characters; signed ones have thousands
 
 _HEXADECIMAL = frozenset(string.hexdigits)
@@ -58,6 +58,18 @@ def check_name(name: str, project: NormalizedName) -> None:
     except InvalidName:
         pass
     msg = f"it is the page of {name!r:.80}, not of {project!r}"
+    raise InvalidValue(msg)
+
+
+def check_api_version(version: Json) -> str:
+    """Return a page's API version (PEP 629) after checking that it is supported.
+
+    Raises:
+        InvalidValue: it is not.
+    """
+    if isinstance(version, str) and _API_VERSION.fullmatch(version):
+        return version
+    msg = f"the API version is {version!r:.80}; only 1.x is supported"
     raise InvalidValue(msg)
 
 

@@ -135,7 +135,12 @@ def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     before, now = manifest.page.publication, page.publication
     if before is None or now is None:
         return False
-    if replace(now, run=before.run, added=before.added, removed=before.removed) != before:
+    if (before.selection, before.etag, before.refused, before.stored) != (
+        now.selection,
+        now.etag,
+        now.refused,
+        now.stored,
+    ):
         return False
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 

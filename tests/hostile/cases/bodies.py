@@ -51,7 +51,7 @@ _NO_PAGES = {
     "text": ('"demo"', "not a JSON object"),
     "number": ("7", "not a JSON object"),
     "true": ("true", "not a JSON object"),
-    "empty-object": ("{}", "'meta' is None"),
+    "empty-object": ("{}", "required field `meta`"),
     "html-as-json": ("<!DOCTYPE html><html></html>", "not JSON"),
     "xml": ("<?xml version='1.0'?><methodResponse/>", "not JSON"),
     "yaml": ("meta:\n  api-version: 1.4\n", "not JSON"),
@@ -115,7 +115,7 @@ CASES: list[Case] = [
         for name, (body, reports) in _NO_PAGES.items()
     ),
     *(
-        refuses_page(f"body-{name}", page_with_keys(change), reports="' is ")
+        refuses_page(f"body-{name}", page_with_keys(change), reports="Expected `")
         for name, change in _WRONG_KINDS.items()
     ),
     *(
@@ -170,7 +170,7 @@ CASES: list[Case] = [
     refuses_page(
         "body-root-index",
         json_page('{"meta":{"api-version":"1.4"},"projects":[{"name":"demo"}]}'),
-        reports="'files' is None",
+        reports="required field `name`",
     ),
     refuses_page("body-without-end", Together([Endless(), Chunked()]), TooLarge, "bytes"),
     refuses_page("body-gzip-without-end", Together([Endless(), Gzip()]), TooLarge, "bytes"),
@@ -210,7 +210,7 @@ CASES: list[Case] = [
     Case(
         id="body-100000-empty-files",
         on_page=json_page(_NESTED.replace("[]", "[" + ",".join(["{}"] * 100_000) + "]") % "0"),
-        empty=Expected(files=(), reports="'filename' is None"),
+        empty=Expected(files=(), reports="required field `filename`"),
         full=Expected(error=MassLoss, reports="3 of 3"),
     ),
 ]

@@ -106,8 +106,8 @@ CASES: list[Case] = [
         refuses_file(
             f"filename-is-{name}",
             victim(filename=filename),
-            "'filename' is",
-            full=Expected(reports="'filename' is", files=(WHEEL, SDIST)),
+            "`$.filename`",
+            full=Expected(reports="`$.filename`", files=(WHEEL, SDIST)),
         )
         for name, filename in _NO_TEXT.items()
     ),

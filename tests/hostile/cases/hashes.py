@@ -19,10 +19,10 @@ from tests.hostile.case import (
 
 _OTHER = hashlib.sha256(b"another file").hexdigest()
 _BAD = {
-    "null": (None, "'hashes' is"),
-    "list": (["sha256"], "'hashes' is"),
-    "text": ("ab" * 32, "'hashes' is"),
-    "number": (7, "'hashes' is"),
+    "null": (None, "Expected `object`"),
+    "list": (["sha256"], "Expected `object`"),
+    "text": ("ab" * 32, "Expected `object`"),
+    "number": (7, "Expected `object`"),
     "none": ({}, "no hash"),
     "only-unknown": ({"blake9": "ab" * 32}, "no hash"),
     "only-crc": ({"crc32": "00000000"}, "no hash"),
@@ -39,10 +39,10 @@ _BAD = {
     "prefixed": ({"sha256": "0x" + "a" * 62}, "64 hexadecimal digits"),
     "base64": ({"sha256": "q" * 43 + "="}, "64 hexadecimal digits"),
     "one-bad-and-one-good": ({"sha256": _OTHER, "md5": "no"}, "32 hexadecimal digits"),
-    "digest-is-null": ({"sha256": None}, "not an object of strings"),
-    "digest-is-number": ({"sha256": 7}, "not an object of strings"),
-    "digest-is-list": ({"sha256": [_OTHER]}, "not an object of strings"),
-    "digest-is-object": ({"sha256": {"a": 1}}, "not an object of strings"),
+    "digest-is-null": ({"sha256": None}, "Expected `str`"),
+    "digest-is-number": ({"sha256": 7}, "Expected `str`"),
+    "digest-is-list": ({"sha256": [_OTHER]}, "Expected `str`"),
+    "digest-is-object": ({"sha256": {"a": 1}}, "Expected `str`"),
     "megabyte": ({"sha256": "a" * 1_000_000}, "64 hexadecimal digits"),
 }
 
@@ -51,7 +51,7 @@ CASES: list[Case] = [
         refuses_file(f"hashes-{name}", victim(hashes=hashes), reports)
         for name, (hashes, reports) in _BAD.items()
     ),
-    refuses_file("hashes-absent", without("hashes"), "'hashes' is"),
+    refuses_file("hashes-absent", without("hashes"), "required field `hashes`"),
     refuses_file(
         "hashes-of-another-file",
         victim(hashes={"sha256": _OTHER}),

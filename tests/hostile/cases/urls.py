@@ -148,10 +148,7 @@ CASES: list[Case] = [
         for name, url in _MISSING.items()
     ),
     *(accepts(f"url-fine-{name}", url_of(url)) for name, url in _FINE.items()),
-    *(
-        refuses_file(f"url-is-{name}", victim(url=url), "'url' is")
-        for name, url in _NO_TEXT.items()
-    ),
+    *(refuses_file(f"url-is-{name}", victim(url=url), "`$.url`") for name, url in _NO_TEXT.items()),
     *(
         refuses_page(f"redirect-{name}", Redirect(to), HostRefused)
         for name, to in _REDIRECTS.items()
