@@ -75,20 +75,11 @@ class Entry:
     size: int  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Guarantees:
-    """What a storage enforces by itself."""
-
-    conditional_writes: bool  # the second of two concurrent writers gets a Conflict
-    verified_uploads: bool  # bytes of another sha256 than expected are refused
-
-
 class Storage(Protocol):
-    """The storage of one mirror. Every method may raise StorageUnavailable or StorageRefused."""
+    """The storage of one mirror. Every method may raise StorageUnavailable or StorageRefused.
 
-    @property
-    def guarantees(self) -> Guarantees:
-        """What the storage enforces."""
+    Where the storage itself has no conditional writes, only writers of one process get a Conflict.
+    """
 
     def pop_request_count(self) -> int:
         """Return how many requests were made since the last call."""

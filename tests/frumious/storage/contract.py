@@ -163,11 +163,8 @@ async def of_sixteen_who_create_one_does(subject: Subject) -> None:
 
     assert {type(outcome) for outcome in outcomes} <= {str, Conflict}
     created = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, str)]
-    if storage.guarantees.conditional_writes:
-        assert len(created) == 1
-        assert (await _body(storage, layout.CURSOR)) == b"%d" % created[0]
-    else:
-        assert created
+    assert len(created) == 1
+    assert (await _body(storage, layout.CURSOR)) == b"%d" % created[0]
 
 
 @statement
@@ -190,8 +187,7 @@ async def none_of_many_replacements_is_lost(subject: Subject) -> None:
 
     await asyncio.gather(*(count() for _ in range(6)))
 
-    counted = int(await _body(storage, layout.CURSOR))
-    assert counted == 24 or not storage.guarantees.conditional_writes
+    assert int(await _body(storage, layout.CURSOR)) == 24
 
 
 @statement

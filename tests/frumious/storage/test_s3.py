@@ -19,7 +19,6 @@ from frumious.mirror import open_mirror
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
-    Guarantees,
     StorageRefused,
     StorageUnavailable,
 )
@@ -175,9 +174,7 @@ def test_missing_capabilities_of_a_server_are_detected_and_replaced(
     capabilities: Capabilities,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def replace_twice(storage: S3Storage) -> Guarantees:
-        before = storage.guarantees
-        assert before == Guarantees(conditional_writes=False, verified_uploads=False)
+    async def replace_twice(storage: S3Storage) -> None:
         first = await storage.write(PAGE, b"first")
         second = await storage.write(PAGE, b"second", replacing=first)
         for attempt in (storage.write(PAGE, b"x", replacing=first), storage.create(PAGE, b"x")):
@@ -187,14 +184,12 @@ def test_missing_capabilities_of_a_server_are_detected_and_replaced(
         await storage.create(FILE, b"new")
         assert sorted(await listed(storage)) == sorted([PAGE, FILE])  # probing leaves nothing
         assert await storage.prepare() == capabilities
-        return storage.guarantees
 
     with RecordingProxy(server.endpoint, conditions) as proxy:
         theirs = replace(server, endpoint=proxy.url)
-        guarantees = with_storage(theirs.config(), replace_twice)
+        with_storage(theirs.config(), replace_twice)
         with_storage(theirs.config(), lambda storage: storage.create(PAGE, b"x"))
 
-    assert guarantees == capabilities.guarantees
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == (0 if capabilities.if_match else 1)
 
@@ -220,7 +215,7 @@ def test_a_server_that_only_boto3_s_configuration_names_is_probed_too(
         )
         capabilities = with_storage(settings, lambda storage: storage.prepare())
 
-    assert not capabilities.guarantees.conditional_writes
+    assert not capabilities.if_match
 
 
 def test_one_process_detects_its_own_conflicts_without_conditional_writes(server: S3Server) -> None:
@@ -259,7 +254,6 @@ def test_aws_is_not_probed(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatc
 
     async def prepare(storage: S3Storage) -> int:
         assert (await storage.prepare()) == Capabilities()
-        assert storage.guarantees == Guarantees(conditional_writes=True, verified_uploads=True)
         return storage.pop_request_count()
 
     assert with_storage(settings, prepare) == 0

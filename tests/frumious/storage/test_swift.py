@@ -296,7 +296,6 @@ def test_concurrent_writers_in_one_process_conflict(
             creators = [storage.create(STATE, b"{}") for _ in range(8)]
             outcomes = await asyncio.gather(*creators, return_exceptions=True)
             assert sum(isinstance(each, Conflict) for each in outcomes) == 7
-            assert not storage.guarantees.conditional_writes
 
     run(work())
     warnings = [each for each in caplog.records if each.levelno == logging.WARNING]

@@ -31,7 +31,6 @@ from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.walk import Walk
 from frumious.storage.protocol import (
     Conflict,
-    Guarantees,
     Head,
     StorageRefused,
     Stored,
@@ -69,11 +68,6 @@ class FilesystemStorage:
     async def aclose(self) -> None:
         """Let the threads end."""
         self._threads.close()
-
-    @property
-    def guarantees(self) -> Guarantees:
-        """What a folder enforces among the processes of one machine."""
-        return Guarantees(conditional_writes=True, verified_uploads=True)
 
     def pop_request_count(self) -> int:
         """Return how many operations there were since the last call."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.model.checksums import WrongBytes
-from frumious.storage.protocol import Conflict, Guarantees, StorageRefused
+from frumious.storage.protocol import Conflict, StorageRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,14 +35,6 @@ class Capabilities:
     quoted_etags: bool = True  # If-Match takes etags as the server returns them, in quotes
     signed_sha256: bool = True  # a body with another sha256 than the signed one is refused
 
-    @property
-    def guarantees(self) -> Guarantees:
-        """What the storage enforces with these features."""
-        return Guarantees(
-            conditional_writes=self.if_none_match and self.if_match,
-            verified_uploads=self.signed_sha256,
-        )
-
 
 async def probe(put: Put, put_signed: PutSigned, key: Key, endpoint: str) -> Capabilities:
     """Try the features on an object at `key`, which the caller deletes.
@@ -58,7 +50,7 @@ async def probe(put: Put, put_signed: PutSigned, key: Key, endpoint: str) -> Cap
     if_match = quoted_etags or await _compares_etags(put, key, etag.strip('"'), _WRONG_ETAG)
     signed_sha256 = await _verifies_sha256(put_signed, key)
     capabilities = Capabilities(if_none_match, if_match, quoted_etags, signed_sha256)
-    if not capabilities.guarantees.conditional_writes:
+    if not (if_none_match and if_match):
         logger.warning(
             "%s does not support conditional writes: let only one process write this mirror at a"
             " time",

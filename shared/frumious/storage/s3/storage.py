@@ -15,7 +15,6 @@ from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
     Entry,
-    Guarantees,
     Head,
     StorageUnavailable,
     Stored,
@@ -51,14 +50,6 @@ class S3Storage:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._bucket.aclose()
-
-    @property
-    def guarantees(self) -> Guarantees:
-        """What S3 enforces; for servers other than AWS's, what `prepare` has found so far."""
-        capabilities = (
-            Capabilities() if self._bucket.is_amazon else _PROBED.get(self._bucket.endpoint)
-        )
-        return capabilities.guarantees if capabilities is not None else Guarantees(False, False)  # noqa: FBT003
 
     async def prepare(self) -> Capabilities:
         """Find out what the server supports: once per process, and not for AWS."""

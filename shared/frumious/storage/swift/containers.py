@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from frumious.storage.protocol import StorageRefused
 from frumious.storage.swift import capabilities
 from frumious.storage.swift.account import NotFound
-from frumious.storage.swift.listing import list_objects
 from frumious.storage.swift.locations import STATE, STATE_KEYS, Location, Span
+from frumious.storage.swift.objects import list_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,8 @@ from posixpath import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 
 from frumious.storage.swift.account import NotFound
-from frumious.storage.swift.deletion import delete_locations
-from frumious.storage.swift.listing import list_objects
 from frumious.storage.swift.locations import Location, Locations, Span
+from frumious.storage.swift.objects import delete_locations, list_objects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping

@@ -19,7 +19,6 @@ from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
     Entry,
-    Guarantees,
     Head,
     StorageUnavailable,
     Stored,
@@ -27,9 +26,8 @@ from frumious.storage.protocol import (
 from frumious.storage.swift import capabilities
 from frumious.storage.swift.account import NotFound, SwiftAccount
 from frumious.storage.swift.containers import Containers
-from frumious.storage.swift.deletion import delete_locations
-from frumious.storage.swift.listing import list_objects
 from frumious.storage.swift.locations import Locations
+from frumious.storage.swift.objects import delete_locations, list_objects
 from frumious.storage.swift.put import SwiftPut
 from frumious.storage.swift.segments import ChunkSplitter, Segments
 
@@ -70,11 +68,6 @@ class SwiftStorage:
         """Close the connections."""
         await self._put.aclose()
         self._account.close()
-
-    @property
-    def guarantees(self) -> Guarantees:
-        """What Swift enforces: neither, because it compares nothing but the md5."""
-        return Guarantees(conditional_writes=False, verified_uploads=False)
 
     def pop_request_count(self) -> int:
         """Return how many requests were made since the last call, without logins."""

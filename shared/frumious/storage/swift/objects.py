@@ -1,4 +1,4 @@
-"""Deletes many objects: in bulk if the cluster supports it, else one by one."""
+"""Lists the objects of a container, and deletes many: in bulk if the cluster supports it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,49 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from frumious.concurrency import run_all
 from frumious.storage.protocol import StorageUnavailable
 from frumious.storage.swift.account import NotFound, response_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from frumious.storage.swift.account import SwiftAccount
-    from frumious.storage.swift.locations import Location
+    from frumious.storage.swift.locations import Location, Span
 
 _BULK_SIZE: Final = 50  # names in one request; a cluster deletes two at a time
 _MAX_REQUESTS: Final = 4  # at once
+
+
+async def list_objects(account: SwiftAccount, span: Span) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the objects of a span in the order of their names' UTF-8.
+
+    Each has a `name` and a size in `bytes`. A container that does not exist has no objects. A short
+    page need not be the last one, because a container may be sharded; an empty page is.
+    """
+    after = span.after
+    while True:
+        try:
+            page = await account.run(
+                lambda swift: _page(swift, span, after),  # noqa: B023
+                str(span),
+                read_only=True,
+            )
+        except NotFound:
+            return
+        for entry in page:
+            yield entry
+        if not page:
+            return
+        after = page[-1]["name"]
+
+
+def _page(swift: Any, span: Span, after: str) -> list[dict[str, Any]]:  # noqa: ANN401
+    _, entries = swift.get_container(
+        span.container, prefix=span.prefix, marker=after or None, end_marker=span.end or None
+    )
+    page: list[dict[str, Any]] = entries
+    return page
 
 
 async def delete_locations(
@@ -33,12 +65,8 @@ async def delete_locations(
                 await account.run(lambda swift: call(swift, batch), str(batch[0]))
 
     call, size = (_delete_in_bulk, _BULK_SIZE) if in_bulk else (_delete_one, 1)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for start in range(0, len(locations), size):
-                group.create_task(delete(locations[start : start + size]))
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    starts = range(0, len(locations), size)
+    await run_all(delete(locations[start : start + size]) for start in starts)
 
 
 def _delete_one(swift: Any, locations: Sequence[Location]) -> None:  # noqa: ANN401
