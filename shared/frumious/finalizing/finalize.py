@@ -130,7 +130,7 @@ async def finalize(
         )
     await mirror.storage.delete(consumed.keys)
     if closed:
-        await _prune(after, mirror, now)
+        await ledger.prune(_run_id(now - _KEPT), keeping=[entry.run for entry in after.runs])
     return Finalized(
         reports=accepted,
         closed=closed,
@@ -246,10 +246,6 @@ def _advance(
     oldest = min((_run_id(now - _LATE), *(entry.run for entry in runs)))
     recent = {project: left for project, left in departures.items() if left.run > oldest}
     return replace(cursor, runs=runs, departures=recent)
-
-
-async def _prune(cursor: Cursor, mirror: Mirror, now: float) -> None:
-    await mirror.ledger.prune(_run_id(now - _KEPT), keeping=[entry.run for entry in cursor.runs])
 
 
 def _run_id(seconds: float) -> RunId:

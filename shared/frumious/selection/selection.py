@@ -1,4 +1,4 @@
-"""Selection of projects, releases and files by the configuration's filters."""
+"""Selection of projects, releases and files by the configuration's filters, and by filenames."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import InvalidVersion, Version
-
-from frumious.selection.filenames import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +92,27 @@ class Selection:
             if page.versions is None
             else tuple(text for text in page.versions if is_selected(_version(text))),
         )
+
+
+def version_of(filename: str) -> Version | None:
+    """Return the version in a filename; None if it is not a valid wheel or sdist name."""
+    parsed = _parse_filename(filename)
+    return parsed[1] if parsed is not None else None
+
+
+def project_of(filename: str) -> NormalizedName | None:
+    """Return the project in a filename; None if it is not a valid wheel or sdist name."""
+    parsed = _parse_filename(filename)
+    return parsed[0] if parsed is not None else None
+
+
+def _parse_filename(filename: str) -> tuple[NormalizedName, Version] | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[:2]
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
 
 
 def _version(text: str) -> Version | None:

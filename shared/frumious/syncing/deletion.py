@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
 
 from frumious.model import layout
-from frumious.selection.filenames import project_of
+from frumious.selection.selection import project_of
 from frumious.syncing.blobs import keys_of, mirrored_files
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from frumious.config.settings import Config
-    from frumious.model.pages import File, ProjectPage
+    from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.syncing.comparison import Change
     from frumious.syncing.recovery import Recovery
@@ -84,16 +84,10 @@ def _published_files(
                 )
             )
         elif (old := stored.get(file.filename)) is not None:  # upstream's is not available
-            moved = old.key != key  # else its metadata may be that of the new one
-            yield old.showing(_relinked(old.file, old.key, config, core_metadata=moved))
-
-
-def _relinked(file: File, key: Key, config: Config, *, core_metadata: bool) -> File:
-    return replace(
-        file,
-        url=layout.file_url(key, config.root_uri),
-        core_metadata=file.core_metadata if core_metadata else False,
-    )
+            # At the same key, its metadata may be that of the new one.
+            core_metadata = old.file.core_metadata if old.key != key else False
+            url = layout.file_url(old.key, config.root_uri)
+            yield old.showing(replace(old.file, url=url, core_metadata=core_metadata))
 
 
 def _published_provenance(

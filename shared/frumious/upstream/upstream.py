@@ -15,17 +15,8 @@ from frumious.errors import Retryable
 from frumious.simple import parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
 from frumious.upstream import changelog
-from frumious.upstream.changelog import Changes, NoChangelog
 from frumious.upstream.client import Client, HostRefused, Response
 from frumious.upstream.download import Download, download
-
-__all__ = [
-    "Changes",
-    "NoChangelog",
-    "PageCheck",
-    "StalePage",
-    "Upstream",
-]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +28,7 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.model.pages import RootIndex
     from frumious.simple.values import ParsedPage
+    from frumious.upstream.changelog import Changes
 
 MAX_PAGE_BYTES: Final = 256 * 1024**2  # decompressed; PyPI's largest pages are a tenth of it
 MAX_ROOT_INDEX_BYTES: Final = 512 * 1024**2

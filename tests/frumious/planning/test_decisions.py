@@ -19,7 +19,8 @@ from frumious.planning.plan import plan_snapshot
 from frumious.planning.snapshot import Snapshot
 from frumious.planning.sweep import Check, Turn, next_turn
 from frumious.selection.selection import Selection
-from frumious.upstream.upstream import Changes, PageCheck
+from frumious.upstream.changelog import Changes
+from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ from frumious.model.plans import Plan, Reason, RemovalLimit
 from frumious.planning import dispatch
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, summary
-from frumious.upstream.upstream import NoChangelog
+from frumious.upstream.changelog import NoChangelog
 from tests.upstream import (
     BANDERSNATCH,
     HTML_ONLY,

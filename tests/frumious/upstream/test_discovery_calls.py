@@ -11,8 +11,9 @@ from packaging.utils import canonicalize_name
 
 from frumious.model.jobs import AllowedRemoval
 from frumious.simple.values import InvalidPage, ParsedPage
+from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import UpstreamUnavailable
-from frumious.upstream.upstream import NoChangelog, PageCheck
+from frumious.upstream.upstream import PageCheck
 from tests.upstream import (
     BANDERSNATCH,
     DEVPI,
@@ -28,7 +29,7 @@ from tests.upstream import (
 
 if TYPE_CHECKING:
     from frumious.model.pages import RootIndex
-    from frumious.upstream.upstream import Changes
+    from frumious.upstream.changelog import Changes
     from tests.upstream import Action
     from tests.world import World
 
