@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.messaging.batches import BATCH_SIZE, batches_of
 from frumious.messaging.job_queue import CLIENT_CONFIG, QueueUnavailable
 from frumious.model.jobs import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 logger = logging.getLogger(__name__)
 
-_BATCH_SIZE = 10  # messages that one batch call takes or returns
 _MAX_RECEIVED = 200  # messages
 _VISIBILITY_SECONDS = 120  # that a message is kept from others; within them it can be deleted
 
@@ -71,7 +70,7 @@ class DeadLetterQueue:
 
     def delete(self, receipts: Iterable[str]) -> None:
         """Delete messages; one that somebody else has received since stays."""
-        for batch in _batches(receipts):
+        for batch in batches_of(receipts):
             entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(batch)]
             self._try(
                 "delete",
@@ -83,7 +82,7 @@ class DeadLetterQueue:
 
     def return_to_queue(self, receipts: Iterable[str]) -> None:
         """Make messages visible to others at once, such as to the console's redrive."""
-        for batch in _batches(receipts):
+        for batch in batches_of(receipts):
             entries = [
                 {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
                 for n, receipt in enumerate(batch)
@@ -100,7 +99,7 @@ class DeadLetterQueue:
         try:
             return self._client.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=_BATCH_SIZE,
+                MaxNumberOfMessages=BATCH_SIZE,
                 VisibilityTimeout=_VISIBILITY_SECONDS,
                 WaitTimeSeconds=0,
             ).get("Messages", ())
@@ -119,9 +118,3 @@ class DeadLetterQueue:
             reason = failed[0].get("Message", failed[0]["Code"])
             extra = {"messages": len(failed), "error": reason}
             logger.warning("cannot %s dead letters", verb, extra=extra)
-
-
-def _batches(receipts: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(receipts)
-    while batch := list(islice(remaining, _BATCH_SIZE)):
-        yield batch

@@ -10,17 +10,16 @@ import asyncio
 import json
 import logging
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.messaging.batches import BATCH_SIZE, sum_of_calls
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
 
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
@@ -31,9 +30,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE: Final = "frumious"
 
-_BATCH_SIZE = 10  # events that one PutEvents call takes
 _MAX_CALL_BYTES = 256 * 1024  # of all events of a call together
-_SENDERS = 8  # threads; they may share a client
 _ATTEMPTS = 4  # for an event that was not taken, as when there are too many in a second
 _FIRST_PAUSE = 0.2  # seconds; doubled each time
 
@@ -52,6 +49,7 @@ class EventPublisher:
             ),
         )
         self._lost = 0
+        self._unreachable = False
 
     async def __call__(self, events: Iterable[Event]) -> None:
         """Put events on the bus; never fails, see `pop_lost_count`."""
@@ -63,34 +61,20 @@ class EventPublisher:
         return lost
 
     def _publish(self, events: Iterable[Event]) -> None:
-        lost = 0
-        unreachable = False  # then nothing more is tried, for each attempt would take its time
-        pending: deque[tuple[int, Future[int]]] = deque()
-
-        def await_oldest() -> None:
-            nonlocal lost, unreachable
-            size, call = pending.popleft()
-            lost += call.result()
-            unreachable = unreachable or call.result() == size
-
-        with ThreadPoolExecutor(_SENDERS) as senders:
-            for entries in _calls(self._entry(event) for event in events):
-                if unreachable:
-                    lost += len(entries)
-                    continue
-                pending.append((len(entries), senders.submit(self._put, entries)))
-                if len(pending) == 2 * _SENDERS:
-                    await_oldest()
-            while pending:
-                await_oldest()
+        self._unreachable = False
+        lost = sum_of_calls(self._put, _calls(self._entry(event) for event in events))
         if lost:
             logger.error("events were lost", extra={"events": lost, "bus": self._bus})
         self._lost += lost
 
     def _put(self, entries: list[PutEventsRequestEntryTypeDef]) -> int:
         """Put up to ten events; return how many were not taken."""
-        attempt = 1
-        while (entries := self._put_once(entries)) and attempt < _ATTEMPTS:
+        size, attempt = len(entries), 1
+        while not self._unreachable and (entries := self._put_once(entries)):
+            if attempt == _ATTEMPTS:
+                # If it took none, nothing more is tried: each attempt would take its time.
+                self._unreachable |= len(entries) == size
+                break
             time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
             attempt += 1
         return len(entries)
@@ -129,7 +113,7 @@ def _calls(
     batch_size = 0
     for entry in entries:
         size = len(entry["Source"]) + len(entry["DetailType"]) + len(entry["Detail"])  # ASCII
-        if len(batch) == _BATCH_SIZE or (batch and batch_size + size > _MAX_CALL_BYTES):
+        if len(batch) == BATCH_SIZE or (batch and batch_size + size > _MAX_CALL_BYTES):
             yield batch
             batch, batch_size = [], 0
         batch.append(entry)

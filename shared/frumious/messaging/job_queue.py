@@ -11,9 +11,6 @@ import logging
 import math
 import random
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import boto3
@@ -22,10 +19,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.errors import Retryable
+from frumious.messaging.batches import batches_of, sum_of_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from concurrent.futures import Future
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import (
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_BATCH_SIZE = 10  # messages that one batch call takes
-_SENDERS = 8  # threads; they may share a client
 _ATTEMPTS = 3  # for a message that the queue did not take through no fault of the message
 _FIRST_PAUSE = 0.1  # seconds; doubled each time
 _MAX_GROUP_LENGTH = 128  # characters of a MessageGroupId
@@ -71,16 +66,12 @@ class JobQueue:
         Raises:
             QueueUnavailable: not all of them were taken.
         """
-        sent = 0
-        remaining = iter(jobs)
-        pending: deque[Future[int]] = deque()
-        with ThreadPoolExecutor(_SENDERS) as senders:
-            while time.monotonic() < deadline and (batch := list(islice(remaining, _BATCH_SIZE))):
-                messages = [_message(job, number) for number, job in enumerate(batch)]
-                pending.append(senders.submit(self._send, messages))
-                if len(pending) == 2 * _SENDERS:
-                    sent += pending.popleft().result()
-            return sent + sum(future.result() for future in pending)
+        batches = batches_of(jobs)
+
+        def next_in_time() -> list[Job] | None:
+            return next(batches, None) if time.monotonic() < deadline else None
+
+        return sum_of_calls(self._send, iter(next_in_time, None))
 
     def set_visibility(self, receipts: Iterable[str], seconds: int) -> None:
         """Deliver up to ten messages that were received again after `seconds`."""
@@ -107,9 +98,9 @@ class JobQueue:
         except (ClientError, BotoCoreError) as error:  # a job that is done twice does no harm
             logger.warning("cannot change the visibility of messages", extra={"error": str(error)})
 
-    def _send(self, messages: list[SendMessageBatchRequestEntryTypeDef]) -> int:
-        """Send up to ten messages; those that were not taken are sent again."""
-        waiting = messages
+    def _send(self, jobs: list[Job]) -> int:
+        """Send up to ten jobs; those that were not taken are sent again."""
+        waiting = [_message(job, number) for number, job in enumerate(jobs)]
         attempt = 1
         while failed := self._send_once(waiting):
             if attempt == _ATTEMPTS or any(failure["SenderFault"] for failure in failed):
@@ -120,7 +111,7 @@ class JobQueue:
             attempt += 1
             refused = {failure["Id"] for failure in failed}
             waiting = [message for message in waiting if message["Id"] in refused]
-        return len(messages)
+        return len(jobs)
 
     def _send_once(
         self, messages: Sequence[SendMessageBatchRequestEntryTypeDef]

@@ -160,7 +160,12 @@ class FilesystemStorage:
         folder, _, _ = prefix.rpartition("/")
         if folder:
             self._path(folder)
-        walk = Walk.of(self._folder.top, prefix, after, _is_internal_path).entries()
+        walk = Walk(
+            os.fsencode(self._folder.top),
+            os.fsencode(prefix),
+            os.fsencode(after),
+            _is_internal_path,
+        ).entries(os.fsencode(folder and f"{folder}/"))
         self._requests += 1
         while page := await self._run(
             lambda: tuple(islice(walk, _PAGE_SIZE)), prefix, read_only=True

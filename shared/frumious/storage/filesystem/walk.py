@@ -12,7 +12,6 @@ from frumious.storage.protocol import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Identity = tuple[int, int]  # device and inode
 
@@ -26,22 +25,12 @@ class Walk:
     after: bytes
     is_internal: Callable[[bytes], bool]  # whether to leave out a key, or a directory's
 
-    @classmethod
-    def of(cls, top: Path, prefix: str, after: str, is_internal: Callable[[bytes], bool]) -> Walk:
-        """Return the walk over the keys with a prefix that are above `after`."""
-        return cls(os.fsencode(top), os.fsencode(prefix), os.fsencode(after), is_internal)
-
-    def entries(self) -> Iterator[Entry]:
-        """Yield the files in order, without those that are deleted during the walk.
+    def entries(self, folder: bytes, parents: tuple[Identity, ...] = ()) -> Iterator[Entry]:
+        """Yield the files below a directory in order; its key is empty or ends with a slash.
 
         Raises:
             OSError: a directory cannot be read.
         """
-        folder = self.prefix[: self.prefix.rfind(b"/") + 1]
-        yield from self._walk(folder, ())
-
-    def _walk(self, folder: bytes, parents: tuple[Identity, ...]) -> Iterator[Entry]:
-        """Yield the files below a directory; its key is empty or ends with a slash."""
         contents = self._read_directory(folder)
         if contents is None:
             return
@@ -51,7 +40,7 @@ class Walk:
         for name, size in names:
             key = folder + name
             if name.endswith(b"/"):
-                yield from self._walk(key, (*parents, identity))
+                yield from self.entries(key, (*parents, identity))
             else:
                 yield Entry(Key(os.fsdecode(key)), size)
 
