@@ -133,6 +133,7 @@ class ExecutionEnvironment:
         """Return Lambda's variables, the template's, and those of the runtime."""
         function = self._function
         python_path = [function.code, *runtime.python_path]
+        in_layer = not function.environment["FRUMIOUS_CONFIG"].startswith("s3://")
         return {
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_DEFAULT_REGION": REGION,
@@ -154,7 +155,7 @@ class ExecutionEnvironment:
             "TZ": ":UTC",
             "_HANDLER": function.handler,
             **function.environment,
-            "FRUMIOUS_CONFIG": str(runtime.config),
+            **({"FRUMIOUS_CONFIG": str(runtime.config)} if in_layer else {}),
             **runtime.environment,
         }
 

@@ -59,6 +59,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "AWS::CloudFront::OriginAccessControl": ("Id",),
     ALARM: ("Arn",),
     ROLE: ("Arn",),
+    "AWS::IAM::Policy": (),
     "AWS::Logs::LogGroup": ("Arn",),
     "AWS::S3::BucketPolicy": (),
     "AWS::SNS::Topic": (),
@@ -187,6 +188,7 @@ class StackReader:
             "LifecycleConfiguration",
             "OwnershipControls",
             "PublicAccessBlockConfiguration",
+            "VersioningConfiguration",
         )
         properties.finish()
         return str(self.resolver.references[logical_id])
@@ -200,6 +202,7 @@ class StackReader:
                 "DelaySeconds",
                 "FifoQueue",
                 "FifoThroughputLimit",
+                "KmsMasterKeyId",
                 "MessageRetentionPeriod",
                 "ReceiveMessageWaitTimeSeconds",
                 "RedrivePolicy",

@@ -25,6 +25,7 @@ event_publisher = environment.event_publisher()
 @environment.logger.inject_lambda_context
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Finalize; return the runs that were closed, and what became of each project."""
+    environment.refresh(keep_last=True)
     letters = dead_letter_queue.receive()
     obsolete: frozenset[Job] = frozenset()
     try:

@@ -40,6 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if unknown := event.keys() - KNOWN:
         msg = f"the event has {min(unknown)!r}; the planner knows {', '.join(sorted(KNOWN))}"
         raise UnknownRequest(msg)
+    environment.refresh()
     if event.get("dry_run"):
         return environment.run(_dry_run(event))
     return environment.run(_plan_and_send(event, environment.deadline(context)))

@@ -40,6 +40,7 @@ class NotDone(Exception):
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; return the messages that the queue is to deliver again."""
     try:
+        environment.refresh(keep_last=True)
         batch = environment.run(Batch.begin(environment.mirror))
     except FrumiousError as error:
         return return_batch(event, error)

@@ -19,7 +19,7 @@ def main() -> None:
     os.environ.clear()  # nothing of this machine, such as a proxy, counts in Lambda
     os.environ.update(FRUMIOUS_BUCKET="bucket-of-the-stack", FRUMIOUS_DIFF_FILE=match[1])
     try:
-        config = read_configuration("mirror.conf")
+        config = read_configuration(Path("mirror.conf"))
     except ConfigError as error:
         sys.exit(str(error))
     sys.stderr.writelines(f"{warning}\n" for warning in config.warnings)

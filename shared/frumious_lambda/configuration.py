@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,28 +13,57 @@ from frumious.config.choices import SimpleFormat
 from frumious.config.loading import ConfigError, load, parse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
     from frumious.config.settings import Config
 
+NOT_MODIFIED = "304"
 
-def read_configuration(location: str) -> Config:
-    """Read mirror.conf: the file at a path, or the object at `s3://bucket/key`.
+
+def read_configuration(path: Path) -> Config:
+    """Read mirror.conf from the layer.
 
     Raises:
         ConfigError: it cannot be read, something in it is invalid, or is not for a stack.
     """
-    if not location.startswith("s3://"):
-        return for_the_stack(load(Path(location), os.environ))
-    bucket, _, key = location.removeprefix("s3://").partition("/")
-    try:
-        response = boto3.client("s3").get_object(Bucket=bucket, Key=key)
-        text = response["Body"].read().decode("utf-8")
-    except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
-        msg = (
-            f"FRUMIOUS_CONFIG = {location!r} cannot be read: {error};"
-            " it is a path or s3://bucket/key, which the function may s3:GetObject"
-        )
-        raise ConfigError(msg) from error
-    return for_the_stack(parse(text, os.environ, source=location))
+    return for_the_stack(load(path, os.environ))
+
+
+class ConfigurationObject:
+    """A mirror.conf at `s3://bucket/key`, which may change at any time."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
+        self._client: S3Client = boto3.client("s3")
+        self._etag: str | None = None  # of the last valid one
+
+    def read(self) -> Config | None:
+        """Return the configuration; None if it has not changed since it was last returned.
+
+        Raises:
+            ConfigError: see `read_configuration`.
+        """
+        unless: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": self._key}
+        if self._etag is not None:
+            unless["IfNoneMatch"] = self._etag
+        try:
+            response = self._client.get_object(**unless)
+            text = response["Body"].read().decode("utf-8")
+        except (BotoCoreError, ClientError, UnicodeDecodeError) as error:
+            if isinstance(error, ClientError) and error.response["Error"]["Code"] == NOT_MODIFIED:
+                return None
+            msg = (
+                f"FRUMIOUS_CONFIG = {self._uri!r} cannot be read: {error};"
+                " it is a path or s3://bucket/key, which the function may s3:GetObject"
+            )
+            raise ConfigError(msg) from error
+        config = for_the_stack(parse(text, os.environ, source=self._uri))
+        self._etag = response["ETag"]
+        return config
 
 
 def for_the_stack(settings: Config) -> Config:

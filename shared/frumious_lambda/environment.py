@@ -6,21 +6,26 @@ import asyncio
 import os
 import time
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from frumious.config.loading import ConfigError
 from frumious.messaging.dead_letter_queue import DeadLetterQueue
 from frumious.messaging.event_publisher import EventPublisher
 from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import open_mirror
-from frumious_lambda.configuration import read_configuration
+from frumious_lambda.configuration import ConfigurationObject, read_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from frumious.config.settings import Config
+    from frumious.mirror import Mirror
 
 T = TypeVar("T")
 
@@ -49,11 +54,46 @@ class Environment:
         self._runs_stopped: float | None = None  # as it was last sent
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # where Powertools' batch processor looks for it
-        config = read_configuration(os.environ["FRUMIOUS_CONFIG"])
+        self._open = AsyncExitStack()
+        self._mirror: Mirror | None = None
+        location = os.environ["FRUMIOUS_CONFIG"]
+        self._object: ConfigurationObject | None = None
+        if location.startswith("s3://"):
+            self._object = ConfigurationObject(location)
+        else:
+            self._open_mirror(read_configuration(Path(location)))
+
+    @property
+    def mirror(self) -> Mirror:
+        """The mirror by the last valid configuration."""
+        assert self._mirror is not None  # noqa: S101 (since __init__ or refresh)
+        return self._mirror
+
+    def refresh(self, *, keep_last: bool = False) -> None:
+        """Follow a configuration in S3; to be called before each use of the mirror.
+
+        With `keep_last`, the last valid configuration stays in use while the object is broken.
+
+        Raises:
+            ConfigError: the object cannot be read or used.
+        """
+        if self._object is None:
+            return
+        try:
+            config = self._object.read()
+        except ConfigError as error:
+            if not keep_last or self._mirror is None:
+                raise
+            self.logger.error("the last configuration stays in use", extra={"error": str(error)})  # noqa: TRY400
+        else:
+            if config is not None:
+                self._open_mirror(config)
+
+    def _open_mirror(self, config: Config) -> None:
         for warning in config.warnings:
             self.logger.warning(warning)
-        self._open = AsyncExitStack()
-        self.mirror = self.run(self._open.enter_async_context(open_mirror(config)))
+        self.run(self._open.aclose())
+        self._mirror = self.run(self._open.enter_async_context(open_mirror(config)))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do asynchronous work on the environment's loop."""
@@ -102,8 +142,9 @@ class Environment:
 
         docs/cost.md lists the fields of the log line, and those that are metrics as well.
         """
-        counts["upstream_requests"] = self.mirror.upstream.pop_request_count()
-        counts["storage_requests"] = self.mirror.storage.pop_request_count()
+        if self._mirror is not None:
+            counts["upstream_requests"] = self._mirror.upstream.pop_request_count()
+            counts["storage_requests"] = self._mirror.storage.pop_request_count()
         known = {name: value for name, value in counts.items() if value is not None}
         self.logger.info("invocation finished", extra=known)
         sent = {name: known[name] for name in METRICS.keys() & known.keys()}

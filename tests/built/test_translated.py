@@ -50,6 +50,7 @@ NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::CloudFront::OriginAccessControl": ("OriginAccessControlConfig.Name", 64),
     "AWS::CloudFront::ResponseHeadersPolicy": ("ResponseHeadersPolicyConfig.Name", 128),
     "AWS::CloudWatch::Alarm": ("AlarmName", 255),
+    "AWS::IAM::Policy": None,
     "AWS::IAM::Role": ("RoleName", 64),
     "AWS::Lambda::EventInvokeConfig": None,
     "AWS::Lambda::EventSourceMapping": None,
@@ -120,11 +121,13 @@ def referenced(value: Any) -> Iterator[str]:
 def test_nothing_writes_to_the_bucket_while_a_creation_may_fail(resources: dict[str, Any]) -> None:
     """Otherwise a failed deployment could not delete the bucket.
 
-    The topic waits for nothing, so that its creation fails minutes before the schedules exist.
+    The topic and the roles' optional policies wait for nothing that takes longer than a role, so
+    that their creation fails minutes before the schedules exist.
     """
-    schedules, alarms, topics = (
+    kinds = ("AWS::Scheduler::Schedule", "AWS::CloudWatch::", "AWS::SNS::", "AWS::IAM::Policy")
+    schedules, alarms, topics, policies = (
         {id_ for id_, resource in resources.items() if resource["Type"].startswith(kind)}
-        for kind in ("AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm", "AWS::SNS::")
+        for kind in kinds
     )
     schedules.discard("ScheduleGroup")
     assert not {*referenced(resources["AlarmTopic"])} & resources.keys()
@@ -135,7 +138,7 @@ def test_nothing_writes_to_the_bucket_while_a_creation_may_fail(resources: dict[
             if id_ in resources and id_ not in created:
                 created.add(id_)
                 pending += referenced(resources[id_])
-        assert created | schedules | alarms | topics == resources.keys()
+        assert created | schedules | alarms | topics | policies == resources.keys()
 
 
 def test_sam_passes_on_that_workers_may_continue_their_own_jobs(resources: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.config.loading import ConfigError
-from frumious_lambda.configuration import read_configuration
+from frumious_lambda.configuration import ConfigurationObject, read_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,26 +30,35 @@ def test_the_configuration_can_be_a_file_in_the_layer(tmp_path: Path) -> None:
     file = tmp_path / "mirror.conf"
     file.write_text(TEXT)
 
-    assert read_configuration(str(file)).workers == 7
+    assert read_configuration(file).workers == 7
 
 
 def test_the_configuration_can_be_an_object_in_a_bucket(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.encode())
 
-    assert read_configuration(f"s3://{bucket}/some/mirror.conf").workers == 7
+    configuration = ConfigurationObject(f"s3://{bucket}/some/mirror.conf")
+    first = configuration.read()
+    assert first is not None
+    assert first.workers == 7
+    assert configuration.read() is None, "it has not changed"
+
+    aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.replace("7", "8").encode())
+    second = configuration.read()
+    assert second is not None
+    assert second.workers == 8
 
 
 @pytest.mark.parametrize("key", ["nothing.conf", ""])
 def test_a_missing_configuration_object_is_named(bucket: str, key: str) -> None:
     with pytest.raises(ConfigError, match=f"FRUMIOUS_CONFIG = 's3://{bucket}/{key}' cannot be"):
-        read_configuration(f"s3://{bucket}/{key}")
+        ConfigurationObject(f"s3://{bucket}/{key}").read()
 
 
 def test_mistakes_in_a_configuration_object_name_it(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="mirror.conf", Body=b"[mirror]\nworkers = many\n")
 
     with pytest.raises(ConfigError, match=rf"s3://{bucket}/mirror\.conf is invalid"):
-        read_configuration(f"s3://{bucket}/mirror.conf")
+        ConfigurationObject(f"s3://{bucket}/mirror.conf").read()
 
 
 def test_page_options_that_the_distribution_cannot_serve_are_refused(tmp_path: Path) -> None:
@@ -57,7 +66,7 @@ def test_page_options_that_the_distribution_cannot_serve_are_refused(tmp_path: P
     file.write_text(TEXT + "hash-index = true\nsimple-format = HTML\n")
 
     with pytest.raises(ConfigError) as refused:
-        read_configuration(str(file))
+        read_configuration(file)
 
     assert str(refused.value) == (
         "mirror.conf cannot be used in Lambda:\n"
@@ -75,9 +84,9 @@ def test_a_diff_file_that_the_finalizer_may_not_write_is_refused(
     file.write_text(f"{TEXT}diff-file = {{{{mirror_directory}}}}/{key}\n")
 
     with pytest.raises(ConfigError, match=f"diff-file = '{key}' .* only 'mirrored-files'; to"):
-        read_configuration(str(file))
+        read_configuration(file)
 
     monkeypatch.setenv("FRUMIOUS_DIFF_FILE", key)
-    assert read_configuration(str(file)).diff_file == key
+    assert read_configuration(file).diff_file == key
     file.write_text(TEXT)
-    assert not read_configuration(str(file)).diff_file
+    assert not read_configuration(file).diff_file

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import Any
 
 import pytest
@@ -35,6 +37,17 @@ def test_only_tombstones_expire(resources: dict[str, Any]) -> None:
     assert expiring == {"state/tombstones/"}
 
 
+def test_old_versions_expire_soon(resources: dict[str, Any]) -> None:
+    bucket = resources["MirrorBucket"]["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    days = {
+        rule.get("Prefix", ""): rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        if "NoncurrentVersionExpiration" in rule
+    }
+    assert days == {"web/": 1, "": 7}
+
+
 def test_workers_may_continue_their_own_jobs(resources: dict[str, Any]) -> None:
     worker = resources["WorkerFunction"]["Properties"]
     assert worker["RecursiveLoop"] == "Allow"
@@ -64,3 +77,57 @@ def test_the_finalizer_may_write_the_configured_diff_file() -> None:
     writable = [s["Resource"] for s in statements if "s3:PutObject" in s["Action"]]
     assert f"arn:aws:s3:::{config.bucket}/{config.diff_file}*" in writable[0]
     assert finalizer.environment["FRUMIOUS_DIFF_FILE"] == config.diff_file
+
+
+def test_the_console_groups_all_parameters(template: dict[str, Any]) -> None:
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [parameter for group in groups for parameter in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+
+
+def test_documents_name_only_outputs_and_parameters_that_exist(template: dict[str, Any]) -> None:
+    text = "".join(
+        (CHECKOUT / name).read_text()
+        for name in ("README.md", "docs/operations.md", "docs/cost.md", "docs/security.md")
+    )
+    known = {*template["Parameters"], *template["Outputs"]}
+    named = re.findall(r"`([A-Z]+[a-z][A-Za-z]*)=|\$\(output ([A-Za-z]+)\)", text)
+    assert {name for names in named for name in names if name} - known == set()
+
+
+def test_one_key_encrypts_everything_and_the_roles_may_use_it() -> None:
+    key = f"arn:aws:kms:us-east-1:123456789012:key/{uuid.uuid4()}"
+    reader = StackReader(
+        CHECKOUT / "template.yaml",
+        "http://aws.test",
+        {"KmsKeyArn": key, "AlarmEmail": "ops@mirror.example"},
+    )
+    properties = {
+        id_: reader.resolver.resolve(resource.get("Properties", {}))
+        for id_, resource in reader.resources.items()
+    }
+    (rule,) = properties["MirrorBucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+        "BucketKeyEnabled": True,
+    }
+    for id_ in ("JobQueue", "DeadLetterQueue", "AlarmTopic"):
+        assert properties[id_]["KmsMasterKeyId"] == key
+        assert "SqsManagedSseEnabled" not in properties[id_]
+    (statement,) = properties["KeyPolicy"]["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == key
+    assert len(properties["KeyPolicy"]["Roles"]) == 3
+
+
+def test_all_roles_have_the_permissions_boundary(resources: dict[str, Any]) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    for parameters in ({}, {"PermissionsBoundaryArn": boundary}):
+        reader = StackReader(CHECKOUT / "template.yaml", "http://aws.test", parameters)
+        roles = [
+            reader.resolver.resolve(resource["Properties"])
+            for resource in resources.values()
+            if resource["Type"] == "AWS::IAM::Role"
+        ]
+        assert {role.get("PermissionsBoundary") for role in roles} == {
+            parameters.get("PermissionsBoundaryArn")
+        }

@@ -108,7 +108,7 @@ def test_what_is_not_simulated_is_named(stack: Stack) -> None:
     ("old", "new", "complaint"),
     [
         ("AWS::SQS::Queue", "AWS::SQS::Topic", r"the resource JobQueue \(AWS::SQS::Topic\)"),
-        ("FifoQueue: true", "KmsMasterKeyId: k\n      FifoQueue: true", "JobQueue.KmsMasterKeyId"),
+        ("FifoQueue: true", "QueueName: jobs\n      FifoQueue: true", "JobQueue.QueueName"),
         ("BatchSize: 10", "BatchSize: 10\n            Enabled: false", "Properties.Enabled"),
         ("Type: SQS", "Type: Kinesis", r"the event WorkerFunction\.Jobs \(Kinesis\)"),
         ("Expression: !Ref PlannerRate", "Expression: cron(0 * * * ? *)", "the schedule 'cron"),
