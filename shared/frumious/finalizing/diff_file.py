@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
@@ -13,12 +14,14 @@ from frumious.model.types import Key
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from frumious.mirror import Mirror
     from frumious.model import layout
     from frumious.model.jobs import Report, Result
     from frumious.storage.protocol import Head
+
+logger = logging.getLogger(__name__)
 
 _MAX_EXTENDED: Final = 64 * 1024 * 1024  # bytes; a larger file is not read again, but replaced
 
@@ -42,25 +45,22 @@ class DiffFile:
                 stored[key] = await mirror.diffs.head(key)
         return cls(stored)
 
-    async def publish(self, reports: Iterable[Report], mirror: Mirror, *, extend: bool) -> None:
+    async def publish(self, reports: Sequence[Report], mirror: Mirror, *, extend: bool) -> None:
         """Write what the jobs changed.
 
         With `extend` the pair keeps what it names already: earlier ticks published a part of the
-        same runs. A file of more than 64 MiB is replaced nevertheless, for runs that follow each
-        other closely would let it grow for ever.
+        same runs. A file of more than 64 MiB is replaced nevertheless: runs that overlap would let
+        it grow for ever.
 
         Raises:
             Conflict: another finalizer has written the pair since.
         """
         config = mirror.config
-        written: set[Key] = set()
-        deleted: set[Key] = set()
-        for report in reports:
-            written.update(written_keys(report.result, mirror.pages.layout))
-            deleted.update(deleted_keys(report.result, mirror.pages.layout))
-        if not config.diff_file or not (written or deleted):
+        if not config.diff_file:
             return
-        bodies = [_paths(sorted(keys), mirror) for keys in (written, deleted)]
+        bodies = [_lines(reports, keys_of, mirror) for keys_of in (written_keys, deleted_keys)]
+        if not any(bodies):
+            return
         if config.diff_append_epoch:
             await _publish_with_epoch(bodies, mirror)
             return
@@ -69,16 +69,41 @@ class DiffFile:
             if head is None:
                 await mirror.diffs.create(key, body)
                 continue
-            keep = extend and head.size <= _MAX_EXTENDED
-            before = await mirror.diffs.read(key) if keep else None
-            lines = body if before is None else _merged(before.body, body)
-            await mirror.diffs.write(key, lines, replacing=head.etag)
+            before = await _kept(key, head, mirror) if extend else b""
+            await mirror.diffs.write(key, _merged(before, body), replacing=head.etag)
+
+
+async def _kept(key: Key, head: Head, mirror: Mirror) -> bytes:
+    """Return what the file names already, as long as it is not too large."""
+    if head.size > _MAX_EXTENDED:
+        logger.warning(
+            "%r has %d bytes: it is replaced although its run is open; with diff-append-epoch"
+            " nothing is replaced",
+            key,
+            head.size,
+        )
+        return b""
+    stored = await mirror.diffs.read(key)
+    return b"" if stored is None else stored.body
+
+
+def _lines(
+    reports: Iterable[Report],
+    keys_of: Callable[[Result, layout.PageLayout], Iterable[Key]],
+    mirror: Mirror,
+) -> bytes:
+    """Return the paths of what the jobs wrote or deleted, each once, in order."""
+    keys = {key for report in reports for key in keys_of(report.result, mirror.pages.layout)}
+    lines = BytesIO()
+    lines.writelines(f"{mirror.config.directory}/{key}\n".encode() for key in sorted(keys))
+    return lines.getvalue()
 
 
 def _merged(before: bytes, body: bytes) -> bytes:
     """Merge two sorted files; what is in both is in the result once."""
-    lines = heapq.merge(BytesIO(before), BytesIO(body))
-    return b"".join(line for line, _ in groupby(lines))
+    merged = BytesIO()
+    merged.writelines(line for line, _ in groupby(heapq.merge(BytesIO(before), BytesIO(body))))
+    return merged.getvalue()
 
 
 async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
@@ -109,7 +134,3 @@ def deleted_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
 
 def _pair(key: str) -> tuple[Key, Key]:
     return Key(key), Key(f"{key}.removed")
-
-
-def _paths(keys: Sequence[Key], mirror: Mirror) -> bytes:
-    return "".join(f"{mirror.config.directory}/{key}\n" for key in keys).encode()
