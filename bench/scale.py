@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import os
 import sys
@@ -295,8 +296,12 @@ class Bench:
             tick = 1
             while True:
                 took = mirrored.measure(finalize_once)
-                text = f"finalizer: all results, tick {tick}"
-                self._add(text, self.large, took)
+                problem = ""
+                if took.count == 0:  # runs
+                    status = json.loads((mirrored.folder / "web/status.json").read_bytes())
+                    if status["projects"] != len(jobs):
+                        problem = f"lists {status['projects']} projects"
+                self._add(f"finalizer: all results, tick {tick}", self.large, took, problem)
                 if took.count == 0:
                     return
                 tick += 1

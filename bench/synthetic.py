@@ -211,6 +211,7 @@ def _result(project: NormalizedName, serial: int, files: int) -> Result:
         outcome=Outcome.UPDATED,
         name=project,
         serial=serial,
+        listed=True,
         files=_FILES,
         bytes_=100_000,
         added=tuple(
