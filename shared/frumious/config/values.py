@@ -72,11 +72,7 @@ def boolean(text: str) -> bool:
 
 def seconds(text: str) -> float:
     """Parse a number of seconds above 0."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0
-    if 0 < seconds < float("inf"):
+    if seconds := _number(text):
         return seconds
     msg = "must be a number of seconds above 0"
     raise ValueError(msg)
@@ -84,14 +80,18 @@ def seconds(text: str) -> float:
 
 def days(text: str) -> float:
     """Parse a number of days; 0 means never."""
-    try:
-        days = float(text)
-    except ValueError:
-        days = -1
-    if 0 <= days < float("inf"):
+    if (days := _number(text)) is not None:
         return days
     msg = "must be a number of days; 0 means never"
     raise ValueError(msg)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
 
 
 def removals(text: str) -> Removals:

@@ -70,30 +70,12 @@ class DeadLetterQueue:
 
     def delete(self, receipts: Iterable[str]) -> None:
         """Delete messages; one that somebody else has received since stays."""
-        for batch in batches_of(receipts):
-            entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(batch)]
-            self._try(
-                "delete",
-                lambda: self._client.delete_message_batch(
-                    QueueUrl=self._url,
-                    Entries=entries,  # type: ignore[arg-type] # noqa: B023
-                ),
-            )
+        self._change("delete", self._client.delete_message_batch, receipts)
 
     def return_to_queue(self, receipts: Iterable[str]) -> None:
         """Make messages visible to others at once, such as to the console's redrive."""
-        for batch in batches_of(receipts):
-            entries = [
-                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
-                for n, receipt in enumerate(batch)
-            ]
-            self._try(
-                "return",
-                lambda: self._client.change_message_visibility_batch(
-                    QueueUrl=self._url,
-                    Entries=entries,  # type: ignore[arg-type] # noqa: B023
-                ),
-            )
+        call = self._client.change_message_visibility_batch
+        self._change("return", call, receipts, VisibilityTimeout=0)
 
     def _receive(self) -> Sequence[MessageTypeDef]:
         try:
@@ -107,14 +89,21 @@ class DeadLetterQueue:
             msg = f"the dead-letter queue {self._url!r} did not answer: {error}"
             raise QueueUnavailable(msg) from error
 
-    def _try(self, verb: str, call: Callable[[], Any]) -> None:
-        """Make a batch call; a failure is logged, and mended by the next tick."""
-        try:
-            failed = call().get("Failed", ())
-        except (ClientError, BotoCoreError) as error:
-            logger.warning("cannot %s dead letters", verb, extra={"error": str(error)})
-            return
-        if failed:
-            reason = failed[0].get("Message", failed[0]["Code"])
-            extra = {"messages": len(failed), "error": reason}
-            logger.warning("cannot %s dead letters", verb, extra=extra)
+    def _change(
+        self, verb: str, call: Callable[..., Any], receipts: Iterable[str], **options: int
+    ) -> None:
+        """Make batch calls; a failure is logged, and the next tick makes up for it."""
+        for batch in batches_of(receipts):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": receipt, **options}
+                for number, receipt in enumerate(batch)
+            ]
+            try:
+                failed = call(QueueUrl=self._url, Entries=entries).get("Failed", ())
+            except (ClientError, BotoCoreError) as error:
+                logger.warning("cannot %s dead letters", verb, extra={"error": str(error)})
+                continue
+            if failed:
+                reason = failed[0].get("Message", failed[0]["Code"])
+                extra = {"messages": len(failed), "error": reason}
+                logger.warning("cannot %s dead letters", verb, extra=extra)

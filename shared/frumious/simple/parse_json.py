@@ -163,7 +163,7 @@ def json_object(body: bytes, url: str) -> JsonObject:
 
 def _object(body: bytes, url: str) -> JsonObject:
     try:
-        payload = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        payload = json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         msg = f"{url} is not JSON: {error}"
         raise InvalidPage(msg) from error
@@ -171,11 +171,6 @@ def _object(body: bytes, url: str) -> JsonObject:
         msg = f"{url} is not a JSON object"
         raise InvalidPage(msg)
     return payload
-
-
-def _refuse_constant(constant: str) -> Json:
-    msg = f"{constant} is not JSON"
-    raise ValueError(msg)
 
 
 def _finite(digits: str) -> float:

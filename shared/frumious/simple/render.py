@@ -24,7 +24,9 @@ _PREFERRED_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")  # i
 
 def project_page_json(page: ProjectPage) -> bytes:
     """Render a project page as JSON (PEP 691, 700, 714, 740, 792)."""
-    meta = _meta(page.meta, page.api_version, page.serial)
+    meta: JsonObject = {**page.meta, "api-version": page.api_version}
+    if page.serial is not None:
+        meta["_last-serial"] = page.serial
     if page.publication is not None:
         private = msgspec.to_builtins(page.publication)
         if page.publication.stored:
@@ -52,13 +54,6 @@ def project_page_html(page: ProjectPage, digest_name: str = "sha256") -> bytes:
         [f"<h1>{title}</h1>", *(_anchor(file, digest_name) for file in page.files)],
         page.serial,
     )
-
-
-def _meta(meta: Mapping[str, Json], version: str, serial: int | None) -> JsonObject:
-    payload: JsonObject = {"api-version": version}
-    if serial is not None:
-        payload["_last-serial"] = serial
-    return {**meta, **payload}
 
 
 def _status(status: Status) -> JsonObject:

@@ -75,6 +75,19 @@ class Entry:
     size: int  # bytes
 
 
+async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    """Join chunks into parts of at least `size` bytes, and a last one that may be smaller."""
+    pending: list[bytes] = []
+    pending_size = 0
+    async for chunk in chunks:
+        if pending_size >= size:
+            yield b"".join(pending)
+            pending, pending_size = [], 0
+        pending.append(chunk)
+        pending_size += len(chunk)
+    yield b"".join(pending)
+
+
 class Storage(Protocol):
     """The storage of one mirror. Every method may raise StorageUnavailable or StorageRefused.
 

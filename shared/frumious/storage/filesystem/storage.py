@@ -34,6 +34,7 @@ from frumious.storage.protocol import (
     Head,
     StorageRefused,
     Stored,
+    join_chunks,
 )
 from frumious.storage.threads import ThreadPool
 
@@ -148,7 +149,7 @@ class FilesystemStorage:
 
         self._requests += 1
         try:
-            async for block in _blocks(chunks):
+            async for block in join_chunks(chunks, _BLOCK_SIZE):
                 size += len(block)
                 await self._run(partial(write, block), key)
             await self._run(publish, key)
@@ -285,18 +286,3 @@ def _head(path: Path) -> Head | None:
             return None
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Head(file.tell(), sha256, sha256)
-
-
-async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Join chunks into larger blocks, for fewer calls to the disk."""
-    pending: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        pending.append(chunk)
-        size += len(chunk)
-        if size >= _BLOCK_SIZE:
-            yield b"".join(pending)
-            pending.clear()
-            size = 0
-    if pending:
-        yield b"".join(pending)

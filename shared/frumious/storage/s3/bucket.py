@@ -94,6 +94,13 @@ class Bucket:
             msg = f"cannot reach S3 for {key!r} in {self.name!r}: {error}"
             raise StorageUnavailable(msg) from error
 
+    async def find(self, call: Callable[[], T], key: str) -> T | None:
+        """Make a boto3 call that reads an object; return None if there is none."""
+        try:
+            return await self.run(call, key, read_only=True)
+        except NoSuchObject:
+            return None
+
     def _before_send(self, **_: object) -> None:
         self.threads.check_cancelled()  # boto3 would retry for nobody
         self.requests += 1

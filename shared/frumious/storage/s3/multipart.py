@@ -7,7 +7,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from frumious.storage.protocol import StorageRefused
+from frumious.storage.protocol import StorageRefused, join_chunks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def upload_in_parts(
 
     parts: list[CompletedPartTypeDef] = []
     try:
-        async for body in parts_of(chunks, part_size(expected.size)):
+        async for body in join_chunks(chunks, part_size(expected.size)):
             number = len(parts) + 1
             parts.append(await bucket.run(lambda: upload_part(body, number), key))  # noqa: B023
         await bucket.run(
@@ -113,14 +113,3 @@ async def abort_uploads(bucket: Bucket, prefix: str, *, before: datetime | None 
 def part_size(size: int | None) -> int:
     """Return a part's size in bytes, with which a file of `size` bytes has few enough parts."""
     return max(_MIN_PART_SIZE, -(-(size or 0) // _MAX_PARTS))
-
-
-async def parts_of(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """Join chunks into parts of at least `size` bytes, and a last one that may be smaller."""
-    pending = bytearray()
-    async for chunk in chunks:
-        if len(pending) >= size:
-            yield bytes(pending)
-            pending.clear()
-        pending += chunk
-    yield bytes(pending)

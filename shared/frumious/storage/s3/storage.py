@@ -77,10 +77,7 @@ class S3Storage:
             )
             return Stored(response["Body"].read(), response["ETag"])
 
-        try:
-            return await bucket.run(get, key, read_only=True)
-        except NoSuchObject:
-            return None
+        return await bucket.find(get, key)
 
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata (HeadObject); return None if it does not exist."""
@@ -99,10 +96,7 @@ class S3Storage:
             sha256 = response["Metadata"].get("sha256", sha256)
             return Head(response["ContentLength"], response["ETag"], sha256)
 
-        try:
-            return await bucket.run(head, key, read_only=True)
-        except NoSuchObject:
-            return None
+        return await bucket.find(head, key)
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object (PutObject, with If-Match for `replacing`)."""

@@ -236,17 +236,12 @@ def _plugin(config: SwiftConfig) -> BaseAuthPlugin:
     # A domain qualifies a name; an id needs none.
     username = None if config.user_id else config.username
     user_domain = None if config.user_id else config.user_domain_name
-    if config.application_credential_id:
-        return v3.ApplicationCredential(
+    if config.application_credential_id or config.application_credential_name:
+        return v3.ApplicationCredential(  # with an id it ignores the name and its owner
             auth_url,
             config.application_credential_secret,
-            application_credential_id=config.application_credential_id,
-        )
-    if config.application_credential_name:
-        return v3.ApplicationCredential(
-            auth_url,
-            config.application_credential_secret,
-            application_credential_name=config.application_credential_name,
+            application_credential_id=config.application_credential_id or None,
+            application_credential_name=config.application_credential_name or None,
             user_id=config.user_id or None,
             username=username,
             user_domain_name=user_domain,
