@@ -16,6 +16,7 @@ from frumious.model import layout
 from frumious.model.checksums import ExpectedContent, WrongBytes, verified_chunks
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict
+from frumious.storage.s3.storage import S3Storage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -163,6 +164,9 @@ async def of_sixteen_who_create_one_does(subject: Subject) -> None:
 
     assert {type(outcome) for outcome in outcomes} <= {str, Conflict}
     created = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+    if isinstance(storage, S3Storage) and not (await storage.prepare()).if_match:
+        assert created  # such as Swift's S3, whose If-None-Match is not atomic
+        return
     assert len(created) == 1
     assert (await _body(storage, layout.CURSOR)) == b"%d" % created[0]
 
