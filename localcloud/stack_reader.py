@@ -134,7 +134,7 @@ class StackReader:
     def _check_sections(self) -> None:
         top = Section("the template", self.template, self.skipped)
         top.ignore("AWSTemplateFormatVersion", "Description", "Transform", "Outputs", "Metadata")
-        top.ignore("Parameters", "Mappings", "Conditions", "Globals", "Resources")
+        top.ignore("Parameters", "Rules", "Mappings", "Conditions", "Globals", "Resources")
         top.finish()
         functions = Section("Globals", self.template.get("Globals", {}), self.skipped)
         functions.ignore("Function")
