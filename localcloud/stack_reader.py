@@ -60,7 +60,11 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     ALARM: ("Arn",),
     ROLE: ("Arn",),
     "AWS::IAM::Policy": (),
+    "AWS::Logs::Delivery": (),
+    "AWS::Logs::DeliveryDestination": ("Arn",),
+    "AWS::Logs::DeliverySource": ("Arn",),
     "AWS::Logs::LogGroup": ("Arn",),
+    "AWS::Route53::RecordSet": (),
     "AWS::S3::BucketPolicy": (),
     "AWS::SNS::Topic": (),
     "AWS::SNS::TopicPolicy": (),
@@ -105,13 +109,13 @@ class StackReader:
             attributes |= {(logical_id, name): value for name, value in its_attributes.items()}
 
     def stack(self) -> Stack:
-        buckets = [self._bucket(id_) for id_ in self._ids(BUCKET)]
         distributions = [self._distribution(id_) for id_ in self._ids(DISTRIBUTION)]
-        if len(buckets) != 1 or len(distributions) != 1:
-            msg = (
-                f"the template has {len(buckets)} buckets and {len(distributions)} distributions;"
-                " the local stack supports exactly one of each"
-            )
+        if len(distributions) != 1:
+            msg = f"the local stack supports one distribution, not {len(distributions)}"
+            raise TemplateError(msg)
+        buckets = [self._bucket(id_) for id_ in self._ids(BUCKET)]
+        if distributions[0].bucket not in buckets:
+            msg = f"the distribution serves {distributions[0].bucket!r}, not a bucket of the stack"
             raise TemplateError(msg)
         functions: dict[str, Function] = {}
         schedules: list[Schedule] = []
@@ -121,7 +125,7 @@ class StackReader:
             for event in events:
                 (schedules if isinstance(event, Schedule) else sources).append(event)  # type: ignore[arg-type]
         return Stack(
-            bucket=buckets[0],
+            bucket=distributions[0].bucket,
             queues={id_: self._queue(id_) for id_ in self._ids(QUEUE)},
             functions=functions,
             schedules=tuple(schedules),
@@ -302,6 +306,7 @@ class StackReader:
         properties.finish()
         config.ignore("Comment", "Enabled")
         config.skip("HttpVersion", "IPV6Enabled", "PriceClass")
+        config.skip("Aliases", "ViewerCertificate", "WebACLId")
         origins = config.require("Origins")
         if len(origins) != 1:
             msg = f"the local stack supports one origin, not {len(origins)}"
@@ -373,6 +378,10 @@ class StackReader:
         security = config.section("SecurityHeadersConfig", default={})
         if security.take("ContentTypeOptions"):
             headers["X-Content-Type-Options"] = "nosniff"
+        strict = security.section("StrictTransportSecurity")
+        headers["Strict-Transport-Security"] = f"max-age={strict.require('AccessControlMaxAgeSec')}"
+        strict.ignore("Override")
+        strict.finish()
         security.finish()
         config.finish()
         return headers

@@ -21,6 +21,7 @@ from .conftest import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .conftest import Build
 
@@ -56,7 +57,11 @@ NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::Lambda::EventSourceMapping": None,
     "AWS::Lambda::Function": ("FunctionName", 64),
     "AWS::Lambda::LayerVersion": None,
+    "AWS::Logs::Delivery": None,
+    "AWS::Logs::DeliveryDestination": ("Name", 60),
+    "AWS::Logs::DeliverySource": ("Name", 60),
     "AWS::Logs::LogGroup": ("LogGroupName", 512),
+    "AWS::Route53::RecordSet": None,
     "AWS::S3::Bucket": ("BucketName", 63),
     "AWS::S3::BucketPolicy": None,
     "AWS::SNS::Topic": ("TopicName", 256),
@@ -187,7 +192,41 @@ def test_two_stacks_in_one_account_give_no_name_twice(resources: dict[str, Any])
         *names(resources, stack(LONGEST_STACK_NAME)),
         *names(resources, stack(LONGEST_STACK_NAME)),  # in another region
     ]
-    assert len(given) == len({*given}) == 15
+    assert len(given) == len({*given}) == 21
+
+
+@pytest.mark.timeout(300)
+def test_each_choice_of_access_parameters_is_a_valid_template(
+    translated: dict[str, Any], tmp_path: Path
+) -> None:
+    """cfn-lint follows each condition both ways, and takes defaults for the parameters' values."""
+    arn = "arn:aws:{}:us-east-1:123456789012:{}"
+    domain = {
+        "DomainName": "pypi.example.com",
+        "CertificateArn": arn.format("acm", "certificate/12345678-aaaa"),
+    }
+    choices: list[dict[str, str]] = [
+        domain,
+        {**domain, "HostedZoneId": "Z0123456789ABC"},
+        {"WebAclArn": arn.format("wafv2", "global/webacl/mirror/12345678-aaaa")},
+        {"AccessLogs": "true", "AccessTokens": "true", "AllowedIps": "192.0.2.0/24, ::1"},
+    ]
+    every = {name: value for choice in choices for name, value in choice.items()}
+    paths = []
+    for number, choice in enumerate([{}, *choices, every]):
+        template = copy.deepcopy(translated)
+        for name, value in choice.items():
+            template["Parameters"][name]["Default"] = value
+        paths.append(tmp_path / f"{number}.json")
+        paths[-1].write_text(json.dumps(template))
+    linted = subprocess.run(
+        [CHECKOUT / ".venv-sam/bin/cfn-lint", *paths],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert linted.returncode == 0, linted.stdout
 
 
 def test_a_stack_may_have_the_longest_name(resources: dict[str, Any]) -> None:
