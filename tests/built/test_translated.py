@@ -201,19 +201,17 @@ def test_each_choice_of_access_parameters_is_a_valid_template(
 ) -> None:
     """cfn-lint follows each condition both ways, and takes defaults for the parameters' values."""
     arn = "arn:aws:{}:us-east-1:123456789012:{}"
-    domain = {
+    every = {
         "DomainName": "pypi.example.com",
         "CertificateArn": arn.format("acm", "certificate/12345678-aaaa"),
+        "HostedZoneId": "Z0123456789ABC",
+        "WebAclArn": arn.format("wafv2", "global/webacl/mirror/12345678-aaaa"),
+        "AccessLogs": "true",
+        "AccessTokens": "true",
+        "AllowedIps": "192.0.2.0/24, ::1",
     }
-    choices: list[dict[str, str]] = [
-        domain,
-        {**domain, "HostedZoneId": "Z0123456789ABC"},
-        {"WebAclArn": arn.format("wafv2", "global/webacl/mirror/12345678-aaaa")},
-        {"AccessLogs": "true", "AccessTokens": "true", "AllowedIps": "192.0.2.0/24, ::1"},
-    ]
-    every = {name: value for choice in choices for name, value in choice.items()}
     paths = []
-    for number, choice in enumerate([{}, *choices, every]):
+    for number, choice in enumerate([dict[str, str](), every]):
         template = copy.deepcopy(translated)
         for name, value in choice.items():
             template["Parameters"][name]["Default"] = value

@@ -18,6 +18,7 @@ from .test_private import basic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from localcloud.stack import Distribution
 
 DOMAIN = {
@@ -200,6 +201,9 @@ def test_parameters_that_belong_together_are_required_together() -> None:
     zone = {"HostedZoneId": ZONE["HostedZoneId"]}
     assert violated(zone) == {"HostedZoneNeedsDomainName"}
     assert violated(LOGS, "eu-west-1") == {"AccessLogsNeedRegion"}
+    for parameters in (DOMAIN, LOGS, ACL, IPS):
+        website = violated({**parameters, "ServeFrom": "website"})
+        assert website == {"AccessParametersNeedDistribution"}
 
 
 def test_access_logs_need_no_acl() -> None:
