@@ -25,6 +25,11 @@ class Build:
     def python_path(self) -> Path:
         return self.layer / "python"
 
+    @property
+    def msgspec(self) -> Path:
+        """The package for this machine; the layer's is compiled for Lambda's processor."""
+        return self.interpreter.parents[1] / "lib/python3.13/site-packages/msgspec"
+
 
 @pytest.fixture(scope="session")
 def build() -> Build:

@@ -49,10 +49,13 @@ def cloud(build: Build, index: Index, file: File, tmp_path: Path) -> Iterator[Lo
     shipped = (build.layer / "mirror.conf").read_text()
     config = tmp_path / "mirror.conf"  # the fake upstream speaks plain HTTP
     config.write_text(shipped.replace("[mirror]", "[mirror]\nallow-non-https = true"))
+    native = tmp_path / "native"
+    native.mkdir()
+    (native / "msgspec").symlink_to(build.msgspec)
     with Server(index) as upstream:
         runtime = Runtime(
             interpreter=build.interpreter,
-            python_path=(build.python_path,),
+            python_path=(native, build.python_path),
             config=config,
             environment={"FRUMIOUS_MASTER": upstream.url},
         )
