@@ -368,6 +368,6 @@ def test_an_address_without_tls_comes_with_what_pip_needs(browser: Browser) -> N
         expect(
             page.get_by_text(f"pip install --index-url {index} --trusted-host mirror.test PROJECT")
         ).to_be_visible()
-        expect(page.get_by_text("This address is not encrypted.")).to_be_visible()
+        expect(page.get_by_text("This address has no TLS.")).to_be_visible()
         page.get_by_role("button", name="Copy").first.click()
         expect(page.get_by_role("button", name="Copy").first).to_have_text("Copied")
