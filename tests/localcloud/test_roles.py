@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,21 +29,31 @@ FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction")
 
 @pytest.fixture
 def guarded(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
-    """A stack whose functions and queue have the credentials of the template's roles alone."""
     config = tmp_path / "mirror.conf"
+    config.write_text(configuration(upstream))
+    with assuming_roles(Runtime(config=config)) as cloud:
+        enforce_iam(cloud)
+        yield cloud
+
+
+def configuration(upstream: Server, options: str = "") -> str:
     text = (CHECKOUT / "mirror.conf").read_text()
-    options = f"[mirror]\nmaster = {upstream.url}\nallow-non-https = true\n"
-    config.write_text(text.replace("[mirror]\n", options, 1))
-    with LocalCloud(runtime=Runtime(config=config)) as cloud:
+    master = f"[mirror]\nmaster = {upstream.url}\nallow-non-https = true\n"
+    return text.replace("[mirror]\n", f"{master}{options}", 1)
+
+
+@contextmanager
+def assuming_roles(runtime: Runtime, **parameters: str) -> Iterator[LocalCloud]:
+    """Run a stack whose functions and queue have the credentials of the template's roles alone."""
+    with LocalCloud(runtime=runtime, parameters=parameters) as cloud:
         for id_ in FUNCTIONS:
-            credentials = assume_role_of(id_, cloud)
+            credentials = assume_role_of(id_, cloud, **parameters)
             function = cloud._functions[id_]
             environment = {**function._runtime.environment, **credentials}
             function._runtime = replace(function._runtime, environment=environment)
         leave_things_behind(cloud)
         # An event source polls its queue with the role of its function.
-        cloud.sqs = client("sqs", cloud, **assume_role_of("WorkerFunction", cloud))
-        enforce_iam(cloud)
+        cloud.sqs = client("sqs", cloud, **assume_role_of("WorkerFunction", cloud, **parameters))
         yield cloud
 
 
@@ -68,15 +79,25 @@ def client(service: str, cloud: LocalCloud, **credentials: str) -> Any:
     return session.client(service, endpoint_url=cloud.endpoint)  # type: ignore[call-overload]
 
 
-def assume_role_of(function: str, cloud: LocalCloud) -> dict[str, str]:
-    reading = StackReader(CHECKOUT / "template.yaml", cloud.endpoint, {})
+def policies_of(role_id: str, reading: StackReader) -> list[dict[str, Any]]:
+    """Return a role's own policies, and those that the template attaches to it."""
+    policies = list(reading.resolver.resolve(reading.resources[role_id]["Properties"]["Policies"]))
+    for resource in reading.resources.values():
+        if resource["Type"] == "AWS::IAM::Policy":
+            policy = reading.resolver.resolve(resource["Properties"])
+            policies += [policy] if role_id in policy["Roles"] else []
+    return policies
+
+
+def assume_role_of(function: str, cloud: LocalCloud, **parameters: str) -> dict[str, str]:
+    reading = StackReader(CHECKOUT / "template.yaml", cloud.endpoint, parameters)
     role_id = reading.resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]
     role = reading.resolver.resolve(reading.resources[role_id]["Properties"])
     iam = client("iam", cloud)
     if role_id not in {known["RoleName"] for known in iam.list_roles()["Roles"]}:
         trust = json.dumps(role["AssumeRolePolicyDocument"])
         iam.create_role(RoleName=role_id, AssumeRolePolicyDocument=trust)
-        for policy in role["Policies"]:
+        for policy in policies_of(role_id, reading):
             document = json.dumps(as_moto_asks(policy["PolicyDocument"], cloud))
             iam.put_role_policy(
                 RoleName=role_id,
