@@ -320,7 +320,7 @@ def test_each_line_can_be_copied(site: Site, page: Page) -> None:
         f"pip config set global.index-url {index}",
         f"export UV_DEFAULT_INDEX={index}",
         f'[[tool.uv.index]]\nurl = "{index}"\ndefault = true',
-        f"poetry source add mirror {index}",
+        f"poetry source add --priority=primary mirror {index}",
         f"pdm config pypi.url {index}",
     ]
 
