@@ -1,7 +1,7 @@
 """HTTP server that serves the bucket like the CloudFront distribution.
 
-It applies the template's behaviors, edge function, origin path and added headers, but does not
-cache, compress or encrypt.
+It applies the template's behaviors, edge function, origins, cache policies and added headers, but
+does not compress or encrypt. It caches only with an `EdgeCache`: most tests look at what is stored.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 from yarl import URL
 
 from localcloud.edge import EdgeError, EdgeFunction, choose_behavior
+from localcloud.edge_cache import CachedResponse, EdgeCache
 from localcloud.metrics import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from mypy_boto3_s3.client import S3Client
 
@@ -29,8 +33,20 @@ if TYPE_CHECKING:
     from localcloud.stack import Behavior, Distribution
 
 CHUNK = 256 * 1024
-FORWARDED_HEADERS = ("Range", "If-None-Match", "If-Modified-Since")
+CONDITIONS = ("If-None-Match", "If-Modified-Since")
+FORWARDED_HEADERS = ("Range", *CONDITIONS)
 OMITTED_HEADERS = {"connection", "date", "keep-alive", "server", "transfer-encoding"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks the origins for: one after the other, where one fails."""
+
+    path: str
+    behavior: Behavior
+    origins: tuple[str, ...]
+    failover: frozenset[int]  # statuses after which the next origin is asked
+    encoding: str  # what the viewer accepts, as it is in the cache key
 
 
 class DistributionServer:
@@ -42,9 +58,12 @@ class DistributionServer:
         s3: S3Client,
         metrics: Metrics,
         key_value_store: Mapping[str, str] | None = None,
+        *,
+        cache: EdgeCache | None = None,
     ) -> None:
         self._distribution = distribution
         self._s3 = s3
+        self._cache = cache
         self._metrics = metrics
         self._errors = Metric.of(
             "AWS/CloudFront", "5xxErrorRate", DistributionId=distribution.id, Region="Global"
@@ -102,40 +121,116 @@ class DistributionServer:
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=403, text="Only GET and HEAD are served.\n")
         behavior = choose_behavior(self._distribution.behaviors, path)
-        if behavior.pattern not in self._edge:
-            return await self._from_origin(request, path, behavior)
-        try:
-            result = self._edge[behavior.pattern](request.method, path, request.headers)
-        except EdgeError as error:
-            return web.Response(status=503, text=f"{error}\n")
-        if "statusCode" in result:
-            return _edge_response(result)
-        return await self._from_origin(request, result["uri"], behavior)
+        accepted = request.headers.get("Accept-Encoding", "")
+        origins: tuple[str, ...] = (behavior.origin,)
+        failover: frozenset[int] = frozenset()
+        if behavior.pattern in self._edge:
+            try:
+                result = self._edge[behavior.pattern](request.method, path, request.headers)
+            except EdgeError as error:
+                return web.Response(status=503, text=f"{error}\n")
+            if "statusCode" in result:
+                return _edge_response(result)
+            path = result["uri"]
+            accepted = result["headers"].get("accept-encoding", {"value": ""})["value"]
+            if group := result.get("originGroup"):
+                origins = tuple(each["originId"] for each in group["originIds"])
+                failover = frozenset(group["failoverCriteria"]["statusCodes"])
+        target = Target(path, behavior, origins, failover, _normalized(accepted))
+        if self._cache is None or "Range" in request.headers:
+            return await self._from_origin(request, target)
+        return await self._from_cache(request, target, self._cache)
 
-    async def _from_origin(
-        self, request: web.BaseRequest, path: str, behavior: Behavior
-    ) -> web.StreamResponse:
-        operation = "get_object" if request.method == "GET" else "head_object"
-        key = unquote((self._distribution.origin_path + path).lstrip("/"))
-        url = self._s3.generate_presigned_url(
-            operation, Params={"Bucket": self._distribution.bucket, "Key": key}
-        )
+    async def _from_origin(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         names = FORWARDED_HEADERS
         headers = {name: value for name in names if (value := request.headers.get(name))}
-        # `encoded`, because yarl would otherwise resolve dots in the key, which S3 does not.
-        target = URL(url, encoded=True)
-        async with self._session.request(request.method, target, headers=headers) as origin:
+        async with self._ask_origins(request.method, target, headers) as origin:
             response = web.StreamResponse(status=origin.status, reason=origin.reason)
-            for name, value in origin.headers.items():
-                if name.lower() not in OMITTED_HEADERS:
-                    response.headers[name] = value
-            response.headers.update(behavior.added_headers)
+            response.headers.update(_kept_headers(origin))
+            response.headers.update(target.behavior.added_headers)
             await response.prepare(request)
             if request.method == "GET":
                 async for chunk in origin.content.iter_chunked(CHUNK):
                     await response.write(chunk)
             await response.write_eof()
         return response
+
+    async def _from_cache(
+        self, request: web.BaseRequest, target: Target, cache: EdgeCache
+    ) -> web.StreamResponse:
+        policy = target.behavior.cache_policy
+        encoding = target.encoding if policy.by_encoding else ""
+        key = (target.behavior.pattern, target.path, encoding)
+        cached = cache.get(key)
+        is_hit = cached is not None and cache.is_fresh(cached)
+        if cached is None or not is_hit:
+            cached = await self._refresh(key, cached, target, cache)
+        headers = CIMultiDict(cached.headers)
+        headers.update(target.behavior.added_headers)
+        headers["X-Cache"] = f"{'Hit' if is_hit else 'Miss'} from cloudfront"
+        if is_hit:
+            headers["Age"] = str(int(cache.age(cached)))
+        status, body = cached.status, cached.body
+        condition = request.headers.get("If-None-Match")
+        if condition and status == HTTPStatus.OK and condition == cached.etag:
+            status, body = HTTPStatus.NOT_MODIFIED, b""
+            headers.pop("Content-Length", None)
+        return web.Response(status=status, headers=headers, body=body)
+
+    async def _refresh(
+        self, key: tuple[str, ...], stale: CachedResponse | None, target: Target, cache: EdgeCache
+    ) -> CachedResponse:
+        """Ask the origin, with the ETag of what has expired."""
+        policy, error_ttls = target.behavior.cache_policy, self._distribution.error_ttls
+        usable = stale is not None and stale.status == HTTPStatus.OK
+        conditions = {"If-None-Match": stale.etag} if stale and usable and stale.etag else {}
+        cache.origin_requests += 1
+        async with self._ask_origins("GET", target, conditions) as origin:
+            if origin.status == HTTPStatus.NOT_MODIFIED:
+                return cache.renew(key, policy, error_ttls)
+            if stale and usable and origin.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                return stale
+            fetched = CachedResponse(
+                origin.status,
+                origin.reason or "",
+                _kept_headers(origin),
+                await origin.read(),
+                stored=0,
+                ttl=0,
+            )
+        return cache.put(key, fetched, policy, error_ttls)
+
+    @asynccontextmanager
+    async def _ask_origins(
+        self, method: str, target: Target, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send the request to the first origin that does not fail, or to the last one."""
+        operation = "get_object" if method == "GET" else "head_object"
+        for origin_id in target.origins:
+            origin_path = self._distribution.origin_paths[origin_id]
+            key = unquote((origin_path + target.path).lstrip("/"))
+            url = self._s3.generate_presigned_url(
+                operation, Params={"Bucket": self._distribution.bucket, "Key": key}
+            )
+            # `encoded`, because yarl would otherwise resolve dots in the key, which S3 does not.
+            address = URL(url, encoded=True)
+            async with self._session.request(method, address, headers=headers) as origin:
+                if origin.status not in target.failover or origin_id == target.origins[-1]:
+                    yield origin
+                    return
+
+
+def _normalized(accept_encoding: str) -> str:
+    """Return the header as CloudFront has it in the cache key."""
+    names = {each.partition(";")[0].strip().lower() for each in accept_encoding.split(",")}
+    return ",".join(name for name in ("br", "gzip") if name in names)
+
+
+def _kept_headers(origin: aiohttp.ClientResponse) -> CIMultiDict[str]:
+    headers = origin.headers.items()
+    return CIMultiDict(
+        (name, value) for name, value in headers if name.lower() not in OMITTED_HEADERS
+    )
 
 
 def _edge_response(result: dict[str, Any]) -> web.Response:

@@ -2,7 +2,7 @@
 
 The edge function is the template's own JavaScript, run in QuickJS. The CloudFront developer guide
 describes its events ("Event structure") and modules ("JavaScript runtime 2.0 features", "Helper
-methods for key value stores").
+methods for key value stores", "Helper methods for origin modification").
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ const _modules = {
     },
   },
   cloudfront: {
+    createRequestOriginGroup(group) { _originGroup = group; },
     kvs() {
       if (!_hasStore) throw new Error('no key value store is associated with the function');
       return {
@@ -64,9 +65,11 @@ const _modules = {
   },
 };
 var _outcome = null;
+var _originGroup = null;
 function _call(event) {
+  _originGroup = null;
   Promise.resolve().then(() => handler(event)).then(
-    result => { _outcome = JSON.stringify({ result }); },
+    result => { _outcome = JSON.stringify({ result, originGroup: _originGroup }); },
     error => { _outcome = JSON.stringify({ error: `${error}` }); },
   );
 }
@@ -102,7 +105,10 @@ class EdgeFunction:
     def __call__(
         self, method: str, uri: str, headers: Mapping[str, str], viewer: str = "127.0.0.1"
     ) -> dict[str, Any]:
-        """Return the request to forward, with its `uri`, or a response with a `statusCode`."""
+        """Return the request to forward, with its `uri`, or a response with a `statusCode`.
+
+        A request that the function sends to two origins has an `originGroup`.
+        """
         event = {
             "version": "1.0",
             "context": {"eventType": "viewer-request", "requestId": "local"},
@@ -125,6 +131,8 @@ class EdgeFunction:
         if not {"uri", "statusCode"} & result.keys():
             msg = f"the edge function returned neither a request nor a response: {result!r}"
             raise TypeError(msg)
+        if outcome["originGroup"] is not None:
+            result["originGroup"] = outcome["originGroup"]
         return dict(result)
 
 

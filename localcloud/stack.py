@@ -66,10 +66,22 @@ class QueueSource:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How long an edge location keeps responses, in seconds."""
+
+    min_ttl: int
+    default_ttl: int  # of responses without Cache-Control
+    max_ttl: int
+    by_encoding: bool  # whether Accept-Encoding, normalised, is in the cache key
+
+
+@dataclass(frozen=True, slots=True)
 class Behavior:
     """The distribution's behavior for paths that match `pattern`."""
 
     pattern: str
+    origin: str
+    cache_policy: CachePolicy
     edge_code: str | None  # of the viewer-request function
     key_value_store: str | None  # the ARN of the function's
     added_headers: Mapping[str, str]
@@ -81,8 +93,9 @@ class Distribution:
 
     id: str
     bucket: str
-    origin_path: str
+    origin_paths: Mapping[str, str]  # by origin
     behaviors: tuple[Behavior, ...]
+    error_ttls: Mapping[int, int]  # seconds that errors are cached at least, by status
 
 
 @dataclass(frozen=True, slots=True)

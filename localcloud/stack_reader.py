@@ -18,6 +18,7 @@ from localcloud.stack import (
     REGION,
     STACK_NAME,
     Behavior,
+    CachePolicy,
     Distribution,
     Function,
     Queue,
@@ -28,7 +29,7 @@ from localcloud.stack import (
 from localcloud.template import NO_VALUE, Resolver, TemplateError, read_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from pathlib import Path
 
 BUCKET = "AWS::S3::Bucket"
@@ -38,6 +39,7 @@ DISTRIBUTION = "AWS::CloudFront::Distribution"
 EDGE_FUNCTION = "AWS::CloudFront::Function"
 HEADERS_POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
 KEY_VALUE_STORE = "AWS::CloudFront::KeyValueStore"
+CACHE_POLICY = "AWS::CloudFront::CachePolicy"
 ALARM = "AWS::CloudWatch::Alarm"
 ROLE = "AWS::IAM::Role"
 SIMULATED = {
@@ -48,6 +50,7 @@ SIMULATED = {
     EDGE_FUNCTION,
     HEADERS_POLICY,
     KEY_VALUE_STORE,
+    CACHE_POLICY,
     ALARM,
 }
 
@@ -56,6 +59,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     DISTRIBUTION: ("DomainName",),
     EDGE_FUNCTION: ("FunctionARN",),
     HEADERS_POLICY: (),
+    CACHE_POLICY: (),
     "AWS::CloudFront::OriginAccessControl": ("Id",),
     ALARM: ("Arn",),
     ROLE: ("Arn",),
@@ -307,30 +311,37 @@ class StackReader:
         config.ignore("Comment", "Enabled")
         config.skip("HttpVersion", "IPV6Enabled", "PriceClass")
         config.skip("Aliases", "ViewerCertificate", "WebACLId")
-        origins = config.require("Origins")
-        if len(origins) != 1:
-            msg = f"the local stack supports one origin, not {len(origins)}"
+        buckets: set[str] = set()
+        origin_paths: dict[str, str] = {}
+        for members in config.require("Origins"):
+            origin = config.of("Origins", members)
+            origin.skip("OriginAccessControlId", "S3OriginConfig")
+            buckets.add(origin.require("DomainName").partition(".s3.")[0])
+            origin_paths[origin.require("Id")] = origin.take("OriginPath", "")
+            origin.finish()
+        if len(buckets) != 1:
+            msg = f"the local stack supports origins in one bucket, not in {len(buckets)}"
             raise TemplateError(msg)
-        origin = config.of("Origins", origins[0])
-        origin.skip("OriginAccessControlId", "S3OriginConfig")
-        origin_id = origin.require("Id")
-        bucket = origin.require("DomainName").partition(".s3.")[0]
-        origin_path = origin.take("OriginPath", "")
-        origin.finish()
+        error_ttls: dict[int, int] = {}
+        for members in config.take("CustomErrorResponses", []):
+            error = config.of("CustomErrorResponses", members)
+            error_ttls[int(error.require("ErrorCode"))] = int(error.require("ErrorCachingMinTTL"))
+            error.finish()
         behaviors = [
-            self._behavior(config.of("CacheBehaviors", members), origin_id)
+            self._behavior(config.of("CacheBehaviors", members), origin_paths)
             for members in config.take("CacheBehaviors", [])
         ]
         default = {"PathPattern": "*", **config.require("DefaultCacheBehavior")}
-        behaviors.append(self._behavior(config.of("DefaultCacheBehavior", default), origin_id))
+        behaviors.append(self._behavior(config.of("DefaultCacheBehavior", default), origin_paths))
         config.finish()
-        return Distribution(logical_id, bucket, origin_path, tuple(behaviors))
+        return Distribution(logical_id, buckets.pop(), origin_paths, tuple(behaviors), error_ttls)
 
-    def _behavior(self, members: Section, origin_id: str) -> Behavior:
-        members.skip("ViewerProtocolPolicy", "Compress", "CachePolicyId")
+    def _behavior(self, members: Section, origins: Container[str]) -> Behavior:
+        members.skip("ViewerProtocolPolicy", "Compress")
         pattern = members.require("PathPattern")
-        if members.require("TargetOriginId") != origin_id:
-            msg = f"{members.where} has a target that is not the origin {origin_id!r}"
+        origin = members.require("TargetOriginId")
+        if origin not in origins:
+            msg = f"{members.where} has the target {origin!r}, which is not an origin"
             raise TemplateError(msg)
         if set(members.require("AllowedMethods")) != {"GET", "HEAD"}:
             msg = f"the local stack supports only GET and HEAD: {members.where}"
@@ -344,9 +355,34 @@ class StackReader:
             edge_code, key_value_store = self._edge_function(event.require("FunctionARN"))
             event.finish()
         policy = members.take("ResponseHeadersPolicyId")
+        cache_policy = self._cache_policy(members.require("CachePolicyId"))
         members.finish()
         headers = self._added_headers(policy) if policy else {}
-        return Behavior(pattern, edge_code, key_value_store, headers)
+        return Behavior(pattern, origin, cache_policy, edge_code, key_value_store, headers)
+
+    def _cache_policy(self, logical_id: str) -> CachePolicy:
+        properties = self._properties(logical_id)
+        config = properties.section("CachePolicyConfig")
+        properties.finish()
+        config.ignore("Name", "Comment")
+        key = config.section("ParametersInCacheKeyAndForwardedToOrigin")
+        by_encoding = key.require("EnableAcceptEncodingGzip")
+        key.ignore("EnableAcceptEncodingBrotli")
+        for name in ("Cookie", "Header", "QueryString"):
+            part = key.section(f"{name}sConfig")
+            if part.require(f"{name}Behavior") != "none":
+                msg = f"the local stack supports no {name} in the cache key: {part.where}"
+                raise TemplateError(msg)
+            part.finish()
+        key.finish()
+        policy = CachePolicy(
+            min_ttl=int(config.require("MinTTL")),
+            default_ttl=int(config.require("DefaultTTL")),
+            max_ttl=int(config.require("MaxTTL")),
+            by_encoding=by_encoding,
+        )
+        config.finish()
+        return policy
 
     def _edge_function(self, logical_id: str) -> tuple[str, str | None]:
         """Return the function's code and the ARN of its store."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin
@@ -18,12 +19,17 @@ FORMS = {"index.v1_json": JSON, "index.v1_html": HTML, "index.html": f"{TEXT}; c
 
 
 def pages_of(world: World, project: str) -> Sequence[Response]:
-    """Return the mirror's page in its three formats, as a web server of the bucket serves it."""
+    """Return the mirror's page in its three formats, as a web server of the bucket serves it.
+
+    The last one is the compressed variant of the JSON page.
+    """
     url = f"http://mirror.example/simple/{project}/"
-    return [
+    pages = [
         Response(200, kind, url, world.read(f"web/simple/{project}/{form}"))
         for form, kind in FORMS.items()
     ]
+    variant = gzip.decompress(world.read(f"web/gzip/simple/{project}/index.v1_json"))
+    return [*pages, Response(200, JSON, url, variant)]
 
 
 def assert_agreement(world: World, project: str) -> None:
@@ -70,7 +76,10 @@ def missing_files(world: World) -> Sequence[str]:
     named: set[str] = set()
     for key in keys:
         folder, _, form = key.rpartition("/")
+        body = world.read(key) if form in FORMS else b""
+        if folder.startswith("web/gzip/"):
+            folder, body = folder.replace("/gzip", "", 1), gzip.decompress(body)
         if form in FORMS and folder.count("/") == 2:
             url = urljoin("http://mirror.example", f"{folder.removeprefix('web')}/")
-            named |= named_paths(read_by_pip(Response(200, FORMS[form], url, world.read(key))))
+            named |= named_paths(read_by_pip(Response(200, FORMS[form], url, body)))
     return sorted(f"web{path}" for path in named if f"web{path}" not in keys)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
-from frumious.config.choices import SimpleFormat
-from frumious.model.layout import PageLayout
 from frumious.model.runs import Selected
 from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
@@ -48,12 +46,6 @@ class Mirror:
     ) -> Self:
         """Assemble what works on an upstream and a storage that are open."""
         ledger = Ledger(storage)
-        form = config.simple_format
-        page_layout = PageLayout(
-            config.hash_index,
-            html=form is not SimpleFormat.JSON,
-            json=form is not SimpleFormat.HTML,
-        )
         return cls(
             config,
             clock,
@@ -61,7 +53,7 @@ class Mirror:
             storage,
             diffs,
             ledger,
-            PageStore(storage, page_layout, ledger),
+            PageStore(storage, config.page_layout, ledger),
             Selection.of(config.filters),
             asyncio.Semaphore(config.workers),
         )

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 
 from tests.faults.kills import project_of
-from tests.faults.pages import V1_JSON, read_page
+from tests.faults.pages import V1_JSON, is_variant, read_page
 
 
 class History:
@@ -28,7 +28,7 @@ class History:
 
     def take(self, method: str, key: str, body: bytes) -> None:
         project = project_of(key)
-        if project is None:
+        if project is None or is_variant(key):
             return
         with self._lock:
             if key.endswith(V1_JSON):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from random import Random
 
 _PROJECT_OF = (
-    re.compile(r"web/(?:simple|integrity)/([^/]+)/"),
+    re.compile(r"web/(?:(?:gzip/)?simple|integrity)/([^/]+)/"),
     re.compile(r"web/packages/.*/([^/]+?)-[^/]*$"),
     re.compile(r"state/tombstones/([^/]+)\.json$"),
 )

@@ -5,6 +5,7 @@ Shares no code with the mirror, so that the check is independent.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 HTML, V1_HTML, V1_JSON = FORMS = ("index.html", "index.v1_html", "index.v1_json")
+VARIANT = "gzip"  # the JSON page, compressed
+_VARIANTS = "web/gzip/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,25 @@ class Page:
 
 
 def page_key(project: str, form: str) -> str:
+    if form == VARIANT:
+        return f"{_VARIANTS}simple/{project}/{V1_JSON}"
     return f"web/simple/{project}/{form}"
 
 
+def is_variant(key: str) -> bool:
+    """Say whether a page is compressed: in a bucket by its folder, in a folder by its suffix."""
+    return key.startswith(_VARIANTS) or key.endswith(".gz")
+
+
 def read_page(key: str, body: bytes) -> Page:
-    """Parse a page of either format.
+    """Parse a page of either format, or a compressed variant.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not a project page.
+        ValueError, KeyError, TypeError, AttributeError, OSError: it is not a project page.
     """
+    if is_variant(key):
+        key = f"web/{key.removeprefix(_VARIANTS).removeprefix('web/').removesuffix('.gz')}"
+        body = gzip.decompress(body)
     return _read_json(key, body) if key.endswith(V1_JSON) else _read_html(key, body)
 
 

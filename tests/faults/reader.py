@@ -13,7 +13,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from tests.faults.bucket import Bucket
-from tests.faults.pages import FORMS, Page, page_key, read_page
+from tests.faults.pages import FORMS, VARIANT, Page, page_key, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class Reader:
                 else:
                     turn += 1
                     project = self._projects[turn % len(self._projects)]
-                for form in FORMS:
+                for form in (*FORMS, VARIANT):
                     self._check(page_key(project, form))
                 time.sleep(_PAUSE)
         except Exception as error:  # noqa: BLE001 (raised again by stop)

@@ -252,7 +252,7 @@ class Trial:
         for problem in problems(self._index, self._upstream.url, self._projects, contents):
             self._violation(problem)
         for key in sorted(left_over(self._index, self._projects, contents)):
-            if self._history.was_published(key) or key.startswith("web/simple/"):
+            if self._history.was_published(key) or key.startswith(("web/simple/", "web/gzip/")):
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.append(key)

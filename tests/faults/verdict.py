@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, page_key, read_page
+from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, VARIANT, page_key, read_page
 from tests.upstream import PYPI
 from tests.upstream.pages import Addresses, project_page
 
@@ -40,7 +40,7 @@ def _keys(view: ProjectView | None) -> Iterator[str]:
     if view is None:
         return
     project = view.normalized_name
-    yield from (page_key(project, form) for form in FORMS)
+    yield from (page_key(project, form) for form in (*FORMS, VARIANT))
     for listed in view.files:
         file = listed.file
         yield f"web{file.path}"
@@ -83,7 +83,7 @@ def _page_problems(
     payload["meta"].pop("_frumious")
     if payload != expected:
         yield f"{json_key} differs: {_differences(payload, expected)}"
-    for form in (HTML, V1_HTML):
+    for form in (HTML, V1_HTML, VARIANT):
         key = page_key(project, form)
         if read_page(key, contents[key]) != page:
             yield f"{key} differs from {json_key}"

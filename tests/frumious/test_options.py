@@ -179,7 +179,9 @@ def test_the_diff_file_names_the_pages_that_readers_get(world: World) -> None:
 
     named = world.read("diff").decode().split()
     assert {path for path in named if "/simple/" in path} == {
-        f"/{world.bucket}/web/simple/{page}/index.v1_json" for page in ("b/big-name-x", "d/demo")
+        f"/{world.bucket}/web/{folder}/{page}/index.v1_json"
+        for folder in ("simple", "gzip/simple")
+        for page in ("b/big-name-x", "d/demo")
     }
 
 

@@ -107,7 +107,11 @@ def test_one_failed_project_does_not_affect_the_others(
 
     assert response == {"batchItemFailures": [{"itemIdentifier": "two-1"}]}
     pages = {key for key in contents(cloud) if key.endswith("v1_json")}
-    assert pages == {"web/simple/one/index.v1_json", "web/simple/three/index.v1_json"}
+    assert pages == {
+        f"web/{folder}/{project}/index.v1_json"
+        for folder in ("simple", "gzip/simple")
+        for project in ("one", "three")
+    }
 
 
 def test_an_invalid_message_does_not_stop_the_others(cloud: LocalCloud, index: Index) -> None:
@@ -129,7 +133,7 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("two"))
 
     assert cloud.logs.total("upstream_requests") == 6  # a page, a wheel, its metadata; twice
-    # A file and its metadata, three pages, the manifest and the report; the cursor and the
+    # A file and its metadata, four pages, the manifest and the report; the cursor and the
     # lagging projects; once, the previous layout of pages.
-    assert cloud.logs.total("storage_requests") == 2 * (2 + 3 + 2 + 2) + 1
+    assert cloud.logs.total("storage_requests") == 2 * (2 + 4 + 2 + 2) + 1
     assert cloud.logs.total("files_stored") == 4

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _FORMS = ("index.html", "index.v1_html", "index.v1_json")
 _PREFIXES = ("web/packages/", "web/integrity/demo/", "state/")
-_PAGES = {f"web/simple/demo/{form}" for form in _FORMS}
+_VARIANT = "web/gzip/simple/demo/index.v1_json"
+_PAGES = {*(f"web/simple/demo/{form}" for form in _FORMS), _VARIANT}
 _LEGACY = {"web/json/demo", "web/pypi/demo/json"}
 _TAGS = {"html", "head", "meta", "title", "body", "h1", "a", "br"}
 _ATTRIBUTES = {

@@ -5,6 +5,7 @@ Takes all contents by key; shares no code with the mirror.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tests.faults.pages import FORMS, V1_JSON, read_page
+from tests.faults.pages import FORMS, V1_JSON, is_variant, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 ROOT_PAGES = tuple(f"web/simple/{form}" for form in FORMS)
 _FORM = r"index\.(?:html|v1_html|v1_json)"
-_PAGE = re.compile(rf"web/simple/[^/]+/{_FORM}")
+_PAGE = re.compile(rf"web/(?:gzip/)?simple/[^/]+/{_FORM}(?:\.gz)?")
 _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")
 _PROVENANCE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
 _OTHER_KEY = re.compile(
-    rf"web/simple/{_FORM}|web/(?:last-modified|status\.json|index\.html)|status|generation"
+    rf"web/(?:gzip/)?simple/{_FORM}(?:\.gz)?|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/(?:cursor|lagging|selection)\.json|state/tombstones/[^/]+\.json"
     r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
     r"|\.lock|\.frumious/lock"  # locks stay, so that no process locks a deleted file
@@ -74,7 +75,7 @@ def is_hidden(key: str) -> bool:
 def named(contents: Mapping[str, bytes]) -> Iterator[str]:
     """Yield the keys that JSON pages name, including provenance."""
     for key, body in contents.items():
-        if _PAGE.fullmatch(key) and key.endswith(V1_JSON):
+        if _PAGE.fullmatch(key) and key.endswith(V1_JSON) and not is_variant(key):
             yield from read_page(key, body).objects()
             project = key.split("/")[2]
             for file in json.loads(body)["files"]:
@@ -106,7 +107,7 @@ def _belongs_to_mirror(key: str) -> bool:
 def _page_problems(key: str, body: bytes, digests: Mapping[str, str]) -> Iterator[str]:
     try:
         page = read_page(key, body)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         yield f"{key} cannot be read: {error!r}"
         return
     for name, digest in page.objects().items():
@@ -127,6 +128,12 @@ def _known_digests(index: Index, path: str, filename: str) -> set[str]:
 
 
 def _is_complete(key: str, body: bytes) -> bool:
+    if is_variant(key):
+        try:
+            gzip.decompress(body)
+        except (OSError, EOFError):
+            return False
+        return True
     if key.endswith(("json", "provenance")):
         try:
             json.loads(body)

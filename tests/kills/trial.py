@@ -193,7 +193,7 @@ class Trial:
             return
         self._add_violations(self._final_problems(contents))
         for key in sorted(self._left_over(contents)):
-            if key in self._named or key.startswith("web/simple/"):
+            if key in self._named or key.startswith(("web/simple/", "web/gzip/")):
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.add(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,7 +43,11 @@ def mirror(started_cloud: LocalCloud) -> LocalCloud:
             ("index.v1_html", HTML),
             ("index.v1_json", JSON),
         ):
-            put(started_cloud, f"web/{page}/{document}", f"{page} as {kind}".encode(), kind)
+            body = f"{page} as {kind}".encode()
+            put(started_cloud, f"web/{page}/{document}", body, kind)
+            if page == "simple" or kind == JSON:
+                put(started_cloud, f"web/gzip/{page}/{document}", gzip.compress(body), kind, "gzip")
+    put(started_cloud, "web/simple/older/index.v1_json", b"older", JSON)
     put(started_cloud, "web/index.html", b"welcome", TEXT)
     put(started_cloud, f"web{WHEEL}", b"0123456789", "application/octet-stream")
     put(started_cloud, "web/packages/aa/bb/cc/a+b c.whl", b"odd", "application/octet-stream")
@@ -50,9 +55,14 @@ def mirror(started_cloud: LocalCloud) -> LocalCloud:
     return started_cloud
 
 
-def put(cloud: LocalCloud, key: str, body: bytes, kind: str) -> None:
+def put(cloud: LocalCloud, key: str, body: bytes, kind: str, encoding: str = "") -> None:
     cloud.s3.put_object(
-        Bucket=cloud.bucket, Key=key, Body=body, ContentType=kind, CacheControl="max-age=60"
+        Bucket=cloud.bucket,
+        Key=key,
+        Body=body,
+        ContentType=kind,
+        ContentEncoding=encoding,
+        CacheControl="max-age=60",
     )
 
 
@@ -111,6 +121,71 @@ def test_the_form_of_a_page_follows_accept(
         assert result["uri"] == f"/simple/six/{document}"
 
 
+@pytest.mark.parametrize(
+    ("accept_encoding", "compressed"),
+    [
+        ("gzip, deflate", True),  # pip
+        ("gzip, deflate, br, zstd", True),  # uv
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("br;q=1.0, gzip;q=0.8, identity;q=0.5", True),
+        ("gzip;q=0.001", True),
+        ("identity;q=0, gzip", True),
+        (None, False),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip; Q=0.000", False),
+        ("*;q=0", False),
+        ("*, gzip;q=0", False),
+        ("gzip;q=0.5, identity", False),
+        ("notgzip, gzipped", False),
+    ],
+)
+def test_who_accepts_gzip_may_get_the_compressed_page(
+    started_cloud: LocalCloud, accept_encoding: str | None, *, compressed: bool
+) -> None:
+    code = started_cloud.stack.distribution.behaviors[-1].edge_code
+    assert code is not None
+    headers = {"Accept": PIP}
+    if accept_encoding is not None:
+        headers["Accept-Encoding"] = accept_encoding
+    result = EdgeFunction(code)("GET", "/simple/six/", headers)
+
+    # The header is part of the cache key: the variants must not mix.
+    assert result["headers"].get("accept-encoding") == ({"value": "gzip"} if compressed else None)
+    assert ("originGroup" in result) == compressed
+    assert result["uri"] == "/simple/six/index.v1_json"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "compressed"),
+    [
+        ("/simple/", PIP, True),
+        ("/simple/", HTML, True),
+        ("/simple/", BROWSER, True),  # it is too large for CloudFront
+        ("/simple/six/", HTML, False),
+        ("/simple/six/", BROWSER, False),  # CloudFront compresses text/html itself
+        ("/", BROWSER, False),
+        ("/status.json", "*/*", False),
+        (WHEEL, "*/*", False),
+    ],
+)
+def test_what_cloudfront_compresses_itself_has_no_variant(
+    started_cloud: LocalCloud, path: str, accept: str, *, compressed: bool
+) -> None:
+    code = started_cloud.stack.distribution.behaviors[-1].edge_code
+    assert code is not None
+    headers = {"Accept": accept, "Accept-Encoding": "gzip, br"}
+    result = EdgeFunction(code)("GET", path, headers)
+    assert ("originGroup" in result) == compressed
+    if not compressed:
+        assert result["headers"]["accept-encoding"] == {"value": "gzip, br"}
+
+
 def test_the_edge_function_fits_into_cloudfront(started_cloud: LocalCloud) -> None:
     code = started_cloud.stack.distribution.behaviors[-1].edge_code
     assert code is not None
@@ -127,8 +202,64 @@ def test_pages_are_served_in_the_form_that_is_asked_for(
     assert response.headers["Content-Type"] == kind
     assert response.body.endswith(kind.encode())
     assert "Accept" in response.headers["Vary"].split(", ")
-    assert response.headers["Cache-Control"] == "max-age=60"
+    assert response.headers["Cache-Control"] == "public, max-age=20"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("page", "accept"),
+    [("/simple/", PIP), ("/simple/", HTML), ("/simple/", TEXT), ("/simple/six/", UV)],
+)
+def test_pages_are_served_compressed(
+    mirror: LocalCloud, page: str, accept: str, method: str
+) -> None:
+    plain = request(mirror, page, Accept=accept)
+    response = request(mirror, page, method, Accept=accept, Accept_Encoding="gzip")
+
+    assert response.status == 200
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    for name in ("Content-Type", "Vary", "Cache-Control"):
+        assert response.headers[name] == plain.headers[name]
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    assert response.headers["ETag"] != plain.headers["ETag"]
+    if method == "GET":
+        assert gzip.decompress(response.body) == plain.body
+    else:
+        assert response.body == b""
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_page_that_has_not_changed_is_304_in_each_encoding(
+    mirror: LocalCloud, encoding: str
+) -> None:
+    etag = request(mirror, "/simple/six/", Accept=PIP, Accept_Encoding=encoding).headers["ETag"]
+    other = {"gzip": "identity", "identity": "gzip"}[encoding]
+
+    same = request(mirror, "/simple/six/", Accept=PIP, Accept_Encoding=encoding, If_None_Match=etag)
+    changed = request(mirror, "/simple/six/", Accept=PIP, Accept_Encoding=other, If_None_Match=etag)
+
+    assert (same.status, same.body) == (304, b"")
+    assert changed.status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_page_without_a_variant_is_served_as_it_is(mirror: LocalCloud, method: str) -> None:
+    response = request(mirror, "/simple/older/", method, Accept=PIP, Accept_Encoding="gzip")
+    assert response.status == 200
+    assert "Content-Encoding" not in response.headers
+    assert response.body == (b"older" if method == "GET" else b"")
+
+
+def test_a_missing_page_is_404_for_clients_that_accept_gzip(mirror: LocalCloud) -> None:
+    assert request(mirror, "/simple/missing/", Accept=PIP, Accept_Encoding="gzip").status == 404
+
+
+def test_a_file_is_never_compressed(mirror: LocalCloud) -> None:
+    response = request(mirror, WHEEL, Accept="*/*", Accept_Encoding="gzip, br")
+    assert response.body == b"0123456789"
+    assert "Content-Encoding" not in response.headers
 
 
 def test_an_unacceptable_accept_is_told_what_there_is(mirror: LocalCloud) -> None:

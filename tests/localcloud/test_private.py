@@ -106,7 +106,7 @@ def test_every_behavior_authenticates(distribution: Distribution) -> None:
 def test_a_public_mirror_depends_on_no_store() -> None:
     stack = read_stack(CHECKOUT / "template.yaml", endpoint="http://aws.test", parameters={})
     for behavior in stack.distribution.behaviors:
-        assert "import" not in (behavior.edge_code or "").split()
+        assert "kvs" not in (behavior.edge_code or "")
         assert behavior.key_value_store is None
 
 

@@ -77,7 +77,7 @@ def test_the_finalizer_knows_the_dead_letters_and_the_event_bus(stack: Stack) ->
 
 def test_readers_see_web_and_nothing_else(stack: Stack) -> None:
     assert stack.distribution.bucket == stack.bucket
-    assert stack.distribution.origin_path == "/web"
+    assert stack.distribution.origin_paths == {"mirror": "/web", "compressed": "/web/gzip"}
     assert [b.pattern for b in stack.distribution.behaviors] == ["/packages/*", "*"]
 
 

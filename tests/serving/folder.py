@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from frumious.model import layout
 from frumious.model.pages import File, ListedProject, ProjectPage
 from frumious.model.types import Key
-from frumious.simple import render, root_index
+from frumious.simple import gzipped, render, root_index
 from frumious.storage.filesystem.storage import FilesystemStorage
 
 if TYPE_CHECKING:
@@ -47,16 +47,20 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
         name = canonicalize_name(dist.project)
         page = projects.get(name, ProjectPage(name=dist.project, api_version="1.0", serial=7))
         projects[name] = replace(page, files=(*page.files, file))
-    pages = layout.PageLayout(hashed=hash_index)
+    pages = layout.PageLayout(hashed=hash_index, gzip=layout.Gzip.SUFFIX)
     for name, page in projects.items():
         html = render.project_page_html(page)
         for form in (layout.HTML, layout.V1_HTML):
             bodies[pages.page(name, form)] = html
-        bodies[pages.manifest(name)] = render.project_page_json(page)
+        key = pages.manifest(name)
+        bodies[key] = render.project_page_json(page)
+        bodies[pages.variant(key)] = gzipped.compress(bodies[key])
     listed = [(name, ListedProject(page.name, 7)) for name, page in sorted(projects.items())]
     html = root_index.html_page(listed)
     bodies |= dict.fromkeys(pages.root_html, html)
     bodies[pages.root_manifest] = root_index.json_page(root_index.json_projects(listed), 7, {})
+    for key in (*pages.root_html, pages.root_manifest):
+        bodies[pages.variant(key)] = gzipped.compress(bodies[key])
     asyncio.run(_write(folder, bodies))
     return keys
 

@@ -32,6 +32,7 @@ DISTS = [
     wheel("elsewhere", "2.0"),
     wheel("Py.YAML_x", "3.0"),
     sdist("Py.YAML_x", "3.0"),
+    wheel("no-variant", "1.0"),
 ]
 PIP = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
 PAGE = "public, max-age=60"
@@ -82,6 +83,11 @@ def site(
     keys = write_mirror(folder, DISTS, hash_index=hash_index)
     # It must never be served.
     (folder / "web/packages/.frumious-0123456789abcdef.tmp").write_text("half")
+    # A file whose name is another file's with `.gz`, and a page without a variant.
+    (folder / "web/packages/odd.tar").write_text("tar")
+    (folder / "web/packages/odd.tar.gz").write_text("tar.gz")
+    for variant in folder.glob("web/simple/**/no-variant/*.gz"):
+        variant.unlink()
     with Nginx(folder, tmp_path_factory.mktemp("nginx"), hash_index=hash_index) as nginx:
         yield Site(nginx.url, keys)
 
@@ -124,7 +130,7 @@ def test_installers_install_a_project_and_its_dependencies(
 
 def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
     found = found_by_pip(site.url, "Py.YAML.x")
-    assert sorted(found) == sorted(dist.filename for dist in DISTS[2:])
+    assert sorted(found) == sorted(dist.filename for dist in DISTS[2:4])
     for candidate in found.values():
         assert get(candidate.url).status == 200
     of_wheel = found[DISTS[2].filename]
@@ -184,10 +190,29 @@ def test_an_unchanged_page_is_answered_with_304(site: Site) -> None:
     )
 
 
-def test_pages_are_compressed_for_clients_that_accept_gzip(site: Site) -> None:
-    response = site.request("/simple/needy/", JSON, **{"Accept-Encoding": "gzip"})
+@pytest.mark.parametrize("path", ["/simple/", "/simple/needy/", "/simple/no-variant/"])
+@pytest.mark.parametrize("accept", [JSON, HTML, TEXT])
+def test_pages_are_compressed_for_clients_that_accept_gzip(
+    site: Site, path: str, accept: str
+) -> None:
+    plain = site.request(path, accept, **{"Accept-Encoding": "gzip;q=0"})
+    response = site.request(path, accept, **{"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in plain.headers
     assert response.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(response.body) == site.request("/simple/needy/", JSON).body
+    assert gzip.decompress(response.body) == plain.body
+    for name in ("Content-Type", "Cache-Control", "Vary"):
+        assert response.headers[name] == plain.headers[name]
+
+
+@pytest.mark.parametrize("path", ["/simple/", "/simple/needy/"])
+def test_stored_variants_are_sent_as_they_are(site: Site, path: str) -> None:
+    response = site.request(path, JSON, **{"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Length"] == str(len(response.body))
+    head = site.request(path, JSON, "HEAD", **{"Accept-Encoding": "gzip"})
+    assert head.headers["Content-Length"] == str(len(response.body))
+    conditional = {"Accept-Encoding": "gzip", "If-None-Match": response.headers["ETag"]}
+    again = site.request(path, JSON, **conditional)
+    assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -205,6 +230,10 @@ def test_files_are_served_uncompressed_and_cacheable(site: Site, method: str) ->
     response = site.request(site.path(DISTS[0].filename) + ".metadata")
     assert response.headers["Content-Type"] == "application/octet-stream"
     assert response.body == DISTS[0].core_metadata
+
+
+def test_no_file_is_served_as_the_compressed_variant_of_another(site: Site) -> None:
+    assert site.request("/packages/odd.tar", **{"Accept-Encoding": "gzip"}).body == b"tar"
 
 
 def test_range_requests_return_part_of_a_file(site: Site) -> None:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.model import layout
 from tests.faults.kills import project_of
-from tests.faults.pages import V1_JSON
+from tests.faults.pages import V1_JSON, is_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def _read_reports(payload: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _of_project(method: str, key: str, body: bytes) -> str:
     """Describe a change of an object that belongs to a project."""
-    if method == "PUT" and key.endswith(V1_JSON):
+    if method == "PUT" and key.endswith(V1_JSON) and not is_variant(key):
         meta = json.loads(body)["meta"]
         return f"publishes {meta['_last-serial']} {_short(meta['_frumious'])}"
     if method == "PUT" and key == layout.tombstone(canonicalize_name(project_of(key) or "")):

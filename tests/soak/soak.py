@@ -425,7 +425,7 @@ class Soak:
         for problem in verdict.root_problems(self._index, contents):
             self._violation(problem)
         for key in sorted(left_over(self._index, self._projects, contents) - verdict.ROOTS):
-            if self._history.was_published(key) or key.startswith("web/simple/"):
+            if self._history.was_published(key) or key.startswith(("web/simple/", "web/gzip/")):
                 self._violation(f"{key} is left over")
             else:
                 self.report.never_named.append(key)

@@ -19,7 +19,7 @@ from tests.faults import reader as faults
 from tests.faults.bucket import Bucket
 from tests.faults.history import objects
 from tests.faults.kills import project_of
-from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, page_key, read_page
+from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON, VARIANT, page_key, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ class Reader(faults.Reader):
                     turn += 1
                     self._touched.append(self._projects[turn % len(self._projects)])
                 project = self._touched.popleft()
-                for form in FORMS:
+                for form in (*FORMS, VARIANT):
                     self._check(page_key(project, form))
         except Exception as error:  # noqa: BLE001 (raised again by stop)
             self.crash = error
@@ -153,7 +153,7 @@ class Witness:
             run = json.loads(body)["meta"]["_frumious"]["run"]
             if run not in self._open_runs():
                 self.belated[run] += 1
-            self.published.update(page_key(project, form) for form in FORMS)
+            self.published.update(page_key(project, form) for form in (*FORMS, VARIANT))
             self.published |= objects(key, body)
         else:
             self._pages.pop(project, None)

@@ -11,6 +11,7 @@ from frumious.config.choices import Backend, CompareMethod, Removals, SimpleForm
 from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
+from frumious.model.layout import Gzip, PageLayout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 
 PYPI: Final = "https://pypi.org"
+# Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
+_GZIP: Final = {
+    Backend.FILESYSTEM: Gzip.SUFFIX,
+    Backend.S3: Gzip.PREFIX,
+    Backend.SWIFT: Gzip.NONE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +71,7 @@ class Config:
     release_files: bool = option(values.boolean, True)  # or only the index
     hash_index: bool = option(values.boolean, False)  # pages in folders by first letter
     simple_format: SimpleFormat = option(values.choice(SimpleFormat), SimpleFormat.ALL)
+    compress_pages: bool = option(values.boolean, True)  # compressed variants are stored
     compare_method: CompareMethod = option(values.choice(CompareMethod), CompareMethod.HASH)
     digest_name: str = option(values.digest_name, "sha256", key="digest_name")  # in the pages' URLs
     # How many older pages of each project are kept.
@@ -88,6 +96,16 @@ class Config:
     warnings: tuple[str, ...] = ()
 
     @property
+    def page_layout(self) -> PageLayout:
+        """Where pages are stored, and in which formats."""
+        return PageLayout(
+            self.hash_index,
+            html=self.simple_format is not SimpleFormat.JSON,
+            json=self.simple_format is not SimpleFormat.HTML,
+            gzip=_GZIP[self.backend] if self.compress_pages else Gzip.NONE,
+        )
+
+    @property
     def pages_fingerprint(self) -> str:
         """A hash of the options that all project pages depend on."""
         options = (
@@ -98,6 +116,8 @@ class Config:
             self.hash_index,
             self.simple_format.value,
             self.digest_name,
+            # Not part of the default's: mirrors without variants get them page by page.
+            *(() if self.compress_pages else ("uncompressed",)),
         )
         return hashlib.sha256(repr(options).encode()).hexdigest()[:16]
 

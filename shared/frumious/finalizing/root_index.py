@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from frumious.model import layout
-from frumious.simple import root_index
+from frumious.simple import gzipped, root_index
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ async def publish_root_index(
     Neither the page's serial nor a project's goes backwards. Nothing is written where nothing
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
+    Compressed variants are written with their pages, that of the JSON page right before it.
     `replacing` is the JSON page's ETag from before the changes were known.
 
     Raises:
@@ -63,33 +64,46 @@ async def publish_root_index(
     """
     storage = pages.storage
     key, html_keys = pages.layout.root_manifest, pages.layout.root_html
+    variants = pages.layout.root_variants
     stored_at, stored = await pages.read_root_index()
     if (stored.etag if stored is not None and stored_at == key else None) != replacing:
         msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
-    html_etags = [await _etag(html_key, storage) for html_key in html_keys]
+    etags = {each: await _etag(each, storage) for each in (*html_keys, *variants)}
     before = _Before.of(stored_at, stored)
     merge = _Merge(stored_at, changes)
     projects = await asyncio.to_thread(merge.render, b"" if stored is None else stored.body)
     stored = None  # it is large
     serial = _later(before.serial, serial)
-    outdated = html_etags != before.html_etags or None in html_etags
+    outdated = [*etags.values()] != before.etags or None in etags.values()
     if outdated and not html_keys:
         await storage.delete(_ALL_HTML)
     elif html_keys and (outdated or merge.names_changed):
         html = await _render_html(projects, serial, before, key)
-        html_etags = [
-            await _write(html_key, html, etag, storage)
-            for html_key, etag in zip(html_keys, html_etags, strict=True)
-        ]
-        del html  # it is large, as is everything here
-    private: Json = {"html": [*html_etags]}
-    page = root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
-    if stored_at != key:
-        await storage.create(key, page)
-    elif _digest(page) != before.digest:
-        await _write(key, page, before.etag, storage)
-    former = {each.root_manifest for each in await pages.former_layouts()} - {key}
+        for html_key in html_keys:
+            etags[html_key] = await _write(html_key, html, etags[html_key], storage)
+        html_variants = [pages.layout.variant(each) for each in html_keys if variants]
+        html = await _compress(html) if html_variants else b""  # it is large, as is all here
+        for variant in html_variants:
+            etags[variant] = await _write(variant, html, etags[variant], storage)
+        del html
+    page = _json_page(projects, serial, before, etags)
+    if stored_at != key or _digest(page) != before.digest:
+        if pages.layout.has_json_variants:
+            # Without the private part, which says whether this is the variant of the page.
+            page = await _compress(root_index.json_page(projects, serial, before.meta))
+            variant = pages.layout.variant(key)
+            etags[variant] = await _write(variant, page, etags[variant], storage)
+            page = _json_page(projects, serial, before, etags)
+        if stored_at != key:
+            await storage.create(key, page)
+        else:
+            await _write(key, page, before.etag, storage)
+    former = {
+        each_key
+        for each in await pages.former_layouts()
+        for each_key in (each.root_manifest, *each.root_variants)
+    } - {key, *variants}
     if former:
         await storage.delete(sorted(former))
     return merge.totals
@@ -103,7 +117,7 @@ class _Before:
     digest: bytes = b""
     serial: int | None = None
     meta: Mapping[str, Json] = field(default_factory=dict)  # but for the private part
-    html_etags: Json = None
+    etags: Json = None  # of the HTML pages and the variants that were written with it
 
     @classmethod
     def of(cls, key: Key, stored: Stored | None) -> _Before:
@@ -163,6 +177,17 @@ class _Merge:
             yield project, after
         self.names_changed = self.names_changed or bool(names)
         self.totals = Totals(projects, files, bytes_)
+
+
+def _json_page(
+    projects: bytes, serial: int | None, before: _Before, etags: Mapping[Key, str | None]
+) -> bytes:
+    private: Json = {"html": [*etags.values()]}
+    return root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
+
+
+async def _compress(page: bytes) -> bytes:
+    return await asyncio.to_thread(gzipped.compress, page)
 
 
 async def _render_html(projects: bytes, serial: int | None, before: _Before, key: Key) -> bytes:

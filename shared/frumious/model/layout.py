@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
@@ -49,8 +50,11 @@ _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
 _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
 _VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
-_PAGE_CACHING = "public, max-age=60"
-_FILE_CACHING = "public, max-age=31536000, immutable"
+_GZIP = "web/gzip/"
+# `max-age` is for clients, `s-maxage` for caches in front of the storage, which must not serve what
+# was removed for long: docs/serving/README.md has the sums.
+_PAGE_CACHING = "public, max-age=20, s-maxage=30"
+_FILE_CACHING = "public, max-age=31536000, s-maxage=86400, immutable"
 
 
 class UnsafeName(FrumiousError):
@@ -63,6 +67,7 @@ class Headers:
 
     content_type: str
     cache_control: str | None
+    content_encoding: str | None = None
 
 
 def headers(key: Key) -> Headers:
@@ -79,14 +84,23 @@ def headers(key: Key) -> Headers:
     name = filename(key)
     page = f"index.{name.rpartition('.')[2]}"  # an older version is called index_<...>.<form>
     if page in CONTENT_TYPES and (name == page or name.startswith("index_")):
-        return Headers(CONTENT_TYPES[page], _PAGE_CACHING)
+        encoding = "gzip" if key.startswith(_GZIP) else None
+        return Headers(CONTENT_TYPES[page], _PAGE_CACHING, encoding)
     kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
     return Headers(kind, _PAGE_CACHING)
 
 
+class Gzip(StrEnum):
+    """Where the compressed variant of a page is stored, for servers that can choose it."""
+
+    NONE = ""
+    PREFIX = "gzip"  # web/gzip/simple/...: another origin of CloudFront has the same path
+    SUFFIX = "gz"  # index.v1_json.gz next to the page: nginx's gzip_static
+
+
 @dataclass(frozen=True, slots=True)
 class PageLayout:
-    """Where pages are stored and in which formats: `hash-index` and `simple-format`.
+    """Where pages are stored and in which formats: `hash-index`, `simple-format`, `compress-pages`.
 
     The JSON pages are also the mirror's manifests. With `simple-format = HTML` they are stored
     as state, where readers do not see them.
@@ -95,17 +109,24 @@ class PageLayout:
     hashed: bool = False  # project pages are in folders by first letter
     html: bool = True
     json: bool = True
+    gzip: Gzip = Gzip.NONE
 
     @classmethod
     def named(cls, name: str) -> PageLayout:
         """Parse a layout's `name`."""
         flags = name.split()
-        return cls("hashed" in flags, html="html" in flags, json="json" in flags)
+        gzip = next((each for each in Gzip if each in flags), Gzip.NONE)
+        return cls("hashed" in flags, html="html" in flags, json="json" in flags, gzip=gzip)
 
     @property
     def name(self) -> str:
         """The layout as text, as the ledger stores it."""
-        flags = (("hashed", self.hashed), ("html", self.html), ("json", self.json))
+        flags = (
+            ("hashed", self.hashed),
+            ("html", self.html),
+            ("json", self.json),
+            (self.gzip, bool(self.gzip)),
+        )
         return " ".join(flag for flag, is_set in flags if is_set)
 
     @property
@@ -128,9 +149,28 @@ class PageLayout:
         """The keys of the root index's HTML pages."""
         return tuple(root_page(form) for form in self.forms if form != V1_JSON)
 
+    @property
+    def root_variants(self) -> tuple[Key, ...]:
+        """The keys of the root index's compressed variants: of all forms, as it is large."""
+        return tuple(self.variant(root_page(form)) for form in self.forms if self.gzip)
+
     def keys(self, project: str) -> tuple[Key, ...]:
-        """Return the keys of a project's published pages."""
-        return tuple(self.page(project, form) for form in self.forms)
+        """Return the keys of a project's published pages, a compressed variant included."""
+        pages = tuple(self.page(project, form) for form in self.forms)
+        if not self.has_json_variants:
+            return pages
+        return (*pages, self.variant(self.page(project, V1_JSON)))
+
+    @property
+    def has_json_variants(self) -> bool:
+        """Whether the JSON pages of projects have compressed variants."""
+        return self.json and bool(self.gzip)
+
+    def variant(self, page: Key) -> Key:
+        """Return the key of a page's compressed variant."""
+        if self.gzip is Gzip.SUFFIX:
+            return Key(f"{page}.gz")
+        return Key(f"{_GZIP}{page.removeprefix('web/')}")
 
     def page(self, project: str, form: str) -> Key:
         """Return the key of a published project page; `form` is HTML, V1_HTML or V1_JSON."""

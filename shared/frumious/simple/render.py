@@ -31,6 +31,8 @@ def project_page_json(page: ProjectPage) -> bytes:
         private = msgspec.to_builtins(page.publication)
         if page.publication.stored:
             del private["stored"]  # so that pages keep the bytes that earlier versions wrote
+        if not page.publication.compressed:
+            del private["compressed"]
         meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
-from frumious.simple import parse_html, parse_json, root_index
+from frumious.simple import gzipped, parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
@@ -71,6 +72,22 @@ class PageStore:
         try:
             return parse_html.project_page(stored.body, f"/{key}", project).page
         except InvalidPage:
+            return None
+
+    async def read_first_page(self, project: NormalizedName) -> ProjectPage | None:
+        """Return the page that a job writes first: it may be newer than the JSON page, or alone.
+
+        That is HTML; where none is published, it is the compressed variant of the JSON page.
+        """
+        if self.layout.html or not self.layout.has_json_variants:
+            return await self.read_html_page(project)
+        key = self.layout.variant(self.layout.manifest(project))
+        stored = await self.storage.read(key)
+        if stored is None:
+            return None
+        try:
+            return parse_json.manifest(gzipped.decompress(stored.body), key)
+        except (InvalidPage, zlib.error):
             return None
 
     async def read_root_index(self) -> tuple[Key, Stored | None]:

@@ -62,6 +62,7 @@ def build_page(
                 **{key.removeprefix("web/"): reason for key, reason in failed.items()},
             },
             stored=config.release_files,
+            compressed=config.page_layout.has_json_variants,
         ),
     )
     return BuiltPage(page, mirrored)

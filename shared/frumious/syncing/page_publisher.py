@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.model import layout
 from frumious.model.types import Key
-from frumious.simple import render
+from frumious.simple import gzipped, render
 from frumious.syncing.blobs import keys_of, mirrored_files
 from frumious.syncing.deletion import delete_files
 
@@ -44,6 +44,9 @@ class PagePublisher:
     ) -> None:
         """Write the pages, the JSON page last: only then does the job count as done.
 
+        Its compressed variant comes before it, like HTML: nobody may see a removed file once the
+        JSON page no longer names it.
+
         `leftovers` are deleted right before that, while the old JSON page still names them as
         removed; except for what one of the two pages needs.
 
@@ -54,6 +57,9 @@ class PagePublisher:
         for page_key, body in self._bodies(built.page):
             if page_key != key:
                 await storage.write(page_key, body)
+        body = render.project_page_json(built.page)
+        if self.pages.layout.has_json_variants:
+            await storage.write(self.pages.layout.variant(key), gzipped.compress(body))
         hidden = await self._hidden_pages(built.page, manifest)
         if hidden:
             await storage.delete(hidden)
@@ -63,7 +69,6 @@ class PagePublisher:
                 needed |= keys_of(mirrored_files(self.project, manifest.page))
             unneeded = [each for each in leftovers if each not in needed]
             await delete_files(self.project, unneeded, self.pages)
-        body = render.project_page_json(built.page)
         if manifest is None or manifest.key != key:
             await storage.create(key, body)
         else:

@@ -115,9 +115,9 @@ async def _read_upstream(
     """
     job = attempt.job
     min_serial = max(job.serial, (current and current.serial) or 0)
-    if attempt.resuming:  # an earlier attempt may have published a later page as HTML alone
-        html_page = await mirror.pages.read_html_page(job.project)
-        min_serial = max(min_serial, (html_page and html_page.serial) or 0)
+    if attempt.resuming:  # an earlier attempt may have published a later page but for its JSON
+        first_page = await mirror.pages.read_first_page(job.project)
+        min_serial = max(min_serial, (first_page and first_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
     gone = parsed is None and current is None
     if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 URL = "https://upstream.example/simple/"
 KEY = layout.root_page(layout.V1_JSON)
 HTML = layout.root_page(layout.HTML)
-PAGES = {KEY, HTML, layout.root_page(layout.V1_HTML)}
+V1_HTML = layout.root_page(layout.V1_HTML)
+LAYOUT = layout.PageLayout(gzip=layout.Gzip.PREFIX)
+PAGES = {KEY, HTML, V1_HTML, *LAYOUT.root_variants}
 A, B, C = (canonicalize_name(name) for name in ("a", "b", "c"))
 
 
@@ -199,7 +202,7 @@ async def _take_requests(mirror: Mirror) -> int:
 def test_the_first_root_index_may_be_empty(world: World) -> None:
     assert publish(world, a=DelistedProject(3)) == Totals(0, 0, 0)
 
-    assert set(world.stored()) == PAGES
+    assert {*world.stored()} == PAGES
     assert names(world) == []
 
 
@@ -230,7 +233,7 @@ def test_results_without_a_change_write_nothing(world: World) -> None:
 
     publish(world, a=ListedProject("a", 5, 1, 10), b=DelistedProject(3))
 
-    assert requests(world) == 4  # a page is asked for and read, and two are asked for
+    assert requests(world) == 7  # the JSON page is requested twice, the other five pages once
     assert world.contents() == before
 
 
@@ -240,8 +243,34 @@ def test_a_serial_alone_rewrites_no_html(world: World) -> None:
 
     publish(world, 11, a=ListedProject("a", 6))
 
-    assert requests(world) == 5
+    assert requests(world) == 9
     assert root_page(world)["meta"]["_last-serial"] == 11
+
+
+def test_each_page_has_a_compressed_variant(world: World) -> None:
+    publish(world, 11, a=ListedProject("a", 5), b=ListedProject("B", 6))
+    publish(world, 12, c=ListedProject("c", 12))
+
+    for key in (HTML, V1_HTML):
+        assert gzip.decompress(world.read(LAYOUT.variant(key))) == world.read(key)
+    variant = json.loads(gzip.decompress(world.read(LAYOUT.variant(KEY))))
+    page = root_page(world)
+    del page["meta"]["_frumious"]  # which tells the mirror whether the others belong to the page
+    assert variant == page
+    head = world.s3.head_object(Bucket=world.bucket, Key=LAYOUT.variant(KEY))
+    assert head["ContentEncoding"] == "gzip"
+    assert head["ContentType"] == "application/vnd.pypi.simple.v1+json"
+
+
+def test_a_root_index_of_an_earlier_version_gets_variants(world: World) -> None:
+    world.configure("compress-pages = false")
+    publish(world, a=ListedProject("a", 5))
+    assert {*world.stored()} == PAGES - {*LAYOUT.root_variants}
+
+    world.configure()
+    publish(world, a=ListedProject("a", 5))
+
+    assert {*world.stored()} == PAGES
 
 
 def test_no_serial_goes_backwards(world: World) -> None:

@@ -54,7 +54,8 @@ def test_objects_carry_the_headers_that_clients_need(world: World) -> None:
         return answer["ContentType"], answer["CacheControl"]
 
     (wheel_key, *_) = world.files()
-    page, file = "public, max-age=60", "public, max-age=31536000, immutable"
+    page = "public, max-age=20, s-maxage=30"
+    file = "public, max-age=31536000, s-maxage=86400, immutable"
     assert head("web/simple/demo/index.html") == ("text/html; charset=utf-8", page)
     assert head("web/simple/demo/index.v1_html") == ("application/vnd.pypi.simple.v1+html", page)
     assert head("web/simple/demo/index.v1_json") == ("application/vnd.pypi.simple.v1+json", page)
@@ -79,7 +80,7 @@ def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: Wor
     assert len(world.upstream.requests) == 1
 
 
-def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: World) -> None:
+def test_a_new_project_costs_one_put_a_file_four_pages_and_the_manifest(world: World) -> None:
     for number in range(5):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=100)
     world.sync("other")  # a process looks once how pages were laid out before
@@ -92,7 +93,7 @@ def test_a_new_project_costs_one_put_a_file_three_pages_and_the_manifest(world: 
         await inbox.record(mirror.storage, [Report(job, result)])
         return mirror.storage.pop_request_count()
 
-    assert world.run(sync) == 5 + 3 + 2
+    assert world.run(sync) == 5 + 4 + 2
 
 
 def test_a_job_done_twice_leaves_the_same_bucket_and_result(world: World) -> None:

@@ -108,5 +108,9 @@ class Bucket:
 
 def _headers(key: Key) -> dict[str, Any]:
     wanted = layout.headers(key)
-    headers = {"ContentType": wanted.content_type}
-    return {**headers, "CacheControl": wanted.cache_control} if wanted.cache_control else headers
+    headers = {
+        "ContentType": wanted.content_type,
+        "CacheControl": wanted.cache_control,
+        "ContentEncoding": wanted.content_encoding,
+    }
+    return {name: value for name, value in headers.items() if value is not None}
