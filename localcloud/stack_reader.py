@@ -63,6 +63,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "AWS::CloudFront::OriginAccessControl": ("Id",),
     ALARM: ("Arn",),
     ROLE: ("Arn",),
+    "AWS::CloudWatch::Dashboard": (),
     "AWS::IAM::Policy": (),
     "AWS::Logs::Delivery": (),
     "AWS::Logs::DeliveryDestination": ("Arn",),

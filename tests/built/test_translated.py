@@ -51,6 +51,7 @@ NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::CloudFront::OriginAccessControl": ("OriginAccessControlConfig.Name", 64),
     "AWS::CloudFront::ResponseHeadersPolicy": ("ResponseHeadersPolicyConfig.Name", 128),
     "AWS::CloudWatch::Alarm": ("AlarmName", 255),
+    "AWS::CloudWatch::Dashboard": ("DashboardName", 255),
     "AWS::IAM::Policy": None,
     "AWS::IAM::Role": ("RoleName", 64),
     "AWS::Lambda::EventInvokeConfig": None,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from localcloud.environment import CHECKOUT
+from localcloud.metrics import Metric
+from localcloud.stack_reader import StackReader
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
 RUNBOOK = (CHECKOUT / "docs/operations.md").read_text()
 _QUERY = re.compile(r"^### ([^\n]+)\n(?:(?!^#).)*?^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUERIES = _QUERY.findall(RUNBOOK)
+# What the local stack does not measure, with the names of the dimensions, and what is
+# sent only while projects lag.
+DOCUMENTED_BY_AWS = {
+    ("AWS/CloudFront", "BytesDownloaded", "DistributionId", "Region"),
+    ("AWS/Lambda", "Duration", "FunctionName"),
+    ("AWS/S3", "BucketSizeBytes", "BucketName", "StorageType"),
+    ("Frumious", "ProjectsLagging", "service"),
+}
 LANGUAGE = re.compile(
     r"and|as|bin|by|count|desc|fields|filter|latest|like|limit|max|or|sort|stats|sum"
 )
@@ -59,6 +70,34 @@ def test_queries_find_the_fields_that_the_functions_log(
         assert matching, title
         missing = named_fields(query) - {name for line in matching for name in line}
         assert missing == set(), title
+
+
+def test_the_dashboard_shows_only_what_exists(
+    shared_cloud: LocalCloud, shared_index: Index
+) -> None:
+    cloud = shared_cloud
+    shared_index.upload(wheel("shown", "1.0"))
+    cloud.tick("PlannerFunction")
+    cloud.pump()
+    cloud.tick("FinalizerFunction")
+    cloud.alarm_states()
+    lines = log_lines(cloud)
+    reader = StackReader(CHECKOUT / "template.yaml", cloud.endpoint, {"Dashboard": "true"})
+    properties = reader.resolver.resolve(reader.resources["OverviewDashboard"]["Properties"])
+
+    for widget in json.loads(properties["DashboardBody"])["widgets"]:
+        shown = widget["properties"]
+        if query := shown.get("query"):
+            assert shown["query"].startswith("SOURCE 'WorkerLogs' | ")
+            fields = {name for line in lines if "files_stored" in line for name in line}
+            assert named_fields(query.partition(" | ")[2]) <= fields, shown["title"]
+        for namespace, name, *dimensions in shown.get("metrics", ()):
+            pairs = zip(dimensions[::2], dimensions[1::2], strict=True)
+            metric = Metric(namespace, name, frozenset(pairs))
+            known = (namespace, name, *dimensions[::2]) in DOCUMENTED_BY_AWS
+            assert known or metric in cloud.metrics.names(), shown["title"]
+    defaults = StackReader(CHECKOUT / "template.yaml", cloud.endpoint, {})
+    assert "OverviewDashboard" not in defaults.resources
 
 
 def test_the_query_for_failed_projects_names_each_with_its_reason(
