@@ -77,10 +77,11 @@ conformance: $(dev_env) ## Compare each field of the Simple API with upstream (w
 	PYTHONPATH=shared .venv/bin/python -m tests.conformance
 
 .PHONY: bench
-bench: $(dev_env) ## Measure the worker's memory and requests
+bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' bytes on the wire
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.stream
 	PYTHONPATH=shared .venv/bin/python -m bench.requests
+	PYTHONPATH=shared .venv/bin/python -m bench.wire
 
 .PHONY: bench-scale
 bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)
