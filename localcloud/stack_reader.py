@@ -71,6 +71,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "AWS::Logs::LogGroup": ("Arn",),
     "AWS::Route53::RecordSet": (),
     "AWS::S3::BucketPolicy": (),
+    "AWS::Budgets::Budget": (),
     "AWS::SNS::Topic": (),
     "AWS::SNS::TopicPolicy": (),
     "AWS::Scheduler::ScheduleGroup": (),
