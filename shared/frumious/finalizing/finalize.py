@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.finalizing.root_index import Totals
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
+    from frumious.state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +79,8 @@ async def finalize(
         Conflict: another finalizer is at work; the next tick goes on.
     """
     ledger, now = mirror.ledger, mirror.clock.now()
-    cursor, lagging = await ledger.cursor(), await ledger.lagging()
-    if not (dead or cursor.runs or lagging):
+    cursor = await ledger.cursor()
+    if not (dead or cursor.runs or await _is_lagging(cursor, ledger)):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
     diff_file = await DiffFile.open(mirror)
@@ -124,9 +126,11 @@ async def finalize(
     for review in reviews:
         if review.changed and not review.finished:
             await ledger.write_progress(review.entry.run, review.progress, replacing=review.etag)
-    if accepted or closed or lost:
+    if accepted or closed or lost or bool(lagging) > cursor.lagging:
         after = await ledger.change_cursor(
-            lambda current: _advance(current, closed, lost, accepted, now)
+            lambda current: _note_lagging(
+                _advance(current, closed, lost, accepted, now), lagging, totals
+            )
         )
     await mirror.storage.delete(consumed.keys)
     if closed:
@@ -139,6 +143,22 @@ async def finalize(
         freshness=freshness,
         obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging),
     )
+
+
+async def _is_lagging(cursor: Cursor, ledger: Ledger) -> bool:
+    """Return whether any project lags; if none does, let the cursor know.
+
+    Projects begin to lag in runs, and the cursor says so in the write that closes the run. So it is
+    only replaced as it was before the lagging projects were read.
+    """
+    if not cursor.lagging:
+        return False
+    if await ledger.lagging():
+        return True
+    await ledger.change_cursor(
+        lambda current: replace(current, lagging=False) if current == cursor else current
+    )
+    return False
 
 
 async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finalized:
@@ -246,6 +266,14 @@ def _advance(
     oldest = min((_run_id(now - _LATE), *(entry.run for entry in runs)))
     recent = {project: left for project, left in departures.items() if left.run > oldest}
     return replace(cursor, runs=runs, departures=recent)
+
+
+def _note_lagging(
+    cursor: Cursor, lagging: Mapping[NormalizedName, Lagging], totals: Totals | None
+) -> Cursor:
+    """Keep in the cursor what ticks without work would otherwise read elsewhere."""
+    projects = cursor.projects if totals is None else totals.projects
+    return replace(cursor, lagging=cursor.lagging or bool(lagging), projects=projects)
 
 
 def _run_id(seconds: float) -> RunId:

@@ -28,7 +28,8 @@ GENERATION: Final = b"5"  # bandersnatch's number for this layout
 
 _MAX_RUNS: Final = 10  # in status.json
 _REFRESH: Final = 300  # seconds after which status.json is written although nothing happened
-_VOLATILE: Final = frozenset({"updated", "checked", "lag_seconds"})  # what time alone changes
+# What time changes, and upstream's changes of projects that are not mirrored.
+_VOLATILE: Final = frozenset({"updated", "checked", "lag_seconds", "serial", "upstream_serial"})
 _ATTEMPTS: Final = 5
 
 
@@ -74,36 +75,48 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
     """Write how far the mirror is: rarely while nothing happens, and never an older serial.
 
     `totals` is None where they have not changed; `changed` says whether anything was published.
+    status.json comes last: if it is up to date, the others are.
 
     Raises:
         Conflict: others wrote it again and again.
     """
     for _ in range(_ATTEMPTS):
         try:
-            await _publish_status_json(closed, freshness, totals, lagging, storage, now)
-            return await _publish_serial(freshness.serial, storage, now, changed=changed)
+            stored = await storage.read(layout.STATUS_JSON)
+            before = cast("JsonObject", json.loads(stored.body)) if stored is not None else {}
+            status = _status(before, closed, freshness, totals, lagging, now)
+            if not changed and not _is_outdated(before, status, now):
+                return
+            await _publish_serial(freshness.serial, storage, now, changed=changed)
+            if before.get("front_page") != front_page.VERSION:  # so that no tick has to read it
+                await front_page.publish_front_page(storage)
+            if cast("int", before.get("serial") or 0) > (freshness.serial or 0):
+                return
+            body = json.dumps(status, indent=1).encode()
+            if stored is None:
+                await storage.create(layout.STATUS_JSON, body)
+            else:
+                await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
+            return  # noqa: TRY300
         except Conflict:
             continue  # another finalizer wrote in between: what it wrote counts as well
     msg = f"{layout.STATUS!r} was replaced by others {_ATTEMPTS} times in a row"
     raise Conflict(msg)
 
 
-async def _publish_status_json(  # noqa: PLR0913, PLR0917 (what it is made of)
+def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
+    before: JsonObject,
     closed: Sequence[RunReview],
     freshness: Freshness,
     totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
-    storage: Storage,
     now: float,
-) -> None:
-    stored = await storage.read(layout.STATUS_JSON)
-    before = cast("JsonObject", json.loads(stored.body)) if stored is not None else {}
-    if cast("int", before.get("serial") or 0) > (freshness.serial or 0):
-        return
+) -> JsonObject:
+    """Return what status.json is to say."""
     sizes: JsonObject = {name: before.get(name, 0) for name in ("projects", "files", "bytes")}
     if totals is not None:
         sizes = {"projects": totals.projects, "files": totals.files, "bytes": totals.bytes_}
-    status: JsonObject = {
+    return {
         "serial": freshness.serial,
         "upstream_serial": freshness.upstream_serial,
         "lag_seconds": round(freshness.lag_seconds),
@@ -123,17 +136,14 @@ async def _publish_status_json(  # noqa: PLR0913, PLR0917 (what it is made of)
         "runs": _last_runs(before, closed),
         "front_page": front_page.VERSION,
     }
-    if before.get("front_page") != front_page.VERSION:  # so that no tick has to read the page
-        await front_page.publish_front_page(storage)
-    if _lasting(status) == _lasting(before):
-        updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
-        if now < calendar.timegm(updated) + _REFRESH:
-            return
-    body = json.dumps(status, indent=1).encode()
-    if stored is None:
-        await storage.create(layout.STATUS_JSON, body)
-    else:
-        await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
+
+
+def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:
+    """Return whether status.json is to be written although nothing was published."""
+    if _lasting(status) != _lasting(before):
+        return True
+    updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
+    return now >= calendar.timegm(updated) + _REFRESH
 
 
 async def _publish_serial(

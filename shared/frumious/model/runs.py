@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Final, Self
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -113,8 +115,13 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     reconciled: float = 0.0  # when all projects were last compared
     swept: str = ""  # the project that the sweep reached
     swept_at: float = 0.0
+    selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
+    # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
     departures: Mapping[NormalizedName, Departure] = {}
+    # Versions that do not know the key drop it: then projects may lag.
+    lagging: bool = True  # False: while no run is open, no project lags
+    projects: int | None = None  # that the mirror's root index lists; None: unknown
 
     @property
     def mirror_serial(self) -> int | None:
@@ -165,3 +172,8 @@ class Selected(Struct, frozen=True, kw_only=True):
     releases: Mapping[NormalizedName, str] = {}  # of the projects with rules of their own
     # Every `layout.PageLayout` that the mirror has had, by name.
     layouts: tuple[str, ...] = ("html json",)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identify all of it."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()

@@ -24,18 +24,21 @@ class ConfigChanges:
     pages: bool = False  # all pages show something else
     releases: frozenset[NormalizedName] = frozenset()  # projects with other rules for releases
     forced: bool = False  # everything counts as changed
+    fingerprint: str = ""  # of what is stored, if nothing remains to store
 
 
 def config_changes(stored: Selected | None, current: Selected, *, force: bool) -> ConfigChanges:
     """Compare fingerprints. A mirror that has none stored counts as made by the current ones."""
+    merged = current
     if stored is not None:
-        current = replace(current, layouts=tuple(sorted({*stored.layouts, *current.layouts})))
+        merged = replace(current, layouts=tuple(sorted({*stored.layouts, *current.layouts})))
     previous = _NOTHING if force else stored or current
     releases = previous.releases.items() ^ current.releases.items()
     return ConfigChanges(
-        selected=None if current == stored else current,
+        selected=None if merged == stored else merged,
         projects=previous.projects != current.projects,
         pages=previous.pages != current.pages,
         releases=frozenset(project for project, _ in releases),
         forced=force,
+        fingerprint=current.fingerprint if merged == stored else "",
     )

@@ -102,7 +102,8 @@ def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Prop
 def advance(snapshot: Snapshot) -> Cursor:
     """Return how far upstream's answers bring the cursor."""
     changes, index, names = snapshot.changes, snapshot.upstream_index, snapshot.names
-    cursor = replace(snapshot.cursor, asked=snapshot.now)
+    selected = snapshot.config.fingerprint
+    cursor = replace(snapshot.cursor, asked=snapshot.now, selected=selected)
     if index is not None or names is not None:
         cursor = replace(cursor, reconciled=snapshot.now)
     if changes is not None:

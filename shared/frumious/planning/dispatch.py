@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.clock import Clock
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
     from frumious.model.plans import Plan
@@ -64,14 +63,20 @@ async def start_runs(
         QueueUnavailable: not all jobs were sent; the next tick sends them.
     """
     opened: Sequence[Run] = ()
+    cursor: Cursor | None = None
     if plan is not None and plan.stopped is None:
-        opened = await _open(plan, mirror)
-    await _send(opened, queue, mirror.ledger, mirror.clock, deadline)
+        opened, cursor = await _open(plan, mirror)
+    if cursor is None:
+        cursor = await mirror.ledger.cursor()
+    await _send(opened, cursor, queue, mirror, deadline)
     return [run.run for run in opened]
 
 
-async def _open(plan: Plan, mirror: Mirror) -> Sequence[Run]:
-    """Store the runs' plans, then open the runs and move the cursor in one write."""
+async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | None]:
+    """Store the runs' plans, then open the runs and move the cursor in one write.
+
+    Returns the runs and that cursor; neither if another planner was faster.
+    """
     ledger = mirror.ledger
     runs = _split(plan, mirror.clock.now())
     for run in runs:
@@ -94,13 +99,20 @@ async def _open(plan: Plan, mirror: Mirror) -> Sequence[Run]:
         if cursor.revision != plan.base.revision:
             raise _Overtaken
         revision = cursor.revision + 1
-        return replace(plan.cursor, runs=open_runs, revision=revision, departures=cursor.departures)
+        return replace(
+            plan.cursor,
+            runs=open_runs,
+            revision=revision,
+            departures=cursor.departures,
+            lagging=cursor.lagging,
+            projects=cursor.projects,
+        )
 
     try:
-        await ledger.change_cursor(change)
+        moved = await ledger.change_cursor(change)
     except _Overtaken:
         logger.info("another planner was faster")
-        return ()
+        return (), None
     if plan.base is not None and plan.base.asked == 0:
         await mirror.storage.delete([layout.TODO])  # the plan has all of it
     if plan.selected is not None:
@@ -109,7 +121,7 @@ async def _open(plan: Plan, mirror: Mirror) -> Sequence[Run]:
         await ledger.write_selected(mirror.selected)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
-    return runs
+    return runs, moved
 
 
 def _split(plan: Plan, created: float) -> Sequence[Run]:
@@ -148,11 +160,11 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
 
 
 async def _send(
-    opened: Sequence[Run], queue: Queue, ledger: Ledger, clock: Clock, deadline: float
+    opened: Sequence[Run], cursor: Cursor, queue: Queue, mirror: Mirror, deadline: float
 ) -> None:
     """Send the jobs of all unsent runs, those of `opened` from memory, until the deadline."""
+    ledger, runs = mirror.ledger, cursor.runs
     in_memory = {run.run: run for run in opened}
-    runs = (await ledger.cursor()).runs
     stages = sum(run.staged and run.sent is not None for run in runs)
     for unsent in runs:
         if unsent.sent is not None or (unsent.staged and stages >= _CONCURRENT_STAGES):
@@ -165,7 +177,7 @@ async def _send(
             logger.info("the next tick sends the remaining jobs", extra={"run": run.run})
             return
         stages += unsent.staged
-        sent = clock.now()
+        sent = mirror.clock.now()
         await ledger.change_cursor(lambda now: _mark_sent(now, run.run, sent))  # noqa: B023
 
 

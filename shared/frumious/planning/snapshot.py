@@ -72,11 +72,12 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
     Up to `uncounted_removals` are allowed, however many projects the mirror has.
     """
     discovery = mirror.config.discovery
+    cursor = await mirror.ledger.cursor()
     snapshot = Snapshot(
         now=mirror.clock.now(),
-        cursor=await mirror.ledger.cursor(),
-        lagging=await mirror.ledger.lagging(),
-        config=config_changes(await mirror.ledger.selected(), mirror.selected, force=force),
+        cursor=cursor,
+        lagging=await mirror.ledger.lagging() if cursor.lagging or cursor.runs else {},
+        config=await _read_config_changes(cursor, mirror, force=force),
         names=_polled_names(mirror.selection, discovery),
     )
     if discovery in {"auto", "changelog"}:
@@ -93,6 +94,19 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
     return snapshot
+
+
+async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -> ConfigChanges:
+    """Compare the configuration with the stored one, unless the cursor knows that they agree.
+
+    The cursor does not learn that while a run is open: the planner that opened it, perhaps with
+    another configuration, may still have to store its own.
+    """
+    current = mirror.selected
+    if not force and cursor.selected == current.fingerprint:
+        return ConfigChanges(fingerprint=cursor.selected)
+    changes = config_changes(await mirror.ledger.selected(), current, force=force)
+    return replace(changes, fingerprint="") if cursor.runs else changes
 
 
 def _polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedName] | None:
@@ -147,11 +161,10 @@ async def _read_upstream_index(
 async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     """Add the turn of the sweep; what is planned or retried anyway is not checked."""
     cursor, sweep_days = snapshot.cursor, mirror.config.sweep_days
-    status = None
+    projects = 0
     slow = sweep_days and cursor.swept_at and not cursor.no_change_feed
     if slow and snapshot.now >= cursor.swept_at + SWEEP_INTERVAL:
-        status = await mirror.storage.read(layout.STATUS_JSON)
-    projects = 0 if status is None else json.loads(status.body).get("projects") or 0
+        projects = await _project_count(cursor, mirror.storage)
     turn = next_turn(cursor, snapshot.now, sweep_days, projects)
     if not turn.size:
         return replace(snapshot, turn=turn)
@@ -164,6 +177,14 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
         known |= snapshot.changes.projects.keys()
     checks = await _check_all([name for name in names if name not in known], mirror)
     return replace(snapshot, turn=replace(turn, projects=names, checks=checks))
+
+
+async def _project_count(cursor: Cursor, storage: Storage) -> int:
+    """Return how many projects the mirror has; earlier versions kept it in status.json alone."""
+    if cursor.projects is not None:
+        return cursor.projects
+    status = await storage.read(layout.STATUS_JSON)
+    return 0 if status is None else json.loads(status.body).get("projects") or 0
 
 
 async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:

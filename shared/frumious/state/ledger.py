@@ -7,6 +7,7 @@ replaced as they were read; plans are written once. Losing any process at any po
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -16,13 +17,13 @@ from packaging.utils import NormalizedName
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
-from frumious.storage.protocol import Conflict
+from frumious.storage.protocol import Conflict, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from frumious.model.types import Key, RunId
-    from frumious.storage.protocol import Storage, Stored
+    from frumious.storage.protocol import Storage
 
 T = TypeVar("T", bound=Struct)
 
@@ -52,17 +53,30 @@ class Ledger:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._layouts: Sequence[layout.PageLayout] | None = None
+        self._cursor: Stored | None = None  # as it was last read or written here
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
-        return await self._read(layout.CURSOR, Cursor) or Cursor()
+        self._cursor = await self._storage.read(layout.CURSOR)
+        return Cursor() if self._cursor is None else parse(layout.CURSOR, self._cursor, Cursor)
 
     async def change_cursor(self, change: Callable[[Cursor], Cursor]) -> Cursor:
         """Replace the cursor by what `change` makes of it, however many do so at once.
 
+        It is read only if others have replaced it since this process read or wrote it.
+
         Raises:
             Conflict: others replaced it again and again.
         """
+        if (known := self._cursor) is not None:
+            value = change(parse(layout.CURSOR, known, Cursor))
+            body = render(value)
+            if body != known.body:  # else what is known may be outdated
+                with suppress(Conflict):
+                    etag = await self._storage.write(layout.CURSOR, body, replacing=known.etag)
+                    self._cursor = Stored(body, etag)
+                    return value
+        self._cursor = None
         return await self._change(layout.CURSOR, Cursor(), change)
 
     async def lagging(self) -> Mapping[NormalizedName, Lagging]:

@@ -302,4 +302,5 @@ def test_fingerprints_distinguish_configuration_changes() -> None:
     assert changes.selected is not None
     assert changes.selected.layouts == ("html", "json")
     assert config_changes(None, current, force=False) == ConfigChanges(selected=current)
-    assert config_changes(current, current, force=False) == ConfigChanges()
+    unchanged = ConfigChanges(fingerprint=current.fingerprint)
+    assert config_changes(current, current, force=False) == unchanged
