@@ -37,6 +37,10 @@ deploy: $(built) ## Deploy to AWS; asks for the settings (ENV=prod: take them fr
 smoke: $(built) ## Deploy a stack to your AWS account, mirror and install a project, delete all of it (ARGS=--keep)
 	PYTHONPATH=shared .venv/bin/python -m tests.smoke $(ARGS)
 
+.PHONY: estimate
+estimate: $(dev_env) ## Estimate what mirror.conf costs in AWS (ARGS="--downloads-gb 100 --json")
+	PYTHONPATH=shared .venv/bin/python -m frumious.cli estimate $(ARGS)
+
 ##@ Develop
 
 .PHONY: check
@@ -87,6 +91,10 @@ bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' by
 bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.scale $(if $(N),--projects $(N))
+
+.PHONY: idle
+idle: $(dev_env) ## Measure what an idle month costs: an hour's ticks on the local stack, times list prices
+	PYTHONPATH=shared .venv/bin/python -m bench.idle
 
 .PHONY: latency
 latency: $(dev_env) ## Measure the time from a change upstream to the served page, for 100 changes (12 minutes)

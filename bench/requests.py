@@ -3,38 +3,35 @@
     python -m bench.requests
 
 Uses the local stack's worker, and moto as S3, which records its requests. Exits with status 1 if a
-line exceeds what the design allows, or if the worker's own metric differs.
+line exceeds what the design allows, or if the worker's own count differs.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from bench import jobs
+from bench.recording import recording
+from frumious.cost.requests import BATCH_JOBS, BATCH_READS, BATCH_WRITES, PAGES
 from frumious.model.jobs import AllowedRemoval
 from localcloud import LocalCloud
 from tests.upstream import Index, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-PAGES = 4  # of a project
-BATCH = 3  # reads the cursor and the lagging projects, writes the reports
+    from bench.recording import RecordedRequest, Recording
+
+BATCH = BATCH_READS + BATCH_WRITES  # reads cursor and lagging projects, writes the reports
 FIRST_BATCH = 1  # of a process: reads the previous layout of pages
-PROJECTS = 10  # in a batch
+PROJECTS = BATCH_JOBS
 KINDS = ("read", "file", "page", "state", "delete")
 
 
@@ -62,34 +59,14 @@ class Counted:
         return self.verdict == "ok"
 
 
-class Recording:
-    """Moto's record of its requests: one JSON object per line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-
-    def pop_counts(self, bucket: str) -> Counter[str]:
-        """Count the requests for objects of the bucket, by kind."""
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        new, self._read = lines[self._read :], len(lines)
-        kinds: Counter[str] = Counter()
-        for line in new:
-            request = json.loads(line)
-            path = unquote(urlsplit(request["url"]).path)
-            if path.startswith(f"/{bucket}"):
-                kinds[_kind(request["method"], path.removeprefix(f"/{bucket}"))] += 1
-        return kinds
-
-
 def main() -> int:
     console = Console(highlight=False)
     console.print("Counting requests ...")
     index = Index()
-    with _recording() as recording, Server(index) as upstream:
+    with recording() as recorded, Server(index) as upstream:
         runtime = jobs.runtime(upstream.url)
         with LocalCloud(runtime=runtime) as cloud:
-            counted = list(_measure(index, cloud, recording))
+            counted = list(_measure(index, cloud, recorded))
     console.print(_table(counted))
     console.print(
         "Allowed: 1 for each new file, 4 pages and 1 read (the manifest) for each project; 1 read"
@@ -102,7 +79,7 @@ def main() -> int:
     return 0 if all(row.is_fine for row in counted) else 1
 
 
-def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[Counted]:
+def _measure(index: Index, cloud: LocalCloud, recorded: Recording) -> Iterator[Counted]:
     """Change upstream and run the worker; requests for removals have no limit."""
 
     def count(text: str, allowed: int | None, *projects: str) -> Counted:
@@ -111,7 +88,7 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
             allowed_removal=AllowedRemoval.PROJECT if allowed is None else AllowedRemoval.NOTHING,
         )
         jobs.open_run(event, cloud.s3, cloud.bucket)
-        recording.pop_counts(cloud.bucket)
+        recorded.pop_requests()
         before = cloud.logs.total("storage_requests")
         failed = cloud.logs.total("projects_failed")
         response = cloud.invoke(jobs.WORKER, event)
@@ -121,7 +98,8 @@ def _measure(index: Index, cloud: LocalCloud, recording: Recording) -> Iterator[
             msg = f"the worker failed at {text!r}: {reasons}"
             raise RuntimeError(msg)
         reported = int(cloud.logs.total("storage_requests") - before)
-        return Counted(text, allowed, recording.pop_counts(cloud.bucket), reported)
+        kinds = _kinds(recorded.pop_requests(), cloud.bucket)
+        return Counted(text, allowed, kinds, reported)
 
     _upload(index, "one", range(1))
     yield count("new project of 1 file", 1 + PAGES + 1 + BATCH + FIRST_BATCH, "one")
@@ -153,14 +131,14 @@ def _filename(project: str, number: int) -> str:
     return f"{project}-{number}.tar.gz"
 
 
-@contextmanager
-def _recording() -> Iterator[Recording]:
-    """Make the next moto server record its requests."""
-    with tempfile.TemporaryDirectory(prefix="frumious-bench-") as folder:
-        path = Path(folder, "requests.jsonl")
-        path.touch()
-        os.environ |= {"MOTO_ENABLE_RECORDING": "yes", "MOTO_RECORDER_FILEPATH": str(path)}
-        yield Recording(path)
+def _kinds(requests: Iterable[RecordedRequest], bucket: str) -> Counter[str]:
+    """Count the requests for objects of the bucket, by kind."""
+    prefix = f"/{bucket}"
+    return Counter(
+        _kind(request.method, request.path.removeprefix(prefix))
+        for request in requests
+        if request.path.startswith(prefix)
+    )
 
 
 def _kind(method: str, key: str) -> str:

@@ -29,6 +29,13 @@ def test_a_worker_makes_no_more_requests_than_the_design_allows() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(300)
+def test_an_idle_month_costs_what_the_estimate_says_and_no_more_than_the_goal() -> None:
+    said = bench("bench.idle")
+
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
 @pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_every_step_of_planner_and_finalizer_is_measured() -> None:

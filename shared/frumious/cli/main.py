@@ -13,21 +13,28 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from frumious import __version__
-from frumious.cli.process import with_mirror
+from frumious.cli.estimate import Measured, average, measure, with_numbers
+from frumious.cli.estimate import summary as cost_summary
+from frumious.cli.process import with_mirror, with_upstream
 from frumious.cli.progress import Progress
-from frumious.cli.tables import Tally, counts_text, plan_table
+from frumious.cli.tables import Tally, cost_table, counts_text, plan_table
 from frumious.cli.tokens import token
+from frumious.cost import prices
+from frumious.cost.estimate import bootstrap, month
 from frumious.local import run_here
 from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
 from frumious.planning.retry import retry as make_due
+from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from frumious.config.settings import Config
     from frumious.local import Done
     from frumious.mirror import Mirror
     from frumious.model.jobs import Result
     from frumious.model.plans import Plan
+    from frumious.upstream.upstream import Upstream
 
 TEMPLATE: Final = files("frumious.cli") / "template.conf"  # docs/configuration.md has all options
 _SHELLS = ("bash", "zsh", "fish")
@@ -152,6 +159,74 @@ def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
                 click.echo(f"{name} is not lagging", err=True)
 
     with_mirror(place, work)
+
+
+@main.command()
+@click.option("--projects", type=click.IntRange(min=0), help="Projects, instead of upstream's.")
+@click.option("--files", type=click.FloatRange(min=0), help="Files of all projects.")
+@click.option("--bytes", "bytes_", type=click.FloatRange(min=0), help="Bytes of all files.")
+@click.option("--changes-per-day", type=click.FloatRange(min=0), help="Projects that change.")
+@click.option(
+    "--downloads-gb",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="GB that clients download in a month.",
+)
+@click.option(
+    "--planner-minutes",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    show_default=True,
+    help="Minutes between two ticks of the planner (PlannerRate).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.pass_obj
+def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
+    place: tuple[Path, bool],
+    projects: int | None,
+    files: float | None,
+    bytes_: float | None,
+    changes_per_day: float | None,
+    downloads_gb: float,
+    planner_minutes: float,
+    *,
+    as_json: bool,
+) -> None:
+    """Estimate what the mirror costs as a stack in AWS: to fill it, and in a month.
+
+    Without --projects, upstream is asked what mirror.conf selects: the pages of up to 200 listed
+    projects, or the root index and averages.
+    """
+
+    async def work(upstream: Upstream, config: Config) -> Measured:
+        return await measure(upstream, Selection.of(config.filters))
+
+    if projects is None:
+        measured = with_upstream(place, work)
+    else:
+        measured = Measured(average(projects), "the given numbers; others by PyPI's averages")
+    if files is not None and bytes_ is None:
+        bytes_ = files * measured.workload.bytes_per_file
+    measured = with_numbers(
+        measured,
+        files=files,
+        bytes_=bytes_,
+        changes_per_day=changes_per_day,
+        downloads_gb=downloads_gb,
+        planner_minutes=planner_minutes,
+    )
+    if as_json:
+        click.echo(json.dumps(cost_summary(measured), indent=1))
+        return
+    console = Console(highlight=False)
+    console.print(cost_table("To fill the mirror, once", bootstrap(measured.workload)))
+    console.print(cost_table("A month", month(measured.workload)))
+    console.print(
+        f"By {measured.basis}. List prices of {prices.REGION} as of {prices.AS_OF}, without free"
+        " tiers. Seconds of Lambda are assumed.",
+        style="dim",
+    )
 
 
 @main.command()

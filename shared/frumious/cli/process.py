@@ -7,7 +7,7 @@ import logging
 import logging.config
 import os
 import signal
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,8 +16,9 @@ import click
 from frumious.config import loading
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
-from frumious.mirror import Mirror, open_mirror
+from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.storage.filesystem.lock import lock
+from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +42,35 @@ def with_mirror(
     Raises:
         ClickException: the command failed; exit code 2 if the configuration is invalid.
     """
+    settings = _load(options)
+
+    def run() -> T:
+        with ExitStack() as stack:
+            if exclusive and settings.backend is Backend.FILESYSTEM:
+                stack.enter_context(lock(Path(settings.directory)))
+            return asyncio.run(_run(settings, work, exclusive=exclusive))
+
+    return _explain(run)
+
+
+def with_upstream(
+    options: tuple[Path, bool], work: Callable[[Upstream, Config], Awaitable[T]]
+) -> T:
+    """Return the result of `work` with upstream alone; the storage is not opened.
+
+    Raises:
+        ClickException: as for `with_mirror`.
+    """
+    settings = _load(options)
+
+    async def opened() -> T:
+        async with aclosing(Upstream(settings, CLOCK)) as upstream:
+            return await work(upstream, settings)
+
+    return _explain(lambda: asyncio.run(opened()))
+
+
+def _load(options: tuple[Path, bool]) -> Config:
     path, verbose = options
     try:
         settings = loading.load(path, os.environ)
@@ -49,11 +79,12 @@ def with_mirror(
         raise _InvalidConfig(str(error)) from error
     for warning in settings.warnings:
         click.echo(f"{path}: {warning}", err=True)
+    return settings
+
+
+def _explain(run: Callable[[], T]) -> T:
     try:
-        with ExitStack() as stack:
-            if exclusive and settings.backend is Backend.FILESYSTEM:
-                stack.enter_context(lock(Path(settings.directory)))
-            return asyncio.run(_run(settings, work, exclusive=exclusive))
+        return run()
     except FrumiousError as error:
         raise click.ClickException(str(error)) from error
     except (KeyboardInterrupt, asyncio.CancelledError) as error:

@@ -9,11 +9,15 @@ from rich.box import SIMPLE_HEAD
 from rich.filesize import decimal
 from rich.table import Table
 
+from frumious.cost.estimate import total
 from frumious.model.jobs import Outcome, job_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from packaging.utils import NormalizedName
 
+    from frumious.cost.estimate import Item
     from frumious.model.jobs import Result
     from frumious.model.types import JsonObject
 
@@ -66,3 +70,20 @@ class Tally:
             decimal(self._counts["bytes_stored"]),
         )
         return table
+
+
+def cost_table(title: str, items: Sequence[Item]) -> Table:
+    """Show a bill: the items that cost something, and their sum."""
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", show_footer=True)
+    table.add_column("Item", footer="Sum")
+    table.add_column("Quantity", justify="right")
+    table.add_column("Unit")
+    table.add_column("USD", justify="right", footer=f"{total(items):,.2f}")
+    for item in items:
+        if item.units:
+            table.add_row(item.text, _quantity(item.units), item.price.unit, f"{item.usd:,.2f}")
+    return table
+
+
+def _quantity(units: float) -> str:
+    return f"{units:,.0f}" if units >= 100 else f"{units:,.3g}"  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""What a stack in AWS costs, by list prices."""

@@ -1,0 +1,186 @@
+"""What filling a mirror costs once, and what a month of it costs, item by item. Pure.
+
+The counts of requests are measured. Seconds are assumed: nobody has measured them in AWS.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from frumious.cost import prices
+from frumious.cost.requests import (
+    BATCH_JOBS,
+    BATCH_READS,
+    BATCH_WRITES,
+    BUSY_FINALIZER,
+    BUSY_PLANNER,
+    FINALIZER_RECEIVES,
+    IDLE_FINALIZER,
+    IDLE_PLANNER,
+    MANIFEST,
+    PAGES,
+    POLL_SECONDS,
+    POLLERS,
+    QUEUE_REQUESTS_PER_BATCH,
+    Requests,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from frumious.cost.prices import Price
+
+DAYS: Final = 30  # a month
+MINUTES: Final = DAYS * 24 * 60
+
+# Of all of PyPI, for projects whose pages are not read: some 740,000 projects, 20 million files and
+# 40 TB in 2026, and 3.9 million new files in a year. Popular projects have many times as much.
+FILES_PER_PROJECT: Final = 27.0
+BYTES_PER_FILE: Final = 2_000_000.0
+FILES_PER_CHANGE: Final = 2.0
+CHANGES_PER_PROJECT: Final = 0.007  # a day
+OBJECTS_PER_FILE: Final = 1.6  # with core metadata and provenance
+
+_GB: Final = 1024**3
+_MEMORY: Final = 1769 / 1024  # GB, of each function
+_IDLE_PLANNER_SECONDS: Final = 0.35  # two requests to S3 and one to upstream
+_IDLE_FINALIZER_SECONDS: Final = 0.12  # two requests to S3 and one to SQS
+_BUSY_SECONDS: Final = 1.0  # in addition, for planner and finalizer together
+_LISTED_SECONDS: Final = 8e-6  # for each project of the root index (`make bench-scale`)
+_BATCH_SECONDS: Final = 1.5
+_FILE_SECONDS: Final = 0.03
+_BYTES_PER_SECOND: Final = 40_000_000
+_LOG_BYTES: Final = 350  # of Lambda's own lines, for each invocation
+_EDGE_REQUESTS_PER_FILE: Final = 2.5  # file, page, core metadata
+_EDGE_MISSES: Final = 0.2  # requests that reach the bucket
+
+
+class Idle(NamedTuple):
+    """What ticks without work ask for, each; `bench.idle` measures it."""
+
+    planner: Requests = IDLE_PLANNER
+    finalizer: Requests = IDLE_FINALIZER
+    receives: float = FINALIZER_RECEIVES  # requests to the dead-letter queue
+    metrics: int = 1  # LagSeconds; the others have values only when something is wrong
+    alarms: int = 10
+    log_bytes: float = 550  # that a tick prints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What a mirror has, and what happens to it."""
+
+    projects: int
+    files: float
+    bytes_: float
+    changes_per_day: float  # projects that change
+    files_per_change: float = FILES_PER_CHANGE
+    objects_per_file: float = OBJECTS_PER_FILE
+    downloads_gb: float = 0.0  # a month
+    planner_minutes: float = 1.0  # between two ticks
+
+    @property
+    def bytes_per_file(self) -> float:
+        """The average size of a file."""
+        return self.bytes_ / self.files if self.files else BYTES_PER_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a bill."""
+
+    text: str
+    units: float
+    price: Price
+
+    @property
+    def usd(self) -> float:
+        """What it costs."""
+        return self.price.of(self.units)
+
+
+def total(items: Iterable[Item]) -> float:
+    """Return what all items cost."""
+    return sum(item.usd for item in items)
+
+
+def bootstrap(work: Workload) -> list[Item]:
+    """Return what filling the mirror costs, once."""
+    batches = math.ceil(work.projects / BATCH_JOBS)
+    return _jobs(work, work.projects, work.files, batches, work.bytes_)
+
+
+def month(work: Workload, idle: Idle | None = None) -> list[Item]:
+    """Return what a month costs once the mirror is filled."""
+    ticks = MINUTES / work.planner_minutes
+    changes = work.changes_per_day * DAYS
+    files = changes * work.files_per_change
+    busy_ticks = ticks * (1 - math.exp(-changes / ticks))
+    batches = max(busy_ticks, changes / BATCH_JOBS)
+    requests = work.downloads_gb * _GB / work.bytes_per_file * _EDGE_REQUESTS_PER_FILE
+    reads, writes = (
+        BUSY_PLANNER.reads + BUSY_FINALIZER.reads,
+        BUSY_PLANNER.writes + BUSY_FINALIZER.writes,
+    )
+    return [
+        *idle_month(idle or Idle(), planner_minutes=work.planner_minutes),
+        *_jobs(work, changes, files, batches, files * work.bytes_per_file),
+        Item("S3: plans, results and root index", busy_ticks * writes, prices.S3_WRITE),
+        Item("S3: plans, results and root index", busy_ticks * reads, prices.S3_READ),
+        Item(
+            "Lambda: planner and finalizer, with work",
+            busy_ticks * (_BUSY_SECONDS + work.projects * _LISTED_SECONDS) * _MEMORY,
+            prices.LAMBDA_TIME,
+        ),
+        Item("EventBridge: runs and projects", busy_ticks + changes, prices.EVENT),
+        Item("S3: storage", work.bytes_ / _GB, prices.S3_STORAGE),
+        Item("CloudFront: requests", requests, prices.EDGE_REQUEST),
+        Item("CloudFront: edge function", requests, prices.EDGE_FUNCTION),
+        Item("CloudFront: traffic to clients", work.downloads_gb, prices.EDGE_TRANSFER),
+        Item("S3: requests of CloudFront", requests * _EDGE_MISSES, prices.S3_READ),
+    ]
+
+
+def idle_month(idle: Idle, *, planner_minutes: float = 1.0) -> list[Item]:
+    """Return what a month costs in which nothing changes."""
+    planned, finalized = MINUTES / planner_minutes, MINUTES
+    ticks = planned + finalized
+    reads = planned * idle.planner.reads + finalized * idle.finalizer.reads
+    writes = planned * idle.planner.writes + finalized * idle.finalizer.writes
+    seconds = planned * _IDLE_PLANNER_SECONDS + finalized * _IDLE_FINALIZER_SECONDS
+    polls = MINUTES * 60 / POLL_SECONDS * POLLERS
+    logs = ticks * (idle.log_bytes + _LOG_BYTES) / _GB
+    return [
+        Item("S3: state and status", writes, prices.S3_WRITE),
+        Item("S3: state and status", reads, prices.S3_READ),
+        Item("Lambda: ticks", ticks, prices.LAMBDA_REQUEST),
+        Item("Lambda: ticks", seconds * _MEMORY, prices.LAMBDA_TIME),
+        Item("EventBridge Scheduler: ticks", ticks, prices.SCHEDULE),
+        Item("SQS: Lambda polls the queue", polls, prices.SQS_FIFO),
+        Item("SQS: finalizer reads dead letters", finalized * idle.receives, prices.SQS_FIFO),
+        Item("CloudWatch: metrics", idle.metrics, prices.METRIC),
+        Item("CloudWatch: alarms", idle.alarms, prices.ALARM),
+        Item("CloudWatch: logs", logs, prices.LOG_INGESTION),
+        Item("CloudWatch: logs kept for 30 days", logs, prices.LOG_STORAGE),
+    ]
+
+
+def _jobs(work: Workload, jobs: float, files: float, batches: float, bytes_: float) -> list[Item]:
+    """Return what it costs to bring projects up to date that have new files."""
+    seconds = (
+        batches * _BATCH_SECONDS + files * _FILE_SECONDS + bytes_ / _BYTES_PER_SECOND
+    ) * _MEMORY
+    objects = files * work.objects_per_file
+    pages = jobs * PAGES + batches * BATCH_WRITES
+    reads = jobs * MANIFEST + batches * BATCH_READS
+    return [
+        Item("S3: new files, metadata and provenance", objects, prices.S3_WRITE),
+        Item("S3: pages and results", pages, prices.S3_WRITE),
+        Item("S3: manifests and state", reads, prices.S3_READ),
+        Item("Lambda: worker", batches, prices.LAMBDA_REQUEST),
+        Item("Lambda: worker", seconds, prices.LAMBDA_TIME),
+        Item("SQS: jobs", batches * QUEUE_REQUESTS_PER_BATCH, prices.SQS_FIFO),
+        Item("Transfer from upstream", bytes_ / _GB, prices.TRANSFER_IN),
+    ]

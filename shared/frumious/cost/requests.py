@@ -1,0 +1,36 @@
+"""How many requests the stack makes for what, as `bench.requests` and `bench.idle` count them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Requests(NamedTuple):
+    """Requests to S3, on average."""
+
+    reads: float  # GET and HEAD
+    writes: float  # PUT and LIST; deleting costs nothing
+
+
+# A job, without its files, each of which is one write.
+PAGES: Final = 4  # writes, for a project that changed; one is compressed
+MANIFEST: Final = 1  # read
+# An invocation of the worker.
+BATCH_READS: Final = 2
+BATCH_WRITES: Final = 1
+BATCH_JOBS: Final = 10
+
+IDLE_PLANNER: Final = Requests(reads=1, writes=1)
+# Each five minutes it reads `status`, and writes status.json, `status` and last-modified.
+IDLE_FINALIZER: Final = Requests(reads=2.2, writes=0.6)
+# What a tick with jobs or results takes in addition.
+BUSY_PLANNER: Final = Requests(reads=0, writes=2)
+BUSY_FINALIZER: Final = Requests(reads=13, writes=9)
+FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
+
+# Lambda's pollers of a queue: five, without fewer while it is idle where a maximum concurrency is
+# set ("Configuring scaling behavior for SQS event source mappings" in the Lambda developer guide).
+# Each waits as long as template.yaml's queue has it.
+POLLERS: Final = 5
+POLL_SECONDS: Final = 20
+QUEUE_REQUESTS_PER_BATCH: Final = 3  # sent, received, deleted; more leases on long jobs
