@@ -45,6 +45,7 @@ print(json.dumps(Translator({}, Parser()).translate(template, {})))
 # CloudFormation template reference). CloudFront's have to be unique in the account, the others in
 # the account and the region. A layer's name is none of them: stacks may share it.
 NAMES: dict[str, tuple[str, int] | None] = {
+    "AWS::Budgets::Budget": ("Budget.BudgetName", 100),
     "AWS::CloudFront::Distribution": None,
     "AWS::CloudFront::Function": ("Name", 64),
     "AWS::CloudFront::KeyValueStore": ("Name", 64),

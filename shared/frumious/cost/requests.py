@@ -25,7 +25,7 @@ IDLE_PLANNER: Final = Requests(reads=1, writes=1)
 IDLE_FINALIZER: Final = Requests(reads=2.2, writes=0.6)
 # What a tick with jobs or results takes in addition.
 BUSY_PLANNER: Final = Requests(reads=0, writes=2)
-BUSY_FINALIZER: Final = Requests(reads=13, writes=9)
+BUSY_FINALIZER: Final = Requests(reads=16, writes=10)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
 # Lambda's pollers of a queue: five, without fewer while it is idle where a maximum concurrency is
