@@ -2,8 +2,8 @@
 
 It reads the deployed template, creates its bucket and queues in moto's server, runs the real
 handlers in separate processes with AWS's runtime client, delivers the queue's messages to them,
-and serves the bucket like the distribution. It knows Lambda, SQS and CloudFront; of the mirror it
-knows only the handlers' responses.
+and serves the bucket like the distribution. It evaluates the alarms of the template. It knows
+Lambda, SQS, CloudWatch and CloudFront; of the mirror it knows only the handlers' responses.
 """
 
 from localcloud.cloud import LocalCloud
