@@ -16,6 +16,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 HTML, V1_HTML, V1_JSON = FORMS = ("index.html", "index.v1_html", "index.v1_json")
 VARIANT = "gzip"  # the JSON page, compressed
 _VARIANTS = "web/gzip/"
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_page(key: str, body: bytes) -> Page:
     """
     if is_variant(key):
         key = f"web/{key.removeprefix(_VARIANTS).removeprefix('web/').removesuffix('.gz')}"
-        body = gzip.decompress(body)
+        body = gzip.decompress(body) if body.startswith(_GZIP) else body  # clients decompress it
     return _read_json(key, body) if key.endswith(V1_JSON) else _read_html(key, body)
 
 
