@@ -201,7 +201,7 @@ async def _store(
         ]
         for start in range(0, len(done), _BATCH):
             await inbox.record(storage, done[start : start + _BATCH])
-    await ledger.change_cursor(lambda before: replace(before, runs=tuple(opened)))
+    await ledger.change_cursor(lambda _: replace(cursor, runs=tuple(opened)))
 
 
 def _result(project: NormalizedName, serial: int, files: int) -> Result:
