@@ -16,6 +16,7 @@ SAM := .venv-sam/bin/sam
 checksum = $(firstword $(shell cksum $(1) 2>/dev/null | cksum))
 dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
+checkov_env := .venv-checkov/.made-$(call checksum,requirements/checkov.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
 servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
 clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
@@ -117,7 +118,7 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev lambda sam bench servers clients bandersnatch; do \
+	for name in runtime dev lambda sam checkov bench servers clients bandersnatch; do \
 	  case "$$name" in servers) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
@@ -130,8 +131,9 @@ lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newes
 build: $(built) ## Build the functions and their layer into .aws-sam (sam build)
 
 .PHONY: validate
-validate: $(sam_env) ## Check template.yaml (sam validate --lint; no account needed)
-	AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(SAM) validate --lint
+validate: $(sam_env) $(checkov_env) ## Check template.yaml by the rules of SAM, cfn-lint and checkov (no account needed)
+	AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(SAM) validate
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: lambda-env
 lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages of Lambda's runtime
@@ -140,8 +142,8 @@ lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages 
 
 .PHONY: clean
 clean: ## Delete everything that make created: environments, builds, caches, the demo's mirror
-	rm -rf .venv .venv-sam .venv-lambda .venv-servers .venv-clients .venv-bandersnatch .python .aws-sam \
-	  .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-servers .venv-clients .venv-bandersnatch \
+	  .python .aws-sam .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -168,6 +170,12 @@ $(dev_env):
 $(sam_env): $(dev_env)
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-sam
 	$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	@touch $@
+
+$(checkov_env): $(dev_env)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-checkov
+	$(UV) pip install --quiet --python .venv-checkov/bin/python --require-hashes \
+	  -r requirements/checkov.txt
 	@touch $@
 
 # A python3.13 on PATH may be a shim that does not run. If none runs, uv downloads one.
