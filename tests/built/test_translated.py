@@ -46,6 +46,7 @@ print(json.dumps(Translator({}, Parser()).translate(template, {})))
 # the account and the region. A layer's name is none of them: stacks may share it.
 NAMES: dict[str, tuple[str, int] | None] = {
     "AWS::Budgets::Budget": ("Budget.BudgetName", 100),
+    "AWS::CloudFront::CachePolicy": ("CachePolicyConfig.Name", 128),
     "AWS::CloudFront::Distribution": None,
     "AWS::CloudFront::Function": ("Name", 64),
     "AWS::CloudFront::KeyValueStore": ("Name", 64),
@@ -194,7 +195,7 @@ def test_two_stacks_in_one_account_give_no_name_twice(resources: dict[str, Any])
         *names(resources, stack(LONGEST_STACK_NAME)),
         *names(resources, stack(LONGEST_STACK_NAME)),  # in another region
     ]
-    assert len(given) == len({*given}) == 21
+    assert len(given) == len({*given}) == 27
 
 
 @pytest.mark.timeout(300)
