@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.faults.pages import Page
     from tests.upstream import File, Index, ProjectView
 
-_PREFIXES = ("web/simple/", "web/packages/", "web/integrity/")
+_PREFIXES = ("web/simple/", "web/gzip/", "web/packages/", "web/integrity/")
+_ROOT_PAGES = {f"{top}/simple/{form}" for top in ("web", "web/gzip") for form in FORMS}
 
 
 def problems(
@@ -33,7 +34,7 @@ def problems(
 def left_over(index: Index, projects: Sequence[str], contents: Mapping[str, bytes]) -> set[str]:
     """Return the keys that nothing upstream accounts for."""
     expected = {key for name in projects for key in _keys(index.project(name))}
-    return {key for key in contents if key.startswith(_PREFIXES)} - expected
+    return {key for key in contents if key.startswith(_PREFIXES)} - expected - _ROOT_PAGES
 
 
 def _keys(view: ProjectView | None) -> Iterator[str]:

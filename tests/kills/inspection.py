@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.upstream import Index
 
-ROOT_PAGES = tuple(f"web/simple/{form}" for form in FORMS)
 _FORM = r"index\.(?:html|v1_html|v1_json)"
 _PAGE = re.compile(rf"web/(?:gzip/)?simple/[^/]+/{_FORM}(?:\.gz)?")
 _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")

@@ -6,6 +6,7 @@ Shares no code with the mirror's storages, so that it sees what those hide.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of temporary folders)
 _BUCKET = "mirror"
+_VARIANT = re.compile(r"^web/(simple/(?:[^/.][^/]*/)?index\.\w+)\.gz$")  # beside its page
 _KEY = "testing"
 _MULTIPART = 0.3  # the share of runs that send files as multipart uploads
 
@@ -32,7 +34,7 @@ class Target(Protocol):
         """Return the lines of mirror.conf for this target: [mirror], then other sections."""
 
     def contents(self) -> dict[str, bytes]:
-        """Return all contents by key, including hidden files."""
+        """Return all contents by key, including hidden files; variants as a bucket has them."""
 
     def leftovers(self) -> Iterator[str]:
         """Yield what should not remain: links, empty directories, open multipart uploads."""
@@ -55,7 +57,7 @@ class Folder:
 
     def contents(self) -> dict[str, bytes]:
         return {
-            os.path.relpath(path, self._top): path.read_bytes()
+            _VARIANT.sub(r"web/gzip/\1", os.path.relpath(path, self._top)): path.read_bytes()
             for path in self._paths()
             if path.is_file() and not path.is_symlink()
         }

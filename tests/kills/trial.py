@@ -249,7 +249,7 @@ class Trial:
     def _left_over(self, contents: Mapping[str, bytes]) -> set[str]:
         """Return pages and files that upstream lacks, without `unexpected_objects`."""
         left = verdict.left_over(self._upstream.index, self._upstream.projects, contents)
-        return left - set(inspection.unexpected_keys(contents)) - set(inspection.ROOT_PAGES)
+        return left - set(inspection.unexpected_keys(contents))
 
     # The command
 

@@ -424,7 +424,7 @@ class Soak:
             self._violation(problem)
         for problem in verdict.root_problems(self._index, contents):
             self._violation(problem)
-        for key in sorted(left_over(self._index, self._projects, contents) - verdict.ROOTS):
+        for key in sorted(left_over(self._index, self._projects, contents)):
             if self._history.was_published(key) or key.startswith(("web/simple/", "web/gzip/")):
                 self._violation(f"{key} is left over")
             else:
