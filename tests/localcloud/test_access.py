@@ -146,8 +146,9 @@ def test_a_domain_name_is_served_with_tls_1_2_at_least() -> None:
 def test_the_outputs_name_the_domain() -> None:
     for parameters, host in (({}, "Distribution"), (DOMAIN, "pypi.example.com")):
         reading = StackReader(CHECKOUT / "template.yaml", "http://aws.test", parameters)
-        value = reading.resolver.resolve(reading.template["Outputs"]["IndexUrl"]["Value"])
-        assert value == f"https://{host}/simple/"
+        for output, path in (("IndexUrl", "simple/"), ("StatusUrl", "status.json")):
+            value = reading.resolver.resolve(reading.template["Outputs"][output]["Value"])
+            assert value == f"https://{host}/{path}"
 
 
 def test_the_hosted_zone_gets_records_for_both_protocols() -> None:
