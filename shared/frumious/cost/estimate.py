@@ -48,6 +48,10 @@ _MEMORY: Final = 1769 / 1024  # GB, of each function
 _IDLE_PLANNER_SECONDS: Final = 0.35  # two requests to S3 and one to upstream
 _IDLE_FINALIZER_SECONDS: Final = 0.12  # two requests to S3 and one to SQS
 _BUSY_SECONDS: Final = 1.0  # in addition, for planner and finalizer together
+# For each project, in all formats and variants of the root index (`make bench`).
+_LISTED_BYTES: Final = 210
+# S3 deletes an old version at the midnight after its day.
+_OLD_VERSION_DAYS: Final = 1.5
 _LISTED_SECONDS: Final = 8e-6  # for each project of the root index (`make bench-scale`)
 _BATCH_SECONDS: Final = 1.5
 _FILE_SECONDS: Final = 0.03
@@ -83,8 +87,8 @@ class Workload:
 
     @property
     def bytes_per_file(self) -> float:
-        """The average size of a file."""
-        return self.bytes_ / self.files if self.files else BYTES_PER_FILE
+        """The average size of a file; that of PyPI's files if it is unknown."""
+        return self.bytes_ / self.files if self.files and self.bytes_ else BYTES_PER_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,11 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         ),
         Item("EventBridge: runs and projects", busy_ticks + changes, prices.EVENT),
         Item("S3: storage", work.bytes_ / _GB, prices.S3_STORAGE),
+        Item(
+            "S3: old versions of the root index",
+            busy_ticks / DAYS * _OLD_VERSION_DAYS * work.projects * _LISTED_BYTES / _GB,
+            prices.S3_STORAGE,
+        ),
         Item("CloudFront: requests", requests, prices.EDGE_REQUEST),
         Item("CloudFront: edge function", requests, prices.EDGE_FUNCTION),
         Item("CloudFront: traffic to clients", work.downloads_gb, prices.EDGE_TRANSFER),

@@ -61,12 +61,10 @@ SCHEDULE: Final = _flat("invocations", _MILLION, 1.00, _EVENTS)
 EVENT: Final = _flat("events", _MILLION, 1.00, _EVENTS)
 METRIC: Final = _flat("metrics", 1, 0.30, _CLOUDWATCH)
 ALARM: Final = _flat("alarms", 1, 0.10, _CLOUDWATCH)
-DASHBOARD: Final = _flat("dashboards", 1, 3.00, _CLOUDWATCH)
 LOG_INGESTION: Final = _flat("GB", 1, 0.50, _CLOUDWATCH)
 LOG_STORAGE: Final = _flat("GB", 1, 0.03, _CLOUDWATCH)
 EDGE_REQUEST: Final = _flat("HTTPS requests", 10_000, 0.0100, _CLOUDFRONT)
 EDGE_FUNCTION: Final = _flat("invocations", _MILLION, 0.10, _CLOUDFRONT)
-EDGE_LOOKUP: Final = _flat("key-value reads", _MILLION, 0.03, _CLOUDFRONT)
 EDGE_TRANSFER: Final = Price(
     "GB",
     1,

@@ -28,6 +28,21 @@ def test_storage_beyond_a_tier_costs_the_next_tier_s_price(terabytes: int, usd: 
     assert prices.S3_STORAGE.of(terabytes * 1024) == pytest.approx(usd)
 
 
+def test_old_versions_of_the_root_index_are_stored_as_well() -> None:
+    """Each tick with work replaces its three formats and their compressed variants."""
+    busy = Workload(projects=740_000, files=1, bytes_=0.0, changes_per_day=1e9)
+
+    (_, stored) = (item.units for item in month(busy) if item.price is prices.S3_STORAGE)
+    assert stored == pytest.approx(1440 * 1.5 * 155e6 / 1024**3, rel=0.01)
+
+
+@pytest.mark.parametrize(("files", "bytes_"), [(0, 0.0), (30, 0.0), (0, 30e6)])
+def test_what_is_unknown_is_like_pypi_s_average(files: int, bytes_: float) -> None:
+    work = Workload(projects=10, files=files, bytes_=bytes_, changes_per_day=0.0, downloads_gb=1)
+
+    assert total(month(work)) < 4
+
+
 def test_a_slower_planner_costs_less() -> None:
     slow = Workload(projects=10, files=30, bytes_=30e6, changes_per_day=0.0, planner_minutes=60)
 
