@@ -50,6 +50,7 @@ _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
 _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
 _VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
+_RESERVED = re.compile(r"index\.(?:html|v1_html|v1_json)(?:\..*)?|.*\.metadata|\.frumious.*")
 _GZIP = "web/gzip/"
 # `max-age` is for clients, `s-maxage` for caches in front of the storage, which must not serve what
 # was removed for long: docs/serving/README.md has the sums.
@@ -316,6 +317,19 @@ def inbox(name: str) -> Key:
 def damaged(key: Key) -> Key:
     """Return where an object of the ledger is kept that cannot be read."""
     return Key(f"state/damaged/{filename(key)}")
+
+
+def check_reserved(name: str) -> None:
+    """Check that a file's name is not one that the mirror itself gives to objects.
+
+    File systems may ignore case.
+
+    Raises:
+        UnsafeName: it is.
+    """
+    if _RESERVED.fullmatch(name.lower()):
+        msg = f"the name {name!r:.120} is reserved for the mirror's own objects"
+        raise UnsafeName(msg)
 
 
 def _check_path(path: str) -> None:

@@ -10,6 +10,7 @@ from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
     canonicalize_name,
+    is_normalized_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
@@ -96,23 +97,28 @@ class Selection:
 
 def version_of(filename: str) -> Version | None:
     """Return the version in a filename; None if it is not a valid wheel or sdist name."""
-    parsed = _parse_filename(filename)
-    return parsed[1] if parsed is not None else None
-
-
-def project_of(filename: str) -> NormalizedName | None:
-    """Return the project in a filename; None if it is not a valid wheel or sdist name."""
-    parsed = _parse_filename(filename)
-    return parsed[0] if parsed is not None else None
-
-
-def _parse_filename(filename: str) -> tuple[NormalizedName, Version] | None:
     try:
         if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[:2]
-        return parse_sdist_filename(filename)
+            return parse_wheel_filename(filename)[1]
+        return parse_sdist_filename(filename)[1]
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
+
+
+def owners_of(filename: str) -> frozenset[NormalizedName]:
+    """Return the projects that a file can belong to by its name; none if the name does not say.
+
+    A project's name has no dash in the name of a wheel. It may have some in every other name, and
+    so may the version: `name-1.0-1.tar.gz` can belong to `name` and to `name-1-0`.
+    """
+    stem = filename.removesuffix(".whl")
+    parts = stem.split("-")
+    if stem == filename:
+        names = ["-".join(parts[:end]) for end in range(1, len(parts))]
+    else:
+        names = parts[:1]
+    owners = (canonicalize_name(name) for name in names if name.isascii())
+    return frozenset(owner for owner in owners if is_normalized_name(owner))
 
 
 def _version(text: str) -> Version | None:

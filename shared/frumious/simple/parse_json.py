@@ -78,6 +78,16 @@ class _File(Struct, rename="kebab"):
     provenance: str | None = None
 
 
+class _LegacyInfo(Struct):
+    name: str
+
+
+class _LegacyJson(Struct):
+    """What the mirror reads of a project's legacy JSON."""
+
+    info: _LegacyInfo
+
+
 def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
     """Parse upstream's project page in JSON (PEP 691, API 1.x).
 
@@ -159,6 +169,19 @@ def json_object(body: bytes, url: str) -> JsonObject:
             return payload
     msg = f"{url} is nested more than {_MAX_DEPTH} levels deep"
     raise InvalidPage(msg)
+
+
+def check_legacy_json(body: bytes, url: str, project: NormalizedName) -> None:
+    """Check that legacy JSON is the project's.
+
+    Raises:
+        InvalidPage: it is not.
+    """
+    try:
+        check_name(msgspec.json.decode(body, type=_LegacyJson).info.name, project)
+    except (msgspec.DecodeError, InvalidValue) as error:
+        msg = f"{url} is not the legacy JSON of {project!r}: {error}"
+        raise InvalidPage(msg) from error
 
 
 def _object(body: bytes, url: str) -> JsonObject:

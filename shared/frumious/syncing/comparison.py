@@ -10,6 +10,7 @@ from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.jobs import AllowedRemoval
+from frumious.selection.selection import owners_of
 from frumious.syncing.blobs import CurrentPage, MirroredFile
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def compare(
     """
     current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
-    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, current)
+    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files)
     refused = {} if quarantined else {**parsed.refused, **unsafe}
     files, changed = _keep_changed_files(safe, current, config)
     if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
@@ -100,7 +101,7 @@ def compare(
             if mirrored.file.filename in refused and mirrored.file.filename not in names
         ]
     keys = {mirrored.key for mirrored in files}
-    advertised = tuple(_as_mirrored(mirrored, keys, config) for mirrored in files)
+    advertised = tuple(_as_mirrored(project, mirrored, keys, config) for mirrored in files)
     wanted = {blob.key: blob for mirrored in advertised for blob in mirrored.blobs}
     stored = {blob.key: blob.expected for mirrored in current for blob in mirrored.blobs}
     new = (
@@ -119,28 +120,24 @@ def compare(
 
 
 def _safe_files(
-    project: NormalizedName, files: Iterable[File], current: Iterable[MirroredFile]
+    project: NormalizedName, files: Iterable[File]
 ) -> tuple[list[MirroredFile], dict[str, str]]:
-    """Separate files that can be stored, each at a key of its own, from those that cannot."""
-    storable: list[MirroredFile] = []
+    """Separate files that can be stored, each at a key of its own, from those that cannot.
+
+    Files that other projects own by their names are neither. No installer uses them, and they are
+    not this project's to keep: their owner may delete them.
+    """
+    safe: list[MirroredFile] = []
     refused: dict[str, str] = {}
     for file in files:
+        owners = owners_of(file.filename)
+        if owners and project not in owners:
+            continue
         try:
-            storable.append(MirroredFile.of(project, file))
+            layout.check_reserved(file.filename)
+            safe.append(MirroredFile.of(project, file))
         except layout.UnsafeName as error:
             refused[file.filename[:_MAX_REFUSED_NAME]] = str(error)
-    taken = {
-        mirrored.metadata_key
-        for mirrored in (*storable, *current)
-        if not isinstance(mirrored.file.core_metadata, bool)
-    }
-    safe = []
-    for mirrored in storable:
-        name = mirrored.file.filename
-        if mirrored.key in taken:
-            refused[name] = f"its key is that of the .metadata of {name[:-9]!r}"
-        else:
-            safe.append(mirrored)
     return safe, refused
 
 
@@ -181,17 +178,21 @@ def _api_version(page: ProjectPage, files: Iterable[MirroredFile]) -> str:
     return page.api_version if complete else "1.0"
 
 
-def _as_mirrored(mirrored: MirroredFile, keys: Container[Key], config: Config) -> MirroredFile:
+def _as_mirrored(
+    project: NormalizedName, mirrored: MirroredFile, keys: Container[Key], config: Config
+) -> MirroredFile:
     """Advertise what belongs to a file only where it is mirrored.
 
-    Core metadata is, where it can be verified and its key is not another file's; a GPG signature
-    is not.
+    Core metadata is, where it can be verified and its key is not another file's. That is so if the
+    file can only be this project's: the file's key depends on its content, and the metadata's key
+    on the file's alone. A GPG signature is not.
     """
     file = mirrored.file
     gpg_sig: bool | None = False if file.gpg_sig else file.gpg_sig
     if config.release_files:
         verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
-        metadata = verifiable and mirrored.metadata_key not in keys
+        owned = owners_of(file.filename) == {project}
+        metadata = verifiable and owned and mirrored.metadata_key not in keys
         core_metadata = file.core_metadata if metadata else False
     elif unquote(link_to(mirrored, config)) == unquote(file.url):  # upstream's own
         gpg_sig = file.gpg_sig

@@ -1,43 +1,69 @@
-"""Deletes files that no page needs any more."""
+"""Deletes files that no page needs any more, and only those that belong to the project.
+
+A file's name says which projects it can belong to. A project's own page does not prove anything: a
+hostile one lists another project's file first, and drops it afterwards.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
-
-from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
+from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
-from frumious.selection.selection import project_of
+from frumious.selection.selection import owners_of
+from frumious.simple.values import InvalidPage
 from frumious.syncing.blobs import keys_of, mirrored_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
+
+    from packaging.utils import NormalizedName
 
     from frumious.model.types import Key
     from frumious.state.page_store import PageStore
 
+_MAX_OWNERS: Final = 8  # that are asked; a file whose name allows more is kept
+
 
 async def delete_files(project: NormalizedName, keys: Collection[Key], pages: PageStore) -> None:
-    """Delete files that the project's page does not name any more.
+    """Delete the files that belong to the project, which its page does not name any more."""
+    await pages.storage.delete(sorted(await own_keys(project, keys, pages)))
 
-    A file that by its name belongs to another project stays if that project's page names it too.
+
+async def own_keys(
+    project: NormalizedName, keys: Collection[Key], pages: PageStore
+) -> frozenset[Key]:
+    """Return the keys that certainly belong to the project.
+
+    Most names say it. Where a name allows other projects as well, none of their pages names the
+    file. Every other file stays in the storage, even if no page names it.
     """
-    needed: set[Key] = set()
-    for owner, foreign in _foreign_keys(project, keys).items():
-        manifest = await pages.read_manifest(owner)
-        if manifest is not None:
-            needed |= foreign & keys_of(mirrored_files(owner, manifest.page))
-    await pages.storage.delete([key for key in keys if key not in needed])
-
-
-def _foreign_keys(
-    project: NormalizedName, keys: Collection[Key]
-) -> Mapping[NormalizedName, set[Key]]:
-    """Group the keys whose filenames say that they belong to other projects."""
-    foreign: defaultdict[NormalizedName, set[Key]] = defaultdict(set)
+    owned: set[Key] = set()
+    ambiguous: defaultdict[NormalizedName, set[Key]] = defaultdict(set)
     for key in keys:
-        owner = project_of(layout.filename(key).removesuffix(".metadata"))
-        if owner is not None and owner != project and is_normalized_name(owner):
-            foreign[canonicalize_name(owner)].add(key)
-    return foreign
+        owners = _owners(project, key)
+        if project in owners and len(owners) <= _MAX_OWNERS:
+            owned.add(key)
+            for other in owners - {project}:
+                ambiguous[other].add(key)
+    for other, candidates in ambiguous.items():
+        owned -= await _named_keys(other, candidates, pages)
+    return frozenset(owned)
+
+
+def _owners(project: NormalizedName, key: Key) -> frozenset[NormalizedName]:
+    if key.startswith(f"web/integrity/{project}/"):
+        return frozenset({project})
+    if key.startswith("web/packages/"):
+        return owners_of(layout.filename(key).removesuffix(".metadata"))
+    return frozenset()
+
+
+async def _named_keys(project: NormalizedName, keys: set[Key], pages: PageStore) -> set[Key]:
+    """Return those of the keys that a project's page names; all, if the page is unreadable."""
+    try:
+        manifest = await pages.read_manifest(project)
+        page = manifest.page if manifest is not None else await pages.read_html_page(project)
+        return keys & keys_of(mirrored_files(project, page))
+    except (InvalidPage, layout.UnsafeName):
+        return keys

@@ -175,4 +175,5 @@ def _spellings(project: NormalizedName, page: ProjectPage) -> Collection[str]:
             name = "-".join(parts[:end])
             if canonicalize_name(name) == project:
                 spellings.add(name)
-    return {*spellings, *(_NOT_IN_NAMES.sub("-", name) for name in spellings)} - {project}
+    spellings |= {_NOT_IN_NAMES.sub("-", name) for name in spellings}
+    return {name for name in spellings - {project} if canonicalize_name(name) == project}

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from frumious.model import layout
 from frumious.model.jobs import Outcome, Result
 from frumious.syncing.blobs import keys_of, mirrored_files
-from frumious.syncing.deletion import delete_files
+from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.recovery import Tombstone
 
 if TYPE_CHECKING:
     from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
+    from frumious.state.page_store import PageStore
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
@@ -34,7 +35,7 @@ async def remove_project(
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:
-        tombstone = _tombstone(job, current)
+        tombstone = await _tombstone(job, current, publisher.pages)
         await tombstone.write(key, storage)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
@@ -50,9 +51,9 @@ async def remove_project(
     )
 
 
-def _tombstone(job: Job, page: ProjectPage) -> Tombstone:
+async def _tombstone(job: Job, page: ProjectPage, pages: PageStore) -> Tombstone:
     """Return what names the page's files, and those that its own job was to delete."""
     files = keys_of(mirrored_files(job.project, page))
     undeleted = page.publication.removed if page.publication is not None else ()
-    serial = max(job.serial, page.serial or 0)
-    return Tombstone(job.run, serial, tuple(sorted({*files, *undeleted})))
+    removed = await own_keys(job.project, {*files, *undeleted}, pages)
+    return Tombstone(job.run, max(job.serial, page.serial or 0), tuple(sorted(removed)))

@@ -10,6 +10,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.types import Key
@@ -17,7 +19,7 @@ from frumious.simple import render
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage
 from frumious.syncing.comparison import check_losses, compare
-from frumious.syncing.deletion import delete_files
+from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, find_recovery
@@ -100,6 +102,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
             return _result(project, published, report=recovery.report)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
+    built = await _keep_files_of_others(built, publisher)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
 
@@ -143,6 +146,16 @@ def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     ):
         return False
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
+
+
+async def _keep_files_of_others(built: BuiltPage, publisher: PagePublisher) -> BuiltPage:
+    """Let the page report, as removed, only what may be deleted."""
+    publication = built.page.publication
+    if publication is None or not publication.removed:
+        return built
+    removed = await own_keys(publisher.project, publication.removed, publisher.pages)
+    publication = msgspec.structs.replace(publication, removed=tuple(sorted(removed)))
+    return BuiltPage(replace(built.page, publication=publication), built.files)
 
 
 async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage: Storage) -> None:

@@ -171,10 +171,13 @@ class Upstream:
 
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the response is not a JSON object.
+            InvalidPage, TooLarge, HostRefused: the response is not the project's.
         """
         url = f"{self._config.master}/pypi/{quote(project)}/json"
-        return await self._json_object(url, MAX_PAGE_BYTES, {"Accept": "application/json"})
+        body = await self._json_object(url, MAX_PAGE_BYTES, {"Accept": "application/json"})
+        if body is not None:
+            parse_json.check_legacy_json(body, url, project)
+        return body
 
     async def last_serial(self) -> int:
         """Return upstream's serial; see `frumious.upstream.changelog.last_serial`."""

@@ -89,7 +89,7 @@ CASES: list[Case] = [
             hashes=_EVIL_HASHES,
             size=len(_EVIL),
         ),
-        "",
+        "reserved",
         on_files=((f"{SDIST}.metadata$", _SERVED),),
         files=FILES,
     ),
@@ -97,14 +97,15 @@ CASES: list[Case] = [
         refuses_file(
             f"a-file-at-the-same-path-as-metadata-{position}",
             _at_the_path_of_metadata(at),
-            ".metadata",
+            "reserved",
             files=FILES,
         )
         for position, at in (("after", 3), ("before", 0))
     ),
-    accepts(
+    refuses_file(
         "a-file-named-as-metadata-elsewhere",
         victim(filename=f"{WHEEL}.metadata", core_metadata=False),
-        files=(WHEEL, SDIST, f"{WHEEL}.metadata"),
+        "reserved",
+        full=Expected(reports="reserved", files=(WHEEL, SDIST)),
     ),
 ]

@@ -41,6 +41,12 @@ _UNSAFE = {
     "overlong-in-bytes": ("é" * 120 + ".tar.gz", "exceeds 255 bytes"),
     "overlong-in-emoji": ("😀" * 60 + ".tar.gz", "exceeds 255 bytes"),
     "a-megabyte": ("d" * 1_000_000, "exceeds 255 bytes"),
+    "a-page-in-json": ("index.v1_json", "reserved"),
+    "a-page-in-html": ("index.html", "reserved"),
+    "a-page-in-upper-case": ("INDEX.HTML", "reserved"),
+    "a-compressed-page": ("index.v1_json.gz", "reserved"),
+    "metadata-of-nothing": ("demo-3.0-py3-none-any.whl.metadata", "reserved"),
+    "temporary-file": (".frumious-0123456789abcdef.tmp", "reserved"),
 }
 _ODD = {
     "as-long-as-it-may-be": "d" * 239 + ".tar.gz",
@@ -59,12 +65,9 @@ _ODD = {
     "query": "demo-2.0.tar.gz?a=b",
     "fragment": "demo-2.0.tar.gz#sha256=00",
     "wildcard": "*",
-    "a-page-in-json": "index.v1_json",
-    "a-page-in-html": "index.html",
     "device": "CON",
     "status": "status.json",
     "provenance": "provenance",
-    "metadata-of-nothing": "demo-3.0-py3-none-any.whl.metadata",
     "shell": "$(reboot);`reboot`|demo-2.0.tar.gz",
     "option": "--index-url=evil",
     "unicode": "dèmö-2.0-ß-日本.tar.gz",
@@ -72,7 +75,6 @@ _ODD = {
     "cyrillic": "dеmo-2.0.tar.gz",
     "no-version": "demo.whl",
     "wrong-wheel": "demo-2.0-what.whl",
-    "another-project": "other-9.0.tar.gz",
     "of-a-later-pep": "demo-2.0-py3-none-any-x8664v3.whl",
 }
 _NO_TEXT = {
@@ -110,6 +112,11 @@ CASES: list[Case] = [
             full=Expected(reports="`$.filename`", files=(WHEEL, SDIST)),
         )
         for name, filename in _NO_TEXT.items()
+    ),
+    accepts(
+        "filename-of-another-project",  # ignored, as installers do
+        victim(filename="other-9.0.tar.gz"),
+        files=(WHEEL, SDIST),
     ),
     accepts("filename-as-it-was", victim(filename=VICTIM)),
 ]

@@ -11,6 +11,7 @@ from tests.hostile.case import (
     WHEEL,
     Case,
     Expected,
+    InvalidPage,
     accepts,
     refuses_file,
     victim,
@@ -23,9 +24,15 @@ _PATH = f"/packages/{_BLAKE[:2]}/{_BLAKE[2:4]}/{_BLAKE[4:]}/{_OTHER.filename}"
 _EVIL = b"evil"
 _EVIL_HASHES = {"sha256": hashlib.sha256(_EVIL).hexdigest()}
 _SERVED = Raw(200, {"Content-Type": "application/octet-stream"}, _EVIL)
+_LEGACY_JSON = {
+    "another": b'{"info":{"name":"other"}}',
+    "nobody": b'{"info":{}}',
+    "a-number": b'{"info":{"name":7}}',
+    "no-project": b'{"releases":{}}',
+}
 
 CASES: list[Case] = [
-    refuses_file(
+    accepts(
         "other-s-path-with-other-bytes",
         victim(
             filename=_OTHER.filename,
@@ -35,9 +42,8 @@ CASES: list[Case] = [
             core_metadata=False,
             provenance=None,
         ),
-        "",
         on_files=((f"{_OTHER.filename}$", _SERVED),),
-        full=Expected(reports="", files=(WHEEL, SDIST)),
+        files=(WHEEL, SDIST),
     ),
     accepts(
         "other-s-file-named-and-dropped",
@@ -49,7 +55,7 @@ CASES: list[Case] = [
             core_metadata=False,
             provenance=None,
         ),
-        files=(WHEEL, SDIST, _OTHER.filename),
+        files=(WHEEL, SDIST),
     ),
     accepts(
         "provenance-of-another",
@@ -81,9 +87,14 @@ CASES: list[Case] = [
         files=FILES,
         full=Expected(reports="", files=FILES),
     ),
-    accepts(
-        "legacy-json-of-another",
-        None,
-        on_files=(("^/pypi/demo/json$", Raw(200, JSON, b'{"info":{"name":"other"}}')),),
+    *(
+        Case(
+            id=f"legacy-json-of-{name}",
+            on_files=(("^/pypi/demo/json$", Raw(200, JSON, body)),),
+            empty=Expected(error=InvalidPage, reports="legacy JSON of 'demo'"),
+            full=Expected(error=InvalidPage, reports="legacy JSON of 'demo'"),
+            json=True,
+        )
+        for name, body in _LEGACY_JSON.items()
     ),
 ]
