@@ -81,7 +81,8 @@ class Resolver:
             "Fn::Sub": self._substitute,
             "Fn::FindInMap": self._find_in_map,
             "Fn::If": self._choose,
-            "Fn::Equals": lambda sides: self.resolve(sides[0]) == self.resolve(sides[1]),
+            # As text: the value of a parameter is text, even where its type is Number.
+            "Fn::Equals": lambda sides: len({str(self.resolve(side)) for side in sides}) == 1,
             "Fn::Not": lambda sides: not self._holds(sides[0]),
             "Fn::And": lambda sides: all(self._holds(side) for side in sides),
             "Fn::Or": lambda sides: any(self._holds(side) for side in sides),
