@@ -103,6 +103,14 @@ def test_every_behavior_authenticates(distribution: Distribution) -> None:
         assert behavior.key_value_store is not None
 
 
+def test_no_shared_cache_keeps_what_needs_a_token(distribution: Distribution) -> None:
+    """RFC 9111, 3.5: with `public` or `s-maxage` it may, and serves it to clients without one."""
+    for behavior in distribution.behaviors:
+        control = behavior.added_headers.get("Cache-Control", "")
+        assert control.startswith("private, max-age="), behavior.pattern
+        assert "s-maxage" not in control
+
+
 def test_a_public_mirror_depends_on_no_store() -> None:
     stack = read_stack(CHECKOUT / "template.yaml", endpoint="http://aws.test", parameters={})
     for behavior in stack.distribution.behaviors:
