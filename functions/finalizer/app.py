@@ -26,23 +26,21 @@ event_publisher = environment.event_publisher()
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Finalize; return the runs that were closed, and what became of each project."""
     environment.refresh(keep_last=True)
-    letters = dead_letter_queue.receive()
+    dead = dead_letter_queue.receive()
     obsolete: frozenset[Job] = frozenset()
     try:
         finalized = environment.run(
             finalize(
                 environment.mirror,
-                dead=[letter.job for letter in letters],
+                dead=[message.job for message in dead],
                 publish_events=event_publisher,
                 deadline=environment.deadline(context),
             )
         )
         obsolete = frozenset(finalized.obsolete)
     finally:
-        dead_letter_queue.delete(each.receipt for each in letters if each.job in obsolete)
-        dead_letter_queue.return_to_queue(
-            each.receipt for each in letters if each.job not in obsolete
-        )
+        dead_letter_queue.delete(each.receipt for each in dead if each.job in obsolete)
+        dead_letter_queue.return_to_queue(each.receipt for each in dead if each.job not in obsolete)
     report(finalized)
     results = finalized.results[:MAX_PROJECTS]
     return {
