@@ -118,10 +118,6 @@ def test_a_public_mirror_depends_on_no_store() -> None:
         assert behavior.key_value_store is None
 
 
-def test_the_function_of_a_private_mirror_fits_into_cloudfront(distribution: Distribution) -> None:
-    assert len((distribution.behaviors[-1].edge_code or "").encode()) < 10_000
-
-
 @pytest.mark.parametrize("username", ["ci", "__token__", "", "anyone@else", "Jürgen"])
 def test_a_token_is_the_password_and_the_username_does_not_matter(
     private: LocalCloud, username: str
