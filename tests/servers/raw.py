@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from frumious.config import loading
@@ -105,13 +105,17 @@ class RawServer:
 
 
 def s3_config(server: RawServer, options: str = "") -> Config:
-    """Return the configuration of a mirror in a bucket; `options` are lines of [mirror]."""
-    return loading.parse(
+    """Return the configuration of a mirror in a bucket; `options` are lines of [mirror].
+
+    As an emulator of AWS, the server is not probed.
+    """
+    config = loading.parse(
         f"[mirror]\nstorage-backend = s3\ndirectory = /bucket\n{options}\n"
         f"[s3]\nendpoint_url = {server.url}\nregion_name = us-east-1\naddressing_style = path\n"
         "aws_access_key_id = id\naws_secret_access_key = secret\n",
         {},
     )
+    return replace(config, s3=replace(config.s3, is_aws=True))
 
 
 def swift_config(server: RawServer, options: str = "") -> Config:

@@ -47,7 +47,10 @@ class WrongRegion:
         scope = re.search("Credential=[^/]+/[^/]+/([^/]+)/", headers["authorization"])
         if scope is not None and scope[1] == self.region:
             return None
-        body = f"<Error><Code>{self.code}</Code><Message>elsewhere</Message></Error>".encode()
+        body = (
+            f"<Error><Code>{self.code}</Code><Message>elsewhere</Message>"
+            f"<Region>{self.region}</Region></Error>"
+        ).encode()
         return (
             self.status,
             {"x-amz-bucket-region": self.region, "Content-Length": str(len(body))},

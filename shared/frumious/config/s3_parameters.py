@@ -30,6 +30,7 @@ OPERATIONS: Final = (
     "ListMultipartUploads",
     "ListObjectsV2",
     "DeleteObjects",
+    "DeleteObject",
 )
 _RESERVED: Final = re.compile(  # set by the mirror itself
     "Bucket|Key|Body|UploadId|PartNumber|MultipartUpload|Delete"

@@ -101,7 +101,7 @@ def test_configured_parameters_are_sent_with_every_call_that_accepts_them(server
     kinds = {(request.method, request.query.partition("=")[0]) for request in proxy.requests}
     assert {
         *(("GET", ""), ("HEAD", ""), ("PUT", ""), ("GET", "list-type"), ("POST", "delete")),
-        ("GET", "uploads&prefix"),
+        *(("GET", "uploads&prefix"), ("DELETE", "")),
         *(("POST", "uploads"), ("PUT", "uploadId"), ("POST", "uploadId"), ("DELETE", "uploadId")),
     } == {(method, "list-type" if "list-type" in query else query) for method, query in kinds}
     for request in proxy.requests:

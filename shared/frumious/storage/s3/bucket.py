@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.config.s3_parameters import for_call
 from frumious.model import layout
-from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
+from frumious.storage.protocol import StorageRefused, StorageUnavailable
+from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.session import CONNECTIONS, is_amazon, open_client, open_session
 from frumious.storage.s3.signed_put import SignedPut
 from frumious.storage.threads import ThreadPool
@@ -17,17 +18,14 @@ from frumious.storage.threads import ThreadPool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
+
     from frumious.config.settings import Config
     from frumious.model.types import Key
 
 T = TypeVar("T")
 
-_CONFLICT = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-_NOT_FOUND = frozenset({"NoSuchKey", "404"})
-
-
-class NoSuchObject(Exception):
-    """The object does not exist."""
+logger = logging.getLogger(__name__)
 
 
 class Bucket:
@@ -39,6 +37,7 @@ class Bucket:
         self.requests = 0
         self.threads = ThreadPool(CONNECTIONS)
         self._parameters = config.s3.parameters
+        self._hides_missing = False  # whether the log says so
         session = open_session(config.s3)
         try:
             self.client = open_client(session, config.s3, timeout=config.timeout)
@@ -82,24 +81,48 @@ class Bucket:
             details = error.response["Error"]
             code = details.get("Code", "")
             msg = f"S3 responds {code} for {key!r} in {self.name!r}: {details.get('Message')}"
-            if code in _CONFLICT:
-                raise Conflict(msg) from error
-            if code in _NOT_FOUND:
-                raise NoSuchObject(msg) from error
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status == HTTPStatus.NOT_IMPLEMENTED:
-                raise StorageRefused(msg) from error
-            raise refusal(status, msg) from error
+            raise error_for(status, code, msg) from error
         except BotoCoreError as error:
             msg = f"cannot reach S3 for {key!r} in {self.name!r}: {error}"
             raise StorageUnavailable(msg) from error
 
     async def find(self, call: Callable[[], T], key: str) -> T | None:
-        """Make a boto3 call that reads an object; return None if there is none."""
+        """Make a boto3 call that reads an object; return None if there is none.
+
+        Some servers respond 403 for a missing object, as AWS does without the permission to list.
+        The response to a HEAD does not give the reason for a 400 or 403. A listing tells both.
+        """
         try:
             return await self.run(call, key, read_only=True)
         except NoSuchObject:
             return None
+        except StorageRefused as error:
+            if await self._is_listed(key):
+                raise
+            if not self._hides_missing:
+                self._hides_missing = True
+                logger.info("%s refuses to read missing objects: %s", self.endpoint, error)
+            return None
+
+    async def list_uploads(self, prefix: str) -> list[MultipartUploadTypeDef]:
+        """Return the multipart uploads that are under way to keys with a prefix."""
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=self.name, Prefix=self.prefix + prefix, **self.options("ListMultipartUploads")
+        )
+        return await self.run(
+            lambda: [upload for page in pages for upload in page.get("Uploads", ())],
+            prefix,
+            read_only=True,
+        )
+
+    async def _is_listed(self, key: str) -> bool:
+        name = self.prefix + key
+        options = {**self.options("ListObjectsV2"), "Prefix": name, "MaxKeys": 1}
+        page = await self.run(
+            lambda: self.client.list_objects_v2(Bucket=self.name, **options), key, read_only=True
+        )
+        return any(entry["Key"] == name for entry in page.get("Contents", ()))
 
     def _before_send(self, **_: object) -> None:
         self.threads.check_cancelled()  # boto3 would retry for nobody

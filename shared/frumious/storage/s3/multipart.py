@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from frumious.storage.protocol import StorageRefused, join_chunks
+from frumious.storage.protocol import StorageRefused, StorageUnavailable, join_chunks
+from frumious.storage.s3.errors import NoSuchObject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
-
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
     from frumious.storage.s3.bucket import Bucket
+    from frumious.storage.s3.capabilities import Capabilities
 
 logger = logging.getLogger(__name__)
 
@@ -26,35 +27,48 @@ _MAX_PARTS: Final = 10_000
 
 
 async def upload_in_parts(
-    bucket: Bucket, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
+    bucket: Bucket,
+    key: Key,
+    chunks: AsyncIterator[bytes],
+    expected: ExpectedContent,
+    capabilities: Capabilities,
 ) -> None:
-    """Upload in parts, each of which S3 verifies; `chunks` verifies the file before its end."""
+    """Upload in parts, each of which S3 verifies; `chunks` verifies the file before its end.
+
+    Without checksums, the signature of a part contains its sha256.
+    """
     client = bucket.client
     target: dict[str, Any] = {"Bucket": bucket.name, "Key": bucket.prefix + key}
     metadata = {"sha256": expected.sha256} if expected.sha256 is not None else {}
-    await abort_uploads(bucket, key)  # of a killed process: no other process has the same job
+    if capabilities.list_uploads:
+        # Of a killed process: no other process has the same job.
+        await abort_uploads(bucket, key)
+    algorithm: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if capabilities.checksums else {}
     upload_id = await bucket.run(
         lambda: client.create_multipart_upload(
             **target,
             **bucket.options("CreateMultipartUpload", key, **metadata),
-            ChecksumAlgorithm="SHA256",
+            **algorithm,
         )["UploadId"],
         key,
     )
 
-    def upload_part(body: bytes, number: int) -> CompletedPartTypeDef:
-        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    def upload_part(body: bytes, number: int) -> dict[str, Any]:
+        checksum: dict[str, Any] = {}
+        if capabilities.checksums:
+            sha256 = hashlib.sha256(body).digest()
+            checksum["ChecksumSHA256"] = base64.b64encode(sha256).decode()
         response = client.upload_part(
             **target,
             UploadId=upload_id,
             PartNumber=number,
             Body=body,
-            ChecksumSHA256=checksum,
+            **checksum,
             **bucket.options("UploadPart"),
         )
-        return {"ETag": response["ETag"], "PartNumber": number, "ChecksumSHA256": checksum}
+        return {"ETag": response["ETag"], "PartNumber": number, **checksum}
 
-    parts: list[CompletedPartTypeDef] = []
+    parts: list[Any] = []  # CompletedPart
     try:
         async for body in join_chunks(chunks, part_size(expected.size)):
             number = len(parts) + 1
@@ -68,46 +82,45 @@ async def upload_in_parts(
             ),
             key,
         )
+    except NoSuchObject as error:
+        msg = f"the upload of {key!r} was aborted by another process"
+        raise StorageUnavailable(msg) from error
     except BaseException:
-        await bucket.run(
-            lambda: client.abort_multipart_upload(
-                **target, UploadId=upload_id, **bucket.options("AbortMultipartUpload")
-            ),
-            key,
-        )
+        try:
+            await _abort(bucket, target["Key"], upload_id)
+        except (StorageRefused, StorageUnavailable) as error:
+            # Why the upload has ended matters more; `remove_leftovers` aborts it later.
+            logger.warning("cannot abort an upload", extra={"error": str(error)})
         raise
 
 
 async def abort_uploads(bucket: Bucket, prefix: str, *, before: datetime | None = None) -> int:
     """Abort the multipart uploads to keys with a prefix; return how many.
 
-    With `before`, abort only those that began earlier. Servers that cannot list uploads keep them.
+    With `before`, abort only those that began earlier. Abort none without permission to list them.
     """
-
-    def abort() -> int:
-        aborted = 0
-        pages = bucket.client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=bucket.name,
-            Prefix=bucket.prefix + prefix,
-            **bucket.options("ListMultipartUploads"),
-        )
-        for page in pages:
-            for upload in page.get("Uploads", ()):
-                if before is None or upload["Initiated"] < before:
-                    bucket.client.abort_multipart_upload(
-                        Bucket=bucket.name,
-                        Key=upload["Key"],
-                        UploadId=upload["UploadId"],
-                        **bucket.options("AbortMultipartUpload"),
-                    )
-                    aborted += 1
-        return aborted
-
+    aborted = 0
     try:
-        return await bucket.run(abort, prefix)
+        for upload in await bucket.list_uploads(prefix):
+            if before is None or upload["Initiated"] < before:
+                await _abort(bucket, upload["Key"], upload["UploadId"])
+                aborted += 1
     except StorageRefused as error:
-        logger.warning("cannot list unfinished uploads", extra={"error": str(error)})
-        return 0
+        logger.warning("cannot abort unfinished uploads", extra={"error": str(error)})
+    return aborted
+
+
+async def _abort(bucket: Bucket, name: str, upload_id: str) -> None:
+    with suppress(NoSuchObject):  # another process has aborted it
+        await bucket.run(
+            lambda: bucket.client.abort_multipart_upload(
+                Bucket=bucket.name,
+                Key=name,
+                UploadId=upload_id,
+                **bucket.options("AbortMultipartUpload"),
+            ),
+            name,
+        )
 
 
 def part_size(size: int | None) -> int:

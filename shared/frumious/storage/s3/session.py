@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError
 from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageRefused
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
     from mypy_boto3_s3.client import S3Client
 
     from frumious.config.s3 import S3Config
@@ -82,7 +83,7 @@ def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> 
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+    client.meta.events.register("before-sign.s3.DeleteObjects", _use_md5)
     return client
 
 
@@ -124,7 +125,10 @@ class _AssumedRole(CredentialProvider):
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
 
 
-def _add_md5(params: dict[str, Any], **_: object) -> None:
-    """Add the MD5 that servers without checksums require of DeleteObjects."""
-    md5 = hashlib.md5(params["body"], usedforsecurity=False)
-    params["headers"]["Content-MD5"] = base64.b64encode(md5.digest()).decode()
+def _use_md5(request: AWSRequest, **_: object) -> None:
+    """Replace boto3's checksum of DeleteObjects by its MD5, which servers of all ages accept."""
+    for name in [name for name in request.headers if "checksum" in name.lower()]:
+        del request.headers[name]
+    md5 = hashlib.md5(request.data or b"", usedforsecurity=False)
+    del request.headers["Content-MD5"]  # of an earlier attempt
+    request.headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()

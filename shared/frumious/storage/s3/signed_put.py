@@ -6,7 +6,6 @@ S3 refuses a body with another sha256 than the signed one.
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 import logging
 import re
@@ -26,7 +25,8 @@ from botocore.serialize import create_serializer
 from botocore.utils import get_environ_proxies
 
 from frumious.model.checksums import WrongBytes
-from frumious.storage.protocol import StorageRefused, StorageUnavailable, refusal
+from frumious.storage.protocol import StorageRefused, StorageUnavailable
+from frumious.storage.s3.errors import error_for
 from frumious.storage.s3.session import is_amazon
 from frumious.storage.streamed_put import PutClient
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_WRONG_BYTES = ("XAmzContentSHA256Mismatch", "BadDigest")
-_TIMED_OUT = "<Code>RequestTimeout</Code>"  # has the status 400, but is temporary
+_CODE: Final = re.compile("<Code>([^<]*)</Code>")
+_WRONG_BYTES: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"})
 # How S3 refuses a request to another region than the bucket's: regions launched before March 20,
 # 2019 redirect it, later ones respond 400 ("Request routing" in the S3 API reference).
 _REDIRECTS: Final = (
@@ -53,8 +53,8 @@ _REDIRECTS: Final = (
     HTTPStatus.FOUND,
     HTTPStatus.TEMPORARY_REDIRECT,
 )
-_WRONG_REGION = re.compile(
-    "<Code>(AuthorizationHeaderMalformed|IllegalLocationConstraintException|PermanentRedirect)<"
+_WRONG_REGION: Final = frozenset(
+    {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
 )
 
 
@@ -109,7 +109,7 @@ class SignedPut:
         """
         target = self._target
         url = target.url + quote(key, safe="/-_.~")
-        headers = self._headers(key, options, sha256, size)
+        headers = self._headers(key, options, size)
         headers = await self._sign(url, headers, sha256, target.region)
         response = await self._client.put(
             url, chunks, headers, size=size, name=repr(key), proxy=self._proxy
@@ -117,27 +117,20 @@ class SignedPut:
         if response.status == HTTPStatus.OK:
             return
         msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
-        if any(code in response.text for code in _WRONG_BYTES):
+        found = _CODE.search(response.text)
+        code = found[1] if found is not None else ""
+        if code in _WRONG_BYTES:
             raise WrongBytes(msg)
         # The body cannot be sent a second time; the caller starts anew.
-        if response.status in _REDIRECTS or _WRONG_REGION.search(response.text):
+        if response.status in _REDIRECTS or code in _WRONG_REGION:
             await self._find_region(response)
-        if _TIMED_OUT in response.text or self._target != target:
-            raise StorageUnavailable(msg)
-        raise refusal(response.status, msg)
+            if self._target != target:
+                raise StorageUnavailable(msg)
+        raise error_for(response.status, code, msg)
 
-    def _headers(
-        self, key: str, options: Mapping[str, Any], sha256: str, size: int
-    ) -> dict[str, str]:
+    def _headers(self, key: str, options: Mapping[str, Any], size: int) -> dict[str, str]:
         """Serialize the parameters of PutObject into headers, as boto3 does."""
-        params = {
-            "Bucket": self._bucket,
-            "Key": key,
-            "ContentLength": size,
-            "ChecksumAlgorithm": "SHA256",  # without it some servers do not store the checksum
-            "ChecksumSHA256": base64.b64encode(bytes.fromhex(sha256)).decode(),
-            **options,
-        }
+        params = {"Bucket": self._bucket, "Key": key, "ContentLength": size, **options}
         sse_md5(params)
         request = self._serializer.serialize_to_request(params, self._operation)
         return {name: str(value) for name, value in request["headers"].items()}

@@ -6,32 +6,29 @@ boto3 makes every request but the streamed upload of a file, which `signed_put` 
 from __future__ import annotations
 
 import asyncio
-import base64
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from frumious.model.types import Key
-from frumious.storage.protocol import (
-    Conflict,
-    Entry,
-    Head,
-    StorageUnavailable,
-    Stored,
-)
-from frumious.storage.s3.bucket import Bucket, NoSuchObject
-from frumious.storage.s3.capabilities import Capabilities, probe
-from frumious.storage.s3.multipart import abort_uploads, upload_in_parts
+from frumious.storage.protocol import Conflict, Entry, Head, Stored
+from frumious.storage.s3.bucket import Bucket
+from frumious.storage.s3.capabilities import Capabilities
+from frumious.storage.s3.errors import NoSuchObject
+from frumious.storage.s3.multipart import abort_uploads
+from frumious.storage.s3.objects import Objects
+from frumious.storage.s3.probing import probe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
+
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from frumious.config.settings import Config
     from frumious.model.checksums import ExpectedContent
 
 LARGEST_PUT = 5 * 1024**3  # bytes; S3 takes no more in one PUT
 _PROBES = "state/probe/"  # objects that test what a server supports
-_MAX_DELETED = 1000  # keys of one DeleteObjects call
 _PROBED: Final[dict[str, Capabilities]] = {}  # by endpoint
 
 
@@ -58,7 +55,8 @@ class S3Storage:
         async with self._probe_lock:
             if self._bucket.endpoint not in _PROBED:
                 before = self._bucket.requests
-                _PROBED[self._bucket.endpoint] = await self._probe()
+                key = Key(f"{_PROBES}{uuid.uuid4()}")  # another process may be probing, too
+                _PROBED[self._bucket.endpoint] = await probe(self._bucket, key)
                 self._bucket.requests = before  # not requests of the mirror
         return _PROBED[self._bucket.endpoint]
 
@@ -81,33 +79,19 @@ class S3Storage:
 
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata (HeadObject); return None if it does not exist."""
-        bucket = self._bucket
-
-        def head() -> Head:
-            response = bucket.client.head_object(
-                Bucket=bucket.name,
-                Key=bucket.prefix + key,
-                ChecksumMode="ENABLED",
-                **bucket.options("HeadObject"),
-            )
-            # That of a multipart upload is a checksum of checksums, marked with a dash.
-            checksum = response.get("ChecksumSHA256", "-")
-            sha256 = None if "-" in checksum else base64.b64decode(checksum).hex()
-            sha256 = response["Metadata"].get("sha256", sha256)
-            return Head(response["ContentLength"], response["ETag"], sha256)
-
-        return await bucket.find(head, key)
+        return await (await self._objects()).head(key)
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object (PutObject, with If-Match for `replacing`)."""
+        objects = await self._objects()
         if replacing is None:
-            return await self._put_object(key, body)
+            return await objects.put(key, body)
         capabilities = await self.prepare()
         if not capabilities.if_match:
             return await self._compare_and_write(key, body, lambda etag: etag == replacing)
         etag = replacing if capabilities.quoted_etags else replacing.strip('"')
         try:
-            return await self._put_object(key, body, IfMatch=etag)
+            return await objects.put(key, body, IfMatch=etag)
         except NoSuchObject as error:
             msg = f"{key!r} was deleted since it was read"
             raise Conflict(msg) from error
@@ -116,7 +100,7 @@ class S3Storage:
         """Write an object that does not exist yet (PutObject with If-None-Match)."""
         if not (await self.prepare()).if_none_match:
             return await self._compare_and_write(key, body, lambda etag: etag is None)
-        return await self._put_object(key, body, IfNoneMatch="*")
+        return await (await self._objects()).put(key, body, IfNoneMatch="*")
 
     async def store(
         self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
@@ -126,14 +110,41 @@ class S3Storage:
         A file that is too large, or has no known size or sha256, becomes a multipart upload.
         """
         sha256, size = expected.sha256, expected.size
+        objects = await self._objects()
         if self._signs_payloads and sha256 and size is not None and size <= LARGEST_PUT:
-            await self._put_signed(key, chunks, sha256, size)
+            await objects.put_signed(key, chunks, sha256, size)
             return
         async with self._multipart_lock:
-            await upload_in_parts(self._bucket, key, chunks, expected)
+            await objects.put_in_parts(key, chunks, expected)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
         """Yield the objects with a prefix, in order (ListObjectsV2)."""
+        async for entry in self._list(prefix, after):
+            yield Entry(Key(entry["Key"].removeprefix(self._bucket.prefix)), entry["Size"])
+
+    async def delete(self, keys: Collection[Key]) -> None:
+        """Delete objects (DeleteObjects, a thousand at a time)."""
+        await (await self._objects()).delete(keys)
+
+    async def remove_leftovers(self) -> int:
+        """Abort multipart uploads, and delete probes, that are older than `global-timeout`."""
+        bucket = self._bucket
+        oldest = datetime.now(UTC) - timedelta(seconds=self._global_timeout)
+        aborted = 0
+        if (await self.prepare()).list_uploads:
+            aborted = await abort_uploads(bucket, "", before=oldest)
+        probes = [
+            Key(entry["Key"].removeprefix(bucket.prefix))
+            async for entry in self._list(_PROBES)
+            if entry["LastModified"] < oldest
+        ]
+        await self.delete(probes)
+        return aborted + len(probes)
+
+    async def _objects(self) -> Objects:
+        return Objects(self._bucket, await self.prepare())
+
+    async def _list(self, prefix: str, after: str = "") -> AsyncIterator[ObjectTypeDef]:
         bucket = self._bucket
         options = bucket.options("ListObjectsV2")
         if after:
@@ -146,73 +157,16 @@ class S3Storage:
         page_iterator = iter(pages)
         while page := await bucket.run(lambda: next(page_iterator, None), prefix, read_only=True):
             for entry in page.get("Contents", ()):
-                yield Entry(Key(entry["Key"].removeprefix(bucket.prefix)), entry["Size"])
-
-    async def delete(self, keys: Collection[Key]) -> None:
-        """Delete objects (DeleteObjects, a thousand at a time)."""
-        pending = list(keys)
-        for start in range(0, len(pending), _MAX_DELETED):
-            batch = pending[start : start + _MAX_DELETED]
-            await self._bucket.run(lambda: self._delete_objects(batch), batch[0])  # noqa: B023
-
-    async def remove_leftovers(self) -> int:
-        """Abort multipart uploads that are older than `global-timeout`, and delete probes."""
-        oldest = datetime.now(UTC) - timedelta(seconds=self._global_timeout)
-        aborted = await abort_uploads(self._bucket, "", before=oldest)
-        probes = [entry.key async for entry in self.list(_PROBES)]
-        await self.delete(probes)
-        return aborted + len(probes)
-
-    async def _put_object(self, key: Key, body: bytes, **conditions: Any) -> str:  # noqa: ANN401
-        bucket = self._bucket
-
-        def put() -> str:
-            response = bucket.client.put_object(
-                Bucket=bucket.name,
-                Key=bucket.prefix + key,
-                Body=body,
-                **bucket.options("PutObject", key),
-                **conditions,
-            )
-            return response["ETag"]
-
-        return await bucket.run(put, key)
-
-    async def _put_signed(
-        self, key: Key, chunks: AsyncIterator[bytes], sha256: str, size: int
-    ) -> None:
-        bucket = self._bucket
-        bucket.requests += 1
-        # AWS stores the checksum itself; other servers may not.
-        metadata = {} if bucket.is_amazon else {"sha256": sha256}
-        options = bucket.options("PutObject", key, **metadata)
-        await bucket.signed_put.send(bucket.prefix + key, chunks, options, sha256=sha256, size=size)
+                yield entry
 
     async def _compare_and_write(
         self, key: Key, body: bytes, matches: Callable[[str | None], bool]
     ) -> str:
         """Compare the etag right before writing: all that is possible on some servers."""
+        objects = await self._objects()
         async with self._write_lock:
-            head = await self.head(key)
+            head = await objects.head(key)
             if not matches(head.etag if head is not None else None):
                 msg = f"{key!r} has changed since it was read"
                 raise Conflict(msg)
-            return await self._put_object(key, body)
-
-    async def _probe(self) -> Capabilities:
-        key = Key(f"{_PROBES}{uuid.uuid4()}")
-        try:
-            return await probe(self._put_object, self._put_signed, key, self._bucket.endpoint)
-        finally:
-            await self.delete([key])
-
-    def _delete_objects(self, keys: Collection[Key]) -> None:
-        bucket = self._bucket
-        response = bucket.client.delete_objects(
-            Bucket=bucket.name,
-            Delete={"Objects": [{"Key": bucket.prefix + key} for key in keys], "Quiet": True},
-            **bucket.options("DeleteObjects"),
-        )
-        if errors := response.get("Errors"):
-            msg = f"cannot delete {errors[0].get('Key')!r}: {errors[0].get('Message')}"
-            raise StorageUnavailable(msg)
+            return await objects.put(key, body)
