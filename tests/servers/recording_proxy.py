@@ -1,28 +1,21 @@
-"""A proxy for an S3 server that records requests and can hide what the server supports."""
+"""A proxy for an S3 server that records requests and can give the server other traits."""
 
 from __future__ import annotations
 
 import http.client
 import re
 from dataclasses import dataclass
-from enum import Enum, auto
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.servers.loopback import LoopbackServer
+from tests.servers.makers import LIKE_AWS, Conditions, Traits
 
-_CONDITIONS = ("if-match", "if-none-match")
-_NOT_IMPLEMENTED = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
+Response = tuple[int, dict[str, str], bytes]  # status, headers, body
 
-
-class Conditions(Enum):
-    """How the proxy treats If-Match and If-None-Match."""
-
-    FORWARDED = auto()
-    IGNORED = auto()
-    REFUSED = auto()  # 501
-    UNQUOTED = auto()  # an ETag in quotes never matches
+_CONDITIONS = frozenset({"if-match", "if-none-match"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +36,22 @@ class WrongRegion:
     code: str
     region: str = "eu-south-1"  # the bucket's
 
-    def response(self, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+    def response(self, headers: dict[str, str]) -> Response | None:
         scope = re.search("Credential=[^/]+/[^/]+/([^/]+)/", headers["authorization"])
         if scope is not None and scope[1] == self.region:
             return None
-        body = (
-            f"<Error><Code>{self.code}</Code><Message>elsewhere</Message>"
-            f"<Region>{self.region}</Region></Error>"
-        ).encode()
-        return (
-            self.status,
-            {"x-amz-bucket-region": self.region, "Content-Length": str(len(body))},
-            body,
-        )
+        status, length, body = _error(self.status, self.code, f"<Region>{self.region}</Region>")
+        return status, {"x-amz-bucket-region": self.region, **length}, body
+
+
+@dataclass(slots=True)
+class Fault:
+    """A response to the next requests with a method."""
+
+    method: str
+    status: int
+    code: str
+    count: int = 1
 
 
 class RecordingProxy(LoopbackServer):
@@ -64,12 +60,15 @@ class RecordingProxy(LoopbackServer):
     def __init__(
         self,
         endpoint: str,
-        conditions: Conditions = Conditions.FORWARDED,
+        traits: Traits = LIKE_AWS,
         wrong_region: WrongRegion | None = None,
     ) -> None:
         self.requests: list[RecordedRequest] = []
+        self.faults: list[Fault] = []
+        self._traits = traits
+        self._wrong_region = wrong_region
         host = urlsplit(endpoint).netloc
-        requests = self.requests
+        requests, refuse = self.requests, self._refuse
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -82,13 +81,18 @@ class RecordingProxy(LoopbackServer):
                 body = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 parts = urlsplit(self.path)
-                requests.append(
-                    RecordedRequest(self.command, parts.path, parts.query, dict(headers))
-                )
-                if wrong_region is not None and (refusal := wrong_region.response(headers)):
-                    self._respond(*refusal)
+                request = RecordedRequest(self.command, parts.path, parts.query, dict(headers))
+                requests.append(request)
+                if refused := refuse(request, body):
+                    self._respond(*refused)
                     return
-                self._respond(*_forward(host, self.command, self.path, headers, body, conditions))
+                response = _forward(
+                    host, self.command, self.path, _visible(headers, traits.conditions), body
+                )
+                is_read = self.command in {"GET", "HEAD"} and not parts.query
+                if is_read and response[0] == HTTPStatus.NOT_FOUND != traits.missing_status:
+                    response = _error(traits.missing_status, "AccessDenied")
+                self._respond(*response)
 
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815
 
@@ -103,23 +107,36 @@ class RecordingProxy(LoopbackServer):
         super().__init__(Handler)
         self.url = self.address
 
+    def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
+        for fault in self.faults:
+            if fault.count and fault.method == request.method:
+                fault.count -= 1
+                return _error(fault.status, fault.code)
+        if refused := self._traits.refusal(request, body):
+            return _error(*refused)
+        if self._wrong_region is not None:
+            return self._wrong_region.response(request.headers)
+        return None
 
-def _forward(  # noqa: PLR0913, PLR0917 (a request)
-    host: str,
-    method: str,
-    path: str,
-    headers: dict[str, str],
-    body: bytes,
-    conditions: Conditions,
-) -> tuple[int, dict[str, str], bytes]:
-    conditional = {name for name in _CONDITIONS if name in headers}
-    if conditional and conditions is Conditions.REFUSED:
-        return 501, {"Content-Length": str(len(_NOT_IMPLEMENTED))}, _NOT_IMPLEMENTED
-    if conditional and conditions is Conditions.IGNORED:
-        headers = {name: value for name, value in headers.items() if name not in conditional}
-    if "if-match" in conditional and conditions is Conditions.UNQUOTED:
+
+def _error(status: int, code: str, details: str = "") -> Response:
+    body = f"<Error><Code>{code}</Code><Message>refused</Message>{details}</Error>".encode()
+    return status, {"Content-Length": str(len(body))}, body
+
+
+def _visible(headers: dict[str, str], conditions: Conditions) -> dict[str, str]:
+    """Return the headers as a server sees them."""
+    if conditions is Conditions.IGNORED:
+        return {
+            name: headers[name] for name in headers if name not in {"if-match", "if-none-match"}
+        }
+    if conditions is Conditions.UNQUOTED and "if-match" in headers:
         etag = headers["if-match"]
-        headers = {**headers, "if-match": '"quoted"' if etag.startswith('"') else f'"{etag}"'}
+        return {**headers, "if-match": '"quoted"' if etag.startswith('"') else f'"{etag}"'}
+    return headers
+
+
+def _forward(host: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
     connection = http.client.HTTPConnection(host)
     try:
         connection.request(method, path, body, {**headers, "host": host})

@@ -12,7 +12,9 @@ from frumious.storage.filesystem.storage import FilesystemStorage
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import STATEMENTS, Subject
 from tests.servers.localstack import localstack
+from tests.servers.makers import ALL_AT_ONCE, MAKERS
 from tests.servers.rclone import rclone
+from tests.servers.recording_proxy import RecordingProxy
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     Opener = Callable[[], AbstractAsyncContextManager[Subject]]
 
+TRAITS = {**MAKERS, "all_at_once": ALL_AT_ONCE}
 FEW = 250  # for tests that must be fast: they have small pages
 
 
@@ -33,6 +36,8 @@ FEW = 250  # for tests that must be fast: they have small pages
     params=[
         "filesystem",
         "moto",
+        "all_at_once",  # the traits of makers
+        *(pytest.param(maker, marks=pytest.mark.servers) for maker in MAKERS),
         *(
             pytest.param(server, marks=pytest.mark.servers)
             for server in ("localstack", "rclone", "swift_s3", "swift")
@@ -50,6 +55,11 @@ def opener(
             aws: Aws = request.getfixturevalue("aws")
             server = S3Server(aws.s3.meta.endpoint_url, "testing", "testing")
             yield lambda: _open_bucket(server, "config_param_MaxKeys = 100", many=FEW)
+        case maker if maker in TRAITS:
+            aws = request.getfixturevalue("aws")
+            with RecordingProxy(aws.s3.meta.endpoint_url, TRAITS[maker]) as proxy:
+                server = S3Server(proxy.url, "testing", "testing")
+                yield lambda: _open_bucket(server, "config_param_MaxKeys = 100", many=FEW)
         case "localstack":
             with localstack() as server:  # it compares keys in their URL-encoded form
                 yield lambda: _open_bucket(server, begins_anywhere=False)

@@ -15,7 +15,9 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from frumious.config import loading
+from frumious.errors import Retryable
 from frumious.mirror import open_mirror
+from frumious.model import layout
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
@@ -25,12 +27,8 @@ from frumious.storage.protocol import (
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import FILE, PAGE, expected, listed, store
-from tests.servers.recording_proxy import (
-    Conditions,
-    RecordedRequest,
-    RecordingProxy,
-    WrongRegion,
-)
+from tests.servers.makers import ALL_AT_ONCE, Checksums, Conditions, Traits
+from tests.servers.recording_proxy import Fault, RecordedRequest, RecordingProxy, WrongRegion
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ACCOUNT = "123456789012"  # moto's
+CURSOR = layout.CURSOR
+LARGE = Key(f"{FILE}.large")
 SIGNING = frozenset(  # differ proxy two requests, or depend on how the bytes are hashed
     {"x-amz-date", "x-amz-content-sha256", "x-amz-meta-sha256", "x-amz-sdk-checksum-algorithm"}
 )
@@ -69,7 +69,7 @@ async def do_everything(storage: S3Storage) -> None:
     await storage.read(PAGE)
     await storage.head(PAGE)
     await store(storage, FILE, b"file")
-    await store(storage, Key(f"{FILE}.large"), b"file", expected(b"file", size=False))
+    await store(storage, LARGE, b"file", expected(b"file", size=False))
     with pytest.raises(RuntimeError):
         await storage.store(FILE, broken(), expected(b"file", size=False))
     assert len(await listed(storage)) == 3
@@ -159,46 +159,88 @@ def test_a_configured_cache_control_overrides_ours(server: S3Server) -> None:
         assert head["CacheControl"] == "no-store"
 
 
+NO_CONDITIONS = Capabilities(
+    if_none_match=False, if_match=False, quoted_etags=False, signed_sha256=False
+)
+UNVERIFIED = Capabilities(signed_sha256=False)  # as moto
+
+
 @pytest.mark.parametrize(
-    ("conditions", "capabilities"),
+    ("traits", "capabilities"),
     [
-        (Conditions.FORWARDED, Capabilities(signed_sha256=False)),
-        (Conditions.UNQUOTED, Capabilities(quoted_etags=False, signed_sha256=False)),
-        (Conditions.IGNORED, Capabilities(False, False, False, False)),  # noqa: FBT003
-        (Conditions.REFUSED, Capabilities(False, False, False, False)),  # noqa: FBT003
+        (Traits(), UNVERIFIED),
+        (Traits(Conditions.UNQUOTED), replace(UNVERIFIED, quoted_etags=False)),
+        (Traits(Conditions.IGNORED), NO_CONDITIONS),
+        (Traits(Conditions.REFUSED), NO_CONDITIONS),
+        *(
+            (
+                Traits(refused_checksums=where, checksum_status=status, verifies_sha256=verifies),
+                Capabilities(checksums=False, signed_sha256=verifies),
+            )
+            for where, status, verifies in (
+                (Checksums.EVERYWHERE, 400, True),
+                (Checksums.EVERYWHERE, 501, False),
+                (Checksums.HEAD, 400, False),
+                (Checksums.CREATE, 501, False),
+                (Checksums.PARTS, 501, True),
+            )
+        ),
+        (Traits(delete_objects_status=400), replace(UNVERIFIED, delete_objects=False)),
+        (Traits(delete_objects_status=501), replace(UNVERIFIED, delete_objects=False)),
+        (Traits(wants_md5=True), UNVERIFIED),
+        (Traits(missing_status=403), UNVERIFIED),
+        (Traits(verifies_sha256=True), Capabilities()),
+        (Traits(lists_uploads=False), replace(UNVERIFIED, list_uploads=False)),
+        (
+            ALL_AT_ONCE,
+            replace(NO_CONDITIONS, checksums=False, delete_objects=False, list_uploads=False),
+        ),
     ],
 )
 def test_missing_capabilities_of_a_server_are_detected_and_replaced(
-    server: S3Server,
-    conditions: Conditions,
-    capabilities: Capabilities,
-    caplog: pytest.LogCaptureFixture,
+    server: S3Server, traits: Traits, capabilities: Capabilities, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def replace_twice(storage: S3Storage) -> None:
+    async def use(storage: S3Storage) -> None:
+        assert await storage.read(PAGE) is None
         first = await storage.write(PAGE, b"first")
         second = await storage.write(PAGE, b"second", replacing=first)
         for attempt in (storage.write(PAGE, b"x", replacing=first), storage.create(PAGE, b"x")):
             with pytest.raises(Conflict):
                 await attempt
         await storage.write(PAGE, b"third", replacing=second)
-        await storage.create(FILE, b"new")
-        assert sorted(await listed(storage)) == sorted([PAGE, FILE])  # probing leaves nothing
+        await storage.create(CURSOR, b"new")
+        await store(storage, FILE, b"file")
+        await store(storage, LARGE, b"file", expected(b"file", size=False))
+        for key in (FILE, LARGE):
+            head = await storage.head(key)
+            assert head is not None
+            assert head.sha256 == hashlib.sha256(b"file").hexdigest()
+        # Probing leaves nothing.
+        assert sorted(await listed(storage)) == sorted([PAGE, CURSOR, FILE, LARGE])
+        await storage.delete([PAGE, CURSOR, FILE, LARGE])
+        assert await listed(storage) == []
+        assert await storage.head(PAGE) is None
         assert await storage.prepare() == capabilities
 
-    with RecordingProxy(server.endpoint, conditions) as proxy:
+    caplog.set_level(logging.INFO)
+    with RecordingProxy(server.endpoint, traits) as proxy:
         theirs = replace(server, endpoint=proxy.url)
-        with_storage(theirs.config(), replace_twice)
+        with_storage(theirs.config(), use)
+        caplog_of_first = len(caplog.records)
         with_storage(theirs.config(), lambda storage: storage.create(PAGE, b"x"))
 
-    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == (0 if capabilities.if_match else 1)
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == len(set(messages)) == caplog_of_first
+    assert any("conditional writes" in message for message in messages) != capabilities.if_match
+    assert any("checksum headers" in message for message in messages) != capabilities.checksums
+    assert any("DeleteObjects" in message for message in messages) != capabilities.delete_objects
 
 
 @pytest.mark.parametrize("where", ["variable", "profile"])
 def test_a_server_that_only_boto3_s_configuration_names_is_probed_too(
     server: S3Server, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with RecordingProxy(server.endpoint, Conditions.IGNORED) as proxy:
+    with RecordingProxy(server.endpoint, Traits(Conditions.IGNORED)) as proxy:
         bucket = server.bucket()
         if where == "variable":
             monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
@@ -224,7 +266,7 @@ def test_one_process_detects_its_own_conflicts_without_conditional_writes(server
         writes = (storage.write(PAGE, b"%d" % number, replacing=etag) for number in range(8))
         return await asyncio.gather(*writes, return_exceptions=True)
 
-    with RecordingProxy(server.endpoint, Conditions.IGNORED) as proxy:
+    with RecordingProxy(server.endpoint, Traits(Conditions.IGNORED)) as proxy:
         outcomes = with_storage(replace(server, endpoint=proxy.url).config(), race)
 
     assert [type(outcome) for outcome in outcomes].count(str) == 1
@@ -474,6 +516,73 @@ def test_head_returns_the_sha256_that_s3_stores(server: S3Server) -> None:
 
     sha256 = hashlib.sha256(b"file").hexdigest()
     assert with_storage(server.config(), head) == [sha256, sha256]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "RequestTimeout"),
+        (400, "ExpiredToken"),
+        (403, "RequestTimeTooSkewed"),
+        (409, "OperationAborted"),
+        (409, "ConcurrentModification"),
+        (503, "SlowDown"),
+    ],
+)
+def test_a_temporary_refusal_of_a_request_is_no_answer(
+    server: S3Server, status: int, code: str
+) -> None:
+    async def use(storage: S3Storage) -> None:
+        await storage.prepare()
+        await storage.write(PAGE, b"page")
+
+        async def fails(method: str, request: Awaitable[object]) -> None:
+            # boto3 repeats some requests.
+            proxy.faults[:] = [Fault(each, status, code, count=9) for each in (method, "GET")]
+            with pytest.raises(Retryable):
+                await request
+
+        await fails("PUT", store(storage, FILE, b"file"))
+        await fails("PUT", storage.write(PAGE, b"other"))
+        await fails("GET", storage.read(PAGE))
+        await fails("HEAD", storage.head(PAGE))  # which has no body that says why
+        await fails("POST", storage.delete([PAGE]))
+        proxy.faults.clear()
+        await store(storage, FILE, b"file")
+        assert await storage.head(PAGE) is not None
+
+    with RecordingProxy(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config("max_attempts = 1"), use)
+
+
+def test_a_refusal_is_not_taken_for_a_missing_object(server: S3Server) -> None:
+    async def use(storage: S3Storage) -> None:
+        await storage.write(PAGE, b"page")
+        for method, request in (("GET", storage.read(PAGE)), ("HEAD", storage.head(PAGE))):
+            proxy.faults[:] = [Fault(method, 403, "AccessDenied")]
+            with pytest.raises(StorageRefused):
+                await request
+
+    with RecordingProxy(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+
+def test_probes_of_another_process_are_not_deleted_before_it_has_ended(server: S3Server) -> None:
+    async def use(storage: S3Storage) -> None:
+        probe = Key("state/probe/of-another-process")
+        await storage.write(probe, b"probe")
+        assert await storage.remove_leftovers() == 0
+        assert await listed(storage) == [probe]
+
+    with_storage(server.config(), use)
+    with_storage(server.config(mirror="timeout = 1\nglobal-timeout = 1"), leave_a_probe)
+
+
+async def leave_a_probe(storage: S3Storage) -> None:
+    await storage.write(Key("state/probe/of-a-killed-process"), b"probe")
+    await asyncio.sleep(2.1)  # S3 tells times in seconds
+    assert await storage.remove_leftovers() == 1
+    assert await listed(storage) == []
 
 
 def test_old_uploads_of_a_killed_process_are_aborted(

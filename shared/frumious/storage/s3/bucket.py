@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+_HIDING_MISSING: Final[set[str]] = set()  # endpoints for which the log says so
+
 
 class Bucket:
     """One bucket, or a prefix of one."""
@@ -37,7 +39,6 @@ class Bucket:
         self.requests = 0
         self.threads = ThreadPool(CONNECTIONS)
         self._parameters = config.s3.parameters
-        self._hides_missing = False  # whether the log says so
         session = open_session(config.s3)
         try:
             self.client = open_client(session, config.s3, timeout=config.timeout)
@@ -100,8 +101,8 @@ class Bucket:
         except StorageRefused as error:
             if await self._is_listed(key):
                 raise
-            if not self._hides_missing:
-                self._hides_missing = True
+            if self.endpoint not in _HIDING_MISSING:
+                _HIDING_MISSING.add(self.endpoint)
                 logger.info("%s refuses to read missing objects: %s", self.endpoint, error)
             return None
 
