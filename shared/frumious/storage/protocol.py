@@ -76,15 +76,16 @@ class Entry:
 
 
 async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    """Join chunks into parts of at least `size` bytes, and a last one that may be smaller."""
+    """Join and split chunks into parts of `size` bytes, and a last one that may be smaller."""
     pending: list[bytes] = []
-    pending_size = 0
+    missing = size
     async for chunk in chunks:
-        if pending_size >= size:
-            yield b"".join(pending)
-            pending, pending_size = [], 0
-        pending.append(chunk)
-        pending_size += len(chunk)
+        rest = chunk
+        while len(rest) > missing:
+            yield b"".join((*pending, rest[:missing]))
+            pending, rest, missing = [], rest[missing:], size
+        pending.append(rest)
+        missing -= len(rest)
     yield b"".join(pending)
 
 

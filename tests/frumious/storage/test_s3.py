@@ -518,6 +518,30 @@ def test_head_returns_the_sha256_that_s3_stores(server: S3Server) -> None:
     assert with_storage(server.config(), head) == [sha256, sha256]
 
 
+def test_the_parts_of_an_upload_have_the_same_size(server: S3Server) -> None:
+    part, odd = 8 * 1024**2, 3 * 1024**2 + 1
+    body = b"x" * odd * 6
+
+    async def odd_chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), odd):
+            yield body[start : start + odd]
+
+    async def use(storage: S3Storage) -> None:
+        await storage.prepare()
+        proxy.requests.clear()
+        await storage.store(FILE, odd_chunks(), expected(body, size=False))
+        read = await storage.read(FILE)
+        assert read is not None
+        assert read.body == body
+
+    with RecordingProxy(server.endpoint) as proxy:  # Cloudflare R2 requires it
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+    parts = [request.headers for request in proxy.requests if "partNumber" in request.query]
+    sizes = [int(headers["content-length"]) for headers in parts]
+    assert sizes == [part, part, len(body) - 2 * part]
+
+
 @pytest.mark.parametrize(
     ("status", "code"),
     [
