@@ -94,7 +94,7 @@ ALL_AT_ONCE: Final = Traits(
 MAKERS: Final = {
     "alibaba_oss": Traits(Conditions.REFUSED),
     "backblaze_b2": Traits(Conditions.REFUSED, Checksums.EVERYWHERE, wants_md5=True),
-    "ceph_rgw": Traits(Conditions.UNQUOTED, verifies_sha256=True),
+    "ceph_rgw": Traits(Conditions.UNQUOTED),
     "cloudflare_r2": Traits(
         refused_checksums=Checksums.PARTS, checksum_status=501, verifies_sha256=True
     ),
@@ -107,5 +107,5 @@ MAKERS: Final = {
     "riak_cs": Traits(
         Conditions.IGNORED, Checksums.EVERYWHERE, checksum_status=501, delete_objects_status=405
     ),
-    "seaweedfs": Traits(Conditions.IGNORED, verifies_sha256=True),
+    "seaweedfs": Traits(Conditions.IGNORED),
 }

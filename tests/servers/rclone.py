@@ -1,4 +1,4 @@
-"""rclone's S3: it stores files in a folder, checks signatures and sha256, ignores conditions."""
+"""rclone's S3: it stores files in a folder, checks signatures, ignores conditions and sha256."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
 from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
+from tests.servers import recording_proxy
 from tests.upstream import Fault, Stale, Status, WrongBytes, WrongLength, sdist, wheel
 
 if TYPE_CHECKING:
@@ -254,6 +255,29 @@ def test_a_file_with_wrong_bytes_is_not_stored_and_the_others_are(
     world.upstream.faults.clear()
     assert world.sync("demo", run="run-2").error is None, "the repaired file is stored"
     assert len(world.page("demo")["files"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "RequestTimeout"),
+        (400, "ExpiredToken"),
+        (403, "RequestTimeTooSkewed"),
+        (409, "OperationAborted"),
+        (503, "SlowDown"),
+    ],
+)
+def test_a_temporary_refusal_of_s3_costs_no_file(world: World, status: int, code: str) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    with recording_proxy.RecordingProxy(world.s3.meta.endpoint_url) as proxy:
+        world.configure(sections=f"[s3]\nendpoint_url = {proxy.url}\nregion_name = eu-central-1\n")
+        proxy.faults.append(recording_proxy.Fault("PUT", status, code, count=2))
+
+        assert world.sync("demo").error is None
+
+    assert len(world.page("demo")["files"]) == 2
+    assert [fault.count for fault in proxy.faults] == [0]
 
 
 def test_a_failing_upstream_is_retried_later(world: World) -> None:
