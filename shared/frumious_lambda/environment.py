@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import time
 from contextlib import AsyncExitStack, contextmanager
@@ -17,6 +19,7 @@ from frumious.messaging.dead_letter_queue import DeadLetterQueue
 from frumious.messaging.event_publisher import EventPublisher
 from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import open_mirror
+from frumious.redaction import redact, redact_record
 from frumious_lambda.configuration import ConfigurationObject, read_configuration
 
 if TYPE_CHECKING:
@@ -49,7 +52,9 @@ class Environment:
     """
 
     def __init__(self) -> None:
-        self.logger = Logger(service="frumious")
+        self.logger = Logger(service="frumious", json_serializer=_redacted_json)
+        for handler in logging.getLogger().handlers:  # Lambda's own, for the logs of libraries
+            handler.addFilter(redact_record)
         self.metrics = Metrics()
         self._runs_stopped: float | None = None  # as it was last sent
         self._loop = asyncio.new_event_loop()
@@ -156,3 +161,7 @@ class Environment:
         self._runs_stopped = sent.get("runs_stopped", self._runs_stopped)
         if self.metrics.metric_set:
             self.metrics.flush_metrics()
+
+
+def _redacted_json(line: object) -> str:
+    return redact(json.dumps(line, default=str, separators=(",", ":")))

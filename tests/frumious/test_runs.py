@@ -119,7 +119,9 @@ def test_a_failed_project_lags_and_the_others_advance(world: World) -> None:
 
     status = json.loads(world.read("web/status.json"))
     assert status["serial"] == world.index.serial
-    assert "sha256" in status["lagging"]["two"]["reason"]
+    assert status["lagging"]["two"]["reason"] == (
+        "a file differs from what upstream's page promises"
+    )
     assert status["lagging"]["two"]["attempts"] == 1
 
 

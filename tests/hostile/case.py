@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from frumious.model.jobs import Outcome
 from frumious.simple.values import InvalidPage
 from frumious.syncing.comparison import MassLoss
-from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
+from frumious.upstream.addresses import HostRefused
+from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.upstream import Action, Edit, Raw, Request, Together
 from tests.upstream.messages import Response

@@ -83,6 +83,18 @@ class Status(Action):
 
 
 @dataclass(frozen=True)
+class RequireLogin(Action):
+    """Respond with the status 401 unless the request has this Authorization header."""
+
+    authorization: str
+
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        if request.headers.get("authorization") == self.authorization:
+            return response
+        return Response.plain(401, {"WWW-Authenticate": "Basic"})
+
+
+@dataclass(frozen=True)
 class Redirect(Action):
     """Redirect to a URL, by default forever to the same one."""
 

@@ -17,6 +17,7 @@ class RecordedRequest:
 
     method: str
     path: str
+    target: str  # as the request line has it
     host: str  # "index" or "files"
     headers: Mapping[str, str]  # names in lower case
     rpc: str | None  # the XML-RPC method that was called

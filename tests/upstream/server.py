@@ -156,7 +156,7 @@ class Server:
         )
         action = self.faults.take(parsed)
         record = RecordedRequest(
-            parsed.method, path, host, parsed.headers, parsed.rpc, action, started
+            parsed.method, path, request.path_qs, host, parsed.headers, parsed.rpc, action, started
         )
         with self._lock:
             self._requests.append(record)

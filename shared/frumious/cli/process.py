@@ -7,6 +7,8 @@ import logging
 import logging.config
 import os
 import signal
+import sys
+import traceback
 from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,11 +19,13 @@ from frumious.config import loading
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
 from frumious.mirror import CLOCK, Mirror, open_mirror
+from frumious.redaction import redact, redact_record
 from frumious.storage.filesystem.lock import lock
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
     from frumious.config.settings import Config
 
@@ -72,6 +76,7 @@ def with_upstream(
 
 def _load(options: tuple[Path, bool]) -> Config:
     path, verbose = options
+    sys.excepthook = _print_exception
     try:
         settings = loading.load(path, os.environ)
         _configure_logging(settings, verbose=verbose)
@@ -103,17 +108,34 @@ async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, excl
 
 
 def _configure_logging(settings: Config, *, verbose: bool) -> None:
-    """Configure logging by `log-config`; without it, log errors, or everything if `verbose`.
+    """Configure logging by `log-config`; without it, log errors, or all steps if `verbose`.
 
     Raises:
         ConfigError: the file that `log-config` names is not a logging configuration.
     """
     if settings.log_config is None:
-        level = logging.DEBUG if verbose else logging.ERROR
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        return
-    try:
-        logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        msg = f"[mirror] log-config = {str(settings.log_config)!r} is invalid: {error}"
-        raise loading.ConfigError(msg) from error
+        # Libraries never log more than warnings: at DEBUG they log credentials.
+        logging.basicConfig(
+            level=logging.WARNING if verbose else logging.ERROR,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        if verbose:
+            logging.getLogger("frumious").setLevel(logging.DEBUG)
+    else:
+        try:
+            logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            msg = f"[mirror] log-config = {str(settings.log_config)!r} is invalid: {error}"
+            raise loading.ConfigError(msg) from error
+    for logger in (
+        logging.getLogger(),
+        *map(logging.getLogger, [*logging.root.manager.loggerDict]),
+    ):
+        for handler in logger.handlers:
+            handler.addFilter(redact_record)
+
+
+def _print_exception(
+    _: type[BaseException], error: BaseException, __: TracebackType | None
+) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))

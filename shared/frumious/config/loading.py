@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import configparser
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from frumious.config import values
 from frumious.config.choices import Backend
 from frumious.config.proxy import read_proxy
-from frumious.config.reader import Reader
+from frumious.config.reader import Reader, shown_key
 from frumious.config.s3 import read_s3
 from frumious.config.settings import PYPI, Config, Filters
 from frumious.config.swift import read_swift
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 
-PYPI_FILES: Final = "files.pythonhosted.org"
+PYPI_FILES: Final = "https://files.pythonhosted.org"
+_PYPI: Final = frozenset(filter(None, map(values.address, (PYPI, PYPI_FILES))))
 
 
 class ConfigError(FrumiousError):
@@ -59,9 +59,14 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
     except configparser.MissingSectionHeaderError as error:
         msg = f"{source} is not an INI file: line {error.lineno} is before any [section]"
         raise ConfigError(msg) from None  # its own text quotes the line, perhaps with a secret
-    except configparser.Error as error:
-        msg = f"{source} is not an INI file: {error}"
-        raise ConfigError(msg) from error
+    except (configparser.DuplicateSectionError, configparser.DuplicateOptionError) as error:
+        name = f"[{error.section}] {shown_key(getattr(error, 'option', ''))}".strip()
+        msg = f"{source} is not an INI file: {name} is a second time in line {error.lineno}"
+        raise ConfigError(msg) from None
+    except configparser.ParsingError as error:
+        lines = ", ".join(str(line) for line, _ in error.errors) or getattr(error, "lineno", "")
+        msg = f"{source} is not an INI file: line {lines} is not an option"
+        raise ConfigError(msg) from None
     reader = Reader(ini)
     config = _config(reader, environment)
     if reader.mistakes:
@@ -91,14 +96,18 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     proxy, no_proxy = read_proxy(reader, environment)
     options = reader.options("mirror", Config, environment, hyphens=True)
     insecure: bool = options["allow_non_https"]
-    master = reader.get("mirror", "master", values.url(insecure=insecure), PYPI)
-    mirror = reader.get("mirror", "download-mirror", values.optional_url(insecure=insecure), "")
-    hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[str]())
+    url = values.url(insecure=insecure, login=True)
+    master, master_login = values.split_login(reader.get("mirror", "master", url, PYPI))
+    url = values.optional_url(insecure=insecure, login=True)
+    mirror, mirror_login = values.split_login(reader.get("mirror", "download-mirror", url, ""))
+    logins = {mirror: mirror_login, master: master_login}
+    hosts = reader.get("mirror", "allowed-hosts", values.hosts, frozenset[values.Address]())
+    allowed_hosts = _allowed_hosts(master, mirror, hosts)
     root_uri = reader.get("mirror", "root_uri", values.optional_url(insecure=True), "")
-    if not (options["release_files"] or root_uri) and PYPI_FILES in _allowed_hosts(
+    if not (options["release_files"] or root_uri) and values.address(PYPI_FILES) in _allowed_hosts(
         master, "", hosts
     ):
-        root_uri = f"https://{PYPI_FILES}"  # the mirror itself has no files
+        root_uri = PYPI_FILES  # the mirror itself has no files
     none: tuple[str | None, str] = (None, "")
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
@@ -120,7 +129,9 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         s3=read_s3(reader, environment),
         swift=read_swift(reader, environment if swift else {}, used=swift),
         master=master,
-        allowed_hosts=_allowed_hosts(master, mirror, hosts),
+        logins={url: login for url, login in logins.items() if login is not None},
+        allowed_hosts=allowed_hosts,
+        public_hosts=frozenset(host for host, _ in (allowed_hosts & _PYPI) - hosts),
         download_mirror=mirror,
         proxy=proxy,
         no_proxy=no_proxy,
@@ -145,9 +156,11 @@ def _filters(reader: Reader) -> Filters:
     )
 
 
-def _allowed_hosts(master: str, mirror: str, more: frozenset[str]) -> frozenset[str]:
+def _allowed_hosts(
+    master: str, mirror: str, more: frozenset[values.Address]
+) -> frozenset[values.Address]:
     """Return the configured hosts, and the host of PyPI's files if PyPI is one of them."""
-    hosts = {urlsplit(master).hostname, urlsplit(mirror).hostname, *more} - {None}
-    if urlsplit(PYPI).hostname in hosts:
-        hosts.add(PYPI_FILES)
-    return frozenset(filter(None, hosts))
+    hosts = {*filter(None, map(values.address, (master, mirror))), *more}
+    if values.address(PYPI) in hosts:  # its pages link to its file host
+        hosts.update(_PYPI)
+    return frozenset(hosts)

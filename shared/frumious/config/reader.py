@@ -10,6 +10,8 @@ import re
 from dataclasses import Field, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from frumious.redaction import redact
+
 if TYPE_CHECKING:
     import configparser
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -79,13 +81,13 @@ class Reader:
         try:
             return declared.metadata["parse"](environment[variable])
         except ValueError as error:
-            self.mistakes.append(f"{variable} = {environment[variable]!r:.120}: {error}")
+            self.mistakes.append(f"{variable} = {_shown(environment[variable])}: {error}")
             return declared.default
 
     def add_mistake(self, section: str, key: str, text: str) -> None:
         """Report an invalid option."""
         value = (self._ini.get(section, key, fallback=None) or "").strip()
-        shown = "(not shown)" if _is_secret(key) else f"{value!r:.120}"
+        shown = "(not shown)" if _is_secret(key) else _shown(value)
         self.mistakes.append(f"[{section}] {key} = {shown}: {text}")
 
     def warn_unused(self, section: str, key: str, reason: str) -> None:
@@ -120,8 +122,8 @@ class Reader:
             for key in self._ini.options(section):
                 if key in known or (section == "mirror" and key in _IGNORED):
                     continue
-                hint = did_you_mean(key, known)
-                warnings.append(f"[{section}] {key} is unknown and has no effect{hint}")
+                hint = did_you_mean(shown_key(key), known)
+                warnings.append(f"[{section}] {shown_key(key)} is unknown and has no effect{hint}")
         return tuple(warnings)
 
     def _resolved(self, section: str, key: str, chain: tuple[tuple[str, str], ...]) -> str:
@@ -141,7 +143,11 @@ class Reader:
             if _is_secret(target[1]) and not _is_secret(key):
                 msg = f"{reference[0]} refers to a secret"
                 raise ValueError(msg)
-            return self._resolved(*target, chain).strip()
+            text = self._resolved(*target, chain).strip()
+            if redact(text) != text and not _is_secret(key):
+                msg = f"{reference[0]} refers to a URL with a password"
+                raise ValueError(msg)
+            return text
 
         return _REFERENCE.sub(value, self._ini.get(section, key, fallback=None) or "")
 
@@ -158,6 +164,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint at the known name that is closest to `name`, or an empty text."""
     matches = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def shown_key(key: str) -> str:
+    """Return a key up to its first space: a line without `=` is a key as a whole."""
+    return re.split(r"[^\w.-]", key, maxsplit=1)[0]
+
+
+def _shown(value: str) -> str:
+    """Return the representation of a value; not of one that may contain a password."""
+    return "(not shown)" if "@" in value else f"{redact(value)!r:.120}"
 
 
 def _is_secret(key: str) -> bool:

@@ -14,6 +14,7 @@ from frumious.config.swift import SwiftConfig
 from frumious.model.layout import Gzip, PageLayout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from packaging.requirements import Requirement
@@ -54,7 +55,10 @@ class Config:
     )
     master: str = PYPI
     allow_non_https: bool = option(values.boolean, False)
-    allowed_hosts: frozenset[str] = frozenset()  # the only hosts that are contacted
+    # Base URL -> Authorization header for the same scheme, host and port.
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    allowed_hosts: frozenset[values.Address] = frozenset()  # the only hosts that are contacted
+    public_hosts: frozenset[str] = frozenset()  # those that must have public IP addresses
     download_mirror: str = ""  # the first source of files
     download_mirror_no_fallback: bool = option(values.boolean, False)  # to upstream's URL
     proxy: str = field(default="", repr=False)  # to upstream; may contain a password

@@ -5,12 +5,13 @@ Each function parses the text of one kind of option, and raises ValueError with 
 
 from __future__ import annotations
 
+import base64
 import configparser
 import posixpath
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
 E = TypeVar("E", bound="StrEnum")
+Address: TypeAlias = tuple[str, int]  # host and port
 
 _PLUGINS: Final = (
     "allowlist_project",
@@ -30,6 +32,7 @@ _PLUGINS: Final = (
     "blocklist_release",
 )
 _MAX_WORKERS: Final = 10
+_PORTS: Final = {"https": 443, "http": 80}
 DIRECTORIES: Final = {
     Backend.FILESYSTEM: "the absolute path of a folder, such as /data/pypi/mirror",
     Backend.S3: "/bucket or /bucket/prefix",
@@ -38,14 +41,34 @@ DIRECTORIES: Final = {
 _ALL: Final = 100  # percent
 
 
-def hosts(text: str) -> frozenset[str]:
-    """Parse host names without scheme and port."""
-    hosts = text.lower().split()
-    for host in hosts:
-        if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:]+", host):
-            msg = f"{host!r} is not a host name; remove scheme and port"
+def hosts(text: str) -> frozenset[Address]:
+    """Parse hosts with optional ports; without one, the ports of https and http are meant."""
+    hosts = set[Address]()
+    for host in text.lower().split():
+        match = re.fullmatch(
+            r"(?P<name>[a-z0-9._-]+)(:(?P<port>\d{1,5}))?"
+            r"|\[(?P<ip>[0-9a-f:.]+)\](:(?P<ip_port>\d{1,5}))?|(?P<bare_ip>[0-9a-f:]*:[0-9a-f:.]*)",
+            host,
+        )
+        if match is None:
+            msg = f"{host!r} is not a host name with an optional port; remove the scheme"
             raise ValueError(msg)
+        name = match["name"] or match["ip"] or match["bare_ip"]
+        port = match["port"] or match["ip_port"]
+        hosts.update((name, number) for number in ([int(port)] if port else _PORTS.values()))
     return frozenset(hosts)
+
+
+def address(url: str) -> Address | None:
+    """Return the host and port of a URL; None if it has no host.
+
+    Raises:
+        ValueError: its port is invalid.
+    """
+    parts = urlsplit(url)
+    port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+    host = parts.hostname or ""
+    return (host if host.isascii() else host.encode("idna").decode(), port) if host else None
 
 
 def text_or_none(text: str) -> str | None:
@@ -210,26 +233,50 @@ def diff_file(backend: Backend, directory: str) -> Callable[[str], tuple[str | N
     return parse
 
 
-def optional_url(*, insecure: bool) -> Callable[[str], str]:
+def optional_url(*, insecure: bool, login: bool = False) -> Callable[[str], str]:
     """Return a parser like `url` that also accepts an empty text."""
-    parse = url(insecure=insecure)
+    parse = url(insecure=insecure, login=login)
     return lambda text: parse(text) if text else ""
 
 
-def url(*, insecure: bool) -> Callable[[str], str]:
-    """Return a parser of URLs that removes a trailing slash; only `insecure` accepts http."""
+def url(*, insecure: bool, login: bool = False) -> Callable[[str], str]:
+    """Return a parser of URLs that removes a trailing slash.
+
+    Only `insecure` accepts http; only `login` accepts a user name and a password.
+    """
 
     def parse(text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme == "http" and not insecure:
             msg = "http requires allow-non-https = true"
             raise ValueError(msg)
-        if parts.scheme in {"http", "https"} and parts.netloc:
-            return text.rstrip("/")
-        msg = "must be a URL that begins with https://"
-        raise ValueError(msg)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            msg = "must be a URL that begins with https://"
+            raise ValueError(msg)
+        try:
+            _ = parts.port
+        except ValueError:  # its text may quote a password
+            msg = "must be a URL with a valid port"
+            raise ValueError(msg) from None
+        if parts.query or parts.fragment:
+            msg = "must be a URL without a query"
+            raise ValueError(msg)
+        if "@" in parts.netloc and not login:
+            msg = "must be a URL without a user name and password"
+            raise ValueError(msg)
+        return text.rstrip("/")
 
     return parse
+
+
+def split_login(url: str) -> tuple[str, str | None]:
+    """Return a URL without its user name and password, and these as an Authorization header."""
+    parts = urlsplit(url)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    if not userinfo:
+        return url, None
+    encoded = base64.b64encode(unquote_to_bytes(f"{parts.username}:{parts.password or ''}"))
+    return parts._replace(netloc=host).geturl(), f"Basic {encoded.decode()}"
 
 
 def plugins(text: str) -> frozenset[str]:

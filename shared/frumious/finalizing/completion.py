@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from frumious.errors import Reason
 from frumious.model.jobs import Outcome, Report, Result, failure
 from frumious.model.runs import RunProgress
 
@@ -72,7 +73,7 @@ async def review_run(  # noqa: PLR0913 (what decides)
     finished = entry.sent is not None and (not reasons or only_failing or age >= run_deadline)
     if finished:
         run = run or await ledger.plan(entry.run)
-        silence = (
+        silence = Reason.NO_RESULT.explain(
             f"no result within {run_deadline:.0f} s: its message was lost, or its job is stuck"
         )
         given_up = [

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from frumious.errors import Reason
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
@@ -43,7 +44,9 @@ logger = logging.getLogger(__name__)
 
 _KEPT: Final = 7 * 24 * 3600  # seconds that a closed run's plan is kept
 _LATE: Final = 2 * 3600  # seconds; a message that a crashed worker held is visible again by then
-_CRASHED: Final = "its worker crashed, or ran out of memory or time, at each of its deliveries"
+_CRASHED: Final = Reason.NO_RESULT.explain(
+    "its worker crashed, or ran out of memory or time, at each of its deliveries"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from frumious.errors import Reason
 from frumious.finalizing import front_page
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
@@ -126,7 +127,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         **sizes,
         "lagging": {
             project: {
-                "reason": entry.reason,
+                "reason": Reason.public(entry.reason),
                 "attempts": entry.attempts,
                 "serial": entry.serial,
                 "due": _utc(entry.due),

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -21,6 +21,8 @@ MAX_FILE_SIZE: Final = 5 * 1024**4  # bytes; S3's limit for one object
 
 class WrongBytes(FrumiousError):
     """Upstream sent bytes that differ from what its project page announces."""
+
+    reason = Reason.FILE_DIFFERS
 
 
 DIGEST_LENGTHS: Final = {

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import canonicalize_name, is_normalized_name
 
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason
 from frumious.model.checksums import ExpectedContent
 from frumious.model.types import Key, RunId
 
@@ -60,6 +60,8 @@ _FILE_CACHING = "public, max-age=31536000, s-maxage=86400, immutable"
 
 class UnsafeName(FrumiousError):
     """A filename or a URL from upstream that must not become a key."""
+
+    reason = Reason.UPSTREAM_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,15 @@ def provenance_key(project: NormalizedName, file: File) -> Key:
         version = "unknown"
     _check_segment(version)
     return Key(f"web/integrity/{project}/{version}/{file.filename}/provenance")
+
+
+def is_provenance_url(url: str, key: Key) -> bool:
+    """Return whether the path of a URL is that of the provenance at `key`.
+
+    Other paths could make the mirror publish anything that upstream serves to it.
+    """
+    project, *rest = [unquote(part) for part in urlsplit(url).path.split("/")[-4:]]
+    return [canonicalize_name(project), *rest] == key.split("/")[2:]
 
 
 def legacy_json(project: NormalizedName) -> tuple[Key, ...]:

@@ -19,8 +19,9 @@ from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
 from frumious.state.ledger import LedgerCorrupt
+from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.client import HostRefused, UpstreamUnavailable
+from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:

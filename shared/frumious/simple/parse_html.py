@@ -11,12 +11,13 @@ import re
 import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.pages import File, ProjectPage, RootIndex, Status
+from frumious.redaction import redact
 from frumious.simple import html_page
 from frumious.simple.values import (
     MAX_URL_LENGTH,
@@ -26,6 +27,7 @@ from frumious.simple.values import (
     check_api_version,
     check_url,
     parse_hashes,
+    resolve,
     without_duplicates,
 )
 
@@ -80,7 +82,7 @@ def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
         try:
             files.append(_file(link, anchor.attributes, html.base))
         except (InvalidValue, ValueError) as error:
-            refused[link.filename or link.text or link.url] = str(error)
+            refused[link.filename or link.text or redact(link.url)] = str(error)
     projects = _projects_in(html.headings)
     if projects and project not in projects:
         msg = f"the heading of {url} names {sorted(projects)!r:.120}, not {project!r}"
@@ -156,7 +158,7 @@ class _Link:
             if len(href) > MAX_URL_LENGTH:
                 msg = f"it exceeds {MAX_URL_LENGTH} characters"
                 raise ValueError(msg)  # noqa: TRY301
-            url = urljoin(base, href)
+            url = resolve(base, href)
             segment = urlsplit(url).path.rpartition("/")[2]
         except ValueError as error:
             segment = href.partition("?")[0].rpartition("/")[2][-MAX_URL_LENGTH:]
@@ -194,7 +196,7 @@ def _file(link: _Link, attributes: Mapping[str, str], base: str) -> File:
         raise InvalidValue(link.problem)
     provenance = attributes.get("data-provenance") or None
     if provenance is not None:
-        provenance = check_url(urljoin(base, provenance))
+        provenance = check_url(resolve(base, provenance))
     return File(
         filename=_checked_filename(link),
         url=check_url(link.url),
@@ -224,7 +226,7 @@ def _checked_filename(link: _Link) -> str:
         msg = f"its text is {link.text!r:.120}, but its URL names {link.filename!r:.120}"
         raise InvalidValue(msg)
     if not link.filename:
-        msg = f"its URL {link.url!r:.120} has no filename"
+        msg = f"its URL {redact(link.url)!r:.120} has no filename"
         raise InvalidValue(msg)
     return link.filename
 

@@ -9,13 +9,13 @@ import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cast
-from urllib.parse import urldefrag, urljoin
 
 import msgspec
 from msgspec import Meta, Struct
 
 from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.pages import File, ProjectPage, Publication, Status
+from frumious.redaction import redact
 from frumious.simple.values import (
     InvalidPage,
     InvalidValue,
@@ -25,6 +25,7 @@ from frumious.simple.values import (
     check_url,
     parse_hashes,
     parse_serial,
+    resolve,
     without_duplicates,
 )
 
@@ -225,16 +226,16 @@ def _status(payload: JsonObject) -> Status:
 def _filename(entry: Json) -> str:
     """Return a refused file's name, or its representation if it has none."""
     name = entry.get("filename") if isinstance(entry, dict) else entry
-    return name[:_MAX_NAME_LENGTH] if isinstance(name, str) else f"{name!r:.80}"
+    return name[:_MAX_NAME_LENGTH] if isinstance(name, str) else redact(repr(name))[:80]
 
 
 def _file(entry: JsonObject, base: str) -> File:
     known, extra = _split(entry, _File)
     provenance = known.provenance
     try:
-        url = check_url(urldefrag(urljoin(base, known.url)).url)
+        url = check_url(resolve(base, known.url.partition("#")[0]))
         if provenance is not None:
-            provenance = check_url(urljoin(base, provenance))
+            provenance = check_url(resolve(base, provenance))
     except ValueError as error:
         msg = f"its URL is invalid: {error}"
         raise InvalidValue(msg) from error

@@ -6,12 +6,13 @@ import re
 import string
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason
 from frumious.model.checksums import DIGEST_LENGTHS
+from frumious.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
 MAX_URL_LENGTH: Final = 8192  # characters; signed ones have thousands
 
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 _HEXADECIMAL = frozenset(string.hexdigits)
 _MAX_SERIAL: Final = 10**18 - 1
 _SERIAL: Final = re.compile(r"[0-9]{1,18}")
@@ -31,6 +33,8 @@ _SERIAL: Final = re.compile(r"[0-9]{1,18}")
 
 class InvalidPage(FrumiousError):
     """A page that is not a page of the Simple API, or not the requested one."""
+
+    reason = Reason.UPSTREAM_INVALID
 
 
 class InvalidValue(Exception):
@@ -117,18 +121,36 @@ def check_url(url: str) -> str:
         InvalidValue, ValueError: it is neither.
     """
     if len(url) > MAX_URL_LENGTH:
-        msg = f"its URL {url!r:.120} exceeds {MAX_URL_LENGTH} characters"
+        msg = f"its URL {redact(url)!r:.120} exceeds {MAX_URL_LENGTH} characters"
         raise InvalidValue(msg)
     url.encode()  # raises ValueError for half a surrogate pair
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http", ""}:
-        msg = f"its URL {url!r:.120} is neither https nor http"
+        msg = f"its URL {redact(url)!r:.120} is neither https nor http"
         raise InvalidValue(msg)
     if parts.username is not None or (parts.scheme and not parts.hostname):
-        msg = f"its URL {url!r:.120} has no host, or has a user name"
+        msg = f"its URL {redact(url)!r:.120} has no host, or has a user name"
         raise InvalidValue(msg)
     _ = parts.port  # raises ValueError if it is invalid
     return url
+
+
+def resolve(base: str, url: str) -> str:
+    """Return the absolute form of a URL; it stays as it is, byte for byte, where it can.
+
+    Signatures cover the bytes. urljoin drops a second slash and an empty query.
+
+    Raises:
+        ValueError: it is invalid.
+    """
+    if _PRINTABLE.fullmatch(url):
+        if url.startswith(("https://", "http://")):
+            return url
+        path = url.partition("?")[0]
+        if path.startswith("/") and not path.startswith("//") and "/." not in path:
+            parts = urlsplit(base)
+            return f"{parts.scheme}://{parts.netloc}{url}"
+    return urljoin(base, url)
 
 
 def without_duplicates(page: ProjectPage, refused: Mapping[str, str]) -> ParsedPage:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
-from frumious.errors import FrumiousError, Retryable
+from frumious.errors import FrumiousError, Reason, Retryable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -23,13 +23,19 @@ RESPONSE_TIMEOUTS: Final = 6
 class StorageUnavailable(Retryable):
     """The storage did not respond, or refused for now; a retry may succeed."""
 
+    reason = Reason.STORAGE
+
 
 class StorageRefused(FrumiousError):
     """The storage refuses the request; a retry cannot succeed."""
 
+    reason = Reason.STORAGE
+
 
 class Conflict(Retryable):
     """Another writer has changed the object since it was read."""
+
+    reason = Reason.STORAGE
 
 
 _TEMPORARY = frozenset(

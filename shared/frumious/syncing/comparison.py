@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason, explain
 from frumious.model import layout
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.jobs import AllowedRemoval
@@ -31,6 +31,8 @@ _MAX_REFUSED_NAME: Final = 255  # characters of a refused file's name that the p
 
 class MassLoss(FrumiousError):
     """Upstream's page lacks most of the files that the mirror has, and no event says why."""
+
+    reason = Reason.FILES_LOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,8 @@ def compare(
     current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files)
-    refused = {} if quarantined else {**parsed.refused, **unsafe}
+    invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in parsed.refused.items()}
+    refused = {} if quarantined else {**invalid, **unsafe}
     files, changed = _keep_changed_files(safe, current, config)
     if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
         names = {mirrored.file.filename for mirrored in files}
@@ -137,7 +140,7 @@ def _safe_files(
             layout.check_reserved(file.filename)
             safe.append(MirroredFile.of(project, file))
         except layout.UnsafeName as error:
-            refused[file.filename[:_MAX_REFUSED_NAME]] = str(error)
+            refused[file.filename[:_MAX_REFUSED_NAME]] = explain(error)
     return safe, refused
 
 
@@ -160,7 +163,7 @@ def _keep_changed_files(
             kept.append(mirrored)
         else:
             kept.append(old.showing(replace(old.file, yanked=file.yanked)))
-            changed[file.filename] = (
+            changed[file.filename] = Reason.FILE_CHANGED.explain(
                 f"upstream has other bytes under the name {file.filename!r} than before;"
                 " allow-changed-files = true takes them"
             )
@@ -203,10 +206,13 @@ def _as_mirrored(
 
 
 def link_to(mirrored: MirroredFile, config: Config) -> str:
-    """Return where readers get a file; a mirror without files links to upstream's."""
+    """Return where readers get a file; a mirror without files links to upstream's.
+
+    Without its query, which may be a signature for the mirror alone.
+    """
     if config.release_files or config.root_uri:
         return layout.file_url(mirrored.key, config.root_uri)
-    return mirrored.file.url
+    return mirrored.file.url.partition("?")[0]
 
 
 def _differ(wanted: ExpectedContent | None, stored: ExpectedContent | None) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from msgspec.structs import replace
 
-from frumious.errors import FrumiousError, Retryable
+from frumious.errors import FrumiousError, Reason, Retryable, explain
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
@@ -33,6 +33,8 @@ _MAX_PAUSE: Final = 900  # seconds; a queue's delay
 
 class OutOfTime(Retryable):
     """The job was not finished in the time that this process has."""
+
+    reason = Reason.NO_RESULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _failed(delivery: Delivery, error: Exception) -> Result | RetryLater:
     if isinstance(error, Retryable) and error.retry_after is not None:
         pause = max(pause, math.ceil(error.retry_after))
     retry = None if permanent or delivery.last else min(pause, _MAX_PAUSE)
-    reason = str(error) if isinstance(error, FrumiousError) else repr(error)
+    reason = explain(error)
     logger.warning(
         "project failed",
         extra={"project": job.project, "error": reason, "retry": retry},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from frumious.errors import Reason
 from frumious.model import layout
 from frumious.model.pages import Publication
 from frumious.syncing.blobs import MirroredFile, keys_of
@@ -26,6 +27,7 @@ class BuiltPage:
 
     page: ProjectPage
     files: Sequence[MirroredFile]
+    refused: Mapping[str, str]  # filename -> why it is not on the page, with details
 
 
 def build_page(
@@ -48,6 +50,10 @@ def build_page(
     if recovery.report:
         added |= recovery.added
         removed |= recovery.removed
+    refused = {
+        **change.refused,
+        **{key.removeprefix("web/"): why for key, why in failed.items()},
+    }
     page = replace(
         change.page,
         files=tuple(each.file for each in published),
@@ -57,15 +63,12 @@ def build_page(
             etag=change.etag,
             added=tuple(sorted(added & stored)),
             removed=tuple(sorted(removed - stored)),
-            refused={
-                **change.refused,
-                **{key.removeprefix("web/"): reason for key, reason in failed.items()},
-            },
+            refused={name: Reason.public(why).value for name, why in refused.items()},
             stored=config.release_files,
             compressed=config.page_layout.has_json_variants,
         ),
     )
-    return BuiltPage(page, mirrored)
+    return BuiltPage(page, mirrored, refused)
 
 
 def _published_files(
@@ -99,7 +102,10 @@ def _published_provenance(
     PEP 740 asks for an absolute address, so that it stays upstream's otherwise.
     """
     provenance = mirrored.file.provenance
-    if provenance is None or not config.release_files:
+    if provenance is None:
+        return None
+    provenance = provenance.partition("?")[0]  # the query may be a signature for the mirror alone
+    if not config.release_files:
         return provenance
     key = mirrored.blobs[-1].key  # provenance comes last
     if key in failed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.types import Key
-from frumious.simple import render
+from frumious.simple import legacy_json, render
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage
 from frumious.syncing.comparison import check_losses, compare
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MAX_LOGGED = 20  # files that are left out, in one log record
 _MAX_RACES = 3  # that are lost in a row before the job is retried later
 
 
@@ -94,12 +96,16 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and _shows_the_same(manifest, built.page):
         if recovery.own:
             page = replace(built.page, publication=manifest.page.publication)
-            return await _finish(BuiltPage(page, built.files), publisher)
+            return await _finish(replace(built, page=page), publisher)
         # An earlier attempt may have been killed after it wrote HTML: then all is published again.
         if not attempt.resuming:
             await publisher.delete_other_names(built.page)
-            published = BuiltPage(manifest.page, current_page.files)
+            published = replace(built, page=manifest.page, files=current_page.files)
             return _result(project, published, report=recovery.report)
+    if built.refused:
+        whys = dict(islice(built.refused.items(), _MAX_LOGGED))
+        extra = {"project": project, "files": len(built.refused), "errors": whys}
+        logger.warning("files are left out", extra=extra)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
     built = await _keep_files_of_others(built, publisher)
@@ -155,7 +161,7 @@ async def _keep_files_of_others(built: BuiltPage, publisher: PagePublisher) -> B
         return built
     removed = await own_keys(publisher.project, publication.removed, publisher.pages)
     publication = msgspec.structs.replace(publication, removed=tuple(sorted(removed)))
-    return BuiltPage(replace(built.page, publication=publication), built.files)
+    return replace(built, page=replace(built.page, publication=publication))
 
 
 async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage: Storage) -> None:
@@ -164,6 +170,7 @@ async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage
     if body is None:
         await storage.delete(layout.legacy_json(project))
         return
+    body = legacy_json.without_queries(body)
     for key in layout.legacy_json(project):
         await storage.write(key, body)
 
@@ -184,7 +191,6 @@ async def _finish(built: BuiltPage, publisher: PagePublisher) -> Result:
 def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Result:
     """Return what the page says; with `report` also what the job that published it changed."""
     page, publication = built.page, built.page.publication
-    refused = publication.refused if publication is not None else {}
     outcome, added, removed = Outcome.UNCHANGED, frozenset[Key](), tuple[Key, ...]()
     if publication is not None and report:
         outcome = Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED
@@ -200,7 +206,7 @@ def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Resul
         added=tuple(sorted(added)),
         added_bytes=sum(each.file.size or 0 for each in built.files if each.key in added),
         removed=removed,
-        error=_refusals(refused) if refused else None,
+        error=_refusals(built.refused) if built.refused else None,
     )
 
 

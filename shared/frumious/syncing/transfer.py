@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.backoff import Backoff
 from frumious.concurrency import run_all
+from frumious.errors import explain
+from frumious.model import layout
 from frumious.model.checksums import WrongBytes, verified_chunks
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
-from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
+from frumious.upstream.addresses import HostRefused
+from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted, FileMissing
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ class Transfer:
                 else:
                     await self._store_file(blob, blob.expected)
             except faults as error:
-                return str(error)
+                return explain(error)
         self.stored += 1
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
         return ""
@@ -116,6 +119,9 @@ class Transfer:
         return head.size == blob.expected.size
 
     async def _store_provenance(self, blob: Blob) -> None:
+        if not layout.is_provenance_url(blob.url, blob.key):
+            msg = f"{blob.url} is not the URL of a file's provenance"
+            raise InvalidPage(msg)
         body = await self.upstream.provenance(blob.url)
         if body is None:
             msg = f"upstream names {blob.url} but does not have it"

@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from frumious import __version__
 from frumious.backoff import Backoff
-from frumious.errors import FrumiousError, Retryable
+from frumious.errors import FrumiousError, Reason, Retryable
+from frumious.redaction import redact
+from frumious.simple.values import resolve
+from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
 from frumious.upstream.proxy import ProxyRouter
 
 if TYPE_CHECKING:
@@ -55,13 +58,13 @@ _REDIRECTS = frozenset(
 class UpstreamUnavailable(Retryable):
     """Upstream did not respond, or with an error that may pass."""
 
-
-class HostRefused(FrumiousError):
-    """A URL whose host the configuration does not allow."""
+    reason = Reason.UPSTREAM_UNAVAILABLE
 
 
 class TooLarge(FrumiousError):
     """A response body that exceeds the limit of its kind."""
+
+    reason = Reason.UPSTREAM_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,7 @@ class Client:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
         self.requests = 0
-        self._hosts = config.allowed_hosts
-        self._insecure = config.allow_non_https
+        self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
         trace = aiohttp.TraceConfig()
         trace.on_request_start.append(self._count)
@@ -99,6 +101,7 @@ class Client:
         self._router = ProxyRouter(
             config.proxy,
             config.no_proxy,
+            Resolver(config.public_hosts),
             headers={"User-Agent": f"frumious/{__version__}{contact}"},
             timeout=aiohttp.ClientTimeout(
                 total=config.global_timeout, connect=config.timeout, sock_read=config.timeout
@@ -140,6 +143,9 @@ class Client:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request once, and follow redirects to allowed hosts.
 
+        The configured credentials are sent only to their own scheme, host and port, and no longer
+        once a redirect has led elsewhere.
+
         Raises:
             UpstreamUnavailable: upstream did not respond, or with an error that may pass; also
                 while the caller reads the response.
@@ -147,10 +153,17 @@ class Client:
         """
         method = "GET" if data is None else "POST"
         try:
+            target = self._policy.check(url)
+            origin, login = target.origin(), self._policy.login(target)
             for _ in range(_MAX_REDIRECTS + 1):
-                self._check_host(url)
+                if target.origin() != origin:
+                    login = {}
                 async with self._router.session_for(url).request(
-                    method, url, headers=headers, data=data, allow_redirects=False
+                    method,
+                    target,
+                    headers={**headers, **login},
+                    data=data,
+                    allow_redirects=False,
                 ) as response:
                     if response.status in _TRANSIENT:
                         msg = f"{url} returned the status {response.status} {response.reason}"
@@ -159,13 +172,15 @@ class Client:
                         yield response
                         return
                     url = _location(response, url)
-        except aiohttp.InvalidURL as error:
-            msg = f"{url!r:.300} is not a valid URL"
-            raise HostRefused(msg) from error
+                target = self._policy.check(url)
+        except aiohttp.InvalidURL:
+            msg = f"{redact(url)!r:.300} is not a valid URL"
+            raise HostRefused(msg) from None
         except self._router.errors as error:
             # Cut, because errors of the HTTP parser quote what they could not parse.
-            msg = f"cannot read {url}: {(str(error) or type(error).__name__):.200}"
-            raise UpstreamUnavailable(msg) from error
+            text = redact(str(error)) or type(error).__name__
+            msg = f"cannot read {url}: {text:.200}"
+            raise UpstreamUnavailable(msg) from None  # the cause may quote a password
         msg = f"more than {_MAX_REDIRECTS} redirects, the last one to {url}"
         raise UpstreamUnavailable(msg)
 
@@ -185,18 +200,6 @@ class Client:
                     return Response(response.status, response.headers, body, str(response.url))
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
-
-    def _check_host(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"https", "http"}:
-            msg = f"{url} is neither https nor http"
-        elif parts.scheme == "http" and not self._insecure:
-            msg = f"{url} is not https, and allow-non-https is not set"
-        elif parts.hostname not in self._hosts:
-            msg = f"the host of {url} is not allowed; if it is upstream's, add it to allowed-hosts"
-        else:
-            return
-        raise HostRefused(msg)
 
     async def _count(self, *_: object) -> None:
         self.requests += 1
@@ -226,10 +229,12 @@ async def _discard_body(response: aiohttp.ClientResponse) -> bytes:
 def _location(response: aiohttp.ClientResponse, url: str) -> str:
     location = response.headers.get("Location", "")
     try:
-        return urljoin(url, location)
+        resolved = resolve(url, location)
+        urlsplit(resolved)
     except ValueError as error:
-        msg = f"{url} redirects to {location!r:.120}, which is not a valid URL"
+        msg = f"{url} redirects to {redact(location)!r:.120}, which is not a valid URL"
         raise UpstreamUnavailable(msg) from error
+    return resolved
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from frumious.backoff import Backoff
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason
 from frumious.upstream.client import CHUNK, Client, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ _MAX_ATTEMPTS = 5
 class FileMissing(FrumiousError):
     """Upstream lists a file but does not serve it."""
 
+    reason = Reason.FILE_MISSING
+
 
 class DownloadInterrupted(FrumiousError):
     """A download could not be completed or resumed."""
+
+    reason = Reason.UPSTREAM_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractResolver
+
 
 class ProxyRouter:
-    """Two HTTP sessions, direct and proxied; `options` are those of aiohttp's ClientSession."""
+    """Two HTTP sessions, direct and proxied; `options` are those of aiohttp's ClientSession.
 
-    def __init__(self, proxy: str, no_proxy: str, **options: Any) -> None:  # noqa: ANN401
+    `resolver` resolves names for direct connections; the proxy resolves them for the others.
+    """
+
+    def __init__(
+        self,
+        proxy: str,
+        no_proxy: str,
+        resolver: AbstractResolver,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        self._resolver = resolver
         self._no_proxy = [name.strip().lstrip(".").lower() for name in no_proxy.split(",")]
-        self._direct = aiohttp.ClientSession(**options)
+        self._direct = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=resolver), **options
+        )
         self._proxied: aiohttp.ClientSession | None = None
         self.errors: tuple[type[Exception], ...] = (aiohttp.ClientError, TimeoutError)
         if proxy.startswith("socks"):
@@ -49,5 +64,6 @@ class ProxyRouter:
     async def close(self) -> None:
         """Close the connections."""
         await self._direct.close()
+        await self._resolver.close()
         if self._proxied is not None:
             await self._proxied.close()

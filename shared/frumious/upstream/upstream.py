@@ -11,15 +11,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
-from frumious.errors import Retryable
+from frumious.errors import Reason, Retryable
 from frumious.simple import parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
 from frumious.upstream import changelog
-from frumious.upstream.client import Client, HostRefused, Response
+from frumious.upstream.addresses import HostRefused
+from frumious.upstream.client import Client, Response
 from frumious.upstream.download import Download, download
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from packaging.utils import NormalizedName
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from frumious.clock import Clock
     from frumious.config.settings import Config
     from frumious.model.pages import RootIndex
+    from frumious.model.types import JsonObject
     from frumious.simple.values import ParsedPage
     from frumious.upstream.changelog import Changes
 
@@ -43,11 +45,14 @@ _JSON_TYPES: Final = re.compile(r"application/(vnd\.pypi\.simple\.(v1|latest)\+)
 _HTML_TYPES: Final = re.compile(
     r"application/vnd\.pypi\.simple\.(v1|latest)\+html|text/html|application/xhtml\+xml"
 )
+_PROVENANCE_TYPES: Final = ("application/vnd.pypi.integrity.v1+json", "application/json")
 _MISSING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 class StalePage(Retryable):
     """A cache between upstream and the mirror returned a page that is older than requested."""
+
+    reason = Reason.UPSTREAM_STALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +159,16 @@ class Upstream:
 
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
-            InvalidPage, TooLarge, HostRefused: the response is not a JSON object.
+            InvalidPage, TooLarge, HostRefused: the response is not a provenance.
         """
         accept = {"Accept": "application/vnd.pypi.integrity.v1+json"}
         try:
-            return await self._json_object(url, MAX_PROVENANCE_BYTES, accept)
+            return await self._json_object(url, MAX_PROVENANCE_BYTES, accept, _check_provenance)
         except HostRefused:
             upstream_url = f"{self._config.master}{urlsplit(url).path}"
-            body = await self._json_object(upstream_url, MAX_PROVENANCE_BYTES, accept)
+            body = await self._json_object(
+                upstream_url, MAX_PROVENANCE_BYTES, accept, _check_provenance
+            )
             if body is None:
                 raise
             return body
@@ -190,18 +197,44 @@ class Upstream:
     def _project_url(self, project: NormalizedName) -> str:
         return f"{self._config.master}/simple/{project}/"
 
-    async def _json_object(self, url: str, limit: int, headers: Mapping[str, str]) -> bytes | None:
+    async def _json_object(
+        self,
+        url: str,
+        limit: int,
+        headers: Mapping[str, str],
+        check: Callable[[Response, JsonObject], None] | None = None,
+    ) -> bytes | None:
         response = await self._client.fetch(url, limit=limit, headers=headers)
         if response.status in _MISSING:
             return None
         response.check_status()
-        parse_json.json_object(response.body, response.url)
+        payload = parse_json.json_object(response.body, response.url)
+        if check is not None:
+            check(response, payload)
         return response.body
 
 
 def _if_changed(etag: str) -> Mapping[str, str]:
     """Return the headers of a request for a page whose ETag differs from `etag`."""
     return {**_SIMPLE, "If-None-Match": etag} if etag else _SIMPLE
+
+
+def _check_provenance(response: Response, payload: JsonObject) -> None:
+    """Check that a response has the media type and the keys of a provenance (PEP 740).
+
+    A mirror that serves files from a folder may know its type only as JSON.
+
+    Raises:
+        InvalidPage: it has not.
+    """
+    media_type = _media_type(response)
+    if media_type not in _PROVENANCE_TYPES:
+        msg = f"{response.url} is {media_type!r:.80}, which is not the type of a provenance"
+        raise InvalidPage(msg)
+    bundles = payload.get("attestation_bundles", [])
+    if type(payload.get("version")) is not int or not isinstance(bundles, list):
+        msg = f"{response.url} is not a provenance: 'version' or 'attestation_bundles' is invalid"
+        raise InvalidPage(msg)
 
 
 def _serial(response: Response) -> int | None:
@@ -228,11 +261,14 @@ def _is_json(response: Response) -> bool:
     Raises:
         InvalidPage: its Content-Type is neither.
     """
-    content_type = response.headers.get("Content-Type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = _media_type(response)
     if _JSON_TYPES.fullmatch(media_type):
         return True
     if _HTML_TYPES.fullmatch(media_type):
         return False
-    msg = f"{response.url} is {content_type!r:.80}, which is neither JSON nor HTML"
+    msg = f"{response.url} is {media_type!r:.80}, which is neither JSON nor HTML"
     raise InvalidPage(msg)
+
+
+def _media_type(response: Response) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -90,7 +90,7 @@ def test_every_key_of_bandersnatch_is_read() -> None:
 
 
 def test_without_files_the_pages_link_to_pypi_s() -> None:
-    assert folder("release-files = false").root_uri == f"https://{loading.PYPI_FILES}"
+    assert folder("release-files = false").root_uri == loading.PYPI_FILES
     assert folder("release-files = false\nroot_uri = https://a.example").root_uri == (
         "https://a.example"
     )

@@ -292,7 +292,7 @@ def test_a_name_that_upstream_redirects_elsewhere_lags_with_a_reason(world: Worl
 
     assert len(world.page("two")["files"]) == 2
     lagging = json.loads(world.read("web/status.json"))["lagging"]
-    assert "allowed-hosts" in lagging["one"]["reason"]
+    assert lagging["one"]["reason"] == "upstream's address is not allowed"
 
 
 def test_a_short_allowlist_needs_no_changelog_and_no_root_index(world: World) -> None:

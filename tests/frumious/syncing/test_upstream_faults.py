@@ -14,7 +14,8 @@ import pytest
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.simple.values import InvalidPage
 from frumious.syncing.comparison import MassLoss
-from frumious.upstream.client import HostRefused, TooLarge, UpstreamUnavailable
+from frumious.upstream.addresses import HostRefused
+from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.upstream import (
     BANDERSNATCH,
@@ -460,7 +461,7 @@ def test_a_file_on_a_host_that_is_not_allowed_is_left_out(world: World) -> None:
         assert "allowed-hosts" in str(world.sync("demo").error)
         assert not upstream.requests_for("/packages/")
 
-        world.configure("allowed-hosts = localhost")
+        world.configure(f"allowed-hosts = {upstream.files_url.removeprefix('http://')}")
         assert world.sync("demo", run="run-2").error is None
 
 

@@ -98,7 +98,7 @@ CASES: list[Case] = [
     *(
         accepts(
             f"filename-odd-{name}",
-            victim(filename=filename),
+            victim(filename=filename, provenance=None),
             files=(WHEEL, SDIST, filename),
             entry={"filename": filename},
         )

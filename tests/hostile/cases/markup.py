@@ -60,7 +60,7 @@ CASES: list[Case] = [
         if "/" in text
         else accepts(
             f"markup-{name}-in-filename",
-            victim(filename=text),
+            victim(filename=text, provenance=None),
             files=(WHEEL, SDIST, text),
             entry={"filename": text},
         )

@@ -57,7 +57,7 @@ CASES: list[Case] = [
         ),
         files=(WHEEL, SDIST),
     ),
-    accepts(
+    refuses_file(
         "provenance-of-another",
         victim(
             provenance=lambda good: (
@@ -65,6 +65,8 @@ CASES: list[Case] = [
                 + f"/integrity/other/1.0/{_OTHER.filename}/provenance"
             )
         ),
+        "is not the URL of a file's provenance",
+        files=FILES,
     ),
     refuses_file(
         "provenance-that-leads-up",

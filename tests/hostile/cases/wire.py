@@ -6,6 +6,7 @@ from tests.hostile.case import (
     UNNOTICED,
     Case,
     Expected,
+    HostRefused,
     OnWire,
     UpstreamUnavailable,
     accepts,
@@ -100,7 +101,7 @@ CASES: list[Case] = [
     refuses_page(
         "wire-location-no-text",
         Wire(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\xff\xfe\r\n\r\n"),
-        UpstreamUnavailable,
+        HostRefused,
     ),
     refuses_file(
         "wire-file-cut-off",

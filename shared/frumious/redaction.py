@@ -1,0 +1,32 @@
+"""Removal of secrets from text: passwords and signatures in URLs, and authorization headers.
+
+`FrumiousError` redacts its text, and `redact_record` redacts log records.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final
+
+_USERINFO: Final = re.compile(r"""(?<=://)[^\s/?#"\\]*@""")
+# The query of an absolute URL; of a relative one, if it begins like a query.
+_QUERY: Final = re.compile(r"""(://[^\s?#'"<>\\]*)\?[^\s'"<>\\]*|\?[\w.~%+-]+=[^\s'"<>\\]*""")
+_AUTHORIZATION: Final = re.compile(r"\b(Basic|Bearer) +[\w+/=.~-]{8,}")
+
+
+def redact(text: str) -> str:
+    """Return the text with `***` instead of user names, passwords, queries and credentials."""
+    text = _USERINFO.sub("***@", text)
+    text = _QUERY.sub(lambda match: f"{match[1] or ''}?***", text)
+    return _AUTHORIZATION.sub(r"\1 ***", text)
+
+
+def redact_record(record: logging.LogRecord) -> bool:
+    """Redact a log record, its fields and its traceback; a filter of handlers."""
+    record.msg, record.args = record.getMessage(), None
+    if record.exc_info:
+        record.exc_text = logging.Formatter().formatException(record.exc_info)
+    texts = {name: value for name, value in vars(record).items() if isinstance(value, str)}
+    vars(record).update({name: redact(text) for name, text in texts.items()})
+    return True

@@ -1,0 +1,274 @@
+"""Secrets are in nothing that the mirror writes: pages, status, state, logs, errors, output.
+
+Each secret contains CANARY, which the tests look for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious import errors
+from frumious.clock import Clock
+from frumious.config import loading
+from frumious.config.loading import ConfigError
+from frumious.errors import FrumiousError, Reason
+from frumious.redaction import redact, redact_record
+from frumious.upstream.client import Client, UpstreamUnavailable
+from tests.upstream import Fault, Index, Raw, Redirect, Server, Status, sdist, wheel
+from tests.upstream.actions import Edit
+from tests.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.upstream import Action
+    from tests.world import Aws
+
+CANARY = "hush"
+SIGNATURE = f"?X-Amz-Signature={CANARY}&X-Amz-Security-Token={CANARY}"
+
+
+@pytest.fixture
+def private(aws: Aws, index: Index) -> Iterator[World]:
+    """A mirror of an upstream with a password, whose pages have signed links."""
+    index.upload(sdist("demo", "1.0"), provenance={"version": 1})
+    index.upload(wheel("demo", "2.0"))
+    with Server(index) as server:
+        master = server.url.replace("//", f"//user:{CANARY}@")
+        with World(aws, server, master=master) as world:
+            yield world
+
+
+def sign(page: dict[str, Any]) -> None:
+    for file in page["files"]:
+        file["url"] += SIGNATURE
+        if file["provenance"]:
+            file["provenance"] += SIGNATURE
+
+
+def written(world: World, caplog: pytest.LogCaptureFixture) -> str:
+    """Return everything that the mirror has written."""
+    stored = [f"{key}: {body!r}" for key, body in world.contents().items()]
+    logged = [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
+    return "\n".join([*stored, *logged, repr(world.config)])
+
+
+# What is written
+
+
+@pytest.mark.parametrize(
+    "options", ["", "release-files = false", "root_uri = https://mirror.example", "json = true"]
+)
+def test_signatures_and_passwords_are_not_published(
+    private: World, caplog: pytest.LogCaptureFixture, options: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="frumious")
+    private.configure(options)
+    private.upstream.faults.add(Fault(Edit(sign), "/simple/demo/"))
+
+    private.mirror_run()
+
+    assert len(private.page("demo")["files"]) == 2
+    assert CANARY not in written(private, caplog)
+
+
+@pytest.mark.parametrize(
+    ("match", "action"),
+    [
+        ("/packages/", Status(503)),
+        ("/packages/", Status(404)),
+        ("/packages/", Redirect(f"https://evil.example/x{SIGNATURE}")),
+        ("/packages/", Redirect(f"ftp://user:{CANARY}@evil.example/x")),
+        ("/packages/", Redirect(f"https://[user:{CANARY}@evil.example/x")),
+        ("/packages/", Redirect()),
+        ("/packages/", Raw(200, {}, b"other bytes")),
+        ("/packages/", Raw(200, {"Content-Length": "a"}, b"")),
+        ("/integrity/", Raw(200, {}, b"[]")),
+        ("/simple/demo/", Redirect(f"https://evil.example/{SIGNATURE}")),
+        ("/simple/demo/", Status(503)),
+    ],
+    ids=str,
+)
+def test_a_failure_is_reported_without_secrets(
+    private: World, caplog: pytest.LogCaptureFixture, match: str, action: Action
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="frumious")
+    private.upstream.faults.add(Fault(action, match))
+    private.upstream.faults.add(Fault(Edit(sign), "/simple/demo/"))
+
+    private.mirror_run()
+    lagging = json.loads(private.read("web/status.json"))["lagging"]
+
+    assert lagging["demo"]["reason"] in set(Reason)
+    assert "127.0.0.1" not in str(lagging)
+    assert CANARY not in written(private, caplog)
+
+
+@pytest.mark.parametrize("filename", ["demo-3.0.tar.gz", 7])
+def test_a_file_that_is_refused_is_reported_without_its_url(
+    private: World, caplog: pytest.LogCaptureFixture, filename: object
+) -> None:
+    def add(page: dict[str, Any]) -> None:
+        url = f"https://{CANARY * 40}:{CANARY}@evil.example/x{SIGNATURE}"
+        page["files"].append({"filename": filename, "url": url, "hashes": {}})
+
+    private.upstream.faults.add(Fault(Edit(add), "/simple/demo/"))
+
+    private.mirror_run()
+
+    page = private.page("demo")
+    assert len(page["files"]) == 2
+    assert set(page["meta"]["_frumious"]["refused"].values()) <= set(Reason)
+    assert CANARY not in written(private, caplog)
+
+
+def test_details_of_a_failure_are_in_the_state(private: World) -> None:
+    private.upstream.faults.add(Fault(Status(404), "/packages/"))
+
+    private.mirror_run()
+
+    assert b"404" in private.read("state/lagging.json")
+    assert json.loads(private.read("web/status.json"))["lagging"]["demo"]["reason"] == (
+        "upstream lists a file that it does not serve"
+    )
+
+
+# Proxies
+
+
+def test_a_proxy_that_refuses_is_reported_without_its_password() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def fetch() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        proxy = f"http://user:{CANARY}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        text = f"[mirror]\ndirectory = /m\nmaster = https://upstream.example\nproxy = {proxy}\n"
+        client = Client(loading.parse(text, {}), Clock())
+        try:
+            async with client.open("https://upstream.example/simple/", headers={}):
+                pass
+        finally:
+            await client.close()
+            server.close()
+
+    with pytest.raises(UpstreamUnavailable) as caught:
+        asyncio.run(fetch())
+
+    assert "407" in str(caught.value)
+    assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+# The configuration
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"master = ftp://user:{CANARY}@upstream.example",
+        f"master = user:{CANARY}@upstream.example",
+        f"master = https://user:{CANARY}/x@upstream.example",
+        f"master = https://upstream.example/?token={CANARY}",
+        f"root_uri = https://user:{CANARY}@mirror.example",
+        f"contact = {{{{mirror_master}}}}\nmaster = https://user:{CANARY}@upstream.example",
+        f"[s3]\nendpoint_url = https://user:{CANARY}@s3.example",
+        f"[swift]\nauth_url = https://user:{CANARY}@swift.example",
+        f"= {CANARY}",
+        f"password {CANARY}\npassword {CANARY}",
+    ],
+)
+def test_a_mistake_is_reported_without_secrets(lines: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loading.parse(f"[mirror]\ndirectory = /m\n{lines}\n", {})
+
+    assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_a_configuration_with_secrets_is_represented_without_them() -> None:
+    config = loading.parse(
+        f"[mirror]\ndirectory = /m\nmaster = https://user:{CANARY}@upstream.example/a\n"
+        f"download-mirror = https://{CANARY}@files.example\n"
+        f"proxy = http://user:{CANARY}@proxy.example\npassword: {CANARY}\n",
+        {},
+    )
+
+    assert config.master == "https://upstream.example/a"
+    assert config.warnings
+    assert CANARY not in repr(config)
+
+
+# The command
+
+
+def test_the_command_prints_and_logs_no_secrets(tmp_path: Path, index: Index) -> None:
+    index.upload(sdist("demo", "1.0"))
+    with Server(index) as upstream:
+        upstream.faults.add(Fault(Redirect(f"https://evil.example/x{SIGNATURE}"), "/packages/"))
+        upstream.faults.add(Fault(Edit(sign), "/simple/demo/"))
+        master = upstream.url.replace("//", f"//user:{CANARY}@")
+        path = tmp_path / "mirror.conf"
+        path.write_text(
+            f"[mirror]\ndirectory = {tmp_path / 'mirror'}\nmaster = {master}\n"
+            "allow-non-https = true\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "frumious.cli", "-v", "-c", path, "mirror"],
+            env={**os.environ, "PYTHONPATH": str(Path(errors.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "demo" in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+
+
+# Redaction itself
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (f"cannot read https://user:{CANARY}@a.example/b: 503", "https://***@a.example/b: 503"),
+        (f"https://a@{CANARY}@a.example:1/", "https://***@a.example:1/"),
+        (f"'https://a.example/b?sig={CANARY}' is", "'https://a.example/b?***' is"),
+        (f"https://a.example/b?{CANARY} is", "https://a.example/b?*** is"),
+        (f"url: /bucket/key?X-Amz-Signature={CANARY} (Caused", "/bucket/key?*** (Caused"),
+        (f'{{"a":"\\"https://a.example/?b={CANARY}\\""}}', '{"a":"\\"https://a.example/?***\\""}'),
+        (f"Authorization: Basic {CANARY * 3}==", "Authorization: Basic ***"),
+        ("is it? a=b", "is it? a=b"),
+        ("Basic use of b@a.example", "Basic use of b@a.example"),
+    ],
+)
+def test_text_is_redacted(text: str, redacted: str) -> None:
+    assert redacted in redact(text)
+    assert CANARY not in redact(text)
+    assert redacted in str(FrumiousError(text))
+
+
+def test_log_records_are_redacted_with_their_fields_and_tracebacks() -> None:
+    try:
+        raise ValueError(f"https://user:{CANARY}@a.example")  # noqa: EM102, TRY301
+    except ValueError:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "", 1, "%s", (f"/b?sig={CANARY}",), sys.exc_info()
+        )
+    vars(record)["error"] = f"Bearer {CANARY * 3}"
+
+    assert redact_record(record)
+    text = f"{logging.Formatter().format(record)} {vars(record)['error']}"
+    assert "ValueError" in text
+    assert CANARY not in text

@@ -1,0 +1,285 @@
+"""Which addresses are contacted, how they are sent, and with which credentials."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious.upstream.addresses import HostRefused, is_permitted
+from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
+from tests.upstream.actions import Edit
+from tests.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.world import Aws
+
+LOGIN = "Basic " + base64.b64encode(b"user:p@ss").decode()
+# Requoting would change each of them: cases of escapes, escapes of what needs none, and others.
+SIGNED = "X-Amz-Signature=a%2fb%2Bc+d%7e~e&X-Amz-Date=1:2/3?4,5;6@7&empty=&x=%41"
+
+
+@pytest.fixture
+def private(aws: Aws, index: Index) -> Iterator[World]:
+    """A mirror of an upstream that requires a login for everything."""
+    with Server(index) as server:
+        server.faults.add(Fault(RequireLogin(LOGIN)))
+        master = server.url.replace("//", "//user:p%40ss@")
+        with World(aws, server, master=master) as world:
+            yield world
+
+
+@contextmanager
+def elsewhere() -> Iterator[Server]:
+    """Serve the files of another index on another port."""
+    index = Index()
+    index.upload(sdist("demo", "1.0"))
+    with Server(index) as server:
+        yield server
+
+
+def path_of_file(index: Index) -> str:
+    project = index.project("demo")
+    assert project is not None
+    return project.files[0].file.path
+
+
+def edit_url(old: str, new: str) -> Edit:
+    """Replace a text in the URLs of a page's files."""
+
+    def change(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            file["url"] = file["url"].replace(old, new)
+
+    return Edit(change)
+
+
+# Credentials
+
+
+def test_a_private_upstream_gets_its_login_for_pages_files_and_provenance(private: World) -> None:
+    private.index.upload(sdist("demo", "1.0"), provenance={"version": 1})
+
+    assert private.sync("demo").error is None
+    assert len(private.files()) == 1
+    assert private.upstream.requests_for("/integrity/")
+    assert {request.headers.get("authorization") for request in private.upstream.requests} == {
+        LOGIN
+    }
+
+
+def test_the_login_survives_a_redirect_on_the_same_host(private: World) -> None:
+    private.index.upload(sdist("demo", "1.0"))
+    private.upstream.faults.clear()
+    private.upstream.faults.add(Fault(Redirect("/simple/demo/"), "/simple/demo/", times=1))
+    private.upstream.faults.add(Fault(RequireLogin(LOGIN)))
+
+    assert private.sync("demo").error is None
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_the_login_is_not_sent_to_another_port(private: World, *, redirected: bool) -> None:
+    private.index.upload(sdist("demo", "1.0"))
+    with elsewhere() as other:
+        private.configure(f"allowed-hosts = {other.url.removeprefix('http://')}")
+        if redirected:
+            target = f"{other.url}{path_of_file(other.index)}"
+            private.upstream.faults.clear()
+            private.upstream.faults.add(Fault(Redirect(target), "/packages/"))
+        else:
+            private.upstream.faults.clear()
+            private.upstream.faults.add(
+                Fault(edit_url(private.upstream.url, other.url), "/simple/")
+            )
+
+        assert private.sync("demo").error is None
+        assert other.requests
+        assert not [each for each in other.requests if "authorization" in each.headers]
+
+
+def test_the_login_is_not_sent_again_after_a_redirect_to_another_port(private: World) -> None:
+    private.index.upload(sdist("demo", "1.0"))
+    private.upstream.faults.clear()
+    with elsewhere() as other:
+        private.configure(f"allowed-hosts = {other.url.removeprefix('http://')}")
+        private.upstream.faults.add(Fault(Redirect(f"{other.url}/back"), "/packages/", times=1))
+        other.faults.add(Fault(Redirect(f"{private.upstream.url}/packages/x"), "/back"))
+        private.sync("demo")
+
+    first, last = private.upstream.requests_for("/packages/")[:2]
+    assert first.headers["authorization"] == LOGIN
+    assert last.path == "/packages/x"
+    assert "authorization" not in last.headers
+
+
+def test_a_redirect_cannot_bring_a_login_of_its_own(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    to = world.upstream.url.replace("//", "//user:hush@")
+    world.upstream.faults.add(Fault(Redirect(f"{to}/simple/demo/"), "/simple/demo/", times=1))
+
+    with pytest.raises(HostRefused, match="user name") as caught:
+        world.sync("demo")
+
+    assert "hush" not in str(caught.value)
+
+
+# Bytes
+
+
+def test_a_signed_link_is_requested_byte_for_byte(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    signed = f"demo-1.0.tar.gz?{SIGNED}"
+    world.upstream.faults.add(Fault(edit_url("demo-1.0.tar.gz", signed), "/simple/"))
+
+    assert world.sync("demo").error is None
+    (request,) = world.upstream.requests_for("/packages/")
+    assert request.target.endswith(f"/{signed}")
+
+
+def test_a_signed_redirect_is_followed_byte_for_byte(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    path = path_of_file(world.index)
+    target = f"{world.upstream.url}{path}?{SIGNED}"
+    world.upstream.faults.add(Fault(Redirect(target), "/packages/", times=1))
+
+    assert world.sync("demo").error is None
+    assert world.upstream.requests_for("/packages/")[-1].target == f"{path}?{SIGNED}"
+
+
+@pytest.mark.parametrize("path", ["/a//b/%7Edemo/", "/a/%2e/b;c=d/e!*'()/"])
+def test_the_path_of_a_relative_link_is_requested_byte_for_byte(world: World, path: str) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+
+    def change(page: dict[str, Any]) -> None:
+        page["files"][0]["url"] = f"{path}demo-1.0.tar.gz"
+
+    world.upstream.faults.add(Fault(Edit(change), "/simple/"))
+    world.sync("demo")
+
+    assert f"{path}demo-1.0.tar.gz" in {each.target for each in world.upstream.requests}
+
+
+# Hosts
+
+
+def test_another_port_of_upstream_s_host_is_refused(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    with elsewhere() as other:
+        world.upstream.faults.add(Fault(edit_url(world.upstream.url, other.url), "/simple/"))
+
+        assert "allowed-hosts" in str(world.sync("demo").error)
+        assert not other.requests
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_a_name_of_a_private_address_is_refused(world: World, *, redirected: bool) -> None:
+    """The name is allowed, but not configured, as that of PyPI's files: its DNS has changed."""
+    world.index.upload(sdist("demo", "1.0"))
+    url = world.upstream.url.replace("127.0.0.1", "localhost")
+    port = int(url.rpartition(":")[2])
+    hosts = world.config.allowed_hosts | {("localhost", port)}
+    world.config = replace(world.config, allowed_hosts=hosts, public_hosts=frozenset({"localhost"}))
+    if redirected:
+        world.upstream.faults.add(Fault(Redirect(f"{url}/packages/x"), "/packages/"))
+    else:
+        world.upstream.faults.add(Fault(edit_url(world.upstream.url, url), "/simple/"))
+
+    assert "is not public" in str(world.sync("demo").error)
+    assert len(world.upstream.requests_for("/packages/")) == int(redirected)
+
+
+def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    world.upstream.faults.add(
+        Fault(edit_url(world.upstream.url, "http://rebound.example"), "/simple/")
+    )
+    world.configure("allowed-hosts = rebound.example")
+    resolve = socket.getaddrinfo
+
+    def rebound(host: str, *arguments: Any, **options: Any) -> Any:
+        name = "169.254.169.254" if host == "rebound.example" else host
+        return resolve(name, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+
+    assert "169.254.169.254, which is not public" in str(world.sync("demo").error)
+
+
+@pytest.mark.parametrize(
+    ("address", "as_public", "as_configured"),
+    [
+        ("151.101.0.223", True, True),
+        ("2a04:4e42::223", True, True),
+        ("64:ff9b::9765:df", True, True),  # NAT64 of 151.101.0.223
+        ("127.0.0.1", False, True),
+        ("10.0.0.1", False, True),
+        ("172.16.0.1", False, True),
+        ("192.168.0.1", False, True),
+        ("100.64.0.1", False, True),
+        ("::1", False, True),
+        ("fd00::1", False, True),
+        ("::ffff:10.0.0.1", False, True),
+        ("64:ff9b::a00:1", False, True),
+        ("2002:a00:1::", False, True),
+        ("::a00:1", False, True),
+        ("169.254.169.254", False, False),
+        ("::ffff:169.254.169.254", False, False),
+        ("64:ff9b::a9fe:a9fe", False, False),
+        ("fd00:ec2::254", False, False),
+        ("fe80::1%eth0", False, False),
+        ("0.0.0.0", False, False),  # noqa: S104
+        ("224.0.0.1", False, False),
+    ],
+)
+def test_which_addresses_a_name_may_have(
+    address: str, *, as_public: bool, as_configured: bool
+) -> None:
+    assert is_permitted(address, public=True) is as_public
+    assert is_permitted(address, public=False) is as_configured
+
+
+# Provenance
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pypi/demo/json",
+        "/integrity/other/1.0/demo-1.0.tar.gz/provenance",
+        "/integrity/demo/1.0/other-1.0.tar.gz/provenance",
+        "/integrity/demo/1.0/demo-1.0.tar.gz",
+    ],
+)
+def test_only_a_file_s_own_provenance_is_published(world: World, path: str) -> None:
+    """Otherwise a page could publish what only the mirror may read."""
+    world.index.upload(sdist("demo", "1.0"))
+
+    def change(page: dict[str, Any]) -> None:
+        page["files"][0]["provenance"] = f"{world.upstream.url}{path}"
+
+    world.upstream.faults.add(Fault(Edit(change), "/simple/"))
+
+    assert "provenance" in str(world.sync("demo").error)
+    assert not world.upstream.requests_for(path)
+    assert not world.stored("web/integrity/")
+    assert len(world.page("demo")["files"]) == 1
+
+
+@pytest.mark.parametrize(
+    "provenance", [{}, {"version": "1"}, {"version": 1, "attestation_bundles": 1}]
+)
+def test_an_object_that_is_no_provenance_is_not_published(
+    world: World, provenance: dict[str, Any]
+) -> None:
+    world.index.upload(sdist("demo", "1.0"), provenance=provenance)
+
+    assert "is not a provenance" in str(world.sync("demo").error)
+    assert not world.stored("web/integrity/")
