@@ -84,6 +84,8 @@ class Config:
     cleanup: bool = option(values.boolean, False)
     # Whether a filename may get other content.
     allow_changed_files: bool = option(values.boolean, False)
+    # Whether md5 or sha1 alone may verify a file.
+    allow_weak_hashes: bool = option(values.boolean, False)
     diff_file: str = ""  # key of the list of changed files; empty: none
     diff_directory: str | None = None  # directory of that key; None: the mirror's own
     diff_append_epoch: bool = option(values.boolean, False)

@@ -32,6 +32,15 @@ DIGEST_LENGTHS: Final = {
 }
 """The algorithms that can verify a file, and the lengths of their hexadecimal digests."""
 
+WEAK_HASHES: Final = frozenset({"md5", "sha1"})
+"""Algorithms for which different files with the same digest can be made."""
+
+
+def strong_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return the hashes that can prove which bytes a file has."""
+    names = hashes.keys() & DIGEST_LENGTHS.keys() - WEAK_HASHES
+    return {name: hashes[name] for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectedContent:

@@ -39,6 +39,7 @@ INBOX = Key("state/inbox/")
 HTML = "index.html"
 V1_HTML = "index.v1_html"
 V1_JSON = "index.v1_json"
+VARIANTS = "-variants.json"
 
 CONTENT_TYPES = {
     HTML: "text/html; charset=utf-8",
@@ -50,6 +51,7 @@ _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
 _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
 _VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
+_OWN_FOLDER = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28,124}")  # of a digest's length
 _RESERVED = re.compile(r"index\.(?:html|v1_html|v1_json)(?:\..*)?|.*\.metadata|\.frumious.*")
 _GZIP = "web/gzip/"
 # `max-age` is for clients, `s-maxage` for caches in front of the storage, which must not serve what
@@ -79,7 +81,8 @@ def headers(key: Key) -> Headers:
         json = key.endswith((".json", V1_JSON))
         return Headers("application/json" if json else "text/plain; charset=utf-8", None)
     if key.startswith("web/packages/"):
-        return Headers("application/octet-stream", _FILE_CACHING)
+        caching = _PAGE_CACHING if may_change(filename(key)) else _FILE_CACHING
+        return Headers("application/octet-stream", caching)
     if key.startswith("web/integrity/"):
         return Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING)
     if key.startswith(("web/json/", "web/pypi/")):
@@ -249,6 +252,27 @@ def digest_in(key: Key) -> str | None:
     """
     match = _PYPI_PATH.fullmatch(key.removeprefix("web/packages/"))
     return match["digest"].replace("/", "") if match is not None else None
+
+
+def stored_key(file: File) -> Key:
+    """Return the key of a file on the mirror's own page: the path that its URL names.
+
+    It is not always `file_key`: the page may have more hashes than upstream's page had.
+
+    Raises:
+        UnsafeName: as `file_key`.
+    """
+    _check_segment(file.filename)
+    _, _, path = unquote(urlsplit(file.url).path).rpartition("/packages/")
+    digest, _, name = path.rpartition("/")
+    if name == file.filename and _OWN_FOLDER.fullmatch(digest):
+        return Key(f"web/packages/{path}")
+    return file_key(file)
+
+
+def may_change(name: str) -> bool:
+    """Return whether other bytes may replace a file: the variants of a release (draft PEP 825)."""
+    return name.endswith(VARIANTS)
 
 
 def filename(key: Key) -> str:

@@ -108,10 +108,11 @@ def version_of(filename: str) -> Version | None:
 def owners_of(filename: str) -> frozenset[NormalizedName]:
     """Return the projects that a file can belong to by its name; none if the name does not say.
 
-    A project's name has no dash in the name of a wheel. It may have some in every other name, and
-    so may the version: `name-1.0-1.tar.gz` can belong to `name` and to `name-1-0`.
+    A project's name has no dash in the name of a wheel or of a release's variants (draft PEP 825).
+    It may have some in every other name, and so may the version: `name-1.0-1.tar.gz` can belong to
+    `name` and to `name-1-0`.
     """
-    stem = filename.removesuffix(".whl")
+    stem = filename.removesuffix(".whl").removesuffix("-variants.json")
     parts = stem.split("-")
     if stem == filename:
         names = ["-".join(parts[:end]) for end in range(1, len(parts))]

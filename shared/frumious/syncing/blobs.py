@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from frumious.model import layout
-from frumious.model.checksums import ExpectedContent
+from frumious.model.checksums import DIGEST_LENGTHS, WEAK_HASHES, ExpectedContent, strong_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -41,13 +41,13 @@ class MirroredFile:
     blobs: tuple[Blob, ...]  # the file first
 
     @classmethod
-    def of(cls, project: NormalizedName, file: File) -> MirroredFile:
-        """Work out what is to be stored of a file.
+    def of(cls, project: NormalizedName, file: File, key: Key | None = None) -> MirroredFile:
+        """Work out what is to be stored of a file; `key` is where it is, if it is stored.
 
         Raises:
             UnsafeName: its name or address must not become a key.
         """
-        key = layout.file_key(file)
+        key = layout.file_key(file) if key is None else key
         blobs = [Blob(key=key, url=file.url, expected=_expected(file, key))]
         if not isinstance(file.core_metadata, bool):
             metadata = ExpectedContent.of(file.core_metadata, max_size=_MAX_METADATA)
@@ -62,6 +62,27 @@ class MirroredFile:
     def metadata_key(self) -> Key:
         """Where the file's core metadata is stored, if it is."""
         return layout.metadata_key(self.key)
+
+    def with_sha256(self, computed: Mapping[Key, str]) -> MirroredFile:
+        """Return the same, with the sha256 computed of what is at its keys, where that is known."""
+        file = self.file
+        if self.key in computed:
+            file = replace(file, hashes={**file.hashes, "sha256": computed[self.key]})
+        if not isinstance(file.core_metadata, bool) and self.metadata_key in computed:
+            metadata = {**file.core_metadata, "sha256": computed[self.metadata_key]}
+            file = replace(file, core_metadata=metadata)
+        return replace(self, file=file)
+
+    def with_stored_sha256(self, project: NormalizedName, stored: File) -> MirroredFile:
+        """Return the same, with the sha256 that the mirror computed when it stored the file."""
+        hashes = _with_sha256(self.file.hashes, stored.hashes)
+        core_metadata = self.file.core_metadata
+        if not isinstance(core_metadata, bool) and not isinstance(stored.core_metadata, bool):
+            core_metadata = _with_sha256(core_metadata, stored.core_metadata)
+        if (hashes, core_metadata) == (self.file.hashes, self.file.core_metadata):
+            return self
+        file = replace(self.file, hashes=hashes, core_metadata=core_metadata)
+        return MirroredFile.of(project, file, self.key)
 
     def showing(self, file: File) -> MirroredFile:
         """Return the same with another description, which has no more than this one has."""
@@ -98,7 +119,7 @@ def mirrored_files(project: NormalizedName, page: ProjectPage | None) -> tuple[M
     """Return the files of the mirror's page that are stored: all of them, or none."""
     if page is None or (page.publication is not None and not page.publication.stored):
         return ()
-    return tuple(MirroredFile.of(project, file) for file in page.files)
+    return tuple(MirroredFile.of(project, file, layout.stored_key(file)) for file in page.files)
 
 
 def keys_of(files: Iterable[MirroredFile]) -> frozenset[Key]:
@@ -106,11 +127,29 @@ def keys_of(files: Iterable[MirroredFile]) -> frozenset[Key]:
     return frozenset(blob.key for file in files for blob in file.blobs)
 
 
+def same_bytes(hashes: Mapping[str, str], stored: Mapping[str, str]) -> bool:
+    """Return whether the hashes prove that bytes are those of a stored file.
+
+    At least one hash is in both. It is a strong one, unless one of them has weak ones alone.
+    """
+    common = hashes.keys() & stored.keys() & DIGEST_LENGTHS.keys()
+    if any(hashes[name] != stored[name] for name in common):
+        return False
+    both_strong = strong_hashes(hashes) and strong_hashes(stored)
+    return bool(common - WEAK_HASHES if both_strong else common)
+
+
+def _with_sha256(hashes: Mapping[str, str], stored: Mapping[str, str]) -> Mapping[str, str]:
+    if "sha256" in hashes or "sha256" not in stored or not same_bytes(hashes, stored):
+        return hashes
+    return {**hashes, "sha256": stored["sha256"]}
+
+
 def _expected(file: File, key: Key) -> ExpectedContent:
     """Return what a file must be: what its page promises, and what its key does."""
     expected = ExpectedContent.of(file.hashes, file.size)
     promised = layout.digest_in(key)
-    if promised is None or promised == expected.digest:
+    if promised is None or promised in file.hashes.values():
         return expected
     return replace(expected, blake2b_256=promised)
 

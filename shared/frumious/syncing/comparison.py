@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from frumious.errors import FrumiousError, Reason, explain
 from frumious.model import layout
-from frumious.model.checksums import DIGEST_LENGTHS
+from frumious.model.checksums import strong_hashes
 from frumious.model.jobs import AllowedRemoval
 from frumious.selection.selection import owners_of
-from frumious.syncing.blobs import CurrentPage, MirroredFile
+from frumious.syncing.blobs import CurrentPage, MirroredFile, same_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -45,6 +45,10 @@ class Change:
     etag: str  # of upstream's page
     refused: Mapping[str, str]  # filename -> why it is not what upstream has
     new: tuple[Blob, ...]
+
+    def with_sha256(self, computed: Mapping[Key, str]) -> Change:
+        """Return the same change, with the sha256 of files for which upstream has none."""
+        return replace(self, files=tuple(each.with_sha256(computed) for each in self.files))
 
 
 def check_losses(job: Job, page: ProjectPage | None, current: ProjectPage | None) -> None:
@@ -92,10 +96,10 @@ def compare(
     """
     current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
-    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files)
+    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, config)
     invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in parsed.refused.items()}
     refused = {} if quarantined else {**invalid, **unsafe}
-    files, changed = _keep_changed_files(safe, current, config)
+    files, changed = _keep_changed_files(project, safe, current, config)
     if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
         names = {mirrored.file.filename for mirrored in files}
         files += [
@@ -110,7 +114,7 @@ def compare(
     new = (
         blob
         for blob in wanted.values()
-        if blob.key not in stored or _differ(blob.expected, stored[blob.key])
+        if blob.key not in stored or _is_unverified(blob.expected, stored[blob.key])
     )
     return Change(
         page=replace(parsed.page, files=(), api_version=_api_version(parsed.page, advertised)),
@@ -123,7 +127,7 @@ def compare(
 
 
 def _safe_files(
-    project: NormalizedName, files: Iterable[File]
+    project: NormalizedName, files: Iterable[File], config: Config
 ) -> tuple[list[MirroredFile], dict[str, str]]:
     """Separate files that can be stored, each at a key of its own, from those that cannot.
 
@@ -136,6 +140,13 @@ def _safe_files(
         owners = owners_of(file.filename)
         if owners and project not in owners:
             continue
+        if config.release_files and _too_weak(file.hashes, config):
+            names = ", ".join(sorted(file.hashes))
+            refused[file.filename[:_MAX_REFUSED_NAME]] = (
+                f"only weak hashes ({names:.80}) can verify {file.filename!r:.120};"
+                " allow-weak-hashes = true accepts them"
+            )
+            continue
         try:
             layout.check_reserved(file.filename)
             safe.append(MirroredFile.of(project, file))
@@ -145,7 +156,10 @@ def _safe_files(
 
 
 def _keep_changed_files(
-    files: Iterable[MirroredFile], current: Iterable[MirroredFile], config: Config
+    project: NormalizedName,
+    files: Iterable[MirroredFile],
+    current: Iterable[MirroredFile],
+    config: Config,
 ) -> tuple[list[MirroredFile], dict[str, str]]:
     """Keep the stored file where upstream has other bytes under its name, unless that is allowed.
 
@@ -157,9 +171,9 @@ def _keep_changed_files(
     for mirrored in files:
         file = mirrored.file
         old = stored.get(file.filename, mirrored)
-        names = DIGEST_LENGTHS.keys() & file.hashes.keys() & old.file.hashes.keys()
-        same = all(file.hashes[name] == old.file.hashes[name] for name in names)
-        if same or config.allow_changed_files:
+        if same_bytes(file.hashes, old.file.hashes):
+            kept.append(mirrored.with_stored_sha256(project, old.file))
+        elif config.allow_changed_files or layout.may_change(file.filename):
             kept.append(mirrored)
         else:
             kept.append(old.showing(replace(old.file, yanked=file.yanked)))
@@ -193,7 +207,11 @@ def _as_mirrored(
     file = mirrored.file
     gpg_sig: bool | None = False if file.gpg_sig else file.gpg_sig
     if config.release_files:
-        verifiable = config.core_metadata and not isinstance(file.core_metadata, bool)
+        verifiable = (
+            config.core_metadata
+            and not isinstance(file.core_metadata, bool)
+            and not _too_weak(file.core_metadata, config)
+        )
         owned = owners_of(file.filename) == {project}
         metadata = verifiable and owned and mirrored.metadata_key not in keys
         core_metadata = file.core_metadata if metadata else False
@@ -203,6 +221,10 @@ def _as_mirrored(
     else:
         core_metadata = False
     return mirrored.showing(replace(file, core_metadata=core_metadata, gpg_sig=gpg_sig))
+
+
+def _too_weak(hashes: Mapping[str, str], config: Config) -> bool:
+    return not config.allow_weak_hashes and not strong_hashes(hashes)
 
 
 def link_to(mirrored: MirroredFile, config: Config) -> str:
@@ -215,8 +237,11 @@ def link_to(mirrored: MirroredFile, config: Config) -> str:
     return mirrored.file.url.partition("?")[0]
 
 
-def _differ(wanted: ExpectedContent | None, stored: ExpectedContent | None) -> bool:
-    """Return whether two digests disagree; those of different algorithms do not agree either."""
+def _is_unverified(wanted: ExpectedContent | None, stored: ExpectedContent | None) -> bool:
+    """Return whether what is stored is not known to have the sha256 that is wanted.
+
+    That includes a file whose sha256 nobody knows yet: it is computed when the file is fetched.
+    """
     if wanted is None or stored is None:
         return False
-    return (wanted.algorithm, wanted.digest) != (stored.algorithm, stored.digest)
+    return wanted.sha256 is None or wanted.sha256 != stored.sha256

@@ -92,6 +92,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         logger.debug("project selected", extra={"project": project, **new})
     failed = await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
+    change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page.files, recovery, mirror.config)
     if manifest is not None and _shows_the_same(manifest, built.page):
         if recovery.own:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.backoff import Backoff
@@ -56,6 +57,7 @@ class Transfer:
         resuming: Earlier attempts may have stored some.
         final: What upstream does not deliver now is left out.
         stored: How many have been stored.
+        sha256: Of the stored files for which upstream publishes none.
     """
 
     project: NormalizedName
@@ -66,6 +68,7 @@ class Transfer:
     resuming: bool = False
     final: bool = False
     stored: int = 0
+    sha256: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, attempt: Attempt, mirror: Mirror) -> Transfer:
@@ -116,7 +119,11 @@ class Transfer:
         if blob.expected.sha256 is not None:
             # Size alone will not do: a page may promise another hash than the verified one.
             return head.sha256 == blob.expected.sha256
-        return head.size == blob.expected.size
+        if head.size != blob.expected.size:
+            return False
+        if head.sha256 is not None:  # else the project's next job fetches the file and computes it
+            self.sha256[blob.key] = head.sha256
+        return True
 
     async def _store_provenance(self, blob: Blob) -> None:
         if not layout.is_provenance_url(blob.url, blob.key):
@@ -165,15 +172,22 @@ class Transfer:
             elif download.size not in {None, expected.size}:
                 msg = f"{url} announces {download.size} bytes, its page promises {expected.size}"
                 raise WrongBytes(msg)
+            digest = hashlib.sha256() if expected.sha256 is None else None
             async with aclosing(
-                verified_chunks(self._logged(download.chunks), expected, url)
+                verified_chunks(self._logged(download.chunks, digest), expected, url)
             ) as chunks:
                 await self.storage.store(key, chunks, expected)
+            if digest is not None:
+                self.sha256[key] = digest.hexdigest()
 
-    async def _logged(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass chunks on, and log now and then how many bytes have passed."""
+    async def _logged(
+        self, chunks: AsyncIterator[bytes], digest: hashlib._Hash | None
+    ) -> AsyncIterator[bytes]:
+        """Pass chunks on, hash them, and log now and then how many bytes have passed."""
         unlogged = 0
         async for chunk in chunks:
+            if digest is not None:
+                digest.update(chunk)
             yield chunk
             unlogged += len(chunk)
             if unlogged >= _LOG_EVERY:
