@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PROJECT_OF = (
     re.compile(r"web/(?:(?:gzip/)?simple|integrity)/([^/]+)/"),
     re.compile(r"web/packages/.*/([^/]+?)-[^/]*$"),
-    re.compile(r"state/tombstones/([^/]+)\.json$"),
+    re.compile(r"state/(?:tombstones|removed)/([^/]+)\.json$"),
 )
 
 

@@ -31,7 +31,14 @@ def resources(template: dict[str, Any]) -> dict[str, Any]:
 def test_only_tombstones_expire(resources: dict[str, Any]) -> None:
     rules = resources["MirrorBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     expiring = {rule.get("Prefix", "") for rule in rules if "ExpirationInDays" in rule}
-    kept = (layout.RUNS, layout.INBOX, layout.CURSOR, layout.LAGGING, "web/simple/")
+    kept = (
+        layout.RUNS,
+        layout.INBOX,
+        layout.CURSOR,
+        layout.LAGGING,
+        "state/removed/",
+        "web/simple/",
+    )
     for prefix in expiring:
         assert not [key for key in kept if key.startswith(prefix) or prefix.startswith(key)]
     assert expiring == {"state/tombstones/"}

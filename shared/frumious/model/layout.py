@@ -324,6 +324,11 @@ def tombstone(project: NormalizedName) -> Key:
     return Key(f"state/tombstones/{project}.json")
 
 
+def removed_files(project: NormalizedName) -> Key:
+    """Return the key of the hashes of the files that a project's page named once."""
+    return Key(f"state/removed/{project}.json")
+
+
 def plan(run: RunId) -> Key:
     """Return the key of a run's plan."""
     return Key(f"{RUNS}{run}/plan.json")

@@ -60,6 +60,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     removed: tuple[Key, ...] = ()
     refused: Mapping[str, str] = {}  # filename -> why it is not here
     stored: bool = True  # False: only the index is mirrored, without the files
+    removed_files: bool = False  # whether `state/removed/` has hashes of files named earlier
     compressed: bool = False  # whether a compressed variant was written before the page
 
 

@@ -33,6 +33,8 @@ def project_page_json(page: ProjectPage) -> bytes:
             del private["stored"]  # so that pages keep the bytes that earlier versions wrote
         if not page.publication.compressed:
             del private["compressed"]
+        if not page.publication.removed_files:
+            del private["removed_files"]
         meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:

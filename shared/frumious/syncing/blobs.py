@@ -102,11 +102,7 @@ class CurrentPage:
 
     page: ProjectPage | None
     files: tuple[MirroredFile, ...]  # that are stored
-
-    @classmethod
-    def of(cls, project: NormalizedName, page: ProjectPage | None) -> CurrentPage:
-        """Work out what is stored of a page."""
-        return cls(page, mirrored_files(project, page))
+    removed_hashes: Mapping[str, Mapping[str, str]]  # of files that it named once, by filename
 
     @property
     def fingerprint(self) -> str | None:

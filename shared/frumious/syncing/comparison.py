@@ -99,7 +99,8 @@ def compare(
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, config)
     invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in parsed.refused.items()}
     refused = {} if quarantined else {**invalid, **unsafe}
-    files, changed = _keep_changed_files(project, safe, current, config)
+    removed = current_page.removed_hashes if config.release_files else {}
+    files, changed = _keep_changed_files(project, safe, current, removed, config)
     if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
         names = {mirrored.file.filename for mirrored in files}
         files += [
@@ -142,7 +143,7 @@ def _safe_files(
             continue
         if config.release_files and _too_weak(file.hashes, config):
             names = ", ".join(sorted(file.hashes))
-            refused[file.filename[:_MAX_REFUSED_NAME]] = (
+            refused[file.filename[:_MAX_REFUSED_NAME]] = Reason.UPSTREAM_INVALID.explain(
                 f"only weak hashes ({names:.80}) can verify {file.filename!r:.120};"
                 " allow-weak-hashes = true accepts them"
             )
@@ -159,6 +160,7 @@ def _keep_changed_files(
     project: NormalizedName,
     files: Iterable[MirroredFile],
     current: Iterable[MirroredFile],
+    removed_hashes: Mapping[str, Mapping[str, str]],
     config: Config,
 ) -> tuple[list[MirroredFile], dict[str, str]]:
     """Keep the stored file where upstream has other bytes under its name, unless that is allowed.
@@ -170,13 +172,15 @@ def _keep_changed_files(
     changed: dict[str, str] = {}
     for mirrored in files:
         file = mirrored.file
-        old = stored.get(file.filename, mirrored)
-        if same_bytes(file.hashes, old.file.hashes):
-            kept.append(mirrored.with_stored_sha256(project, old.file))
+        old = stored.get(file.filename)
+        hashes = old.file.hashes if old is not None else removed_hashes.get(file.filename)
+        if hashes is None or same_bytes(file.hashes, hashes):
+            kept.append(mirrored if old is None else mirrored.with_stored_sha256(project, old.file))
         elif config.allow_changed_files or layout.may_change(file.filename):
             kept.append(mirrored)
         else:
-            kept.append(old.showing(replace(old.file, yanked=file.yanked)))
+            if old is not None:
+                kept.append(old.showing(replace(old.file, yanked=file.yanked)))
             changed[file.filename] = Reason.FILE_CHANGED.explain(
                 f"upstream has other bytes under the name {file.filename!r} than before;"
                 " allow-changed-files = true takes them"

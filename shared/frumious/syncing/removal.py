@@ -13,6 +13,7 @@ from frumious.model.jobs import Outcome, Result
 from frumious.syncing.blobs import keys_of, mirrored_files
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.recovery import Tombstone
+from frumious.syncing.removed_files import keep_hashes
 
 if TYPE_CHECKING:
     from frumious.model.jobs import Job
@@ -37,6 +38,7 @@ async def remove_project(
     else:
         tombstone = await _tombstone(job, current, publisher.pages)
         await tombstone.write(key, storage)
+        await keep_hashes(job.project, mirrored_files(job.project, current), storage)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)

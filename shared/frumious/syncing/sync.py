@@ -18,13 +18,14 @@ from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.types import Key
 from frumious.simple import legacy_json, render
 from frumious.storage.protocol import Conflict
-from frumious.syncing.blobs import CurrentPage
+from frumious.syncing.blobs import CurrentPage, mirrored_files
 from frumious.syncing.comparison import check_losses, compare
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, find_recovery
 from frumious.syncing.removal import remove_project
+from frumious.syncing.removed_files import keep_hashes, read_removed_hashes
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         return await remove_project(attempt, current, publisher)
 
     selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
-    current_page = CurrentPage.of(project, current)
+    removed_hashes = await _removed_hashes(project, selected.page, current, mirror.storage)
+    current_page = CurrentPage(current, mirrored_files(project, current), removed_hashes)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
@@ -109,7 +111,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         logger.warning("files are left out", extra=extra)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
-    built = await _keep_files_of_others(built, publisher)
+    built = await _settle_removed(built, current_page, publisher)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
 
@@ -155,13 +157,44 @@ def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
-async def _keep_files_of_others(built: BuiltPage, publisher: PagePublisher) -> BuiltPage:
-    """Let the page report, as removed, only what may be deleted."""
+async def _removed_hashes(
+    project: NormalizedName, page: ProjectPage, current: ProjectPage | None, storage: Storage
+) -> Mapping[str, Mapping[str, str]]:
+    """Return the hashes of removed files, if a file on upstream's page may be one of them."""
+    if current is not None:
+        named = {file.filename for file in current.files}
+        publication = current.publication
+        if publication is None or not publication.removed_files:
+            return {}
+        if named.issuperset(file.filename for file in page.files):
+            return {}
+    return await read_removed_hashes(project, storage)  # a removed project may be created again
+
+
+async def _settle_removed(
+    built: BuiltPage, current_page: CurrentPage, publisher: PagePublisher
+) -> BuiltPage:
+    """Keep the hashes of removed files; let the page report, as removed, only what may be deleted.
+
+    Raises:
+        Conflict: another job keeps hashes of removed files too.
+    """
     publication = built.page.publication
-    if publication is None or not publication.removed:
+    if publication is None:
         return built
-    removed = await own_keys(publisher.project, publication.removed, publisher.pages)
-    publication = msgspec.structs.replace(publication, removed=tuple(sorted(removed)))
+    project, pages = publisher.project, publisher.pages
+    current = current_page.page
+    before = current.publication if current is not None else None
+    named = {file.filename for file in built.page.files}
+    dropped = [each for each in current_page.files if each.file.filename not in named]
+    await keep_hashes(project, dropped, pages.storage)
+    removed = await own_keys(project, publication.removed, pages)
+    publication = msgspec.structs.replace(
+        publication,
+        removed=tuple(sorted(removed)),
+        removed_files=bool(dropped or current_page.removed_hashes)
+        or (before is not None and before.removed_files),
+    )
     return replace(built, page=replace(built.page, publication=publication))
 
 

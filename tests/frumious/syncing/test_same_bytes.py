@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 NAME = "demo-1.0.tar.gz"
 HASHES = ["sha256", "sha512", "sha3_256", "blake2b", "sha1", "md5"]
 WEAK = ["sha1", "md5"]
-ANY = {"match": "/simple/demo/"}
 
 
 def digest(name: str, content: bytes) -> str:
@@ -36,7 +35,7 @@ def publish(world: World, content: bytes, *names: str) -> None:
         page["files"][0]["hashes"] = hashes
 
     world.upstream.faults.clear()
-    world.upstream.faults.add(Fault(Edit(edit), **ANY))
+    world.upstream.faults.add(Fault(Edit(edit), "/simple/demo/"))
     assert file.content.sha256 == digest("sha256", content)
 
 
@@ -92,7 +91,7 @@ def test_sha256_is_published_for_core_metadata(world: World) -> None:
     def edit(page: dict[str, Any]) -> None:
         page["files"][0]["core-metadata"] = {"sha512": digest("sha512", metadata)}
 
-    world.upstream.faults.add(Fault(Edit(edit), **ANY))
+    world.upstream.faults.add(Fault(Edit(edit), "/simple/demo/"))
 
     world.sync("demo")
 
@@ -134,7 +133,7 @@ def test_core_metadata_with_a_weak_hash_alone_is_not_advertised(world: World) ->
     def edit(page: dict[str, Any]) -> None:
         page["files"][0]["core-metadata"] = {"md5": digest("md5", b"Name: demo")}
 
-    world.upstream.faults.add(Fault(Edit(edit), **ANY))
+    world.upstream.faults.add(Fault(Edit(edit), "/simple/demo/"))
 
     assert world.sync("demo").error is None
 
@@ -154,3 +153,75 @@ def test_a_release_s_variants_may_change_and_are_not_immutable(world: World) -> 
     assert list(world.files().values()) == [b'{"a": 1}'], "the old ones are deleted"
     head = world.s3.head_object(Bucket=world.bucket, Key=f"web{changed.path}")
     assert "immutable" not in head["CacheControl"]
+
+
+def take_away(world: World) -> None:
+    """Mirror a file, then a page without it."""
+    world.index.add_file("demo", NAME, content=b"first")
+    world.index.add_file("demo", "demo-2.0.tar.gz", content=b"other")
+    world.mirror_run()
+    world.index.remove_file("demo", NAME)
+    world.mirror_run()
+
+
+def test_a_file_that_was_taken_away_comes_back_only_with_its_bytes(world: World) -> None:
+    take_away(world)
+    assert not stored(world)
+    world.index.add_file("demo", "demo-3.0.tar.gz")
+    world.mirror_run()  # a job in between
+    world.index.add_file("demo", NAME, content=b"second")
+
+    (result,) = world.mirror_run().results
+
+    assert "other bytes" in str(result.error)
+    assert not stored(world)
+    world.index.remove_file("demo", NAME)
+    world.index.add_file("demo", NAME, content=b"first")
+    world.retry()
+    (result,) = world.mirror_run().results
+    assert result.error is None
+    assert stored(world) == [b"first"]
+
+
+def test_a_file_that_was_taken_away_may_come_back_otherwise_if_allowed(world: World) -> None:
+    take_away(world)
+    world.index.add_file("demo", NAME, content=b"second")
+    world.configure("allow-changed-files = true")
+
+    world.mirror_run()
+
+    assert stored(world) == [b"second"]
+
+
+@pytest.mark.parametrize("quarantine", [False, True])
+def test_a_project_that_was_removed_comes_back_only_with_its_bytes(
+    world: World, *, quarantine: bool
+) -> None:
+    world.index.add_file("demo", NAME, content=b"first")
+    world.mirror_run()
+    if quarantine:
+        world.index.quarantine_project("demo")
+    else:
+        world.index.remove_project("demo")
+    world.mirror_run()
+    if quarantine:
+        world.index.clear_project_quarantine("demo")
+        world.index.remove_file("demo", NAME)
+    world.index.add_file("demo", NAME, content=b"second")
+    world.index.add_file("demo", "demo-2.0.tar.gz", content=b"other")
+
+    (result,) = world.mirror_run().results
+
+    assert "other bytes" in str(result.error)
+    assert list(world.files().values()) == [b"other"]
+
+
+def test_removed_files_are_looked_up_only_if_there_are_any(world: World) -> None:
+    world.index.add_file("demo", NAME)
+    world.sync("demo")
+    world.index.add_file("demo", "demo-2.0.tar.gz")
+
+    world.sync("demo", run="run-2")
+
+    assert not world.stored("state/removed/")
+    assert "removed_files" not in world.page("demo")["meta"]["_frumious"]

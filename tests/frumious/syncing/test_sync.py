@@ -94,7 +94,8 @@ def test_a_new_project_costs_one_put_a_file_four_pages_and_the_manifest(world: W
         await inbox.record(mirror.storage, [Report(job, result)])
         return mirror.storage.pop_request_count()
 
-    assert world.run(sync) == 5 + 4 + 2
+    hashes_of_removed_files = 1
+    assert world.run(sync) == 5 + 4 + 2 + hashes_of_removed_files
 
 
 def test_a_job_done_twice_leaves_the_same_bucket_and_result(world: World) -> None:
