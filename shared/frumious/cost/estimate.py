@@ -24,6 +24,7 @@ from frumious.cost.requests import (
     POLL_SECONDS,
     POLLERS,
     QUEUE_REQUESTS_PER_BATCH,
+    REMOVED_FILES,
     Requests,
 )
 
@@ -113,7 +114,10 @@ def total(items: Iterable[Item]) -> float:
 def bootstrap(work: Workload) -> list[Item]:
     """Return what filling the mirror costs, once."""
     batches = math.ceil(work.projects / BATCH_JOBS)
-    return _jobs(work, work.projects, work.files, batches, work.bytes_)
+    return [
+        *_jobs(work, work.projects, work.files, batches, work.bytes_),
+        Item("S3: files removed earlier", work.projects * REMOVED_FILES, prices.S3_READ),
+    ]
 
 
 def month(work: Workload, idle: Idle | None = None) -> list[Item]:

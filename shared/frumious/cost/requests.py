@@ -15,6 +15,7 @@ class Requests(NamedTuple):
 # A job, without its files, each of which is one write.
 PAGES: Final = 4  # writes, for a project that changed; one is compressed
 MANIFEST: Final = 1  # read
+REMOVED_FILES: Final = 1  # read, for a project that the mirror does not have
 # An invocation of the worker.
 BATCH_READS: Final = 2
 BATCH_WRITES: Final = 1

@@ -18,6 +18,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.config import loading
+from frumious.errors import Reason
 from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
 from frumious.mirror import open_mirror
@@ -273,7 +274,7 @@ def test_a_failure_counts_once_when_its_run_is_closed_twice(folder: Path, upstre
     assert len(runs) == len(set(runs)) == 2
 
 
-def test_lagging_projects_keep_their_reason_and_due_time(folder: Path, upstream: Server) -> None:
+def test_lagging_projects_keep_their_reason_and_attempts(folder: Path, upstream: Server) -> None:
     mirror = restore("lagging", folder, upstream)
     before = json.loads(mirror.objects["web/status.json"])["lagging"]
 
@@ -282,7 +283,10 @@ def test_lagging_projects_keep_their_reason_and_due_time(folder: Path, upstream:
     lagging = mirror.json("web/status.json")["lagging"]
     assert lagging.keys() == before.keys() == {*mirror.lagging}
     for name, entry in lagging.items():
-        assert {**entry, "due": ""} == {**before[name], "due": ""}
+        stored = mirror.json("state/lagging.json")["projects"][name]
+        assert stored["reason"] == before[name]["reason"]
+        assert entry["reason"] == Reason.public(stored["reason"])
+        assert {**entry, "due": "", "reason": ""} == {**before[name], "due": "", "reason": ""}
     for name in mirror.lagging:
         assert not upstream.requests_for(f"/simple/{name}/")
     assert any("late-1.0" in key for key in mirror.reported(new=True)), "it was unreported"
