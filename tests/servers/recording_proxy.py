@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -16,6 +17,7 @@ from tests.servers.makers import LIKE_AWS, Conditions, Traits
 Response = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _CONDITIONS = frozenset({"if-match", "if-none-match"})
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,13 @@ def _visible(headers: dict[str, str], conditions: Conditions) -> dict[str, str]:
 
 
 def _forward(host: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(ConnectionError):  # moto closes some of many connections that begin at once
+            return _exchange(host, method, path, headers, body)
+    return _exchange(host, method, path, headers, body)
+
+
+def _exchange(host: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
     connection = http.client.HTTPConnection(host)
     try:
         connection.request(method, path, body, {**headers, "host": host})
