@@ -144,6 +144,8 @@ class DistributionServer:
     async def _from_origin(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         names = FORWARDED_HEADERS
         headers = {name: value for name in names if (value := request.headers.get(name))}
+        if "If-None-Match" in headers:  # it counts alone (RFC 9110, 13.1.3); moto looks at both
+            headers.pop("If-Modified-Since", None)
         async with self._ask_origins(request.method, target, headers) as origin:
             response = web.StreamResponse(status=origin.status, reason=origin.reason)
             response.headers.update(_kept_headers(origin))

@@ -31,9 +31,9 @@ def test_a_worker_makes_no_more_requests_than_the_design_allows() -> None:
 
 @pytest.mark.timeout(300)
 def test_an_idle_month_costs_what_the_estimate_says_and_no_more_than_the_goal() -> None:
-    said = bench("bench.idle")
+    done = bench("bench.idle")
 
-    assert said.returncode == 0, said.stdout + said.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.servers

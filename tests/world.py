@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -54,6 +54,17 @@ class Aws:
     def __init__(self) -> None:
         self.s3: S3Client = boto3.client("s3")
         self.sqs: SQSClient = boto3.client("sqs")
+
+
+@contextmanager
+def before_requests_to_s3(mirror: Mirror, hook: Callable[..., None]) -> Iterator[None]:
+    """Call `hook` with each request to S3 before it is sent."""
+    events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
+    events.register_first("before-send.s3", hook)
+    try:
+        yield
+    finally:
+        events.unregister("before-send.s3", hook)
 
 
 class World:

@@ -9,6 +9,7 @@ import pytest
 
 from frumious.finalizing.finalize import finalize
 from tests.upstream import Fault, Status, wheel
+from tests.world import before_requests_to_s3
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
@@ -109,12 +110,8 @@ def test_a_project_that_begins_to_lag_while_an_idle_tick_finds_none_is_not_forgo
                 idle.s3.put_object(Bucket=idle.bucket, Key=f"state/{name}.json", Body=body)
 
     async def finalize_overtaken(mirror: Mirror) -> None:
-        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
-        events.register_first("before-send.s3", overtake)
-        try:
+        with before_requests_to_s3(mirror, overtake):
             await finalize(mirror)
-        finally:
-            events.unregister("before-send.s3", overtake)
 
     idle.run(finalize_overtaken)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 (only the parent of temporary folders)
 _BUCKET = "mirror"
-_VARIANT = re.compile(r"^web/(simple/(?:[^/.][^/]*/)?index\.\w+)\.gz$")  # beside its page
+_VARIANT = re.compile(r"^web/(simple/(?:[^/.][^/]*/)?index\.\w+)\.gz$")  # next to its page
 _KEY = "testing"
 _MULTIPART = 0.3  # the share of runs that send files as multipart uploads
 

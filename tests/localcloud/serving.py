@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcloud.environment import CHECKOUT
 from localcloud.template import NO_VALUE, Resolver, read_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 PSEUDO_PARAMETERS = {
     "AWS::AccountId": "123456789012",
@@ -26,29 +30,6 @@ class RuleBroken(Exception):
 
 
 @dataclass(frozen=True)
-class Attributes(Mapping[tuple[str, str], str]):
-    """Attributes of the resources that exist."""
-
-    bucket: str
-    references: Mapping[str, Any]
-
-    def __getitem__(self, key: tuple[str, str]) -> str:
-        if key[0] not in self.references:
-            raise KeyError(key)
-        of_bucket = {
-            "Arn": f"arn:aws:s3:::{self.bucket}",
-            "WebsiteURL": f"http://{self.bucket}.s3-website-us-east-1.amazonaws.com",
-        }
-        return of_bucket.get(key[1], ".".join(key)) if key[0] == "MirrorBucket" else ".".join(key)
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
 class Serving:
     """The resources and outputs that exist, with all values resolved."""
 
@@ -61,9 +42,10 @@ class Serving:
         template = read_template(CHECKOUT / "template.yaml")
         defaults = {name: str(each["Default"]) for name, each in template["Parameters"].items()}
         references: dict[str, Any] = {**PSEUDO_PARAMETERS, **defaults, **parameters}
+        attributes: dict[tuple[str, str], str] = {}
         resolver = Resolver(
             references=references,
-            attributes=Attributes(bucket, references),
+            attributes=attributes,
             mappings=template.get("Mappings", {}),
             conditions=template["Conditions"],
         )
@@ -82,6 +64,13 @@ class Serving:
                         raise RuleBroken(each["AssertDescription"])
         resources = existing("Resources")
         references |= {id_: id_ for id_ in resources} | {"MirrorBucket": bucket}
+        attributes |= {
+            (id_, name): f"{id_}.{name}" for id_, name in _named(template) if id_ in resources
+        }
+        attributes |= {
+            ("MirrorBucket", "Arn"): f"arn:aws:s3:::{bucket}",
+            ("MirrorBucket", "WebsiteURL"): f"http://{bucket}.s3-website-us-east-1.amazonaws.com",
+        }
         return cls(
             {id_: resolver.resolve(each.get("Properties", {})) for id_, each in resources.items()},
             {id_: resolver.resolve(each["Value"]) for id_, each in existing("Outputs").items()},
@@ -114,6 +103,14 @@ class Serving:
 
 
 NOT_SECURE = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def _named(template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that a template names, each with its resource."""
+    for found in re.finditer(
+        r'"Fn::GetAtt": \["(\w+)", "([\w.]+)"\]|\$\{(\w+)\.([\w.]+)\}', json.dumps(template)
+    ):
+        yield found[1] or found[3], found[2] or found[4]
 
 
 def _covers(statement: Mapping[str, Any], name: str, value: str) -> bool:

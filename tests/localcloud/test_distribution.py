@@ -359,6 +359,18 @@ def test_what_has_not_changed_is_304(mirror: LocalCloud) -> None:
     assert (response.status, response.body) == (304, b"")
 
 
+def test_what_has_changed_within_a_second_is_sent(mirror: LocalCloud) -> None:
+    """Clients that send both conditions, as browsers do, see the change by its ETag."""
+    mirror.s3.put_object(Bucket=mirror.bucket, Key="web/status.json", Body=b"old")
+    before = request(mirror, "/status.json")
+    mirror.s3.put_object(Bucket=mirror.bucket, Key="web/status.json", Body=b"new")
+    conditions = {
+        "If-None-Match": before.headers["ETag"],
+        "If-Modified-Since": before.headers["Last-Modified"],
+    }
+    assert request(mirror, "/status.json", **conditions).body == b"new"
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
 def test_readers_cannot_write(mirror: LocalCloud, method: str) -> None:
     assert request(mirror, WHEEL, method=method).status == 403

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # with the default of 5, connections that begin at once are reset
+
+
 class LoopbackServer:
     """A context manager that serves in threads; `address` has no path."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 

@@ -78,9 +78,8 @@ class Proxy:
         self.hosts.append(name)
         if b"proxy-authorization" in rest.lower():
             self.users.append("somebody")
-        upstream, to_upstream = await asyncio.open_connection("127.0.0.1", int(port))
-        to_upstream.write(b" ".join((method, b"/" + path, version)) + b"\r\n" + rest)
-        await asyncio.gather(_pump(reader, to_upstream), _pump(upstream, writer))
+        head = b" ".join((method, b"/" + path, version)) + b"\r\n" + rest
+        await _join(reader, writer, int(port), head)
 
 
 @asynccontextmanager
@@ -92,9 +91,15 @@ async def proxy() -> AsyncIterator[Proxy]:
         yield instance
 
 
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+async def _join(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, head: bytes = b""
+) -> None:
     upstream, to_upstream = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.gather(_pump(reader, to_upstream), _pump(upstream, writer))
+    try:
+        to_upstream.write(head)
+        await asyncio.gather(_pump(reader, to_upstream), _pump(upstream, writer))
+    finally:  # also when the test ends first
+        to_upstream.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -116,6 +115,11 @@ def prefix(folder: Path) -> Iterator[Site]:
 
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(folder))
+
+        def send_head(self) -> Any:
+            # It compares seconds, within which the tests write several versions.
+            del self.headers["If-Modified-Since"]
+            return super().send_head()
 
         def log_message(self, *_arguments: object) -> None:
             """Print nothing."""
@@ -241,15 +245,9 @@ def test_an_open_page_follows_the_mirror(site: Site, page: Page) -> None:
     page.goto(site.url)
     expect(page.get_by_role("heading", name="Up to date")).to_be_visible()
     site.put_status(status(lagging=lagging()))
-    heading = page.get_by_role("heading", name="except for 1 project")
-    for _ in range(5):  # minutes; a response that is under way may still be the old one
-        page.clock.run_for(61_000)
-        with suppress(AssertionError):
-            expect(heading).to_be_visible(timeout=2_000)
-            break
-    expect(heading).to_be_visible()
-    row = page.get_by_role("row", name=re.compile("numpy upstream answers 503 in 2[0-9] minutes"))
-    expect(row).to_be_visible()
+    page.clock.run_for(61_000)
+    expect(page.get_by_role("heading", name="except for 1 project")).to_be_visible()
+    expect(page.get_by_role("row", name="numpy upstream answers 503 in 25 minutes")).to_be_visible()
 
 
 def test_what_status_json_contains_never_becomes_html(site: Site, page: Page) -> None:

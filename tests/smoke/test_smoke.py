@@ -80,7 +80,7 @@ def test_a_stack_that_mirrors_and_serves_passes(cloud: LocalCloud, index: Index)
     ]
 
 
-def test_what_is_wrong_is_said(cloud: LocalCloud, index: Index) -> None:
+def test_a_failed_check_says_what_it_found(cloud: LocalCloud, index: Index) -> None:
     def check(states: dict[str, str], seconds: float) -> str:
         mirror = DeployedMirror(cloud.url, alarm_states=lambda: states)
         with pytest.raises(SmokeError) as failure:
@@ -91,8 +91,8 @@ def test_what_is_wrong_is_said(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("demo", "1.0"))
     with running(cloud):
         check_mirror(DeployedMirror(cloud.url, alarm_states=dict), "demo", seconds=60, pause=0.2)
-    said = check({"lag": "ALARM", "dead": "ALARM", "planner": "OK"}, 0)
-    assert said == "no alarm is on: not within 0 s: dead, lag"
+    problem = check({"lag": "ALARM", "dead": "ALARM", "planner": "OK"}, 0)
+    assert problem == "no alarm is on: not within 0 s: dead, lag"
 
 
 @mock_aws

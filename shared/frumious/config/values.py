@@ -42,7 +42,7 @@ _ALL: Final = 100  # percent
 
 
 def hosts(text: str) -> frozenset[Address]:
-    """Parse hosts with optional ports; without one, the ports of https and http are meant."""
+    """Parse hosts with optional ports; a host without one has those of https and http."""
     hosts = set[Address]()
     for host in text.lower().split():
         match = re.fullmatch(

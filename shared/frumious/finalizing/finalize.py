@@ -88,7 +88,7 @@ async def finalize(
     root_etag = await root_index_etag(mirror.pages)
     diff_file = await DiffFile.open(mirror)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
-    # Only now: whoever deletes a report has written before what follows from it.
+    # Only now: a finalizer deletes a report after it has written what follows from it.
     cursor = await _read_cursor(mirror, consumed)
     lagging = await ledger.lagging()
     open_runs = {entry.run for entry in cursor.runs}

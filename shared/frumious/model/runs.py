@@ -139,7 +139,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         return replace(
             self,
             runs=runs,
-            revision=self.revision + 1,  # whoever plans from the cursor before is overtaken
+            revision=self.revision + 1,  # a planner that read the cursor before is overtaken
             serial=(lost.since or None) if rewinds else self.serial,
             root_etag="",
             reconciled=0.0,

@@ -165,7 +165,7 @@ def _keep_changed_files(
 ) -> tuple[list[MirroredFile], dict[str, str]]:
     """Keep the stored file where upstream has other bytes under its name, unless that is allowed.
 
-    Upstream never does that by itself: whoever pinned the old hash must go on getting it.
+    Upstream never does that by itself: users who pinned the old hash must still get it.
     """
     stored = {mirrored.file.filename: mirrored for mirrored in current}
     kept: list[MirroredFile] = []

@@ -1,7 +1,7 @@
 """A project's pages in the storage: published, kept as older versions, deleted where outdated.
 
 The configuration decides where pages lie and in which forms (`layout.PageLayout`). It may have
-changed: whoever publishes a project deletes what the earlier layouts left.
+changed: the job that publishes a project deletes what the earlier layouts left.
 """
 
 from __future__ import annotations

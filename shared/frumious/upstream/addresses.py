@@ -77,7 +77,7 @@ class AddressPolicy:
 class Resolver(AbstractResolver):
     """Resolves host names, and refuses IP addresses that are not upstream's.
 
-    `public_hosts` must have public addresses, so that whoever controls their names cannot reach
+    `public_hosts` must have public addresses, so that those who control their names cannot reach
     this network. Other hosts are configured, and may be in it. No host is link-local: there are
     the metadata and credentials of clouds.
     """

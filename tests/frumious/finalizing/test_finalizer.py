@@ -16,6 +16,7 @@ from frumious.state import inbox
 from frumious.storage.protocol import Conflict
 from frumious.syncing.delivery import Batch, Delivery
 from tests.upstream import Fault, Status, wheel
+from tests.world import before_requests_to_s3
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -413,12 +414,8 @@ def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) 
                 raise Crash
 
     async def die(mirror: Mirror) -> None:
-        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
-        events.register_first("before-send.s3", count)
-        try:
+        with before_requests_to_s3(mirror, count):
             await finalize(mirror)
-        finally:
-            events.unregister("before-send.s3", count)
 
     with pytest.raises(Crash):
         world.run(die)
@@ -457,12 +454,8 @@ def test_an_overtaken_finalizer_does_not_list_a_removed_project(world: World) ->
             world.s3.put_object(Bucket=world.bucket, Key="web/simple/index.v1_json", Body=body)
 
     async def close(mirror: Mirror) -> None:
-        events = mirror.storage._bucket.client.meta.events  # type: ignore[attr-defined]
-        events.register_first("before-send.s3", overtake)
-        try:
+        with before_requests_to_s3(mirror, overtake):
             await finalize(mirror)
-        finally:
-            events.unregister("before-send.s3", overtake)
 
     with pytest.raises(Conflict):
         world.run(close)
