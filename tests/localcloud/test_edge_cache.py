@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from frumious.model import layout
+from frumious.model.headers import headers_of
 from frumious.model.types import Key
 from localcloud.distribution import DistributionServer
 from localcloud.edge_cache import EdgeCache
@@ -52,7 +53,7 @@ class Edge:
 
     def store(self, key: Key, body: bytes, cache_control: str | None = None) -> None:
         """Store an object with the headers that the mirror gives it, or with others."""
-        headers = layout.headers(key)
+        headers = headers_of(key)
         self._cloud.s3.put_object(
             Bucket=self._cloud.bucket,
             Key=key,

@@ -1,4 +1,4 @@
-"""Every key that the mirror stores, and the HTTP headers of the objects at those keys.
+"""Every key that the mirror stores.
 
 Keys are relative to the mirror's directory. Only this module makes keys from upstream's names and
 URLs, and it refuses those that would lead outside the folder they belong to.
@@ -40,12 +40,7 @@ HTML = "index.html"
 V1_HTML = "index.v1_html"
 V1_JSON = "index.v1_json"
 VARIANTS = "-variants.json"
-
-CONTENT_TYPES = {
-    HTML: "text/html; charset=utf-8",
-    V1_HTML: "application/vnd.pypi.simple.v1+html",
-    V1_JSON: "application/vnd.pypi.simple.v1+json",
-}
+GZIP_FOLDER = "web/gzip/"
 
 _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
@@ -53,47 +48,12 @@ _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<f
 _VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
 _OWN_FOLDER = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28,124}")  # of a digest's length
 _RESERVED = re.compile(r"index\.(?:html|v1_html|v1_json)(?:\..*)?|.*\.metadata|\.frumious.*")
-_GZIP = "web/gzip/"
-# `max-age` is for clients, `s-maxage` for caches in front of the storage, which must not serve what
-# was removed for long: docs/serving/README.md has the sums.
-_PAGE_CACHING = "public, max-age=20, s-maxage=30"
-_FILE_CACHING = "public, max-age=31536000, s-maxage=86400, immutable"
 
 
 class UnsafeName(FrumiousError):
     """A filename or a URL from upstream that must not become a key."""
 
     reason = Reason.UPSTREAM_INVALID
-
-
-@dataclass(frozen=True, slots=True)
-class Headers:
-    """HTTP headers of an object."""
-
-    content_type: str
-    cache_control: str | None
-    content_encoding: str | None = None
-
-
-def headers(key: Key) -> Headers:
-    """Return the HTTP headers of the object at `key`."""
-    if not key.startswith("web/"):
-        json = key.endswith((".json", V1_JSON))
-        return Headers("application/json" if json else "text/plain; charset=utf-8", None)
-    if key.startswith("web/packages/"):
-        caching = _PAGE_CACHING if may_change(filename(key)) else _FILE_CACHING
-        return Headers("application/octet-stream", caching)
-    if key.startswith("web/integrity/"):
-        return Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING)
-    if key.startswith(("web/json/", "web/pypi/")):
-        return Headers("application/json", _PAGE_CACHING)
-    name = filename(key)
-    page = f"index.{name.rpartition('.')[2]}"  # an older version is called index_<...>.<form>
-    if page in CONTENT_TYPES and (name == page or name.startswith("index_")):
-        encoding = "gzip" if key.startswith(_GZIP) else None
-        return Headers(CONTENT_TYPES[page], _PAGE_CACHING, encoding)
-    kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
-    return Headers(kind, _PAGE_CACHING)
 
 
 class Gzip(StrEnum):
@@ -176,7 +136,7 @@ class PageLayout:
         """Return the key of a page's compressed variant."""
         if self.gzip is Gzip.SUFFIX:
             return Key(f"{page}.gz")
-        return Key(f"{_GZIP}{page.removeprefix('web/')}")
+        return Key(f"{GZIP_FOLDER}{page.removeprefix('web/')}")
 
     def page(self, project: str, form: str) -> Key:
         """Return the key of a published project page; `form` is HTML, V1_HTML or V1_JSON."""

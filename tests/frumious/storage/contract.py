@@ -14,6 +14,7 @@ import pytest
 
 from frumious.model import layout
 from frumious.model.checksums import ExpectedContent, WrongBytes, verified_chunks
+from frumious.model.headers import headers_of
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict
 from frumious.storage.s3.storage import S3Storage
@@ -336,7 +337,7 @@ async def readers_receive_the_content_type(subject: Subject) -> None:
 
     served = [await subject.content_type(key) for key in keys]
 
-    assert served == [layout.headers(key).content_type for key in keys]
+    assert served == [headers_of(key).content_type for key in keys]
 
 
 @statement

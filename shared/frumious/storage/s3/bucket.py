@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.config.s3_parameters import for_call
-from frumious.model import layout
+from frumious.model.headers import headers_of
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.session import CONNECTIONS, is_amazon, open_client, open_session
@@ -131,7 +131,7 @@ class Bucket:
 
 
 def _headers(key: Key) -> dict[str, Any]:
-    wanted = layout.headers(key)
+    wanted = headers_of(key)
     headers = {
         "ContentType": wanted.content_type,
         "CacheControl": wanted.cache_control,

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from frumious.model import layout
+from frumious.model.headers import headers_of
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
@@ -225,7 +225,7 @@ class SwiftStorage:
 
 
 def _headers(key: Key) -> dict[str, str]:
-    wanted = layout.headers(key)
+    wanted = headers_of(key)
     headers = {"Content-Type": wanted.content_type}
     return {**headers, "Cache-Control": wanted.cache_control} if wanted.cache_control else headers
 

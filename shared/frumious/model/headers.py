@@ -1,0 +1,52 @@
+"""The HTTP headers of the objects that the mirror stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
+
+if TYPE_CHECKING:
+    from frumious.model.types import Key
+
+CONTENT_TYPES = {
+    HTML: "text/html; charset=utf-8",
+    V1_HTML: "application/vnd.pypi.simple.v1+html",
+    V1_JSON: "application/vnd.pypi.simple.v1+json",
+}
+
+# `max-age` is for clients, `s-maxage` for caches in front of the storage, which must not serve what
+# was removed for long: docs/serving/README.md has the sums.
+_PAGE_CACHING = "public, max-age=20, s-maxage=30"
+_FILE_CACHING = "public, max-age=31536000, s-maxage=86400, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """HTTP headers of an object."""
+
+    content_type: str
+    cache_control: str | None
+    content_encoding: str | None = None
+
+
+def headers_of(key: Key) -> Headers:
+    """Return the HTTP headers of the object at `key`."""
+    if not key.startswith("web/"):
+        json = key.endswith((".json", V1_JSON))
+        return Headers("application/json" if json else "text/plain; charset=utf-8", None)
+    if key.startswith("web/packages/"):
+        caching = _PAGE_CACHING if may_change(filename(key)) else _FILE_CACHING
+        return Headers("application/octet-stream", caching)
+    if key.startswith("web/integrity/"):
+        return Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING)
+    if key.startswith(("web/json/", "web/pypi/")):
+        return Headers("application/json", _PAGE_CACHING)
+    name = filename(key)
+    page = f"index.{name.rpartition('.')[2]}"  # an older version is called index_<...>.<form>
+    if page in CONTENT_TYPES and (name == page or name.startswith("index_")):
+        encoding = "gzip" if key.startswith(GZIP_FOLDER) else None
+        return Headers(CONTENT_TYPES[page], _PAGE_CACHING, encoding)
+    kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
+    return Headers(kind, _PAGE_CACHING)
