@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _SENDABLE: Final = re.compile(r"[!-~]*")  # what a request line can contain
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
+# They belong to nobody's network (RFC 5737, RFC 3849). Sandboxes let names resolve to them.
+_DOCUMENTATION: Final = tuple(
+    map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+)
 _METADATA: Final = ip_address("fd00:ec2::254")  # EC2's, which is not link-local
 
 
@@ -117,7 +121,9 @@ def is_permitted(text: str, *, public: bool) -> bool:
         return False
     if address == _METADATA:
         return False
-    return not public or (address.is_global and not address.is_reserved)
+    if not public or any(address in network for network in _DOCUMENTATION):
+        return True
+    return address.is_global and not address.is_reserved
 
 
 def _embedded(text: str) -> IPv4Address | IPv6Address:

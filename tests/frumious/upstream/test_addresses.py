@@ -219,6 +219,8 @@ def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
         ("151.101.0.223", True, True),
         ("2a04:4e42::223", True, True),
         ("64:ff9b::9765:df", True, True),  # NAT64 of 151.101.0.223
+        ("203.0.113.80", True, True),  # for documentation: no network of anybody's
+        ("2001:db8::1", True, True),
         ("127.0.0.1", False, True),
         ("10.0.0.1", False, True),
         ("172.16.0.1", False, True),
