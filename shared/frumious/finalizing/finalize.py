@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,8 +24,7 @@ from frumious.finalizing.run_events import events_of
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
-from frumious.model.runs import Cursor, Departure, Lagging
-from frumious.model.types import RunId
+from frumious.model.runs import Cursor, Departure, Lagging, run_id, run_order
 from frumious.state import inbox
 from frumious.state.ledger import LedgerCorrupt
 
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from frumious.finalizing.root_index import Totals
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
+    from frumious.model.types import RunId
     from frumious.state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -82,23 +81,23 @@ async def finalize(
         Conflict: another finalizer is at work; the next tick goes on.
     """
     ledger, now = mirror.ledger, mirror.clock.now()
-    cursor = await ledger.cursor()
+    cursor = (await ledger.cursor()).at(now)
     if not (dead or cursor.runs or await _is_lagging(cursor, ledger)):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
     diff_file = await DiffFile.open(mirror)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: a finalizer deletes a report after it has written what follows from it.
-    cursor = await _read_cursor(mirror, consumed)
+    cursor = await _read_cursor(mirror, consumed, now)
     lagging = await ledger.lagging()
     open_runs = {entry.run for entry in cursor.runs}
     crashed = [Report(job, failure(job, _CRASHED)) for job in dead if job.run in open_runs]
-    reports = sorted((*consumed.reports, *crashed), key=lambda report: report.job.run)
+    reports = _in_order((*consumed.reports, *crashed), now)
     reviews, lost = await _review_runs(cursor, reports, lagging, mirror, now)
     closed = [review for review in reviews if review.finished]
     accepted = [report for report in reports if report.result.outcome.done]
     accepted += [report for review in reviews for report in review.failures]
-    accepted.sort(key=lambda report: report.job.run)
+    accepted = _in_order(accepted, now)
     after = _advance(cursor, closed, lost, accepted, now)
 
     if accepted:
@@ -109,7 +108,7 @@ async def finalize(
         )
     totals = None
     if accepted or closed:
-        changes = changes_of(accepted, cursor.departures)
+        changes = changes_of(accepted, cursor.departures, now)
         totals = await publish_root_index(
             changes, after.mirror_serial, mirror.pages, replacing=root_etag
         )
@@ -137,14 +136,16 @@ async def finalize(
         )
     await mirror.storage.delete(consumed.keys)
     if closed:
-        await ledger.prune(_run_id(now - _KEPT), keeping=[entry.run for entry in after.runs])
+        # By a clock that is ahead, the plan of a run that is about to open would be old.
+        before = min(run_id(now - _KEPT), *(review.entry.run for review in closed))
+        await ledger.prune(before, keeping=[entry.run for entry in after.runs])
     return Finalized(
         reports=accepted,
         closed=closed,
         lagging=len(lagging),
         open=len(after.runs),
         freshness=freshness,
-        obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging),
+        obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging, now),
     )
 
 
@@ -174,9 +175,15 @@ async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finaliz
     return Finalized(reports=(), closed=(), lagging=0, open=0, freshness=freshness, obsolete=())
 
 
-async def _read_cursor(mirror: Mirror, consumed: inbox.Inbox) -> Cursor:
-    """Read the cursor, and the results of the runs that version 0 began."""
-    cursor = await mirror.ledger.cursor()
+async def _read_cursor(mirror: Mirror, consumed: inbox.Inbox, now: float) -> Cursor:
+    """Read the cursor, and the results of the runs that version 0 began.
+
+    A run that a wrong clock sent in the future is closed by its deadline from now on.
+    """
+    stored = await mirror.ledger.cursor()
+    cursor = stored.at(now)
+    if cursor.runs != stored.runs:
+        cursor = await mirror.ledger.change_cursor(lambda current: current.at(now))
     for entry in cursor.runs:
         if entry.own_results:
             try:
@@ -220,7 +227,7 @@ async def _review_runs(
 
 
 def changes_of(
-    reports: Iterable[Report], departures: Mapping[NormalizedName, Departure]
+    reports: Iterable[Report], departures: Mapping[NormalizedName, Departure], now: float
 ) -> dict[NormalizedName, ListedProject | DelistedProject]:
     """Return what the reports, the oldest runs first, change in the root index.
 
@@ -230,7 +237,9 @@ def changes_of(
     for report in reports:
         project, change = report.job.project, _change(report)
         before, departure = changes.get(project), departures.get(project)
-        if change is None or (departure and departure.overrules(report.job.run, change.serial)):
+        if change is None:
+            continue
+        if departure is not None and departure.overrules(report.job.run, change.serial, now):
             continue
         if before is None or (change.serial or 0) >= (before.serial or 0):
             changes[project] = change
@@ -263,11 +272,14 @@ def _advance(
         before = departures.get(report.job.project)
         if isinstance(_change(report), DelistedProject):
             departure = Departure(report.job.run, report.result.serial or 0)
-            if before is None or before.run < departure.run:
+            if before is None or run_order(before.run, now) < run_order(departure.run, now):
                 departures[report.job.project] = departure
     # No result can be older than the oldest open run, or than what a worker may still hold.
-    oldest = min((_run_id(now - _LATE), *(entry.run for entry in runs)))
-    recent = {project: left for project, left in departures.items() if left.run > oldest}
+    runs_at_work = (run_id(now - _LATE), *(entry.run for entry in runs))
+    oldest = min(run_order(run, now) for run in runs_at_work)
+    recent = {
+        project: left for project, left in departures.items() if run_order(left.run, now) > oldest
+    }
     return replace(cursor, runs=runs, departures=recent)
 
 
@@ -279,16 +291,20 @@ def _note_lagging(
     return replace(cursor, lagging=cursor.lagging or bool(lagging), projects=projects)
 
 
-def _run_id(seconds: float) -> RunId:
-    """Return what the ids of all runs after a time are greater than."""
-    return RunId(time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)))
+def _in_order(reports: Iterable[Report], now: float) -> list[Report]:
+    """Return the reports, those of the oldest runs first."""
+    return sorted(reports, key=lambda report: run_order(report.job.run, now))
 
 
 def _obsolete(
-    dead: Sequence[Job], open_runs: Container[RunId], lagging: Container[NormalizedName]
+    dead: Sequence[Job],
+    open_runs: Container[RunId],
+    lagging: Container[NormalizedName],
+    now: float,
 ) -> list[Job]:
     """Return the dead letters that nobody waits for: of a lagging project all but the last one."""
-    last = {job.project: job.run for job in sorted(dead, key=lambda job: job.run)}
+    in_order = sorted(dead, key=lambda job: run_order(job.run, now))
+    last = {job.project: job.run for job in in_order}
     return [
         job
         for job in dead

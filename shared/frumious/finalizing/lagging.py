@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from frumious.model.runs import Lagging
+from frumious.model.runs import MAX_PAUSE, Lagging, run_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Report
     from frumious.model.runs import Departure
 
-_MAX_PAUSE: Final = 6 * 3600  # seconds
 _MAX_DOUBLINGS: Final = 20
 
 
@@ -40,19 +39,19 @@ def update_lagging(
         job, project = report.job, report.job.project
         before, departure = updated.get(project), departures.get(project)
         if report.result.error is None:
-            if before is not None and _is_in_step(before, report):
+            if before is not None and _is_in_step(before, report, now):
                 del updated[project]
-        elif departure is None or not departure.overrules(job.run, job.serial):
+        elif departure is None or not departure.overrules(job.run, job.serial, now):
             updated[project] = _failed(report, before, pause=pause, now=now)
     return updated
 
 
-def _is_in_step(before: Lagging, report: Report) -> bool:
+def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
     """Return whether a success reaches what the project lags behind, and is not older than that."""
     serial = report.result.serial
     if serial is not None and serial != before.serial:
         return serial > before.serial
-    return report.job.run >= before.run
+    return run_order(report.job.run, now) >= run_order(before.run, now)
 
 
 def _failed(report: Report, before: Lagging | None, *, pause: float, now: float) -> Lagging:
@@ -62,28 +61,28 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         serial=job.serial,
         reason=report.result.error or "",
         attempts=1,
-        due=now + pause * _jitter(job.project),
+        due=now + min(pause, MAX_PAUSE) * _jitter(job.project),
         run=job.run,
         allowed_removal=job.allowed_removal,
         named=job.named,
     )
     if before is None:
         return failure
-    older, newer = sorted((before, failure), key=lambda each: each.run)
+    older, newer = sorted((before, failure), key=lambda each: run_order(each.run, now))
     both = replace(
         before,
         serial=max(before.serial, failure.serial),
         allowed_removal=max(newer.allowed_removal, older.allowed_removal_at(newer.serial)),
         named=before.named or failure.named,
     )
-    if before.run >= job.run:
+    if run_order(before.run, now) >= run_order(job.run, now):
         return both  # this failure was counted, or is of the past
     doubled = pause * 2 ** min(before.attempts, _MAX_DOUBLINGS)
     return replace(
         both,
         reason=failure.reason,
         attempts=before.attempts + 1,
-        due=now + min(doubled, _MAX_PAUSE) * _jitter(job.project),
+        due=now + min(doubled, MAX_PAUSE) * _jitter(job.project),
         run=job.run,
     )
 

@@ -144,7 +144,7 @@ def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:
     if _lasting(status) != _lasting(before):
         return True
     updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
-    return now >= calendar.timegm(updated) + _REFRESH
+    return abs(now - calendar.timegm(updated)) >= _REFRESH
 
 
 async def _publish_serial(

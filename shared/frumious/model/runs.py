@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from typing import Final, Self
 
@@ -26,6 +27,22 @@ _CURSOR_KEYS: Final = {
     "swept_at": "swept-at",
     "departures": "gone",
 }
+CLOCK_SKEW: Final = 900  # seconds by which the clocks of the mirror's machines may differ
+MAX_PAUSE: Final = 6 * 3600  # seconds between two retries of a lagging project
+
+
+def run_id(seconds: float) -> RunId:
+    """Return the beginning of the ids of runs that open at this time."""
+    return RunId(time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)))
+
+
+def run_order(run: RunId, now: float) -> tuple[bool, RunId]:
+    """Return the sort key of runs in the order of time.
+
+    A run from the future was planned while the clock was wrong, and is older than all others: else
+    everything later would count as outdated for years.
+    """
+    return run <= run_id(now + CLOCK_SKEW), run
 
 
 class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
@@ -93,9 +110,9 @@ class Departure(Struct, frozen=True, array_like=True):
     run: RunId
     serial: int
 
-    def overrules(self, run: RunId, serial: int | None) -> bool:
+    def overrules(self, run: RunId, serial: int | None, now: float) -> bool:
         """Return whether what a run found out about the project is older than that."""
-        return run < self.run and (serial or 0) <= self.serial
+        return run_order(run, now) < run_order(self.run, now) and (serial or 0) <= self.serial
 
 
 class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
@@ -129,6 +146,22 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         waiting = [run.since for run in self.runs if run.since is not None]
         return min(waiting, default=self.serial) or None
 
+    def at(self, now: float) -> Cursor:
+        """Return the cursor without times in the future, which a wrong clock left.
+
+        They count as never; the age of an open run counts from now.
+        """
+        latest = now + CLOCK_SKEW
+        return replace(
+            self,
+            asked=self.asked if self.asked <= latest else 0.0,
+            reconciled=self.reconciled if self.reconciled <= latest else 0.0,
+            swept_at=self.swept_at if self.swept_at <= latest else 0.0,
+            runs=tuple(
+                replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs
+            ),
+        )
+
     def without_lost_run(self, run: RunId) -> Cursor:
         """Return the cursor without a run whose plan is gone: what it would have brought is due."""
         runs = tuple(entry for entry in self.runs if entry.run != run)
@@ -156,6 +189,10 @@ class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may
     run: RunId = RunId("")  # the last one that failed
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the pause is over; a wrong clock may have made it years long."""
+        return not now < self.due <= now + 2 * MAX_PAUSE
 
     def allowed_removal_at(self, serial: int) -> AllowedRemoval:
         """Return what may disappear given an event of `serial`: a later one brings it back."""

@@ -10,14 +10,13 @@ import asyncio
 import logging
 import math
 import secrets
-import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.runs import OpenRun, Run
+from frumious.model.runs import OpenRun, Run, run_id
 from frumious.model.types import RunId
 from frumious.state.ledger import LedgerCorrupt
 
@@ -132,8 +131,7 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
     since = until = None
     if plan.base is not None and plan.cursor is not None and plan.cursor.serial is not None:
         since, until = plan.base.serial or 0, plan.cursor.serial
-    second = time.strftime("%Y%m%dT%H%M%S", time.gmtime(created))
-    run_ids = f"{second}.{int(created % 1 * 1_000_000):06}-{secrets.token_hex(3)}"
+    run_ids = f"{run_id(created)}.{int(created % 1 * 1_000_000):06}-{secrets.token_hex(3)}"
 
     def run(number: int, projects: Sequence[NormalizedName]) -> Run:
         names = frozenset(projects)

@@ -106,7 +106,7 @@ def _due_retries(snapshot: Snapshot) -> frozenset[NormalizedName]:
     due = (
         project
         for project, entry in snapshot.lagging.items()
-        if entry.due <= snapshot.now and project not in retried
+        if entry.is_due(snapshot.now) and project not in retried
     )
     return frozenset(islice(due, _MAX_RETRIES))
 

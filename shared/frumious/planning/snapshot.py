@@ -73,9 +73,10 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
     Up to `uncounted_removals` are allowed, however many projects the mirror has.
     """
     discovery = mirror.config.discovery
-    cursor = await mirror.ledger.cursor()
+    now = mirror.clock.now()
+    cursor = (await mirror.ledger.cursor()).at(now)
     snapshot = Snapshot(
-        now=mirror.clock.now(),
+        now=now,
         cursor=cursor,
         lagging=await mirror.ledger.lagging() if cursor.lagging or cursor.runs else {},
         config=await _read_config_changes(cursor, mirror, force=force),

@@ -60,7 +60,7 @@ def changelog(serial: int, removals: Mapping[str, AllowedRemoval], **serials: in
 
 
 def lagging(name: str, serial: int = 3, **fields: Any) -> dict[NormalizedName, Lagging]:
-    entry = {"reason": "failed", "attempts": 1, "due": NOW + DAY, "run": RUN, **fields}
+    entry = {"reason": "failed", "attempts": 1, "due": NOW + DAY / 24, "run": RUN, **fields}
     return {NormalizedName(name): Lagging(serial=serial, **entry)}
 
 

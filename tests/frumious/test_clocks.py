@@ -1,0 +1,180 @@
+"""A clock that was wrong for a while: years ahead and then right, or back and then right."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.upstream import Fault, Status, wheel
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+HOUR = 3600
+YEARS = 50 * 365 * 24 * HOUR
+
+
+def status(world: World) -> Any:
+    return json.loads(world.read("web/status.json"))
+
+
+def root(world: World) -> set[str]:
+    page = json.loads(world.read("web/simple/index.v1_json"))
+    return {project["name"] for project in page["projects"]}
+
+
+@pytest.fixture(params=[YEARS, -YEARS], ids=["ahead", "back"])
+def wrong(request: pytest.FixtureRequest) -> int:
+    """Return by how many seconds the clock is wrong."""
+    return int(request.param)
+
+
+def test_the_daily_comparison_goes_on(world: World, wrong: int) -> None:
+    world.clock.advance(wrong)
+    world.index.upload(wheel("demo", "1.0"))
+    world.mirror_run()
+    world.clock.advance(-wrong)
+    world.upstream.clear()
+
+    world.plan()
+
+    assert world.upstream.requests_for("/simple/")
+    world.clock.advance(2 * HOUR)
+    world.upstream.clear()
+    world.plan()
+    assert not world.upstream.requests_for("/simple/"), "once a day is enough"
+
+
+def test_the_sweep_goes_on(world: World, wrong: int) -> None:
+    world.configure("sweep-days = 1")
+    world.index.upload(wheel("demo", "1.0"))
+    world.clock.advance(wrong)
+    world.mirror_run()
+    world.mirror_run()
+    world.clock.advance(-wrong)
+    world.mirror_run()
+    world.index.archive("demo")
+    for _ in range(3):
+        world.clock.advance(13 * HOUR)
+        world.mirror_run()
+
+    assert world.page("demo")["project-status"]["status"] == "archived"
+
+
+def test_the_status_is_refreshed(world: World, wrong: int) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.clock.advance(wrong)
+    world.mirror_run()
+    before = status(world)
+    world.clock.advance(-wrong)
+
+    world.finalize()
+    assert status(world)["updated"] != before["updated"]
+    world.plan()
+    world.clock.advance(HOUR)
+    world.finalize()
+    assert status(world)["lag_seconds"] == pytest.approx(HOUR, abs=60)
+
+
+def test_a_mirror_that_nobody_plans_is_not_fresh_by_a_time_in_the_future(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.clock.advance(YEARS)
+    world.mirror_run()
+    world.clock.advance(-YEARS)
+
+    assert not world.finalize().freshness.checked, "LagAlarm takes this for a breach"
+
+
+def test_a_lagging_project_is_retried(world: World, wrong: int) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    fault = world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.clock.advance(wrong)
+    world.mirror_run()
+    world.clock.advance(-wrong)
+    world.upstream.faults.remove(fault)
+
+    world.clock.advance(HOUR)
+    world.mirror_run()
+
+    assert status(world)["lagging"] == {}
+    assert len(world.page("demo")["files"]) == 1
+
+
+def test_the_pauses_of_a_lagging_project_still_grow(world: World, wrong: int) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.clock.advance(wrong)
+    world.mirror_run()
+    world.clock.advance(-wrong)
+
+    for attempts in 2, 3, 4:
+        world.retry()
+        world.mirror_run()
+        assert status(world)["lagging"]["demo"]["attempts"] == attempts
+        assert world.plan() == [], "its pause is not over"
+
+
+def test_a_retry_by_name_does_not_end_the_pauses(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(Status(404), "/packages/"))
+    world.mirror_run()
+
+    for attempts in 2, 3, 4:
+        world.mirror_run(["demo"])
+        assert status(world)["lagging"]["demo"]["attempts"] == attempts
+        assert world.plan() == [], "its pause is not over"
+    world.clock.advance(HOUR)
+    assert len(world.plan()) == 1
+
+
+def test_a_run_of_lost_jobs_is_closed_at_its_deadline(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.clock.advance(YEARS)
+    world.plan()
+    assert len(list(world.jobs())) == 1, "and its message is lost"
+    world.clock.advance(-YEARS)
+
+    assert world.finalize().open == 1, "its age counts from now"
+    world.clock.advance(7 * HOUR)
+    world.finalize()
+    world.clock.advance(HOUR)
+    world.mirror_run()
+
+    assert root(world) == {"demo"}
+    assert world.cursor().runs == ()
+
+
+def test_a_removed_project_stays_away_and_a_new_one_is_listed(world: World, wrong: int) -> None:
+    for name in ("demo", "other"):
+        world.index.upload(wheel(name, "1.0"))
+    world.mirror_run()
+    world.clock.advance(wrong)
+    world.index.remove_project("demo")
+    world.mirror_run(confirmed_removals=1)
+    assert root(world) == {"other"}
+    world.clock.advance(-wrong)
+    world.index.upload(wheel("demo", "2.0"))
+    world.mirror_run()
+    assert root(world) == {"demo", "other"}
+
+    world.index.remove_project("demo")
+    world.mirror_run(confirmed_removals=1)
+
+    assert root(world) == {"other"}
+    world.clock.advance(3 * HOUR)
+    world.index.upload(wheel("other", "2.0"))
+    world.mirror_run()
+    assert world.cursor().departures == {}
+
+
+def test_the_plan_of_an_open_run_is_not_pruned(world: World, wrong: int) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.plan(["one"])
+    jobs = list(world.jobs())
+    world.clock.advance(wrong)
+    world.mirror_run(["two"])
+
+    assert [run for run in world.stored("state/runs/") if jobs[0].run in run]
