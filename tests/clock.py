@@ -21,6 +21,10 @@ class MovableClock(Clock):
         """Return the seconds since the epoch by this clock."""
         return super().now() + self._ahead
 
+    def monotonic(self) -> float:
+        """Return seconds that only grow, by this clock."""
+        return super().monotonic() + self._ahead
+
     async def sleep(self, seconds: float) -> None:
         """Advance the clock instead of waiting."""
         self.advance(seconds)

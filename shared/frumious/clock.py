@@ -13,6 +13,10 @@ class Clock:
         """Return the seconds since the epoch."""
         return time.time()
 
+    def monotonic(self) -> float:
+        """Return seconds that only grow, to measure how long something takes."""
+        return time.monotonic()
+
     async def sleep(self, seconds: float) -> None:
         """Pause."""
         await asyncio.sleep(seconds)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
+from frumious.concurrency import FairSlots
 from frumious.model.runs import Selected
 from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
@@ -38,7 +38,7 @@ class Mirror:
     ledger: Ledger
     pages: PageStore
     selection: Selection
-    transfers: asyncio.Semaphore  # files under way at the same time, over all projects
+    transfers: FairSlots  # of files that are transferred at the same time, for all projects
 
     @classmethod
     def of(
@@ -55,7 +55,7 @@ class Mirror:
             ledger,
             PageStore(storage, config.page_layout, ledger),
             Selection.of(config.filters),
-            asyncio.Semaphore(config.workers),
+            FairSlots(config.workers),
         )
 
     def fingerprint(self, project: NormalizedName) -> str:

@@ -17,7 +17,7 @@ from frumious.syncing.comparison import MassLoss
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
-from tests.upstream import Action, Edit, Raw, Request, Together
+from tests.upstream import Action, Edit, Headers, Raw, Request, Together
 from tests.upstream.messages import Response
 
 if TYPE_CHECKING:
@@ -245,17 +245,6 @@ class OnWire(Action):
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
         return Response(HTTPStatus.OK, wire=self.write(b"".join(response.body())))
-
-
-@dataclass(frozen=True)
-class Headers(Action):
-    """Send the valid response with other headers; None removes a header."""
-
-    changes: Mapping[str, str | None]
-
-    def rewrite_response(self, response: Response, request: Request) -> Response:
-        headers = {**response.headers, **self.changes}
-        return replace(response, headers={k: v for k, v in headers.items() if v is not None})
 
 
 class _InHtml(Action):

@@ -83,6 +83,17 @@ class Status(Action):
 
 
 @dataclass(frozen=True)
+class Headers(Action):
+    """Send the response with other headers; None removes a header."""
+
+    changes: Mapping[str, str | None]
+
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        headers = {**response.headers, **self.changes}
+        return replace(response, headers={k: v for k, v in headers.items() if v is not None})
+
+
+@dataclass(frozen=True)
 class RequireLogin(Action):
     """Respond with the status 401 unless the request has this Authorization header."""
 
@@ -206,16 +217,19 @@ class Endless(Action):
 
 @dataclass(frozen=True)
 class Gzip(Action):
-    """Compress the body with `Content-Encoding: gzip`, whatever the client accepts."""
+    """Compress the body as Content-Encoding says, whatever the client accepts."""
+
+    encoding: str = "gzip"  # or "deflate"
+    wbits: int = zlib.MAX_WBITS | 16
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
         def body() -> Iterator[bytes]:
-            compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+            compressor = zlib.compressobj(wbits=self.wbits)
             for block in response.body():
                 yield compressor.compress(block)
             yield compressor.flush()
 
-        headers = {**response.headers, "Content-Encoding": "gzip"}
+        headers = {**response.headers, "Content-Encoding": self.encoding}
         return replace(response, headers=headers, body=body, length=None)
 
 
@@ -235,12 +249,16 @@ class Slow(Action):
 
 @dataclass(frozen=True)
 class Truncated(Action):
-    """Close the connection after some bytes of the body, before its Content-Length is reached."""
+    """Close the connection after some bytes of the body, before its Content-Length is reached.
+
+    A client that reads only after the close may get none of them.
+    """
 
     after: int = 0
+    linger: float = 0.0  # seconds before the close
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
-        return replace(response, cut=self.after)
+        return replace(response, cut=self.after, linger=self.linger)
 
 
 @dataclass(frozen=True)
@@ -261,6 +279,20 @@ class Chunked(Action):
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
         return replace(response, length=None)
+
+
+@dataclass(frozen=True)
+class UntilClose(Action):
+    """Send no length and no chunks: the end of the connection ends the body, after some bytes."""
+
+    after: int | None = None  # None: all
+
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        status = f"HTTP/1.1 {response.status} Sent\r\n"
+        headers = {**response.headers, "Connection": "close"}
+        head = status + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        body = b"".join(response.body())[: self.after]
+        return Response(response.status, wire=f"{head}\r\n".encode() + body)
 
 
 @dataclass(frozen=True)

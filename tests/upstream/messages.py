@@ -41,6 +41,7 @@ class Response:
     delay: float = 0.0  # seconds before the first byte
     rate: float | None = None  # bytes per second
     cut: int | None = None  # bytes of the body after which the connection is closed
+    linger: float = 0.0  # seconds between the cut and the close
     reset: bool = False  # close with a reset
     wire: bytes | None = None  # sent instead of everything above, before closing
 

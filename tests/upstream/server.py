@@ -210,6 +210,7 @@ async def _send(
         if response.rate:
             await asyncio.sleep(len(chunk) / response.rate)
     if response.cut is not None:
+        await asyncio.sleep(response.linger)
         _close(request, reset=response.reset)
         return _Sent()
     return stream

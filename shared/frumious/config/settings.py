@@ -65,6 +65,8 @@ class Config:
     no_proxy: str = ""  # hosts that bypass it, in the format of NO_PROXY
     timeout: float = option(values.seconds, 10.0)  # to connect, and between two reads
     global_timeout: float = option(values.seconds, 1800.0)  # of a request or download
+    # Bytes per second over three times `timeout`; a slower response is broken off.
+    lowest_speed: int = option(values.whole_number(0), 1024)
     workers: int = option(values.workers, 3)  # files that are transferred at once
     verifiers: int = option(values.whole_number(1), 3)  # no effect yet
     stop_on_error: bool = option(values.boolean, False)

@@ -148,10 +148,13 @@ async def work(
         open_runs=open_runs,
     )
     transfer = Transfer.of(attempt, mirror)
+    deadline = asyncio.timeout_at(delivery.deadline)
     try:
-        async with asyncio.timeout_at(delivery.deadline):
+        async with deadline:
             return await sync_project(attempt, mirror, transfer)
-    except TimeoutError:
+    except TimeoutError as error:
+        if not deadline.expired():
+            return _failed(delivery, error)
         if transfer.stored:
             extra = {"project": job.project, "stored": transfer.stored}
             logger.info("project is continued", extra=extra)

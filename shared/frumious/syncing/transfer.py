@@ -17,21 +17,22 @@ from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.client import TooLarge, UpstreamUnavailable
-from frumious.upstream.download import DownloadInterrupted, FileMissing
+from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Collection
 
     from packaging.utils import NormalizedName
 
     from frumious.clock import Clock
+    from frumious.concurrency import FairSlots
     from frumious.mirror import Mirror
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
     from frumious.syncing.blobs import Blob
     from frumious.syncing.recovery import Attempt
+    from frumious.upstream.download import Download
     from frumious.upstream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ _FILE_FAULTS: Final = (
     TooLarge,
     WrongBytes,
 )
+_TURNS: Final = 2  # of a file that is too slow; other files have theirs in between
 _LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
@@ -53,7 +55,7 @@ class Transfer:
     """Stores the files of one project, and counts them.
 
     Attributes:
-        slots: Limits the files under way at the same time, over all projects.
+        slots: Limit the files that are transferred at the same time, for all projects.
         resuming: Earlier attempts may have stored some.
         final: What upstream does not deliver now is left out.
         stored: How many have been stored.
@@ -64,7 +66,7 @@ class Transfer:
     upstream: Upstream
     storage: Storage
     clock: Clock
-    slots: asyncio.Semaphore
+    slots: FairSlots
     resuming: bool = False
     final: bool = False
     stored: int = 0
@@ -95,16 +97,19 @@ class Transfer:
     async def _store(self, blob: Blob) -> str:
         """Store a blob, and return why it cannot be stored; empty: it is."""
         faults = (*_FILE_FAULTS, UpstreamUnavailable) if self.final else _FILE_FAULTS
-        async with self.slots:
-            if self.resuming and await self._is_stored(blob):
-                return ""
-            try:
-                if blob.expected is None:
-                    await self._store_provenance(blob)
-                else:
-                    await self._store_file(blob, blob.expected)
-            except faults as error:
-                return explain(error)
+        for turn in range(1, _TURNS + 1):
+            async with self.slots.use(self.project):
+                if self.resuming and await self._is_stored(blob):
+                    return ""
+                try:
+                    if blob.expected is None:
+                        await self._store_provenance(blob)
+                    else:
+                        await self._store_file(blob, blob.expected)
+                    break
+                except faults as error:
+                    if turn == _TURNS or not isinstance(error, DownloadTooSlow):
+                        return explain(error)
         self.stored += 1
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
         return ""
@@ -139,7 +144,8 @@ class Transfer:
         """Stream one file from the first source that delivers it right.
 
         A source that fails is followed by the next. The last one is asked once more, from the
-        start, when its bytes were wrong; after a failure of the storage the same one is.
+        start, when its bytes were wrong; after a failure of the storage the same one is. A slow
+        one is not: that would take its slot for as long as the first attempt.
         """
         backoff = Backoff(self.clock)
         source, *others = self.upstream.sources(blob.url)
@@ -150,35 +156,45 @@ class Transfer:
             except StorageUnavailable as error:
                 await backoff.wait(error)
                 continue
+            except (DownloadTooSlow, FileMissing, HostRefused, UpstreamUnavailable):
+                if not others:
+                    raise
             except (DownloadInterrupted, WrongBytes) as error:
                 if repeated and not others:
                     raise
                 repeated = not others
                 extra = {"project": self.project, "error": str(error)}
                 logger.warning("file is fetched again", extra=extra)
-            except (FileMissing, HostRefused, UpstreamUnavailable):
-                if not others:
-                    raise
             if others:
                 source = others.pop(0)
 
     async def _stream(self, key: Key, url: str, expected: ExpectedContent) -> None:
-        async with self.upstream.download(url) as download:
-            if expected.size is None:
-                if download.size is not None and download.size > expected.max_size:
-                    msg = f"{url} announces {download.size} bytes, more than {expected.max_size}"
-                    raise WrongBytes(msg)
-                expected = replace(expected, size=download.size)
-            elif download.size not in {None, expected.size}:
-                msg = f"{url} announces {download.size} bytes, its page promises {expected.size}"
-                raise WrongBytes(msg)
-            digest = hashlib.sha256() if expected.sha256 is None else None
-            async with aclosing(
-                verified_chunks(self._logged(download.chunks, digest), expected, url)
-            ) as chunks:
-                await self.storage.store(key, chunks, expected)
-            if digest is not None:
-                self.sha256[key] = digest.hexdigest()
+        """Store the bytes that upstream sends, or what they are when they are decompressed.
+
+        Content-Encoding is on stored archives as well as on what a server compresses although it
+        was asked not to. Installers hash the bytes as they are sent (pip, uv), so that these count
+        first.
+        """
+        async with self.upstream.download(url, expected.size) as download:
+            try:
+                with_length = _with_length(expected, download)
+                return await self._store_content(key, download.chunks, with_length, url)
+            except WrongBytes:
+                if not download.can_decode:
+                    raise
+        async with self.upstream.download(url, expected.size) as download:
+            return await self._store_content(key, download.decoded(), expected, url)
+
+    async def _store_content(
+        self, key: Key, content: AsyncIterator[bytes], expected: ExpectedContent, url: str
+    ) -> None:
+        digest = hashlib.sha256() if expected.sha256 is None else None
+        async with aclosing(
+            verified_chunks(self._logged(content, digest), expected, url)
+        ) as chunks:
+            await self.storage.store(key, chunks, expected)
+        if digest is not None:
+            self.sha256[key] = digest.hexdigest()
 
     async def _logged(
         self, chunks: AsyncIterator[bytes], digest: hashlib._Hash | None
@@ -194,3 +210,21 @@ class Transfer:
                 logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
                 unlogged = 0
         logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
+
+
+def _with_length(expected: ExpectedContent, download: Download) -> ExpectedContent:
+    """Return what is expected, with the size that upstream announces if its page has none.
+
+    Raises:
+        WrongBytes: upstream announces another size than the page, or too large a one.
+    """
+    length = download.length
+    if length is None or length == expected.size:
+        return expected
+    if expected.size is not None:
+        msg = f"{download.url} announces {length} bytes, its page promises {expected.size}"
+        raise WrongBytes(msg)
+    if length > expected.max_size:
+        msg = f"{download.url} announces {length} bytes, more than {expected.max_size}"
+        raise WrongBytes(msg)
+    return replace(expected, size=length)

@@ -1,16 +1,16 @@
-"""HTTP to upstream: allowed hosts, redirects, limits of time and size, retries.
+"""HTTP to upstream: allowed hosts, redirects, limits of time, speed and size, retries.
 
 Knows nothing about the resources that it requests.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,7 +24,7 @@ from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
 from frumious.upstream.proxy import ProxyRouter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
@@ -34,6 +34,7 @@ CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cos
 _MAX_DISCARDED = 256 * 1024  # bytes of an unwanted body; beyond, a new connection costs less
 _MAX_RETRY_AFTER = 24 * 3600.0  # seconds
 _MAX_REDIRECTS = 5
+_SPEED_WINDOW = 3  # times `timeout`, over which the speed of a response is measured
 _TRANSIENT = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -59,6 +60,10 @@ class UpstreamUnavailable(Retryable):
     """Upstream did not respond, or with an error that may pass."""
 
     reason = Reason.UPSTREAM_UNAVAILABLE
+
+
+class TooSlow(UpstreamUnavailable):
+    """Upstream sent a response too slowly. Another attempt at once would take as long."""
 
 
 class TooLarge(FrumiousError):
@@ -93,6 +98,7 @@ class Client:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
         self.requests = 0
+        self._config = config
         self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
         trace = aiohttp.TraceConfig()
@@ -124,7 +130,7 @@ class Client:
             HostRefused: the URL or a redirect leads to a host that is not allowed.
             TooLarge: the body exceeds `limit`.
         """
-        return await self._request(lambda response: _body(response, limit), url, headers, data)
+        return await self._request(lambda chunks: _body(chunks, limit, url), url, headers, data)
 
     async def fetch_headers(self, url: str, *, headers: Mapping[str, str]) -> Response:
         """Return a response without its body.
@@ -139,9 +145,16 @@ class Client:
 
     @asynccontextmanager
     async def open(
-        self, url: str, *, headers: Mapping[str, str], data: str | None = None
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        data: str | None = None,
+        **options: Any,  # noqa: ANN401
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request once, and follow redirects to allowed hosts.
+
+        `options` are those of aiohttp's requests.
 
         The configured credentials are sent only to their own scheme, host and port, and no longer
         once a redirect has led elsewhere.
@@ -164,6 +177,7 @@ class Client:
                     headers={**headers, **login},
                     data=data,
                     allow_redirects=False,
+                    **options,
                 ) as response:
                     if response.status in _TRANSIENT:
                         msg = f"{url} returned the status {response.status} {response.reason}"
@@ -186,7 +200,7 @@ class Client:
 
     async def _request(
         self,
-        read_body: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+        read_body: Callable[[AsyncIterator[bytes]], Awaitable[bytes]],
         url: str,
         headers: Mapping[str, str],
         data: str | None = None,
@@ -196,30 +210,94 @@ class Client:
         while True:
             try:
                 async with self.open(url, headers=headers, data=data) as response:
-                    body = await read_body(response)
+                    body = await read_body(self.pace(url).chunks(response))
                     return Response(response.status, response.headers, body, str(response.url))
+            except TooSlow:
+                raise
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
+
+    def pace(self, url: str) -> Pace:
+        """Return what limits the time of a response, or of several with parts of one file."""
+        window = _SPEED_WINDOW * self._config.timeout
+        return Pace(url, self.clock, window, self._config.lowest_speed, self._config.global_timeout)
 
     async def _count(self, *_: object) -> None:
         self.requests += 1
 
 
-async def _body(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read and decompress a body of at most `limit` bytes."""
+class Pace:
+    """Ends a response that upstream sends too slowly, or that takes too long as a whole.
+
+    The speed is measured in windows of the time that is spent in waiting for upstream, so that a
+    slow consumer does not count. Times are seconds, `lowest_speed` is bytes per second.
+    """
+
+    def __init__(
+        self, url: str, clock: Clock, window: float, lowest_speed: int, limit: float
+    ) -> None:
+        self.url = url
+        self._clock = clock
+        self._window = window
+        self._lowest_speed = lowest_speed
+        self._limit = limit
+        self._started = clock.monotonic()
+        self._waited = 0.0  # in this window
+        self._received = 0  # bytes, in this window
+
+    async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """Yield the body, decompressed unless the request has turned that off.
+
+        Raises:
+            TooSlow: it is below the lowest speed, or exceeds the limit.
+        """
+        while True:
+            with self.waiting():
+                chunk = await response.content.read(CHUNK)
+                self._received += len(chunk)
+            if not chunk:
+                return
+            yield chunk
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Measure the time in which only upstream is waited for.
+
+        Raises:
+            TooSlow: afterwards.
+        """
+        started = self._clock.monotonic()
+        yield
+        now = self._clock.monotonic()
+        self._waited += now - started
+        if now - self._started > self._limit:
+            msg = f"{self.url} was not complete after {self._limit:g} s"
+            raise TooSlow(msg)
+        if self._waited >= self._window:
+            if self._received < self._lowest_speed * self._waited:
+                msg = (
+                    f"{self.url} is too slow: {self._received} bytes in {self._waited:.1f} s,"
+                    f" less than {self._lowest_speed} bytes per second"
+                )
+                raise TooSlow(msg)
+            self._waited, self._received = 0.0, 0
+
+
+async def _body(chunks: AsyncIterator[bytes], limit: int, url: str) -> bytes:
+    """Read a body of at most `limit` bytes."""
     body = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK):
+    async for chunk in chunks:
         body += chunk
         if len(body) > limit:
-            msg = f"{response.url} sent more than {limit} bytes"
+            msg = f"{url} sent more than {limit} bytes"
             raise TooLarge(msg)
     return bytes(body)
 
 
-async def _discard_body(response: aiohttp.ClientResponse) -> bytes:
+async def _discard_body(chunks: AsyncIterator[bytes]) -> bytes:
     """Read a short body to its end, so that the connection can be reused."""
     received = 0
-    async for chunk in response.content.iter_chunked(CHUNK):
+    async for chunk in chunks:
         received += len(chunk)
         if received > _MAX_DISCARDED:
             break

@@ -1,22 +1,31 @@
-"""Download of a file from upstream, resumed when the connection breaks."""
+"""Download of a file from upstream, resumed whenever the connection breaks.
+
+Yields the bytes as they were sent. Content-Encoding does not say whether they are the file: many
+servers label a stored `.tar.gz` as `gzip`. Only its hash does.
+"""
 
 from __future__ import annotations
 
+import zlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from frumious.backoff import Backoff
-from frumious.errors import FrumiousError, Reason
-from frumious.upstream.client import CHUNK, Client, UpstreamUnavailable
+from frumious.errors import FrumiousError, Reason, Retryable
+from frumious.model.checksums import WrongBytes
+from frumious.upstream.client import CHUNK, Client, Pace, TooSlow, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-_MAX_ATTEMPTS = 5
+# Content-Encoding -> wbits of zlib. "deflate" has a header of zlib's, or none.
+_WBITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_WBITS_RAW: Final = -15
+_METHOD_OF_ZLIB: Final = 8  # low bits of the header's first byte
 
 
 class FileMissing(FrumiousError):
@@ -25,37 +34,83 @@ class FileMissing(FrumiousError):
     reason = Reason.FILE_MISSING
 
 
-class DownloadInterrupted(FrumiousError):
+class DownloadInterrupted(Retryable):
     """A download could not be completed or resumed."""
 
     reason = Reason.UPSTREAM_UNAVAILABLE
+
+
+class DownloadTooSlow(DownloadInterrupted):
+    """Upstream sent a file too slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
     """An open download."""
 
-    size: int | None  # bytes, from Content-Length
-    chunks: AsyncIterator[bytes]
+    url: str
+    length: int | None  # bytes that are sent, from Content-Length
+    encoding: str  # Content-Encoding; "" for none
+    chunks: AsyncIterator[bytes]  # as they are sent
+
+    async def decoded(self) -> AsyncIterator[bytes]:
+        """Yield the decompressed bytes; as they are sent, if the encoding is unknown.
+
+        Raises:
+            WrongBytes: they are not compressed as Content-Encoding says.
+        """
+        decompressor: zlib._Decompress | None = None
+        try:
+            async for chunk in self.chunks:
+                if not self.can_decode:
+                    yield chunk
+                    continue
+                if decompressor is None:
+                    has_header = self.encoding != "deflate" or chunk[0] & 0x0F == _METHOD_OF_ZLIB
+                    wbits = _WBITS[self.encoding] if has_header else _WBITS_RAW
+                    decompressor = zlib.decompressobj(wbits)
+                compressed = chunk
+                while compressed:
+                    if piece := decompressor.decompress(compressed, CHUNK):
+                        yield piece
+                    compressed = decompressor.unconsumed_tail
+            if decompressor is not None and (rest := decompressor.flush()):
+                yield rest
+        except zlib.error as error:
+            msg = f"{self.url} is not in its Content-Encoding {self.encoding!r}: {error}"
+            raise WrongBytes(msg) from error
+
+    @property
+    def can_decode(self) -> bool:
+        """Whether `decoded` knows the encoding."""
+        return self.encoding in _WBITS
 
 
 @asynccontextmanager
-async def download(client: Client, url: str) -> AsyncIterator[Download]:
-    """Open a file and stream its bytes.
+async def download(client: Client, url: str, size: int | None) -> AsyncIterator[Download]:
+    """Open a file and stream its bytes, `size` of them if that is known.
 
     Raises:
         FileMissing: upstream does not serve the file.
         UpstreamUnavailable: no attempt to connect succeeded; also while reading.
-        DownloadInterrupted: while reading; the connection broke too often.
+        DownloadInterrupted: while reading; the connection broke again and again without progress,
+            or upstream is too slow.
         HostRefused: the URL or a redirect leads to a host that is not allowed.
     """
+    pace = client.pace(url)
     async with AsyncExitStack() as stack:
         response = await _open(client, url, {}, stack)
         if response.status != HTTPStatus.OK:
             status = f"{response.status} {response.reason}"
             msg = f"upstream's page lists {url}, which returned the status {status}"
             raise FileMissing(msg)
-        yield Download(response.content_length, _chunks(client, url, response, stack))
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        encoding = "" if encoding == "identity" else encoding
+        length = response.content_length
+        if length is None and not encoding:
+            length = size
+        chunks = _chunks(client, pace, length, response, stack)
+        yield Download(url, response.content_length, encoding, chunks)
 
 
 async def _open(
@@ -66,42 +121,72 @@ async def _open(
     backoff = Backoff(client.clock)
     while True:
         try:
-            return await stack.enter_async_context(client.open(url, headers=headers))
+            return await stack.enter_async_context(
+                client.open(url, headers=headers, auto_decompress=False)
+            )
         except UpstreamUnavailable as error:
             await backoff.wait(error)
 
 
 async def _chunks(
-    client: Client, url: str, response: aiohttp.ClientResponse, stack: AsyncExitStack
+    client: Client,
+    pace: Pace,
+    length: int | None,
+    response: aiohttp.ClientResponse,
+    stack: AsyncExitStack,
 ) -> AsyncIterator[bytes]:
+    """Yield the bytes; resume after each break, as long as there is progress."""
     etag = response.headers.get("ETag", "")
     # If-Range requires a strong validator (RFC 9110, 13.1.5).
     if_range = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
-    received = skip = 0
-    for _ in range(_MAX_ATTEMPTS):
-        try:
-            async for chunk in response.content.iter_chunked(CHUNK):
-                new = chunk[skip:]
-                skip -= len(chunk) - len(new)
-                received += len(new)
-                if new:
-                    yield new
-        except (aiohttp.ClientError, TimeoutError):
-            await stack.aclose()
-            response = await _open(client, url, {"Range": f"bytes={received}-", **if_range}, stack)
+    received = 0
+    skip: int | None = 0
+    backoff = Backoff(client.clock)
+    try:
+        while skip is not None:
+            before = received
+            try:
+                async for chunk in pace.chunks(response):
+                    new = chunk[skip:]
+                    skip -= len(chunk) - len(new)
+                    received += len(new)
+                    if new:
+                        yield new
+            except (aiohttp.ClientError, TimeoutError):
+                is_complete = received == length
+            else:
+                # Without Content-Length, a connection that breaks looks like the end.
+                is_complete = length is None or received >= length
+            if is_complete:
+                return
+            if received > before:
+                backoff = Backoff(client.clock)
+            with pace.waiting():
+                await stack.aclose()
+                msg = f"{pace.url} broke off after {received} bytes"
+                await backoff.wait(DownloadInterrupted(msg))
+                headers = {"Range": f"bytes={received}-", **if_range}
+                response = await _open(client, pace.url, headers, stack)
             skip = _bytes_to_skip(response, received)
-        else:
-            return
-    msg = f"{url} broke off {_MAX_ATTEMPTS} times, the last time after {received} bytes"
-    raise DownloadInterrupted(msg)
+    except TooSlow as error:
+        raise DownloadTooSlow(str(error)) from error
 
 
-def _bytes_to_skip(response: aiohttp.ClientResponse, received: int) -> int:
-    """Return how many bytes of a resumed response are known: all, if the server starts over."""
+def _bytes_to_skip(response: aiohttp.ClientResponse, received: int) -> int | None:
+    """Return how many bytes of a resumed response are known: all, if the server starts over.
+
+    Returns None if the file has no more bytes.
+    """
     if response.status == HTTPStatus.OK:
         return received
-    start = response.headers.get("Content-Range", "").partition("-")[0]
-    if response.status == HTTPStatus.PARTIAL_CONTENT and start == f"bytes {received}":
-        return 0
-    msg = f"cannot resume {response.url} at byte {received}: status {response.status}"
+    content_range = response.headers.get("Content-Range", "").strip().lower()
+    match response.status, content_range.partition("-")[0]:
+        case HTTPStatus.PARTIAL_CONTENT, start if start == f"bytes {received}":
+            return 0
+        case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, size if size == f"bytes */{received}":
+            return None
+    msg = (
+        f"cannot resume {response.url} at byte {received}: status {response.status},"
+        f" Content-Range {content_range!r:.80}"
+    )
     raise DownloadInterrupted(msg)

@@ -147,9 +147,9 @@ class Upstream:
         mirrored = urljoin(f"{mirror}/", path)
         return (mirrored,) if self._config.download_mirror_no_fallback else (mirrored, url)
 
-    def download(self, url: str) -> AbstractAsyncContextManager[Download]:
+    def download(self, url: str, size: int | None) -> AbstractAsyncContextManager[Download]:
         """Open a download; see `frumious.upstream.download.download`."""
-        return download(self._client, url)
+        return download(self._client, url, size)
 
     async def provenance(self, url: str) -> bytes | None:
         """Return a file's provenance (PEP 740); None if upstream has none.

@@ -214,7 +214,7 @@ def test_a_file_that_always_breaks_off_is_left_out_and_the_others_are_stored(
 ) -> None:
     large_file(world)
     world.index.upload(wheel("demo", "1.0"))
-    world.upstream.faults.add(Fault(Truncated(1000), re.compile("tar.gz$")))
+    world.upstream.faults.add(Fault(Truncated(0), re.compile("tar.gz$")))
 
     result = world.sync("demo")
 

@@ -107,7 +107,7 @@ CASES: list[Case] = [
         "wire-file-cut-off",
         None,
         "broke off",
-        on_files=((_VICTIM, Truncated(10)),),
+        on_files=((_VICTIM, Truncated(0)),),
         full=UNNOTICED,
     ),
     refuses_file(
