@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 from xmlrpc.client import Fault as RpcError
@@ -76,10 +76,11 @@ class Status(Action):
 
     status: int
     retry_after: int | str | None = None  # seconds or an HTTP date
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def rewrite_response(self, response: Response, request: Request) -> Response:
-        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return Response.plain(self.status, headers)
+        retry_after = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return Response.plain(self.status, {**retry_after, **self.headers})
 
 
 @dataclass(frozen=True)

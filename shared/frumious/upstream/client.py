@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +20,7 @@ from frumious.redaction import redact
 from frumious.simple.values import resolve
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
 from frumious.upstream.proxy import ProxyRouter
+from frumious.upstream.rate_limit import requested_pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cost some
 
 _MAX_DISCARDED = 256 * 1024  # bytes of an unwanted body; beyond, a new connection costs less
-_MAX_RETRY_AFTER = 24 * 3600.0  # seconds
+_MAX_QUOTA_PAUSE = 30.0  # seconds; a server may say at each request that nothing remains
 _MAX_REDIRECTS = 5
 _SPEED_WINDOW = 3  # times `timeout`, over which the speed of a response is measured
 _TRANSIENT = frozenset(
@@ -98,6 +97,7 @@ class Client:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
         self.requests = 0
+        self._quota_resets_at = 0.0  # by the monotonic clock
         self._config = config
         self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
@@ -181,7 +181,8 @@ class Client:
                 ) as response:
                     if response.status in _TRANSIENT:
                         msg = f"{url} returned the status {response.status} {response.reason}"
-                        raise UpstreamUnavailable(msg, retry_after=_retry_after(response))
+                        pause = self._pause(response, refused=True)
+                        raise UpstreamUnavailable(msg, retry_after=pause)
                     if response.status not in _REDIRECTS:
                         yield response
                         return
@@ -208,14 +209,23 @@ class Client:
         """Send a request, with retries, and read the response with `read_body`."""
         backoff = Backoff(self.clock)
         while True:
+            if (pause := self._quota_resets_at - self.clock.monotonic()) > 0:
+                await self.clock.sleep(pause)
             try:
                 async with self.open(url, headers=headers, data=data) as response:
+                    quota_pause = self._pause(response, refused=False) or 0.0
+                    self._quota_resets_at = self.clock.monotonic() + min(
+                        quota_pause, _MAX_QUOTA_PAUSE
+                    )
                     body = await read_body(self.pace(url).chunks(response))
                     return Response(response.status, response.headers, body, str(response.url))
             except TooSlow:
                 raise
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
+
+    def _pause(self, response: aiohttp.ClientResponse, *, refused: bool) -> float | None:
+        return requested_pause(response.headers, self.clock.now(), refused=refused)
 
     def pace(self, url: str) -> Pace:
         """Return what limits the time of a response, or of several with parts of one file."""
@@ -313,15 +323,3 @@ def _location(response: aiohttp.ClientResponse, url: str) -> str:
         msg = f"{url} redirects to {redact(location)!r:.120}, which is not a valid URL"
         raise UpstreamUnavailable(msg) from error
     return resolved
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Parse Retry-After (RFC 9110, 10.2.3): seconds, or a date."""
-    value = response.headers.get("Retry-After", "")
-    if value.isdecimal():
-        return min(float(value), _MAX_RETRY_AFTER)
-    try:
-        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(seconds, 0), _MAX_RETRY_AFTER)
