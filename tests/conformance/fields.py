@@ -263,7 +263,17 @@ FIELDS = (
             in_html=same,
             parse=Version,
         )
-        for version, project in (("1.0", "old"), ("1.4", PLAIN), ("1.5", "beyond"))
+        for version, project in (("1.0", "old"), ("1.4", PLAIN))
+    ),
+    Field(
+        pep="629",
+        name="version 1.5",
+        project="beyond",
+        at=("meta", "api-version"),
+        html=("meta", "pypi:repository-version"),
+        in_json=always("1.4"),
+        in_html=always("1.4"),
+        note="a mirror without PEP 752's routes must not claim 1.5; HTML stays at 1.4 (PEP 833)",
     ),
     Field(
         pep="658 and 714",
@@ -423,7 +433,14 @@ FIELDS = (
         in_html=nothing,
         note="an index must not offer it, and the mirror does not",
     ),
-    Field(pep="752 and beyond", name="`namespaces`", project="beyond", at=("namespaces",)),
+    Field(
+        pep="752 and beyond",
+        name="`namespaces`",
+        project="beyond",
+        at=("namespaces",),
+        in_json=nothing,
+        note="not without PEP 752's routes",
+    ),
     Field(pep="752 and beyond", name="`namespace`, null", project="beyond", at=("namespace",)),
     Field(
         pep="752 and beyond",

@@ -78,7 +78,7 @@ def _use_later_versions(page: dict[str, Any]) -> None:
     page["meta"]["tracks"] = ["https://elsewhere.example/simple/beyond/"]
     page["meta"]["_private"] = "upstream's"
     page["alternate-locations"] = ["https://elsewhere.example/simple/beyond/"]
-    page["namespaces"] = [{"prefix": "beyond", "open": False, "authorized": True}]
+    page["namespaces"] = [{"name": "beyond", "owned": True}]
     page["namespace"] = None
     page["unheard-of"] = {"deep": [1, None, {"é": "<&>"}]}
     page["project-status"]["since"] = "2026-01-01"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from frumious.simple.values import ParsedPage
     from frumious.syncing.blobs import Blob
 
+_MAX_MINOR: Final = 4  # of the API versions 1.x that the mirror implements
+_UNSUPPORTED: Final = frozenset({"namespaces"})  # keys that belong to later versions
 _MAX_REFUSED_NAME: Final = 255  # characters of a refused file's name that the page keeps
 
 
@@ -118,7 +120,7 @@ def compare(
         if blob.key not in stored or _is_unverified(blob.expected, stored[blob.key])
     )
     return Change(
-        page=replace(parsed.page, files=(), api_version=_api_version(parsed.page, advertised)),
+        page=_as_claimed(parsed.page, advertised),
         files=advertised,
         fingerprint=fingerprint,
         etag=parsed.etag,
@@ -188,15 +190,18 @@ def _keep_changed_files(
     return kept, changed
 
 
-def _api_version(page: ProjectPage, files: Iterable[MirroredFile]) -> str:
-    """Return the API version that the mirror's page can claim.
+def _as_claimed(page: ProjectPage, files: Iterable[MirroredFile]) -> ProjectPage:
+    """Return the page without its files, with the API version that the mirror can claim.
 
-    From 1.1 on it has to list versions and sizes (PEP 700), which no HTML page does, whatever
-    version it claims.
+    From 1.1 on a page has to list versions and sizes (PEP 700), which no HTML page does, whatever
+    version it claims. 1.4 is the newest: 1.5 needs the routes of PEP 752, and who lacks them must
+    not have its key either. HTML stays at 1.4 for ever (PEP 833).
     """
     sizes = (mirrored.file.size for mirrored in files)
     complete = page.versions is not None and None not in sizes
-    return page.api_version if complete else "1.0"
+    minor = min(int(page.api_version.partition(".")[2]), _MAX_MINOR) if complete else 0
+    extra = {key: value for key, value in page.extra.items() if key not in _UNSUPPORTED}
+    return replace(page, files=(), api_version=f"1.{minor}", extra=extra)
 
 
 def _as_mirrored(
