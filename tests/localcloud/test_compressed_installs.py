@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.clients import JSON, served
+from tests.installers import PIP, UV, install
 from tests.upstream import wheel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.world import World
 
 PLAIN_PAGE = "web/simple/demo/index.v1_json"
 VARIANT = "web/gzip/simple/demo/index.v1_json"
-PIP = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"]
-UV = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--no-cache"]
 
 
 @pytest.mark.parametrize("missing", [PLAIN_PAGE, VARIANT])
 @pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
 def test_installers_read_the_variant_or_the_page(
-    world: World, tmp_path: Path, installer: list[str], missing: str
+    world: World, tmp_path: Path, installer: tuple[str, ...], missing: str
 ) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.mirror_run()
     world.s3.delete_object(Bucket=world.bucket, Key=missing)  # so that it must be the other one
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PIP_", "UV_")) and not name.upper().endswith("_PROXY")
-    }
     with served(world) as url:
-        installed = subprocess.run(
-            [*installer, "--index-url", f"{url}/simple/", "--target", tmp_path, "demo"],
-            env={**environment, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        installed = install(installer, url, tmp_path, "demo")
     assert installed.returncode == 0, installed.stderr
     assert (tmp_path / "demo" / "__init__.py").exists()
 

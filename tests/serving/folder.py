@@ -27,7 +27,10 @@ LEGACY_JSON = Key("web/pypi/needy/json")
 
 
 def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[str, Key]:
-    """Write a mirror of the distributions; return each file's key by its filename."""
+    """Write a mirror of the distributions; return each file's key by its filename.
+
+    A file was uploaded in the month of its major version: 1.0 in January.
+    """
     keys: dict[str, Key] = {}
     projects: dict[NormalizedName, ProjectPage] = {}
     bodies: dict[Key, bytes] = {
@@ -78,6 +81,7 @@ def _file(dist: Dist) -> tuple[File, Key]:
         url=f"https://upstream.example/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{dist.filename}",
         hashes={"sha256": hashlib.sha256(dist.content).hexdigest()},
         size=len(dist.content),
+        upload_time=f"2026-0{dist.version[0]}-05T00:00:00Z",
         core_metadata=False
         if dist.core_metadata is None
         else {"sha256": hashlib.sha256(dist.core_metadata).hexdigest()},

@@ -5,23 +5,21 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.clients import HTML, JSON, TEXT, found_by_pip, get
+from tests.installers import PIP, UV, install
 from tests.serving.folder import write_mirror
 from tests.serving.nginx import Nginx
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from frumious.model.types import Key
 
@@ -33,8 +31,10 @@ DISTS = [
     wheel("Py.YAML_x", "3.0"),
     sdist("Py.YAML_x", "3.0"),
     wheel("no-variant", "1.0"),
+    wheel("cooling", "1.0"),
+    wheel("cooling", "3.0"),
 ]
-PIP = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
+ACCEPT = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
 PAGE = "public, max-age=60"
 FILE = "public, max-age=31536000, immutable"
 
@@ -92,40 +92,27 @@ def site(
         yield Site(nginx.url, keys)
 
 
-@pytest.mark.parametrize(
-    "installer",
-    [
-        [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"],
-        [str(Path(sys.executable).with_name("uv")), "pip", "install", "--no-cache"],
-    ],
-    ids=["pip", "uv"],
-)
+@pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
 def test_installers_install_a_project_and_its_dependencies(
-    site: Site, tmp_path: Path, installer: list[str]
+    site: Site, tmp_path: Path, installer: tuple[str, ...]
 ) -> None:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith(("PIP_", "UV_")) and not name.upper().endswith("_PROXY")
-    }
-    done = subprocess.run(
-        [
-            *installer,
-            "--index-url",
-            f"{site.url}/simple/",
-            "--target",
-            tmp_path,
-            "needy",
-            "Py_yaml-X",
-        ],
-        env={**kept, "PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = install(installer, site.url, tmp_path, "needy", "Py_yaml-X")
     assert done.returncode == 0, done.stderr
     for module in ("needy", "elsewhere", "py_yaml_x"):
         assert (tmp_path / module / "__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("installer", "cooldown"),
+    [(PIP, "--uploaded-prior-to=2026-02-01T00:00:00Z"), (UV, "--exclude-newer=2026-02-01")],
+    ids=["pip", "uv"],
+)
+def test_cooldowns_take_the_newest_release_before_them(
+    site: Site, tmp_path: Path, installer: tuple[str, ...], cooldown: str
+) -> None:
+    done = install(installer, site.url, tmp_path, cooldown, "cooling")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "cooling" / "__init__.py").read_text() == '__version__ = "1.0"\n'
 
 
 def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
@@ -149,7 +136,7 @@ def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
         (JSON, JSON),
         (JSON.upper(), JSON),
         ("application/vnd.pypi.simple.latest+json", JSON),
-        (PIP, JSON),
+        (ACCEPT, JSON),
         (f"{JSON}, */*;q=0.1", JSON),
         (f"{TEXT}, {JSON};q=0", JSON),  # q-values are ignored
     ],
@@ -305,7 +292,7 @@ def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
     ],
 )
 def test_private_paths_are_not_served(site: Site, path: str) -> None:
-    response = site.request(path, PIP)
+    response = site.request(path, ACCEPT)
     assert response.status in ({400, 404} if ".." in path or "%2e" in path else {404})
     assert "X-Injected" not in response.headers
     assert "immutable" not in response.headers.get("Cache-Control", "")

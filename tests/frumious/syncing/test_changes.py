@@ -288,3 +288,19 @@ def test_an_upstream_without_serials_is_followed_and_unchanged_pages_cost_nothin
     world.index.yank("demo", "1.0", "it is bad")
     assert world.sync("demo", run="run-3").outcome is Outcome.UPDATED
     assert world.page("demo")["files"][0]["yanked"] == "it is bad"
+
+
+def test_a_release_comes_back_after_its_quarantine(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0"))
+    world.mirror_run()
+    before = world.page("demo")["files"]
+    world.index.quarantine_release("demo", "2.0")
+    world.mirror_run()
+    assert [file["filename"] for file in world.page("demo")["files"]] == [OLD]
+
+    world.index.clear_release_quarantine("demo", "2.0")
+    world.mirror_run()
+
+    assert world.page("demo")["files"] == before
+    assert not missing_files(world)

@@ -97,6 +97,21 @@ def test_changes_say_what_was_removed_last_and_when_the_first_of_them_happened(
     assert found.earliest == first.timestamp
 
 
+def test_the_end_of_a_quarantine_is_no_removal(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    world.index.upload(sdist("other", "1.0"))
+    world.index.quarantine_release("demo", "1.0")
+    world.index.quarantine_project("other")
+    before = world.index.serial
+    world.index.clear_release_quarantine("demo", "1.0")
+    world.index.clear_project_quarantine("other")
+
+    found = changes(world, before)
+
+    assert set(found.projects) == {DEMO, OTHER}
+    assert found.allowed_removals == {}
+
+
 def test_owners_and_invitations_move_nothing_but_the_serial(world: World) -> None:
     world.index.add_project("demo")
     before = world.index.serial
