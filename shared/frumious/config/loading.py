@@ -64,7 +64,9 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
         msg = f"{source} is not an INI file: {name} is a second time in line {error.lineno}"
         raise ConfigError(msg) from None
     except configparser.ParsingError as error:
-        lines = ", ".join(str(line) for line, _ in error.errors) or getattr(error, "lineno", "")
+        lines = ", ".join(str(line) for line, _ in getattr(error, "errors", ())) or getattr(
+            error, "lineno", ""
+        )
         msg = f"{source} is not an INI file: line {lines} is not an option"
         raise ConfigError(msg) from None
     reader = Reader(ini)

@@ -100,7 +100,11 @@ def _lines(
 
 
 def _merged(before: bytes, body: bytes) -> bytes:
-    """Merge two sorted files; what is in both is in the result once."""
+    """Merge two sorted files; what is in both is in the result once.
+
+    A last line without its end was cut off and names nothing.
+    """
+    before = before[: before.rfind(b"\n") + 1]
     merged = BytesIO()
     merged.writelines(line for line, _ in groupby(heapq.merge(BytesIO(before), BytesIO(body))))
     return merged.getvalue()

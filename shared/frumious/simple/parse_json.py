@@ -214,7 +214,7 @@ def _split(payload: Json, kind: type[T]) -> tuple[T, JsonObject]:
     rest = {key: value for key, value in payload.items() if key not in known}
     try:
         return msgspec.convert(known, kind), rest
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
         raise InvalidValue(str(error)) from error
 
 

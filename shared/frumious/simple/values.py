@@ -149,7 +149,7 @@ def resolve(base: str, url: str) -> str:
         path = url.partition("?")[0]
         if path.startswith("/") and not path.startswith("//") and "/." not in path:
             parts = urlsplit(base)
-            return f"{parts.scheme}://{parts.netloc}{url}"
+            return f"{parts.scheme}://{parts.netloc}{url}" if parts.netloc else url
     return urljoin(base, url)
 
 

@@ -73,7 +73,7 @@ FULL = ProjectPage(
     serial=7,
     status=Status(status="archived", reason="it is <done>", extra={"since": "2026"}),
     meta={"tracks": ["https://other.example/"]},
-    extra={"namespaces": {"prefix": "de"}},
+    extra={"alternate-locations": ["https://other.example/"]},
     files=(
         File(
             filename='demo-1.0"<x>.tar.gz',
@@ -100,6 +100,13 @@ def test_a_page_that_is_rendered_and_parsed_is_the_same() -> None:
     (file,) = parsed.files
     assert file.url == "/web/packages/aa/demo-1.0%22%3Cx%3E.tar.gz"
     assert replace(parsed, files=(replace(file, url=FULL.files[0].url),)) == FULL
+
+
+def test_a_manifest_keeps_links_to_another_path_of_its_host() -> None:
+    key = Key("web/simple/demo/index.v1_json")
+    moved = replace(FULL, files=(replace(FULL.files[0], url="/pypi/packages/aa/demo-1.0.tar.gz"),))
+
+    assert parse_json.manifest(render.project_page_json(moved), key) == moved
 
 
 def test_html_says_what_json_says_and_escapes_it() -> None:

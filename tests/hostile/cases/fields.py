@@ -25,8 +25,10 @@ _REFUSED: dict[str, tuple[str, Any]] = {
     "upload-time-object": ("upload-time", {}),
     "gpg-sig-text": ("gpg-sig", "true"),
     "gpg-sig-number": ("gpg-sig", 1),
+    "gpg-sig-surrogate": ("gpg-sig", "\ud800"),
     "core-metadata-text": ("core-metadata", "true"),
     "core-metadata-number": ("core-metadata", 1),
+    "core-metadata-surrogate": ("core-metadata", "\ud800"),
     "core-metadata-list": ("core-metadata", ["sha256"]),
     "core-metadata-no-hex": ("core-metadata", {"sha256": "no"}),
     "core-metadata-unknown-hash": ("core-metadata", {"crc": "00"}),
@@ -56,6 +58,7 @@ _PAGE_REFUSED: dict[str, dict[str, Any]] = {
     "status-text": {"project-status": "archived"},
     "status-list": {"project-status": ["archived"]},
     "status-number": {"project-status": 7},
+    "status-surrogate": {"project-status": "\ud800"},
     "status-status-number": {"project-status": {"status": 7}},
     "status-status-null": {"project-status": {"status": None}},
     "status-status-list": {"project-status": {"status": ["quarantined"]}},
@@ -78,7 +81,6 @@ _PAGE_MIRRORED: dict[str, dict[str, Any]] = {
     "versions-twice": {"versions": ["1.0", "1.0", "1.0.0", "v1"]},
     "versions-surrogate": {"versions": ["\ud800"]},
     "alternate-locations-javascript": {"alternate-locations": ["javascript:alert(1)"]},
-    "namespaces": {"namespaces": {"prefix": "<demo>"}},
 }
 _NO_FILES: dict[str, object] = {
     "null": None,
