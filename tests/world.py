@@ -105,10 +105,14 @@ class World:
         self._runner.close()
 
     def configure(self, options: str = "", sections: str = "") -> None:
-        """Set the configuration: lines of [mirror], then other sections."""
+        """Set the configuration: lines of [mirror], then other sections.
+
+        Removed files are deleted at once, unless `options` has `delete-after`.
+        """
+        delay = "" if "delete-after" in options else "delete-after = 0\n"
         text = (
             f"[mirror]\nstorage-backend = s3\ndirectory = /{self.bucket}\nmaster = {self.master}\n"
-            f"allow-non-https = true\nworkers = 4\n{options}\n{sections}"
+            f"allow-non-https = true\nworkers = 4\n{delay}{options}\n{sections}"
         )
         parsed = loading.parse(text, {})
         self.config = replace(

@@ -89,7 +89,7 @@ class Mirrors:
         path = self._folder / "mirror.conf"
         path.write_text(
             f"[mirror]\n{target.options}master = {self.upstream.url}\nallow-non-https = true\n"
-            f"workers = 10\n{self.options}\n{target.sections}",
+            f"workers = 10\ndelete-after = 0\n{self.options}\n{target.sections}",
             encoding="utf-8",
         )
         return path

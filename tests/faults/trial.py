@@ -44,6 +44,7 @@ _CONFIG = """\
 directory = /bucket
 storage-backend = s3
 allow-non-https = true
+delete-after = 0
 workers = 4
 timeout = 2
 global-timeout = 4

@@ -31,6 +31,7 @@ def conf(upstream: Server, tmp_path: Path) -> str:
     path.write_text(
         f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
         "allow-non-https = true\nworkers = 4\nretry-pause = 1\n"
+        "delete-after = 0\n"
     )
     return str(path)
 

@@ -19,6 +19,7 @@ def make_runtime(folder: Path, upstream: Server) -> Runtime:
     config = folder / "mirror.conf"
     config.write_text(
         "[mirror]\ndirectory = /bucket\nstorage-backend = s3\nallow-non-https = true\nworkers = 4\n"
+        "delete-after = 0\n"
         "diff-file = {{mirror_directory}}/mirrored-files\n"
     )
     return Runtime(config=config, environment={"FRUMIOUS_MASTER": upstream.url})

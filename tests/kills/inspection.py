@@ -27,7 +27,7 @@ _PROVENANCE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
 _OTHER_KEY = re.compile(
     rf"web/(?:gzip/)?simple/{_FORM}(?:\.gz)?|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/(?:cursor|lagging|selection)\.json|state/(?:tombstones|removed)/[^/]+\.json"
-    r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
+    r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json|state/deletions/[^/]+/[^/]+\.json"
     r"|\.lock|\.frumious/lock"  # locks stay, so that no process locks a deleted file
 )
 _MIRROR_KEYS = (_PAGE, _FILE, _PROVENANCE, _OTHER_KEY)

@@ -27,6 +27,7 @@ _CONFIG = """\
 [mirror]
 master = {master}
 allow-non-https = true
+delete-after = 0
 workers = 4
 timeout = 5
 max-removals = 100% 10

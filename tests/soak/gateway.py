@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _RUN = re.compile(r"\b\d{8}T\d{6}[.\d]*-[0-9a-f-]+")
 _HASH = re.compile(r"[0-9a-f]{20,}(/[0-9a-f]{2,})*|\b[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}")
 _PROJECT = re.compile(
-    r"(simple|tombstones|removed)/[^/.]+(?=/|\.json)|(?<=packages/).*|(?<=integrity/).*"
+    r"(simple|tombstones|removed|deletions/[^/]+)/[^/.]+(?=/|\.json)|(?<=packages/).*|(?<=integrity/).*"
 )
 
 

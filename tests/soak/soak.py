@@ -51,6 +51,7 @@ _CONFIG = """\
 [mirror]
 directory = /bucket
 allow-non-https = true
+delete-after = 0
 workers = 4
 timeout = {timeout}
 global-timeout = 4

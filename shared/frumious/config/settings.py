@@ -95,6 +95,8 @@ class Config:
     discovery: str = option(values.one_of("auto", "changelog", "index", "names"), "auto")
     sweep_days: float = option(values.days, 30.0)  # in which each project is checked once; 0: never
     max_removals: Removals = option(values.removals, Removals())
+    # Until files that no page names are deleted; 0: at once.
+    delete_after: float = option(values.delay, 3 * 24 * 3600.0)
     # When a run's unfinished projects become lagging.
     run_deadline: float = option(values.seconds, 6 * 3600.0)
     log_config: Path | None = option(values.path, None)  # for logging.config.fileConfig

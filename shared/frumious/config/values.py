@@ -39,6 +39,7 @@ DIRECTORIES: Final = {
     Backend.SWIFT: "/prefix, or / for a container of its own",
 }
 _ALL: Final = 100  # percent
+_MAX_DELAY: Final = 3650  # days
 
 
 def hosts(text: str) -> frozenset[Address]:
@@ -106,6 +107,15 @@ def days(text: str) -> float:
     if (days := _number(text)) is not None:
         return days
     msg = "must be a number of days; 0 means never"
+    raise ValueError(msg)
+
+
+def delay(text: str) -> float:
+    """Parse a number of days up to ten years, as seconds."""
+    days = _number(text)
+    if days is not None and days <= _MAX_DELAY:
+        return days * 24 * 3600
+    msg = f"must be a number of days, at most {_MAX_DELAY}; 0 means at once"
     raise ValueError(msg)
 
 

@@ -65,6 +65,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         run=job.run,
         allowed_removal=job.allowed_removal,
         named=job.named,
+        quarantined=job.quarantined,
     )
     if before is None:
         return failure
@@ -74,6 +75,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         serial=max(before.serial, failure.serial),
         allowed_removal=max(newer.allowed_removal, older.allowed_removal_at(newer.serial)),
         named=before.named or failure.named,
+        quarantined=before.quarantined or failure.quarantined,
     )
     if run_order(before.run, now) >= run_order(job.run, now):
         return both  # this failure was counted, or is of the past

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ LAGGING = Key("state/lagging.json")
 SELECTION = Key("state/selection.json")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
+DELETIONS = Key("state/deletions/")
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"
@@ -46,6 +48,7 @@ _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
 _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
 _VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
+_DELETION = re.compile(r"(?P<hour>\d{8}T\d\d)/(?P<project>[^/]+)\.json")
 _OWN_FOLDER = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28,124}")  # of a digest's length
 _RESERVED = re.compile(r"index\.(?:html|v1_html|v1_json)(?:\..*)?|.*\.metadata|\.frumious.*")
 
@@ -285,8 +288,26 @@ def tombstone(project: NormalizedName) -> Key:
 
 
 def removed_files(project: NormalizedName) -> Key:
-    """Return the key of the hashes of the files that a project's page named once."""
+    """Return the key of what is kept of the files that a project's page named once."""
     return Key(f"state/removed/{project}.json")
+
+
+def hour(seconds: float) -> str:
+    """Return the hour of a time since the epoch as text, which sorts in the order of time."""
+    return time.strftime("%Y%m%dT%H", time.gmtime(seconds))
+
+
+def deletion(due: str, project: NormalizedName) -> Key:
+    """Return the key that says that files of a project are due for deletion at an hour."""
+    return Key(f"{DELETIONS}{due}/{project}.json")
+
+
+def deletion_of(key: Key) -> tuple[str, NormalizedName] | None:
+    """Return the hour and the project of a key of `deletion`; None for any other key."""
+    match = _DELETION.fullmatch(key.removeprefix(DELETIONS))
+    if match is None or not is_normalized_name(match["project"]):
+        return None
+    return match["hour"], canonicalize_name(match["project"])
 
 
 def plan(run: RunId) -> Key:

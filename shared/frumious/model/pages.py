@@ -60,7 +60,8 @@ class Publication(Struct, frozen=True, kw_only=True):
     removed: tuple[Key, ...] = ()
     refused: Mapping[str, str] = {}  # filename -> why it is not here
     stored: bool = True  # False: only the index is mirrored, without the files
-    removed_files: bool = False  # whether `state/removed/` has hashes of files named earlier
+    removed_files: bool = False  # whether `state/removed/` knows files that were named earlier
+    delayed: bool = False  # whether `removed` are deleted later, as `state/removed/` says
     compressed: bool = False  # whether a compressed variant was written before the page
 
 

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     LAGGING = "lagging, and due for a retry"
     REMOVED = "removed upstream"
     UNWANTED = "no longer selected"
+    DUE = "its removed files are due for deletion"
 
     @property
     def removes(self) -> bool:
@@ -75,6 +76,8 @@ class Plan:
     named: frozenset[NormalizedName] = frozenset()  # jobs that ignore the filters of projects
     recovering: frozenset[NormalizedName] = frozenset()  # an earlier run may have left work undone
     migrating: bool = False  # the mirror was begun by another program
+    quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
+    due: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)  # as in Job
     outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch
     base: Cursor | None = None  # that it was planned from; None: named projects, from any
     cursor: Cursor | None = None  # that it leads to, apart from the runs

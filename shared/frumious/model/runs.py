@@ -57,6 +57,8 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     named: frozenset[NormalizedName] = frozenset()  # requested by name
     recovering: frozenset[NormalizedName] = frozenset()  # earlier runs may have left work behind
     migrating: bool = False  # another program's mirror is continued
+    quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
+    due: Mapping[NormalizedName, tuple[str, ...]] = {}  # as in Job
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -68,6 +70,8 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
             named=project in self.named,
             recovering=project in self.recovering,
             migrating=self.migrating,
+            quarantined=project in self.quarantined,
+            due=self.due.get(project, ()),
         )
 
 
@@ -132,6 +136,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     reconciled: float = 0.0  # when all projects were last compared
     swept: str = ""  # the project that the sweep reached
     swept_at: float = 0.0
+    deletions: float = 0.0  # when the planner last looked for files that are due for deletion
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
@@ -189,6 +194,7 @@ class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may
     run: RunId = RunId("")  # the last one that failed
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name
+    quarantined: bool = False  # as in Job
 
     def is_due(self, now: float) -> bool:
         """Return whether the pause is over; a wrong clock may have made it years long."""

@@ -99,11 +99,18 @@ def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Prop
             yield Proposal(project, serial or 0, Reason.NEW)
 
 
+def propose_due(snapshot: Snapshot) -> Iterator[Proposal]:
+    """Propose the projects whose removed files are due for deletion."""
+    yield from (Proposal(project, 0, Reason.DUE) for project in snapshot.due or ())
+
+
 def advance(snapshot: Snapshot) -> Cursor:
     """Return how far upstream's answers bring the cursor."""
     changes, index, names = snapshot.changes, snapshot.upstream_index, snapshot.names
     selected = snapshot.config.fingerprint
     cursor = replace(snapshot.cursor, asked=snapshot.now, selected=selected)
+    if snapshot.due is not None:
+        cursor = replace(cursor, deletions=snapshot.now)
     if index is not None or names is not None:
         cursor = replace(cursor, reconciled=snapshot.now)
     if changes is not None:

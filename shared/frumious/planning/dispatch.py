@@ -146,6 +146,8 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
             named=plan.named & names,
             recovering=plan.recovering & names,
             migrating=plan.migrating,
+            quarantined=plan.quarantined & names,
+            due={project: plan.due[project] for project in plan.due.keys() & names},
         )
 
     changes = sorted(plan.jobs.keys() - plan.retries)

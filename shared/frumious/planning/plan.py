@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
 
+_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE)
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 
@@ -81,6 +82,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         discovery.propose_missing(snapshot, comparison),
         # Polled names are in no comparison: there a missing page counts.
         sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
+        discovery.propose_due(snapshot),
     )
     retries = _due_retries(snapshot)
     merged = _merge(proposals, retries, snapshot, selection)
@@ -91,6 +93,12 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         retries=retries,
         recovering=frozenset(planned if snapshot.config.forced else planned & snapshot.lagging),
         migrating=snapshot.migrating,
+        quarantined=_quarantined(snapshot) & planned,
+        due={
+            project: hours
+            for project, hours in (snapshot.due or {}).items()
+            if project in planned and not merged.reasons[project].removes
+        },
         named=frozenset(project for project in retries if snapshot.lagging[project].named),
         outdated_since=snapshot.now if earliest is None else earliest,
         base=snapshot.cursor,
@@ -98,6 +106,13 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         selected=snapshot.config.selected,
         stopped=_check_removals(merged, comparison, limit),
     )
+
+
+def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
+    """Return the projects of which upstream quarantined a release since their last success."""
+    lagging = (project for project, entry in snapshot.lagging.items() if entry.quarantined)
+    events = snapshot.changes.quarantined if snapshot.changes is not None else ()
+    return frozenset((*lagging, *events))
 
 
 def _due_retries(snapshot: Snapshot) -> frozenset[NormalizedName]:
@@ -119,13 +134,13 @@ def _merge(
 ) -> Plan:
     """Merge what is proposed for the same project: the first reason counts, or a removal.
 
-    Projects that are not selected can only be removed, or retried.
+    Projects that are not selected can only be removed, or retried, or lose removed files.
     """
     jobs: dict[NormalizedName, int] = {}
     reasons: dict[NormalizedName, Reason] = {}
     allowed = dict(snapshot.removals)
     for project, serial, reason in proposals:
-        if reason is Reason.UNWANTED or selection.wants(project):
+        if reason in _OF_ANY_PROJECT or selection.wants(project):
             jobs[project] = max(serial, jobs.get(project, 0))
             if project not in reasons or reason.removes:
                 reasons[project] = reason

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,8 @@ _MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by r
 _COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
 _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
 _CONCURRENT_CHECKS: Final = 5
+_DELETION_INTERVAL: Final = 3600  # seconds
+_MAX_DUE: Final = 10_000  # projects with files that are due for deletion, in one plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ class Snapshot:
     upstream_index: RootIndex | None = None  # None: not needed, or unchanged
     in_progress: Mapping[NormalizedName, int] = field(default_factory=dict)  # serials of open runs
     turn: Turn = field(default_factory=Turn)
+    # Where removed files are due for deletion, and since which hours; None: this tick did not look.
+    due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
 
     @property
@@ -93,6 +98,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
     snapshot = await _check_pages(snapshot, mirror)
+    snapshot = await _read_due_deletions(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
     return snapshot
@@ -234,6 +240,27 @@ async def _check_all(
         if isinstance(answer, BaseException) and not passing:
             raise answer
     return checks
+
+
+async def _read_due_deletions(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
+    """Add the projects whose removed files are due for deletion: once an hour, with one listing.
+
+    Lagging projects come later: their jobs are likely to fail.
+    """
+    if abs(snapshot.now - snapshot.cursor.deletions) < _DELETION_INTERVAL:
+        return snapshot
+    now, at_once = layout.hour(snapshot.now), not mirror.config.delete_after
+    due: defaultdict[NormalizedName, list[str]] = defaultdict(list)
+    async for entry in mirror.storage.list(layout.DELETIONS):
+        deletion = layout.deletion_of(entry.key)
+        if deletion is None:
+            continue
+        hour, project = deletion
+        if len(due) >= _MAX_DUE or (hour > now and not at_once):
+            break
+        if project not in snapshot.lagging:
+            due[project].append(hour)
+    return replace(snapshot, due={project: tuple(hours) for project, hours in due.items()})
 
 
 def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:

@@ -35,6 +35,8 @@ def project_page_json(page: ProjectPage) -> bytes:
             del private["compressed"]
         if not page.publication.removed_files:
             del private["removed_files"]
+        if not page.publication.delayed:
+            del private["delayed"]
         meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:

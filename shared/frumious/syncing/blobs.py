@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
+    from frumious.syncing.removed_files import RemovedFiles
 
 _MAX_METADATA: Final = 16 * 1024**2  # bytes; upstream does not publish the size
 
@@ -102,7 +103,7 @@ class CurrentPage:
 
     page: ProjectPage | None
     files: tuple[MirroredFile, ...]  # that are stored
-    removed_hashes: Mapping[str, Mapping[str, str]]  # of files that it named once, by filename
+    removed: RemovedFiles  # that it named once, if upstream names one of them
 
     @property
     def fingerprint(self) -> str | None:

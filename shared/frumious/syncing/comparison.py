@@ -101,7 +101,7 @@ def compare(
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, config)
     invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in parsed.refused.items()}
     refused = {} if quarantined else {**invalid, **unsafe}
-    removed = current_page.removed_hashes if config.release_files else {}
+    removed = current_page.removed.hashes if config.release_files else {}
     files, changed = _keep_changed_files(project, safe, current, removed, config)
     if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
         names = {mirrored.file.filename for mirrored in files}

@@ -7,12 +7,14 @@ hostile one lists another project's file first, and drops it afterwards.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
 from frumious.selection.selection import owners_of
 from frumious.simple.values import InvalidPage
 from frumious.syncing.blobs import keys_of, mirrored_files
+from frumious.syncing.removed_files import forget_deleted, read_removed_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,6 +30,28 @@ _MAX_OWNERS: Final = 8  # that are asked; a file whose name allows more is kept
 async def delete_files(project: NormalizedName, keys: Collection[Key], pages: PageStore) -> None:
     """Delete the files that belong to the project, which its page does not name any more."""
     await pages.storage.delete(sorted(await own_keys(project, keys, pages)))
+
+
+async def delete_due(
+    project: NormalizedName, hours: Collection[str] | None, now: float, pages: PageStore
+) -> None:
+    """Delete the removed files that are due, at the hours or by now; all, if `hours` is None.
+
+    What the page names (a file came back), or what is due later (it was removed once more), stays.
+
+    Raises:
+        Conflict: another job of the project is at work.
+    """
+    removed, etag = await read_removed_files(project, pages.storage)
+    hours = removed.due.keys() if hours is None else hours
+    due = {*hours, *(hour for hour in removed.due if hour <= layout.hour(now))}
+    later = chain.from_iterable(keys for hour, keys in removed.due.items() if hour not in due)
+    keys = frozenset(chain.from_iterable(removed.due.get(hour, ()) for hour in due)) - {*later}
+    if keys:
+        manifest = await pages.read_manifest(project)
+        page = manifest.page if manifest is not None else None
+        await delete_files(project, keys - keys_of(mirrored_files(project, page)), pages)
+    await forget_deleted(project, removed, due, etag, pages.storage)
 
 
 async def own_keys(

@@ -43,11 +43,12 @@ class Recovery:
     report: bool = False  # it may never have been reported: this one does, perhaps once more
     added: frozenset[Key] = frozenset()
     removed: frozenset[Key] = frozenset()
+    scheduled: frozenset[Key] = frozenset()  # what of that is deleted later
 
     @property
     def leftovers(self) -> Collection[Key]:
         """What another job was to delete, and may not have come to."""
-        return () if self.own else self.removed
+        return () if self.own else self.removed - self.scheduled
 
 
 class Tombstone(Struct, frozen=True):
@@ -56,6 +57,7 @@ class Tombstone(Struct, frozen=True):
     run: RunId
     serial: int
     removed: tuple[Key, ...]
+    delayed: bool = False  # whether they are deleted later, as `state/removed/` says
 
     @classmethod
     async def read(cls, key: Key, storage: Storage) -> Tombstone | None:
@@ -79,16 +81,19 @@ async def find_recovery(
     run: RunId | None = None
     added: frozenset[Key] = frozenset()
     removed: frozenset[Key] = frozenset()
+    scheduled: frozenset[Key] = frozenset()
     if current is not None and current.publication is not None:
         publication = current.publication
         run, added = publication.run, frozenset(publication.added)
         removed = frozenset(publication.removed)
+        scheduled = removed if publication.delayed else scheduled
     unsure = attempt.resuming or job.allowed_removal > AllowedRemoval.NOTHING
     if job.recovering or (current is None and unsure):
         tombstone = await Tombstone.read(layout.tombstone(job.project), storage)
         if tombstone is not None:
             run = tombstone.run if run is None else run
             removed |= {*tombstone.removed}
+            scheduled |= {*(tombstone.removed if tombstone.delayed else ())}
     own = run == job.run
     report = run is not None and (own or job.recovering or run in attempt.open_runs)
-    return Recovery(job.run, own, report, added, removed)
+    return Recovery(job.run, own, report, added, removed, scheduled)

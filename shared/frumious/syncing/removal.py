@@ -13,7 +13,7 @@ from frumious.model.jobs import Outcome, Result
 from frumious.syncing.blobs import keys_of, mirrored_files
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.recovery import Tombstone
-from frumious.syncing.removed_files import keep_hashes
+from frumious.syncing.removed_files import keep_removed_files
 
 if TYPE_CHECKING:
     from frumious.model.jobs import Job
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def remove_project(
-    attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher
+    attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher, now: float
 ) -> Result:
     """Remove what the mirror has of a project.
 
@@ -36,13 +36,20 @@ async def remove_project(
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:
-        tombstone = await _tombstone(job, current, publisher.pages)
+        at_once = current.quarantined or job.quarantined
+        delay = 0.0 if at_once else publisher.config.delete_after
+        tombstone = await _tombstone(job, current, publisher.pages, delayed=delay > 0)
         await tombstone.write(key, storage)
-        await keep_hashes(job.project, mirrored_files(job.project, current), storage)
+        files = mirrored_files(job.project, current)
+        scheduled = {*tombstone.removed} if delay else set()
+        if current.publication is not None and current.publication.delayed:
+            scheduled -= {*current.publication.removed} - keys_of(files)
+        await keep_removed_files(job.project, files, scheduled, now + delay, storage)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)
-    await delete_files(job.project, tombstone.removed, publisher.pages)
+    if not tombstone.delayed:
+        await delete_files(job.project, tombstone.removed, publisher.pages)
     report = job.recovering or tombstone.run in {job.run, *attempt.open_runs}
     return Result(
         project=job.project,
@@ -53,9 +60,10 @@ async def remove_project(
     )
 
 
-async def _tombstone(job: Job, page: ProjectPage, pages: PageStore) -> Tombstone:
+async def _tombstone(job: Job, page: ProjectPage, pages: PageStore, *, delayed: bool) -> Tombstone:
     """Return what names the page's files, and those that its own job was to delete."""
     files = keys_of(mirrored_files(job.project, page))
     undeleted = page.publication.removed if page.publication is not None else ()
     removed = await own_keys(job.project, {*files, *undeleted}, pages)
-    return Tombstone(job.run, max(job.serial, page.serial or 0), tuple(sorted(removed)))
+    serial = max(job.serial, page.serial or 0)
+    return Tombstone(job.run, serial, tuple(sorted(removed)), delayed=delayed)

@@ -1,63 +1,128 @@
-"""The hashes of files that the mirror has had: such a file comes back with the same bytes only.
+"""What is kept of files that a project's page named once: hashes, and when they are deleted.
 
-They are kept when a page stops naming a file. The page says whether there are any, so that most
-jobs need no request for them.
+A file that comes back has to have the same bytes. It is deleted some time after the page has
+stopped naming it (`delete-after`), so that a wrong removal can be taken back.
+
+All of it is kept before a page stops naming a file. The page says whether there is any, so that
+most jobs need no request for it. An object below `layout.DELETIONS` lets the planner find the
+projects whose files are due.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from frumious.model import layout
+from frumious.model.types import Key
 from frumious.state.ledger import parse, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from packaging.utils import NormalizedName
 
     from frumious.storage.protocol import Storage
     from frumious.syncing.blobs import MirroredFile
 
+_HOUR: Final = 3600  # seconds
+
 
 class RemovedFiles(Struct, frozen=True):
     """What is kept of the files that a project's page named once."""
 
-    hashes: Mapping[str, Mapping[str, str]]  # filename -> algorithm -> digest
+    hashes: Mapping[str, Mapping[str, str]] = {}  # filename -> algorithm -> digest
+    due: Mapping[str, tuple[Key, ...]] = {}  # hour (`layout.hour`) -> what is deleted then
+
+    @property
+    def undeleted(self) -> frozenset[Key]:
+        """What may still be stored."""
+        return frozenset(key for keys in self.due.values() for key in keys)
+
+    def adding(
+        self, hashes: Mapping[str, Mapping[str, str]], due: str, keys: Iterable[Key]
+    ) -> RemovedFiles:
+        """Return the same with more files, and the keys that are due at an hour."""
+        keys = {*keys, *self.due.get(due, ())}
+        return RemovedFiles(
+            {**self.hashes, **hashes}, {**self.due, due: tuple(sorted(keys))} if keys else self.due
+        )
 
 
-async def read_removed_hashes(
+class _Mark(Struct, frozen=True):
+    """Nothing: the key says it all."""
+
+
+async def read_removed_files(
     project: NormalizedName, storage: Storage
-) -> Mapping[str, Mapping[str, str]]:
-    """Return the hashes of the project's removed files by filename."""
+) -> tuple[RemovedFiles, str | None]:
+    """Return what is kept of the project's removed files, and its etag; None: there is nothing."""
     key = layout.removed_files(project)
     stored = await storage.read(key)
-    return {} if stored is None else parse(key, stored, RemovedFiles).hashes
+    return (
+        (RemovedFiles(), None)
+        if stored is None
+        else (parse(key, stored, RemovedFiles), stored.etag)
+    )
 
 
-async def keep_hashes(
-    project: NormalizedName, files: Iterable[MirroredFile], storage: Storage
+async def keep_removed_files(
+    project: NormalizedName,
+    files: Iterable[MirroredFile],
+    keys: Collection[Key],
+    delete_at: float,
+    storage: Storage,
 ) -> None:
     """Keep the hashes of files that the project's page is about to stop naming.
+
+    The `keys` are due for deletion in the first hour after `delete_at`, in seconds since the epoch.
 
     Raises:
         Conflict: another job keeps some too.
     """
-    removed = {
+    hashes = {
         each.file.filename: each.file.hashes
         for each in files
         if not layout.may_change(each.file.filename)
     }
-    if not removed:
+    if not hashes and not keys:
         return
-    key = layout.removed_files(project)
-    stored = await storage.read(key)
-    if stored is None:
-        await storage.create(key, render(RemovedFiles(removed)))
-        return
-    before = parse(key, stored, RemovedFiles).hashes
-    if not removed.items() <= before.items():
-        await storage.write(key, render(RemovedFiles({**before, **removed})), replacing=stored.etag)
+    due = layout.hour(delete_at + _HOUR)
+    before, etag = await read_removed_files(project, storage)
+    removed = before.adding(hashes, due, keys)
+    if removed != before:
+        await _write(project, removed, etag, storage)
+    if keys:
+        await storage.write(layout.deletion(due, project), render(_Mark()))
+
+
+async def forget_deleted(
+    project: NormalizedName,
+    removed: RemovedFiles,
+    hours: Collection[str],
+    etag: str | None,
+    storage: Storage,
+) -> None:
+    """Forget what was due at the hours, once it is deleted.
+
+    `removed` was read with that etag.
+
+    Raises:
+        Conflict: another job has changed it since.
+    """
+    await storage.delete([layout.deletion(hour, project) for hour in hours])
+    left = {hour: keys for hour, keys in removed.due.items() if hour not in hours}
+    if left != removed.due:
+        await _write(project, RemovedFiles(removed.hashes, left), etag, storage)
+
+
+async def _write(
+    project: NormalizedName, removed: RemovedFiles, etag: str | None, storage: Storage
+) -> None:
+    key, body = layout.removed_files(project), render(removed)
+    if etag is None:
+        await storage.create(key, body)
+    else:
+        await storage.write(key, body, replacing=etag)

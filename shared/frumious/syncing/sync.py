@@ -18,14 +18,18 @@ from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.types import Key
 from frumious.simple import legacy_json, render
 from frumious.storage.protocol import Conflict
-from frumious.syncing.blobs import CurrentPage, mirrored_files
+from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
 from frumious.syncing.comparison import check_losses, compare
-from frumious.syncing.deletion import delete_files, own_keys
+from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
-from frumious.syncing.recovery import Attempt, find_recovery
+from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
-from frumious.syncing.removed_files import keep_hashes, read_removed_hashes
+from frumious.syncing.removed_files import (
+    RemovedFiles,
+    keep_removed_files,
+    read_removed_files,
+)
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
     from frumious.state.page_store import Manifest
@@ -61,7 +66,11 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
     project = attempt.job.project
     for _ in range(_MAX_RACES):
         try:
-            return await _sync_once(attempt, mirror, transfer)
+            result = await _sync_once(attempt, mirror, transfer)
+            if attempt.job.due or attempt.job.quarantined:
+                hours = None if attempt.job.quarantined else attempt.job.due
+                await delete_due(project, hours, mirror.clock.now(), mirror.pages)
+            return result  # noqa: TRY300
         except Conflict:
             logger.info("lost the race for a project page", extra={"project": project})
             attempt = replace(attempt, resuming=True)
@@ -78,20 +87,21 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is None and job.migrating:
         current = await mirror.pages.read_html_page(project)
     if not job.named and not mirror.selection.wants(project):
-        return await remove_project(attempt, current, publisher)
+        return await _remove_unwanted(attempt, current, publisher, mirror)
     parsed = await _read_upstream(attempt, current, mirror)
     if parsed is None:
-        return await remove_project(attempt, current, publisher)
+        return await remove_project(attempt, current, publisher, mirror.clock.now())
 
     selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
-    removed_hashes = await _removed_hashes(project, selected.page, current, mirror.storage)
-    current_page = CurrentPage(current, mirrored_files(project, current), removed_hashes)
+    removed = await _removed_files(project, selected.page, current, mirror.storage)
+    current_page = CurrentPage(current, mirrored_files(project, current), removed)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
         sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
         new = {"new_files": len(change.new), "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
+    transfer.undeleted = removed.undeleted
     failed = await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
@@ -111,9 +121,22 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         logger.warning("files are left out", extra=extra)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
-    built = await _settle_removed(built, current_page, publisher)
+    built = await _settle_removed(job, built, current_page, recovery, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
+
+
+async def _remove_unwanted(
+    attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher, mirror: Mirror
+) -> Result:
+    """Remove a project that is not selected.
+
+    It stays where only its removed files are due: somebody requested it by name.
+    """
+    if attempt.job.due and current is not None:
+        files = mirrored_files(publisher.project, current)
+        return _result(publisher.project, BuiltPage(current, files, {}), report=False)
+    return await remove_project(attempt, current, publisher, mirror.clock.now())
 
 
 async def _read_upstream(
@@ -157,43 +180,61 @@ def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
-async def _removed_hashes(
+async def _removed_files(
     project: NormalizedName, page: ProjectPage, current: ProjectPage | None, storage: Storage
-) -> Mapping[str, Mapping[str, str]]:
-    """Return the hashes of removed files, if a file on upstream's page may be one of them."""
+) -> RemovedFiles:
+    """Return what is kept of removed files, if upstream's page concerns them.
+
+    It does if a file on it may be one of them, or if it forbids to offer any of them.
+    """
     if current is not None:
         named = {file.filename for file in current.files}
         publication = current.publication
         if publication is None or not publication.removed_files:
-            return {}
-        if named.issuperset(file.filename for file in page.files):
-            return {}
-    return await read_removed_hashes(project, storage)  # a removed project may be created again
+            return RemovedFiles()
+        if not page.quarantined and named.issuperset(file.filename for file in page.files):
+            return RemovedFiles()
+    removed, _ = await read_removed_files(project, storage)  # a project may be created again
+    return removed
 
 
 async def _settle_removed(
-    built: BuiltPage, current_page: CurrentPage, publisher: PagePublisher
+    job: Job,
+    built: BuiltPage,
+    current_page: CurrentPage,
+    recovery: Recovery,
+    mirror: Mirror,
 ) -> BuiltPage:
-    """Keep the hashes of removed files; let the page report, as removed, only what may be deleted.
+    """Keep what is to be known of removed files; let the page report only what may be deleted.
+
+    They are deleted later, but at once where there is a quarantine: then all that is left of them.
 
     Raises:
-        Conflict: another job keeps hashes of removed files too.
+        Conflict: another job keeps removed files too.
     """
     publication = built.page.publication
     if publication is None:
         return built
-    project, pages = publisher.project, publisher.pages
-    current = current_page.page
+    project, pages, current = job.project, mirror.pages, current_page.page
     before = current.publication if current is not None else None
     named = {file.filename for file in built.page.files}
     dropped = [each for each in current_page.files if each.file.filename not in named]
-    await keep_hashes(project, dropped, pages.storage)
-    removed = await own_keys(project, publication.removed, pages)
+    delay = mirror.config.delete_after
+    removed, scheduled = {*publication.removed}, set[Key]()
+    if built.page.quarantined or job.quarantined:
+        delay = 0.0
+        removed |= current_page.removed.undeleted
+    removed = {*await own_keys(project, removed, pages)}
+    if delay:
+        scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
+    delete_at = mirror.clock.now() + delay
+    await keep_removed_files(project, dropped, scheduled, delete_at, mirror.storage)
     publication = msgspec.structs.replace(
         publication,
         removed=tuple(sorted(removed)),
-        removed_files=bool(dropped or current_page.removed_hashes)
+        removed_files=bool(dropped or scheduled or current_page.removed.hashes)
         or (before is not None and before.removed_files),
+        delayed=bool(delay and removed),
     )
     return replace(built, page=replace(built.page, publication=publication))
 
@@ -210,14 +251,14 @@ async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage
 
 
 async def _finish(built: BuiltPage, publisher: PagePublisher) -> Result:
-    """Delete what the published page no longer names, and return what the job achieved.
+    """Delete what the published page no longer names, unless that is done later.
 
-    That may have been left undone by an earlier delivery of the job.
+    That may have been left undone by an earlier delivery of the job. Returns what the job achieved.
     """
     project = publisher.project
     await publisher.tidy(built.page)
     publication = built.page.publication
-    if publication is not None and publication.removed:
+    if publication is not None and publication.removed and not publication.delayed:
         await delete_files(project, publication.removed, publisher.pages)
     return _result(project, built, report=True)
 

@@ -58,6 +58,7 @@ class Transfer:
         slots: Limit the files that are transferred at the same time, for all projects.
         resuming: Earlier attempts may have stored some.
         final: What upstream does not deliver now is left out.
+        undeleted: Files that the page does not name, and that are stored nevertheless.
         stored: How many have been stored.
         sha256: Of the stored files for which upstream publishes none.
     """
@@ -69,6 +70,7 @@ class Transfer:
     slots: FairSlots
     resuming: bool = False
     final: bool = False
+    undeleted: frozenset[Key] = frozenset()
     stored: int = 0
     sha256: dict[Key, str] = field(default_factory=dict)
 
@@ -99,7 +101,8 @@ class Transfer:
         faults = (*_FILE_FAULTS, UpstreamUnavailable) if self.final else _FILE_FAULTS
         for turn in range(1, _TURNS + 1):
             async with self.slots.use(self.project):
-                if self.resuming and await self._is_stored(blob):
+                known = self.resuming or blob.key in self.undeleted
+                if known and await self._is_stored(blob):
                     return ""
                 try:
                     if blob.expected is None:

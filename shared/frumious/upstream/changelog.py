@@ -48,6 +48,7 @@ _ROLE_EVENT: Final = re.compile(r"\w+ (Owner|Maintainer)\b")
 # Events after which a project may have fewer files, or none.
 _FILE_REMOVAL: Final = re.compile(r"remove |release quarantined")
 _PROJECT_REMOVAL: Final = re.compile(r"(remove project|project quarantined)\b")
+_QUARANTINE: Final = re.compile(r"release quarantined\b")
 
 
 class NoChangelog(FrumiousError):
@@ -61,6 +62,7 @@ class Changes:
     projects: Mapping[NormalizedName, int]  # changed projects with their highest serials
     allowed_removals: Mapping[NormalizedName, AllowedRemoval]
     serial: int  # of the last event
+    quarantined: frozenset[NormalizedName] = frozenset()  # projects with a quarantined release
     earliest: float | None = None  # time of the first event, seconds since the epoch
 
 
@@ -90,6 +92,7 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
     """
     projects: dict[NormalizedName, int] = {}
     allowed_removals: dict[NormalizedName, AllowedRemoval] = {}
+    quarantined: set[NormalizedName] = set()
     earliest: float | None = None
     while True:
         rows = await _call(client, master, "changelog_since_serial", serial)
@@ -106,13 +109,14 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
             if earliest is None:
                 earliest = row.timestamp
             projects[project] = max(row.serial, projects.get(project, 0))
+            quarantined.update([project] if _QUARANTINE.match(row.action) else ())
             if _PROJECT_REMOVAL.match(row.action):
                 allowed_removals[project] = AllowedRemoval.PROJECT
             elif _FILE_REMOVAL.match(row.action) or project in allowed_removals:
                 allowed_removals[project] = AllowedRemoval.FILES
         del rows
         if count < MAX_ROWS:
-            return Changes(projects, allowed_removals, serial, earliest)
+            return Changes(projects, allowed_removals, serial, frozenset(quarantined), earliest)
         if serial == previous:
             msg = f"{master}: changelog has {count} rows but none with a serial above {previous}"
             raise UpstreamUnavailable(msg)

@@ -65,6 +65,7 @@ class RestoredMirror:
         text = (
             f"[mirror]\ndirectory = {self.folder}\nmaster = {self.upstream.url}\n"
             "allow-non-https = true\nretry-pause = 3600\ndiff-append-epoch = true\n"
+            "delete-after = 0\n"
             f"diff-file = {{{{mirror_directory}}}}/diff/\n{options}\n{self.options}\n"
         )
 
