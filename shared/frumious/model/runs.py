@@ -162,6 +162,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             asked=self.asked if self.asked <= latest else 0.0,
             reconciled=self.reconciled if self.reconciled <= latest else 0.0,
             swept_at=self.swept_at if self.swept_at <= latest else 0.0,
+            deletions=self.deletions if self.deletions <= latest else 0.0,
             runs=tuple(
                 replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs
             ),

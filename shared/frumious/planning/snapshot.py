@@ -247,7 +247,7 @@ async def _read_due_deletions(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
 
     Lagging projects come later: their jobs are likely to fail.
     """
-    if abs(snapshot.now - snapshot.cursor.deletions) < _DELETION_INTERVAL:
+    if snapshot.now < snapshot.cursor.deletions + _DELETION_INTERVAL:
         return snapshot
     now, at_once = layout.hour(snapshot.now), not mirror.config.delete_after
     due: defaultdict[NormalizedName, list[str]] = defaultdict(list)
