@@ -20,6 +20,7 @@ checkov_env := .venv-checkov/.made-$(call checksum,requirements/checkov.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
 servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
 clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
+fuzz_env := .venv-fuzz/.made-$(call checksum,requirements/fuzz.txt)
 bandersnatch_env := .venv-bandersnatch/.made-$(call checksum,requirements/bandersnatch.txt)
 built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirror.conf \
     requirements/runtime.txt $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
@@ -47,7 +48,7 @@ estimate: $(dev_env) ## Estimate what mirror.conf costs in AWS (ARGS="--download
 .PHONY: check
 check: lint ## Check style and types, run the tests that need no build and no server (ARGS=...)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal \
-	  -m "not moto and not whole and not servers" tests/frumious tests/test_documents.py $(ARGS)
+	  -m "not moto and not whole and not servers" tests/frumious tests/fuzz tests/test_documents.py $(ARGS)
 
 .PHONY: test
 test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumious/selection -k name")
@@ -116,10 +117,14 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 	PYTHONPATH=shared .venv/bin/python -m tests.kills \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: fuzz
+fuzz: $(dev_env) $(fuzz_env) ## Fuzz every parser and every persisted value for an hour (MINUTES=5; ARGS="project_json url")
+	.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev lambda sam checkov bench servers clients bandersnatch; do \
-	  case "$$name" in servers) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
+	for name in runtime dev lambda sam checkov bench servers clients bandersnatch fuzz; do \
+	  case "$$name" in servers|fuzz) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
 	    --output-file requirements/$$name.txt requirements/$$name.in || exit; \
@@ -142,8 +147,8 @@ lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages 
 
 .PHONY: clean
 clean: ## Delete everything that make created: environments, builds, caches, the demo's mirror
-	rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-servers .venv-clients .venv-bandersnatch \
-	  .python .aws-sam .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-checkov .venv-lambda .venv-servers .venv-clients .venv-bandersnatch .venv-fuzz \
+	  .python .aws-sam .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
@@ -215,6 +220,13 @@ $(bandersnatch_env): $(dev_env)
 	$(call venv_3_13,.venv-bandersnatch)
 	$(UV) pip install --quiet --python .venv-bandersnatch/bin/python \
 	  --require-hashes -r requirements/bandersnatch.txt
+	@touch $@
+
+# The version of Lambda; Atheris instruments its bytecode.
+$(fuzz_env): $(dev_env)
+	$(call venv_3_13,.venv-fuzz)
+	$(UV) pip install --quiet --python .venv-fuzz/bin/python \
+	  --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 # sam and the layer's Makefile find uv and python3.13 on PATH. The build is not cached, because sam

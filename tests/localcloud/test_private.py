@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -295,6 +295,12 @@ def test_a_store_that_does_not_work_opens_nothing(
     assert answered(distribution, store, basic("ci", SECRET)) == 401
 
 
-def test_an_entry_that_is_no_token_is_named() -> None:
-    with pytest.raises(TokenError, match="'x' is not a token"):
-        Token.from_json("x", "[]")
+@pytest.mark.parametrize(
+    "changes",
+    [{"expires": "never"}, {"expires": -1}, {"created": 10**30}, {"created": float("inf")}],
+)
+def test_an_entry_that_is_no_token_is_named(changes: dict[str, Any]) -> None:
+    record = {"sha256": "ab" * 32, "created": 0, "expires": None, **changes}
+    for text in ("[]", json.dumps(record)):
+        with pytest.raises(TokenError, match="'x' is not a token"):
+            Token.from_json("x", text)

@@ -7,7 +7,10 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
 
 from frumious.errors import FrumiousError
 
@@ -16,6 +19,17 @@ from frumious.errors import FrumiousError
 NAME: Final = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _SECRET_BYTES: Final = 24
 _DAY: Final = 86400
+
+
+_Time = Annotated[int, Meta(ge=0, lt=10**11)]  # seconds since the epoch; until the year 5138
+
+
+class _Record(Struct):
+    """What the store has under a token's name."""
+
+    sha256: str
+    created: _Time
+    expires: _Time | None
 
 
 class TokenError(FrumiousError):
@@ -52,11 +66,11 @@ class Token:
             TokenError: the value is not a token's.
         """
         try:
-            record = json.loads(text)
-            return cls(name, str(record["sha256"]), int(record["created"]), record["expires"])
-        except (ValueError, TypeError, KeyError) as error:
+            record = msgspec.json.decode(text, type=_Record)
+        except (ValueError, RecursionError) as error:  # a DecodeError is a ValueError
             msg = f"the store's entry {name!r} is not a token; revoke it"
             raise TokenError(msg) from error
+        return cls(name, record.sha256, record.created, record.expires)
 
 
 def issue(name: str, now: float, *, days: int | None = None) -> tuple[str, Token]:

@@ -64,10 +64,12 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
         msg = f"{source} is not an INI file: {name} is a second time in line {error.lineno}"
         raise ConfigError(msg) from None
     except configparser.ParsingError as error:
-        lines = ", ".join(str(line) for line, _ in getattr(error, "errors", ())) or getattr(
-            error, "lineno", ""
-        )
+        numbers = [number for number, _ in getattr(error, "errors", ())]
+        lines = ", ".join(map(str, numbers or [getattr(error, "lineno", "")]))
         msg = f"{source} is not an INI file: line {lines} is not an option"
+        raise ConfigError(msg) from None
+    except AttributeError:  # of Python before 3.13
+        msg = f"{source} is not an INI file: an indented line follows a key without a value"
         raise ConfigError(msg) from None
     reader = Reader(ini)
     config = _config(reader, environment)

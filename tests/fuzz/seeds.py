@@ -1,0 +1,314 @@
+"""Write the corpus's seeds: `python -m tests.fuzz.seeds`.
+
+They are the responses of the hostile corpus, pages of each kind of index, and state files of this
+version and of earlier ones. Findings in the corpus stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import urllib.request
+from collections import defaultdict
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from xmlrpc.client import Fault as RpcFault
+from xmlrpc.client import dumps
+
+import msgspec
+
+from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
+from frumious.model.runs import (
+    Cursor,
+    Departure,
+    Lagging,
+    OpenRun,
+    Run,
+    RunProgress,
+    Selected,
+)
+from frumious.model.types import Key, RunId
+from frumious.simple import gzipped
+from frumious.state.inbox import _ReportsFile, _ResultsFile
+from frumious.state.ledger import _LaggingFile, render
+from frumious.syncing.recovery import Tombstone
+from frumious.syncing.removed_files import RemovedFiles
+from tests.fuzz.__main__ import CORPUS
+from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets.checks import PROJECT
+from tests.hostile.cases import CASES
+from tests.upstream import (
+    BANDERSNATCH,
+    DEVPI,
+    HTML_ONLY,
+    PYPI,
+    Fault,
+    Index,
+    Server,
+    sdist,
+    wheel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+BEFORE: Final = Path(__file__).parents[1] / "frumious/state/before"
+Branch = tuple[str, int, int]
+
+CHECKOUT: Final = Path(__file__).parents[2]
+
+_CODE: Final = "shared/frumious/"
+_MAX_SEED: Final = 8 * 1024  # bytes
+_JSON: Final = "application/vnd.pypi.simple.v1+json"
+_HTML: Final = "text/html"
+_RUN: Final = RunId("20260101T000000-1")
+_STATE: Final = {
+    r"state/cursor\.json": "cursor",
+    r"state/lagging\.json": "lagging",
+    r"state/selection\.json": "selection",
+    r"state/runs/.*/plan\.json": "plan",
+    r"state/runs/.*/progress\.json": "progress",
+    r"state/runs/.*/results/.*": "own_results",
+    r"state/inbox/.*": "inbox",
+    r"state/tombstones/.*": "tombstone",
+    r"web/status\.json": "status",
+    r"web/simple/[^/]*/index\.v1_json": "manifest",
+    r"web/simple/index\.v1_json": "own_root_index",
+}
+
+
+def main() -> None:
+    """Keep the seeds that take a way through the code which no other seed took."""
+    taken: dict[str, set[Branch]] = defaultdict(set)
+    for target, body in seeds():
+        if 0 < len(body) <= _MAX_SEED and not _branches(target, body) <= taken[target]:
+            taken[target] |= _branches(target, body)
+            folder = CORPUS / target
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"seed-{hashlib.sha256(body).hexdigest()[:16]}").write_bytes(body)
+
+
+def _branches(target: str, body: bytes) -> set[Branch]:
+    """Return the lines of the mirror that an input reaches, and from where."""
+    branches: set[Branch] = set()
+    previous = 0
+
+    def trace(frame: FrameType, _event: str, _argument: object) -> Any:
+        nonlocal previous
+        if _CODE not in frame.f_code.co_filename:
+            return None
+        branches.add((frame.f_code.co_filename, previous, frame.f_lineno))
+        previous = frame.f_lineno
+        return trace
+
+    sys.settrace(trace)
+    try:
+        TARGETS[target](body)
+    except Exception as error:  # noqa: BLE001 - a finding
+        print(f"{target}: {error!r:.200}")
+    finally:
+        sys.settrace(None)
+    return branches
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """Yield each seed with the name of its target."""
+    yield from _responses()
+    yield from _state_of_before()
+    yield from _state()
+    yield from _texts()
+
+
+def _responses() -> Iterator[tuple[str, bytes]]:
+    index = Index()
+    index.upload(wheel("demo", "1.0"))
+    index.upload(sdist("demo", "1.0"))
+    index.upload(wheel("demo", "2.0"), provenance={"version": 1, "attestation_bundles": []})
+    with suppress(OSError), Server(index) as server:  # hostile answers break connections
+        for personality in (PYPI, BANDERSNATCH, DEVPI, HTML_ONLY):
+            server.personality = personality
+            yield from _pages(server)
+        server.personality = PYPI
+        yield "legacy", _get(f"{server.url}/pypi/demo/json")
+        for case in CASES:
+            server.faults.clear()
+            if case.on_page is not None:
+                server.faults.add(Fault(case.on_page, "/simple/demo/"))
+                body = _get(f"{server.url}/simple/demo/", _JSON)
+                yield ("project_html" if body.startswith(b"<") else "project_json"), body
+    yield "provenance", b'application/json\n{"version": 1, "attestation_bundles": []}'
+    rows = [
+        [each.name, each.version, each.timestamp, each.action, each.serial]
+        for each in index.changes_since(0)
+    ]
+    actions = ("remove project", "project quarantined", "release quarantine cleared")
+    rows += [["demo", None, 1_800_000_000, action, index.serial + 1] for action in actions]
+    yield "changelog_rows", _xml(rows)
+    yield "changelog_rows", _xml([[None, None, None, None, 6], ["demo", "1", 0.5, "create", 7]])
+    yield "changelog_serial", _xml(index.serial)
+    for code, text in ((-32601, "not found"), (-1, "TooManyRequests: reset in 1 seconds")):
+        for target in ("changelog_rows", "changelog_serial"):
+            yield target, dumps(RpcFault(code, text)).encode()
+
+
+def _pages(server: Server) -> Iterator[tuple[str, bytes]]:
+    for name, path in (("project", "/simple/demo/"), ("root", "/simple/")):
+        for accept in (_JSON, _HTML):
+            body = _get(f"{server.url}{path}", accept)
+            form = "html" if body.startswith(b"<") else "json"
+            yield f"{name}_{form}", body
+            own = {"project_html": "own_html", "project_json": "manifest"}
+            yield own.get(f"{name}_{form}", "own_root_index"), body
+            yield "compressed_page", gzipped.compress(body)
+
+
+def _get(url: str, accept: str = "*/*") -> bytes:
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
+            body: bytes = response.read(_MAX_SEED + 1)
+            return body
+    except (OSError, HTTPException, ValueError):  # a hostile response
+        return b""
+
+
+def _xml(payload: Any) -> bytes:
+    return dumps((payload,), methodresponse=True, allow_none=True).encode()
+
+
+def _state_of_before() -> Iterator[tuple[str, bytes]]:
+    for path in sorted(BEFORE.glob("*.json")):
+        for key, body in _objects(json.loads(path.read_text())):
+            for pattern, target in _STATE.items():
+                if re.fullmatch(pattern, key):
+                    yield target, body.encode()
+
+
+def _objects(payload: Any) -> Iterator[tuple[str, str]]:
+    """Yield the objects of a stored mirror, wherever they are in the file."""
+    if isinstance(payload, dict):
+        for key, value in payload.items():
+            if isinstance(value, str) and re.match("state/|web/", key):
+                yield key, value
+            else:
+                yield from _objects(value)
+    elif isinstance(payload, list):
+        for value in payload:
+            yield from _objects(value)
+
+
+def _state() -> Iterator[tuple[str, bytes]]:
+    job = Job(_RUN, PROJECT, 7, allowed_removal=AllowedRemoval.FILES, recovering=True)
+    key = Key("web/packages/ab/cd/demo-1.0.tar.gz")
+    result = Result(
+        project=PROJECT,
+        outcome=Outcome.UPDATED,
+        serial=7,
+        listed=True,
+        added=(key,),
+        removed=(key,),
+    )
+    failed = Result(project=PROJECT, outcome=Outcome.FAILED, serial=7, error="upstream did not")
+    yield "job_message", msgspec.json.encode(job)
+    yield "job_message", msgspec.json.encode(Job(_RUN, PROJECT, 0))
+    for each in (result, failed):
+        yield "inbox", render(_ReportsFile([Report(job, each)]))
+        yield "own_results", render(_ResultsFile([each]))
+    run = Run(
+        run=_RUN,
+        created=1.8e9,
+        since=5,
+        until=9,
+        jobs={PROJECT: 7},
+        allowed_removals={PROJECT: AllowedRemoval.PROJECT},
+        named=frozenset({PROJECT}),
+    )
+    yield "plan", render(run)
+    yield "progress", render(RunProgress.of(run))
+    entry = OpenRun(run=_RUN, since=5, sent=1.8e9, behind=1.8e9, retries=frozenset({PROJECT}))
+    cursor = Cursor(
+        serial=9,
+        runs=(entry,),
+        asked=1.8e9,
+        upstream=9,
+        changelog=True,
+        root_etag='"etag"',
+        swept="demo",
+        swept_at=1.79e9,
+        departures={PROJECT: Departure(_RUN, 3)},
+        projects=1,
+    )
+    yield "cursor", render(cursor)
+    yield "cursor", render(Cursor())
+    yield "lagging", render(_LaggingFile({PROJECT: Lagging(serial=7, reason="why", due=1.8e9)}))
+    yield "selection", render(Selected(projects="a", pages="b", releases={PROJECT: "c"}))
+    yield "removed_hashes", render(RemovedFiles({"demo-1.0.tar.gz": {"sha256": "ab" * 32}}))
+    yield "tombstone", render(Tombstone(_RUN, 7, (key,)))
+    yield (
+        "status",
+        json.dumps({"serial": 7, "updated": "2026-01-01T00:00:00Z", "runs": []}).encode(),
+    )
+    yield "serial", b"7\n"
+    yield "diff_file", b"/srv/pypi/web/a\n/srv/pypi/web/c\n"
+
+
+def _texts() -> Iterator[tuple[str, bytes]]:
+    yield "mirror_conf", (CHECKOUT / "mirror.conf").read_bytes()
+    options = re.findall(
+        r"^    ([a-z-]+ = .*)$", (CHECKOUT / "docs/configuration.md").read_text(), re.MULTILINE
+    )
+    yield "mirror_conf", "\n".join(["[mirror]", "directory = /srv/pypi", *options]).encode()
+    for settings in (
+        ("storage-backend = s3", "directory = /bucket/prefix", "[s3]", "region_name = eu"),
+        ("storage-backend = swift", "directory = container", "[swift]", "cloud = x"),
+        ("directory = /srv", "proxy = http://u:p@proxy:3128", "max-removals = 5%"),
+        (
+            "directory = /srv",
+            "[plugins]",
+            "enabled =",
+            "    allowlist_project",
+            "[allowlist]",
+            "packages =",
+            "    demo>=1.0",
+        ),
+    ):
+        yield "mirror_conf", "\n".join(("[mirror]", *settings)).encode()
+    record = {"sha256": "ab" * 32, "created": 1_800_000_000, "expires": None}
+    yield "token", json.dumps(record).encode()
+    yield "token", json.dumps({**record, "expires": 1_900_000_000}).encode()
+    for status, *lines in (
+        (206, "Content-Range: bytes 1000-1999/2000", 'ETag: "abc"'),
+        (200, "Content-Type: application/vnd.pypi.simple.v1+json", "X-PyPI-Last-Serial: 7"),
+        (503, "Retry-After: 120", 'ETag: W/"abc"'),
+        (429, "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"),
+        (302, "Location: /other?x=1#y", "Content-Type: text/html; charset=utf-8"),
+        (301, "Location: //evil.example:99999/"),
+    ):
+        yield "headers", "\n".join([str(status), *lines]).encode()
+    digest = f"packages/{'ab' * 1}/cd/{'ef' * 30}"
+    names = ["demo-1.0.tar.gz", "demo-1.0-py3-none-any.whl", "demo-1.0-variants.json", "setup.exe"]
+    for name in (*names, "..", "index.html", "demo-1.0-1.tar.gz", "a\\b.whl", "%2e%2e", "x" * 300):
+        yield "filename", f"{name}\n{digest}/{name}".encode()
+        yield "filename", f"{name}\nx/packages/../{name}?a=b".encode()
+    for url in (
+        "https://pypi.org/simple/",
+        "https://files.pythonhosted.org:443/packages/a?X=1",
+        "https://u:p@pypi.org/",
+        "https://pypi.org\\@evil.example/",
+        "https://[::1]/",
+        "http://pypi.org/",
+    ):
+        yield "url", url.encode()
+        yield (
+            "redaction",
+            f"cannot read {url}?token=secret: Authorization: Bearer abcdefghi".encode(),
+        )
+
+
+if __name__ == "__main__":
+    main()

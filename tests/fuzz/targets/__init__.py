@@ -1,0 +1,16 @@
+"""The targets by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.fuzz.targets import configuration, names, pages, responses, state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    target.__name__: target
+    for module in (pages, responses, names, configuration, state)
+    for target in module.TARGETS
+}

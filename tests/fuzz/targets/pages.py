@@ -1,0 +1,123 @@
+"""Pages of the Simple API: upstream's, and the mirror's own."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from frumious.model import layout
+from frumious.model.types import Key
+from frumious.simple import gzipped, parse_html, parse_json, render, root_index
+from frumious.simple.values import InvalidPage
+from frumious.syncing.blobs import keys_of, mirrored_files
+from tests.fuzz.targets.checks import (
+    MANIFEST,
+    PROJECT,
+    URL,
+    check_key,
+    check_parsed,
+    check_project,
+)
+
+_ROOT_URL: Final = "https://pypi.org/simple/"
+_ROOT_KEY: Final = Key("web/simple/index.v1_json")
+
+
+def project_json(data: bytes) -> None:
+    """Upstream's project page in JSON."""
+    try:
+        parsed = parse_json.project_page(data, URL, PROJECT)
+    except InvalidPage:
+        return
+    check_parsed(parsed)
+
+
+def project_html(data: bytes) -> None:
+    """Upstream's project page in HTML."""
+    try:
+        parsed = parse_html.project_page(data, URL, PROJECT)
+    except InvalidPage:
+        return
+    check_parsed(parsed)
+
+
+def manifest(data: bytes) -> None:
+    """The mirror's own project page, with its private part; also bandersnatch's."""
+    try:
+        page = parse_json.manifest(data, MANIFEST)
+        files = mirrored_files(PROJECT, page)
+    except (InvalidPage, layout.UnsafeName):
+        return
+    for key in keys_of(files):
+        check_key(key, "web/packages/", f"web/integrity/{PROJECT}/")
+    again = parse_json.manifest(render.project_page_json(page), MANIFEST)
+    assert again == page
+
+
+def own_html(data: bytes) -> None:
+    """The mirror's own HTML page, or bandersnatch's."""
+    try:
+        page = parse_html.project_page(data, f"/{MANIFEST}", PROJECT).page
+        files = mirrored_files(PROJECT, page)
+    except (InvalidPage, layout.UnsafeName):
+        return
+    for key in keys_of(files):
+        check_key(key, "web/packages/", f"web/integrity/{PROJECT}/")
+
+
+def compressed_page(data: bytes) -> None:
+    """A page's compressed variant."""
+    try:
+        page = gzipped.decompress(data)
+    except zlib.error:
+        page = data
+    assert gzipped.decompress(gzipped.compress(page)) == page
+
+
+def root_json(data: bytes) -> None:
+    """Upstream's root index in JSON."""
+    try:
+        index = root_index.parse(data, _ROOT_URL)
+    except InvalidPage:
+        return
+    for project in index.projects:
+        check_project(project)
+
+
+def root_html(data: bytes) -> None:
+    """Upstream's root index in HTML."""
+    try:
+        index = parse_html.root_index(data, _ROOT_URL)
+    except InvalidPage:
+        return
+    for project in index.projects:
+        check_project(project)
+
+
+def own_root_index(data: bytes) -> None:
+    """The mirror's own root index, which the finalizer changes."""
+    try:
+        meta = root_index.meta(data, _ROOT_KEY)
+        listed = list(root_index.entries(data, _ROOT_KEY))
+        merged = list(root_index.merge(listed, {}))
+    except (InvalidPage, root_index.NotSorted):
+        return
+    serial = meta.pop("_last-serial")
+    assert serial is None or isinstance(serial, int)
+    page = root_index.json_page(root_index.json_projects(merged), serial, meta)
+    assert list(root_index.entries(page, _ROOT_KEY)) == merged
+    assert root_index.meta(page, _ROOT_KEY)["_last-serial"] == serial
+    root_index.parse(page, _ROOT_URL)
+    parse_html.root_index(root_index.html_page(merged), _ROOT_URL)
+
+
+TARGETS = (
+    project_json,
+    project_html,
+    manifest,
+    own_html,
+    compressed_page,
+    root_json,
+    root_html,
+    own_root_index,
+)

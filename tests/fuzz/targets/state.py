@@ -1,0 +1,187 @@
+"""Messages and state files: what the mirror wrote, or somebody else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from frumious.finalizing import diff_file as diff_files
+from frumious.finalizing.lagging import update_lagging
+from frumious.finalizing.status import Freshness, publish_status
+from frumious.model import layout
+from frumious.model.jobs import Job
+from frumious.model.runs import Cursor, Run, RunProgress, Selected
+from frumious.model.types import RunId
+from frumious.planning.sweep import next_turn
+from frumious.state import inbox as inboxes
+from frumious.state.ledger import LedgerCorrupt, _LaggingFile, parse, render
+from frumious.storage.protocol import Stored
+from frumious.syncing.recovery import Tombstone
+from frumious.syncing.removed_files import RemovedFiles
+from tests.fuzz.targets.checks import InstantClock, MemoryStorage, check_key, check_project, run
+
+if TYPE_CHECKING:
+    from frumious.model.types import Key
+    from frumious.storage.protocol import Storage
+
+T = TypeVar("T", bound=Struct)
+
+_NOW: Final = InstantClock().now()
+_RUN: Final = RunId("20260101T000000-1")
+
+
+def _read(key: Key, data: bytes, kind: type[T]) -> T | None:
+    """Parse a state file; check that it is read back as it is written."""
+    try:
+        value = parse(key, Stored(data, "etag"), kind)
+    except LedgerCorrupt:
+        return None
+    assert parse(key, Stored(render(value), "etag"), kind) == value
+    return value
+
+
+def _check_run(name: str) -> None:
+    if name:
+        check_key(layout.plan(RunId(name)), layout.RUNS)
+        assert layout.run_of(layout.plan(RunId(name))) == name
+
+
+def job_message(data: bytes) -> None:
+    """A message of the queue."""
+    try:
+        job = msgspec.json.decode(data, type=Job)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
+    check_project(job.project)
+    check_key(layout.tombstone(job.project), "state/tombstones/")
+    _check_run(job.run)
+
+
+def cursor(data: bytes) -> None:
+    """The planner's cursor."""
+    value = _read(layout.CURSOR, data, Cursor)
+    if value is None:
+        return
+    for entry in value.runs:
+        _check_run(entry.run)
+        value.without_lost_run(entry.run)
+    freshness = Freshness.of(value, _NOW)
+    storage = MemoryStorage()
+    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+    assert 0 <= next_turn(value, _NOW, 7.0, 1000).size <= 500
+
+
+def plan(data: bytes) -> None:
+    """A run's plan."""
+    value = _read(layout.plan(_RUN), data, Run)
+    if value is None:
+        return
+    for project in value.jobs:
+        job = value.job(project)
+        assert msgspec.json.decode(msgspec.json.encode(job), type=Job) == job
+        check_project(project)
+
+
+def progress(data: bytes) -> None:
+    """How far a run is."""
+    _read(layout.progress(_RUN), data, RunProgress)
+
+
+def lagging(data: bytes) -> None:
+    """The lagging projects, as status.json shows them."""
+    value = _read(layout.LAGGING, data, _LaggingFile)
+    if value is None:
+        return
+    update_lagging(value.projects, [], {}, pause=300, now=_NOW)
+    storage = MemoryStorage()
+    freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
+    run(
+        publish_status(
+            [], freshness, None, value.projects, _as_storage(storage), now=_NOW, changed=True
+        )
+    )
+    assert json.loads(storage.objects[layout.STATUS_JSON])["serial"] == 7
+
+
+def selection(data: bytes) -> None:
+    """What the mirror's pages were made by."""
+    value = _read(layout.SELECTION, data, Selected)
+    if value is None:
+        return
+    for name in value.layouts:
+        layout.PageLayout.named(name)
+
+
+def inbox(data: bytes) -> None:
+    """The reports of a batch."""
+    value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
+    if value is None:
+        return
+    pages = layout.PageLayout()
+    for report in value.reports:
+        diff_files.written_keys(report.result, pages)
+        diff_files.deleted_keys(report.result, pages)
+        _check_run(report.job.run)
+    update_lagging({}, value.reports, {}, pause=300, now=_NOW)
+
+
+def own_results(data: bytes) -> None:
+    """A run's results, as version 0 kept them."""
+    _read(layout.inbox("results"), data, inboxes._ResultsFile)
+
+
+def removed_hashes(data: bytes) -> None:
+    """The hashes of removed files."""
+    _read(layout.CURSOR, data, RemovedFiles)
+
+
+def tombstone(data: bytes) -> None:
+    """What is kept of a removed project."""
+    _read(layout.CURSOR, data, Tombstone)
+
+
+def status(data: bytes) -> None:
+    """The mirror's `status.json`, which each tick reads and replaces."""
+    storage = MemoryStorage({layout.STATUS_JSON: data})
+    freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
+    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+    json.loads(storage.objects[layout.STATUS_JSON])
+
+
+def serial(data: bytes) -> None:
+    """The mirror's `status`: a serial, as bandersnatch writes it."""
+    storage = MemoryStorage({layout.STATUS: data})
+    freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
+    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+
+
+def diff_file(data: bytes) -> None:
+    """The diff-file of an open run, which the next tick extends."""
+    lines = b"/srv/pypi/web/a\n/srv/pypi/web/b\n"
+    merged = diff_files._merged(data, lines)
+    assert {*lines.splitlines()} <= {*merged.splitlines()}
+
+
+def _as_storage(storage: MemoryStorage) -> Storage:
+    return cast("Storage", storage)
+
+
+TARGETS = (
+    job_message,
+    cursor,
+    plan,
+    progress,
+    lagging,
+    selection,
+    inbox,
+    own_results,
+    removed_hashes,
+    tombstone,
+    status,
+    serial,
+    diff_file,
+)
