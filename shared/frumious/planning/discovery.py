@@ -6,7 +6,7 @@ where there is none; the mirror's own index passes by as a stream, once for ever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from frumious.model.runs import Cursor
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
+
+
+_MAX_STALENESS: Final = 1_000_000  # serials; a root index that is further behind is wrong
 
 
 class Comparison(NamedTuple):
@@ -91,6 +94,16 @@ def _compare(
     return None
 
 
+def _compared_serial(serial: int, index_serial: int | None) -> int:
+    """Return up to which serial the first comparison of root indexes has seen the changes.
+
+    Upstream's root index may come from a cache and lack the last changes: the changelog has them.
+    """
+    if index_serial is None or index_serial < serial - _MAX_STALENESS:
+        return serial
+    return min(serial, index_serial)
+
+
 def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Proposal]:
     """Propose upstream's projects that neither the mirror has nor a job brings."""
     for project, serial in comparison.missing.items():
@@ -115,6 +128,8 @@ def advance(snapshot: Snapshot) -> Cursor:
         cursor = replace(cursor, reconciled=snapshot.now)
     if changes is not None:
         serial = max(cursor.serial or 0, changes.serial)
+        if cursor.serial is None and index is not None:
+            serial = _compared_serial(serial, index.serial)
         cursor = replace(cursor, serial=serial, upstream=changes.serial)
         return replace(cursor, changelog=True, no_change_feed=False)
     if names is not None:
