@@ -121,6 +121,11 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 fuzz: $(dev_env) $(fuzz_env) ## Fuzz every parser and every persisted value for an hour (MINUTES=5; ARGS="project_json url")
 	.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
+.PHONY: simulation
+simulation: $(dev_env) ## Run 100,000 short histories of the protocol under faults (HISTORIES=1000; SEED=7: repeat them)
+	PYTHONPATH=shared .venv/bin/python -m tests.simulation \
+	  $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
 	for name in runtime dev lambda sam checkov bench servers clients bandersnatch fuzz; do \

@@ -1,0 +1,188 @@
+"""The network to the fake upstream, as one process sees it: aiohttp's session without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from multidict import CIMultiDict
+
+from frumious.upstream.addresses import AddressPolicy
+from frumious.upstream.client import Client
+from frumious.upstream.upstream import Upstream
+from tests.upstream.actions import WrongBytes
+from tests.upstream.messages import Request, Response
+from tests.upstream.pages import Addresses
+from tests.upstream.rpc import called_method
+from tests.upstream.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from yarl import URL
+
+    from frumious.config.settings import Config
+    from tests.simulation.process import Process
+    from tests.upstream.index import Index
+
+MASTER = "https://upstream.example"
+
+
+class NetworkFault(IntEnum):
+    """What can be wrong with a request upstream."""
+
+    NONE = 0
+    UNAVAILABLE = 1  # status 503
+    RESET = 2  # no response
+    TRUNCATED = 3
+    WRONG_BYTES = 4
+    MISSING = 5  # status 404
+    STALE = 6  # as it was some changes ago
+    FORBIDDEN = 7  # status 403
+    LOGIN_PAGE = 8
+    SLOW = 9  # for an hour
+
+
+_STATUSES = {NetworkFault.UNAVAILABLE: 503, NetworkFault.MISSING: 404, NetworkFault.FORBIDDEN: 403}
+_STALE = 3  # serials
+_SLOW = 3600.0  # seconds
+
+
+class Network:
+    """Upstream, for all processes."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.site = Site(index, Addresses(MASTER, MASTER), split=False)
+        self._kept: dict[str, tuple[int, float]] = {}  # project -> serial, and until when
+
+    def keep(self, project: str, serial: int, until: float) -> None:
+        """Let caches have a project's page as of a serial."""
+        self._kept[project] = serial, until
+
+    def respond(self, request: Request, fault: NetworkFault, now: float) -> Response:
+        """Return the response to a request."""
+        serial, until = self._kept.get(request.project or "", (0, 0.0))
+        if now < until and request.path.startswith("/simple/"):
+            request = replace(request, at=serial)
+        if fault is NetworkFault.STALE:
+            request = replace(request, at=self.index.serial - _STALE)
+        if (status := _STATUSES.get(fault)) is not None:
+            return Response.plain(status)
+        if fault is NetworkFault.LOGIN_PAGE:
+            return Response.of(b"<!DOCTYPE html><p>Log in</p>", "text/html")
+        response = self.site.respond(request)
+        if fault is NetworkFault.WRONG_BYTES:
+            return WrongBytes().rewrite_response(response, request)
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What the client uses of aiohttp's ClientResponse."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: URL
+    content: _Content
+    content_length: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    chunks: tuple[bytes, ...]
+    breaks_off: bool
+
+    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            yield chunk
+        if self.breaks_off:
+            msg = "the connection was closed"
+            raise aiohttp.ClientPayloadError(msg)
+
+
+class _Session:
+    """The session of one process."""
+
+    def __init__(self, network: Network, process: Process) -> None:
+        self._network = network
+        self._process = process
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        target: URL,
+        *,
+        headers: Mapping[str, str],
+        data: str | None,
+        **_: Any,
+    ) -> AsyncIterator[_Received]:
+        process, network = self._process, self._network
+        process.upstream_requests += 1
+        fault = NetworkFault(process.fate.network.get(process.upstream_requests, 0))
+        path, body = target.path, (data or "").encode()
+        if fault:
+            process.log(f"upstream: {fault.name.lower()} ({method} {path})")
+        if fault is NetworkFault.SLOW:
+            await process.clock.sleep(_SLOW)
+        if fault is NetworkFault.RESET:
+            msg = "the connection was reset"
+            raise aiohttp.ClientConnectionError(msg)
+        request = Request(
+            method,
+            path,
+            {name.lower(): value for name, value in headers.items()},
+            body,
+            "index",
+            network.site.project_of(path),
+            called_method(body) if body else None,
+        )
+        response = await process.request(
+            "requests", path, lambda: network.respond(request, fault, process.loop.elapsed)
+        )
+        chunks = tuple(response.body())
+        breaks_off = fault is NetworkFault.TRUNCATED and bool(chunks)
+        if breaks_off:
+            chunks = (chunks[0][: len(chunks[0]) // 2],)
+        content = _Content(chunks, breaks_off)
+        received = CIMultiDict(response.headers)
+        yield _Received(response.status, received, target, content, response.length)
+
+
+class _Router:
+    """The sessions of one process: one is enough."""
+
+    errors = (aiohttp.ClientError, asyncio.TimeoutError)
+
+    def __init__(self, session: _Session) -> None:
+        self._session = session
+
+    def session_for(self, _: str) -> _Session:
+        return self._session
+
+    async def close(self) -> None:
+        """There are no connections."""
+
+
+class SimulatedClient(Client):
+    """The real client over simulated sessions."""
+
+    def __init__(self, config: Config, network: Network, process: Process) -> None:
+        self.clock = process.clock
+        self.requests = 0
+        self._policy = AddressPolicy(config)
+        self._router = _Router(_Session(network, process))  # type: ignore[assignment]
+
+
+class SimulatedUpstream(Upstream):
+    """The real upstream over that client."""
+
+    def __init__(self, config: Config, network: Network, process: Process) -> None:
+        self._config = config
+        self._client = SimulatedClient(config, network, process)

@@ -1,0 +1,89 @@
+"""Faults that are planted into the mirror or its storage: the simulation has to find them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from frumious.model.runs import Cursor
+from frumious.syncing import sync, transfer
+from frumious.syncing.page_publisher import PagePublisher
+from frumious.upstream.upstream import StalePage
+from tests.simulation.histories import simulated
+from tests.simulation.storage import Disk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+
+@contextmanager
+def _planted(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(simulated())
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+def _lying_put(put: Callable[..., str], disk: Disk, key: str, body: bytes, **options: Any) -> str:
+    """Say that a file is stored, and keep half of it."""
+    return put(disk, key, body[: len(body) // 2] if "/packages/" in key else body, **options)
+
+
+def _lying_storage() -> AbstractContextManager[None]:
+    put = Disk.put
+    return _planted(patch.object(Disk, "put", lambda *args, **kw: _lying_put(put, *args, **kw)))
+
+
+def _files_deleted_first() -> AbstractContextManager[None]:
+    """Delete files before the page that no longer names them is published."""
+    publish = PagePublisher.publish
+
+    async def hasty(self: PagePublisher, built: Any, *args: Any) -> None:
+        if built.page.publication is not None:
+            await self.pages.storage.delete(built.page.publication.removed)
+        await publish(self, built, *args)
+
+    return _planted(patch.object(PagePublisher, "publish", hasty))
+
+
+def _pages_before_files() -> AbstractContextManager[None]:
+    """Publish pages although their files could not be stored."""
+    store = transfer.Transfer.store
+
+    async def careless(self: transfer.Transfer, blobs: Any) -> dict[Any, str]:
+        await store(self, blobs)
+        return {}
+
+    return _planted(patch.object(transfer.Transfer, "store", careless))
+
+
+def _stale_pages() -> AbstractContextManager[None]:
+    """Believe upstream's caches."""
+    read = sync._read_upstream
+
+    async def credulous(attempt: Any, current: Any, mirror: Any) -> Any:
+        page = partial(mirror.upstream.project_page, at_least=0)
+        try:
+            return await read(attempt, current, mirror)
+        except StalePage:
+            return await page(attempt.job.project)
+
+    return _planted(patch.object(sync, "_read_upstream", credulous))
+
+
+def _boastful_status() -> AbstractContextManager[None]:
+    """Claim the serial up to which changes are planned."""
+    return _planted(patch.object(Cursor, "mirror_serial", property(lambda self: self.serial)))
+
+
+PLANTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "boastful-status": _boastful_status,
+    "files-deleted-first": _files_deleted_first,
+    "lying-storage": _lying_storage,
+    "pages-before-files": _pages_before_files,
+    "stale-pages": _stale_pages,
+}

@@ -1,0 +1,174 @@
+"""A storage in memory, which is a folder or a bucket, as one process sees it."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from frumious.model.checksums import WrongBytes
+from frumious.model.types import Key
+from frumious.storage.protocol import Conflict, Entry, Head, StorageUnavailable, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection
+
+    from frumious.model.checksums import ExpectedContent
+    from tests.simulation.process import Process
+
+T = TypeVar("T")
+
+
+class StorageFault(IntEnum):
+    """What can be wrong with a request to the storage."""
+
+    NONE = 0
+    REFUSED = 1  # it has no effect
+    UNANSWERED = 2  # it has its effect, and the answer is lost
+    REPEATED = 3  # the client's library repeats it after a lost answer: a condition fails then
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What is stored under a key."""
+
+    body: bytes
+    etag: str
+    sha256: str
+    shows_sha256: bool  # whether HEAD tells it
+
+
+class Disk:
+    """What a storage holds; it outlives all processes.
+
+    `on_change` is called after each change with the key, the new object and the old one.
+    """
+
+    def __init__(self, *, is_bucket: bool) -> None:
+        self.is_bucket = is_bucket
+        self.objects: dict[str, Object] = {}
+        self.on_change: Callable[[str, Object | None, Object | None], None] = lambda *_: None
+
+    def put(self, key: str, body: bytes, *, shows_sha256: bool = False) -> str:
+        before = self.objects.get(key)
+        sha256 = hashlib.sha256(body).hexdigest()
+        etag = sha256
+        if self.is_bucket:
+            etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        stored = Object(body, etag, sha256, shows_sha256 or not self.is_bucket)
+        self.objects[key] = stored
+        self.on_change(key, stored, before)
+        return etag
+
+    def delete(self, key: str) -> None:
+        before = self.objects.pop(key, None)
+        if before is not None:
+            self.on_change(key, None, before)
+
+
+@dataclass(slots=True)
+class MemoryStorage:
+    """A disk, as one process uses it."""
+
+    disk: Disk
+    process: Process
+    _count: int = field(default=0, init=False)
+
+    def pop_request_count(self) -> int:
+        count, self._count = self._count, 0
+        return count
+
+    async def read(self, key: Key) -> Stored | None:
+        found = await self._request("reads", key, lambda: self.disk.objects.get(key))
+        return None if found is None else Stored(found.body, found.etag)
+
+    async def head(self, key: Key) -> Head | None:
+        found = await self._request("looks at", key, lambda: self.disk.objects.get(key))
+        if found is None:
+            return None
+        return Head(len(found.body), found.etag, found.sha256 if found.shows_sha256 else None)
+
+    async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
+        def write() -> str:
+            current = self.disk.objects.get(key)
+            if replacing is not None and (current is None or current.etag != replacing):
+                msg = f"{key!r} has changed since it was read"
+                raise Conflict(msg)
+            return self.disk.put(key, body)
+
+        return await self._request("writes", key, write, conditional=replacing is not None)
+
+    async def create(self, key: Key, body: bytes) -> str:
+        def create() -> str:
+            if key in self.disk.objects:
+                msg = f"{key!r} already exists"
+                raise Conflict(msg)
+            return self.disk.put(key, body)
+
+        return await self._request("creates", key, create, conditional=True)
+
+    async def store(
+        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
+    ) -> None:
+        body = b"".join([chunk async for chunk in chunks])
+
+        def store() -> None:
+            digest = hashlib.new(expected.algorithm, body).hexdigest()
+            if digest != expected.digest or expected.size not in {None, len(body)}:
+                msg = f"{len(body)} bytes with the {expected.algorithm} {digest} came for {key!r}"
+                raise WrongBytes(msg)
+            # Of a multipart upload, S3 has no sha256 of the whole.
+            whole = expected.sha256 is not None and expected.size is not None
+            self.disk.put(key, body, shows_sha256=whole)
+
+        await self._request("stores", key, store)
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+        def entries() -> list[Entry]:
+            stored = self.disk.objects
+            keys = sorted((key for key in stored if key.startswith(prefix)), key=str.encode)
+            start = bisect_right(keys, after.encode(), key=str.encode)
+            return [Entry(Key(key), len(stored[key].body)) for key in keys[start:]]
+
+        for entry in await self._request("lists", prefix, entries):
+            yield entry
+
+    async def delete(self, keys: Collection[Key]) -> None:
+        def delete() -> None:
+            reached = [*keys]
+            if self.process.is_being_killed:
+                reached = reached[: len(reached) // 2 + 1]
+            for key in reached:
+                self.disk.delete(key)
+
+        if keys:
+            await self._request("deletes", next(iter(keys)), delete)
+
+    async def remove_leftovers(self) -> int:
+        return 0
+
+    async def _request(
+        self, verb: str, key: str, effect: Callable[[], T], *, conditional: bool = False
+    ) -> T:
+        self._count += 1
+
+        def faulty() -> T:
+            fault = self.process.fate.faults.get(self.process.requests)
+            if not fault:
+                return effect()
+            self.process.log(f"the storage: {StorageFault(fault).name.lower()} ({verb} {key})")
+            if fault == StorageFault.REFUSED:
+                msg = "the storage refuses for now"
+                raise StorageUnavailable(msg)
+            result = effect()
+            if fault == StorageFault.UNANSWERED:
+                msg = "the storage did not answer"
+                raise StorageUnavailable(msg)
+            if conditional:
+                msg = f"{key!r} has changed since it was read"
+                raise Conflict(msg)
+            return result
+
+        return await self.process.request(verb, key, faulty)

@@ -1,0 +1,117 @@
+"""The mirror at the end of a history, when it is to equal upstream."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
+from tests.faults.verdict import _keys, _provenance_key
+from tests.simulation.changes import PROJECTS
+from tests.simulation.network import MASTER
+from tests.simulation.witness import ROOT, Kind, Violation, _root_names, seen
+from tests.upstream import PYPI
+from tests.upstream.pages import Addresses, project_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.simulation.storage import Disk
+    from tests.simulation.witness import Witness
+    from tests.upstream.index import Index
+    from tests.upstream.project import ProjectView
+
+_PREFIXES = ("web/simple/", "web/gzip/", "web/packages/", "web/integrity/")
+
+
+def judge(index: Index, disk: Disk, witness: Witness) -> None:
+    """Compare all that readers see with upstream.
+
+    Raises:
+        Violation: something differs.
+    """
+    expected = {f"web/simple/{form}" for form in FORMS}
+    expected |= {_variant(f"web/simple/{form}", disk) for form in FORMS}
+    for project in PROJECTS:
+        view = index.project(project)
+        if view is not None and not _was_never_listed(view, witness):
+            expected |= _judge_project(view, disk)
+    _judge_root(index, disk)
+    for key in disk.objects:
+        if not key.startswith(_PREFIXES) or key in expected:
+            continue
+        # Files that were stored for a page that was never published may stay.
+        if key in witness.published or not key.startswith(("web/packages/", "web/integrity/")):
+            raise Violation(Kind.LEFT_OVER, f"{key} is left over")
+
+
+def _judge_project(view: ProjectView, disk: Disk) -> set[str]:
+    project = view.normalized_name
+    key = f"web/simple/{project}/{V1_JSON}"
+    expected = {key for key in _keys(view) if not key.startswith("web/gzip/")} | {
+        _variant(key, disk)
+    }
+    if missing := expected - disk.objects.keys():
+        raise Violation(Kind.DIFFERS, f"{project} lacks {min(missing)}")
+    body = disk.objects[key].body
+    payload = json.loads(body)
+    payload["meta"].pop("_frumious")
+    wanted = _expected(view)
+    if payload != wanted:
+        raise Violation(Kind.DIFFERS, f"{key} differs: {payload}, not {wanted}")
+    page = seen(key, body).page
+    for other in (f"web/simple/{project}/{HTML}", f"web/simple/{project}/{V1_HTML}"):
+        if seen(other, disk.objects[other].body).page != page:
+            raise Violation(Kind.DIFFERS, f"{other} differs from {key}")
+    variant = _variant(key, disk)
+    if seen(variant, disk.objects[variant].body).page != page:
+        raise Violation(Kind.DIFFERS, f"{variant} differs from {key}")
+    for listed in view.files:
+        note, name = listed.file.provenance, _provenance_key(listed.file)
+        if note is not None and json.loads(disk.objects[name].body) != note:
+            raise Violation(Kind.DIFFERS, f"{name} differs from upstream's")
+    return expected
+
+
+@lru_cache(maxsize=2)
+def _addresses() -> Addresses:
+    return Addresses(MASTER, MASTER)
+
+
+def _expected(view: ProjectView) -> dict[str, Any]:
+    page = project_page(view, PYPI, _addresses())
+    for file in page["files"]:
+        file["url"] = "../.." + unquote(urlsplit(file["url"]).path)
+        if file["provenance"] is None:
+            del file["provenance"]
+    return page
+
+
+def _judge_root(index: Index, disk: Disk) -> None:
+    if ROOT not in disk.objects and not index.projects():
+        return  # there never was anything to list
+    payload = json.loads(disk.objects[ROOT].body)
+    names = {str(canonicalize_name(each["name"])): each["name"] for each in payload["projects"]}
+    found: Mapping[str, int] = {
+        str(canonicalize_name(each["name"])): each["_last-serial"] for each in payload["projects"]
+    }
+    expected = {str(name): serial for name, _, serial in index.projects()}
+    if found != expected:
+        raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
+    for form in (HTML, V1_HTML):
+        if _root_names(disk.objects[f"web/simple/{form}"].body) != names:
+            raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
+
+
+def _was_never_listed(view: ProjectView, witness: Witness) -> bool:
+    """Whether a project was quarantined before the mirror could discover it."""
+    key = f"web/simple/{view.normalized_name}/{V1_JSON}"
+    return view.status == "quarantined" and key not in witness.published
+
+
+def _variant(key: str, disk: Disk) -> str:
+    return key.replace("web/", "web/gzip/", 1) if disk.is_bucket else f"{key}.gz"

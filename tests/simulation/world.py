@@ -1,0 +1,419 @@
+"""One history: a mirror and its upstream, from the first step to the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from frumious.config import loading
+from frumious.mirror import Mirror
+from tests.simulation import functions
+from tests.simulation.changes import PROJECTS, Changes
+from tests.simulation.functions import Request
+from tests.simulation.loop import SimulatedLoop
+from tests.simulation.network import MASTER, Network, NetworkFault, SimulatedUpstream
+from tests.simulation.process import Fate, Killed, Process
+from tests.simulation.queue import Queues, SimulatedDeadLetterQueue, SimulatedJobQueue
+from tests.simulation.storage import Disk, MemoryStorage, StorageFault
+from tests.simulation.verdict import judge
+from tests.simulation.witness import Kind, Violation, Witness
+from tests.upstream.index import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from frumious.config.settings import Config
+    from tests.simulation.choices import Choices
+    from tests.simulation.queue import Message
+
+_HOUR = 3600.0
+_PAUSES = (0.0, 60.0, 300.0, 900.0, 2 * _HOUR, 26 * _HOUR)
+_REQUESTS = {"planner": 14, "worker": 50, "finalizer": 30, "command": 120}  # of an invocation
+_SHARES = (0.0, 0.05, 0.25, 0.6)
+_TIMEOUT = 900.0  # seconds of a function
+_CACHED = 600.0  # seconds
+_BATCH = 10
+_QUIET_ROUNDS = 14
+# Errors that may end a planner, a finalizer or the command while something is wrong.
+_EXPECTED = frozenset(
+    {"StorageUnavailable", "Conflict", "UpstreamUnavailable", "QueueUnavailable", "InvalidPage"}
+    | {"_RateLimited", "NoChangelog"}
+)
+_CONFIG = f"""\
+[mirror]
+master = {MASTER}
+directory = /mirror
+workers = 4
+run-deadline = 3600
+sweep-days = 1
+max-removals = 100% 10
+diff-file = {{{{mirror_directory}}}}/mirrored-files
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How much goes wrong in a history: the shares of invocations."""
+
+    kills: float
+    storage: float
+    network: float
+    sleeps: float
+    paces: float  # that go at a pace of their own
+    together: float  # that begin with the next step
+
+    @classmethod
+    def of(cls, choices: Choices) -> Rates:
+        """Choose them: few things often rather than everything now and then."""
+        kills, storage, network, sleeps = (_SHARES[choices.below(4)] for _ in range(4))
+        together = (0.1, 0.5)[choices.below(2)]
+        return cls(kills, storage, network, sleeps * 0.5, together, together)
+
+
+@dataclass(slots=True)
+class Slot:
+    """A function of the stack, or the command, of which one process works at a time."""
+
+    kind: str
+    name: str
+    process: Process | None = None  # a warm one, or the one at work
+    mirror: Mirror | None = None
+    running: bool = False
+    wakes: int = 0  # the step at which a process that stands still goes on
+    leased: list[Message] = field(default_factory=list)
+
+
+class World:
+    """Everything that takes part in a history."""
+
+    def __init__(self, choices: Choices, log: Callable[[str], None]) -> None:
+        self._log = log
+        self.loop = SimulatedLoop()
+        self.loop.set_exception_handler(lambda *_: None)  # of tasks that nobody awaits any more
+        self.index = Index()
+        self._changes = Changes(self.index)
+        self._network = Network(self.index)
+        self._queues = Queues(self.loop)
+        mode = choices.weighted((4, 1, 1))
+        self._in_lambda = mode == 0
+        is_bucket = mode != 1
+        epoch = choices.below(2)
+        self._rates = Rates.of(choices)
+        self._config = _config("s3" if is_bucket else "filesystem", f"diff-append-epoch = {epoch}")
+        self._disk = Disk(is_bucket=is_bucket)
+        self.witness = Witness(self.index, self._disk, self.loop.stop)
+        kinds = ("planner", "worker", "finalizer") if self._in_lambda else ("command",)
+        count = 2 if self._in_lambda else 1
+        self._slots = {
+            kind: [Slot(kind, f"{kind} {number}") for number in range(1, count + 1)]
+            for kind in kinds
+        }
+        self._active = 0  # processes at work that do not stand still
+        self._step = 0
+        self._faults = False  # whether anything but kills has been wrong
+        for _ in range(1 + choices.below(3)):
+            self._change(choices)
+
+    def close(self) -> None:
+        """End all processes."""
+        self._active = len(self._slots) * 2 + 1  # so that none of them stops the loop
+        for slots in self._slots.values():
+            for slot in slots:
+                if slot.process is not None:
+                    slot.process.dead = True
+                    slot.process.thaw()
+        if tasks := asyncio.all_tasks(self.loop):
+            for task in tasks:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.wait(tasks))
+        self.loop.close()
+
+    # Steps
+
+    def step(self, choices: Choices) -> None:
+        """Take a step.
+
+        Raises:
+            Violation: something that always holds does not.
+        """
+        self._step += 1
+        if self._in_lambda:
+            kind = choices.weighted((2, 6, 6, 8, 6, 2, 2))
+        else:
+            kind = (0, 1, 6, 7)[choices.weighted((2, 6, 1, 6))]
+        match kind:
+            case 0:
+                self._pause(_PAUSES[choices.below(len(_PAUSES))])
+            case 1:
+                self._change(choices)
+            case 2:
+                self._planner(choices)
+            case 3:
+                self._worker(choices)
+            case 4:
+                self._finalizer(choices)
+            case 5:
+                self._trick(choices)
+            case 6:
+                self._cache(choices)
+            case _:
+                self._command(choices)
+        self._wake()
+        if not choices.rarely(self._rates.together, 1):  # else at the same time as the next step
+            self._run()
+
+    def _pause(self, seconds: float) -> None:
+        self._log(f"{seconds:.0f} seconds pass")
+        self.loop.elapsed += seconds
+
+    def _change(self, choices: Choices) -> None:
+        self._log(f"upstream: {self._changes.make(choices)} (serial {self.index.serial})")
+
+    def _cache(self, choices: Choices) -> None:
+        """Let caches keep a project's page for ten minutes, as it was a few changes ago."""
+        project, ago = PROJECTS[choices.below(len(PROJECTS))], choices.below(4)
+        self._network.keep(project, self.index.serial - ago, self.loop.elapsed + _CACHED)
+        self._log(f"upstream: caches keep the page of {project} of {ago} serials ago")
+        self._faults = True
+
+    def _trick(self, choices: Choices) -> None:
+        match choices.below(3):
+            case 0:
+                self._log("a message that was done is delivered again")
+                self._queues.repeat(choices.below(20))
+            case 1:
+                self._log("the dead letters are sent back to the queue")
+                self._queues.redrive()
+            case _:
+                self._log("a message is lost")
+                self._queues.lose(choices.below(4))
+
+    def _planner(self, choices: Choices) -> None:
+        slot = self._free_slot("planner", choices)
+        if slot is not None:
+            request = self._request(choices)
+            self._begin_planner(slot, self._fate(choices, "planner"), request)
+
+    def _worker(self, choices: Choices) -> None:
+        slot = self._free_slot("worker", choices)
+        messages = self._receive(1 + choices.below(_BATCH)) if slot is not None else []
+        if slot is not None and messages:
+            self._begin_worker(slot, self._fate(choices, "worker"), messages)
+
+    def _finalizer(self, choices: Choices) -> None:
+        slot = self._free_slot("finalizer", choices)
+        if slot is not None:
+            self._begin_finalizer(slot, self._fate(choices, "finalizer"))
+
+    def _command(self, choices: Choices) -> None:
+        slot = self._free_slot("command", choices)
+        if slot is not None:
+            self._begin_command(slot, self._fate(choices, "command"), self._request(choices))
+
+    def _request(self, choices: Choices) -> Request:
+        """Choose what is asked for: mostly everything that changed."""
+        match choices.rarely(0.1, 4):
+            case 1 if self.witness.has_planned_all():
+                return Request(projects=(PROJECTS[choices.below(len(PROJECTS))],))
+            case 2:
+                return Request(retry=True)
+            case 3:
+                return Request(force_check=True)
+            case 4:
+                return Request(dry_run=True)
+        return Request()
+
+    def _fate(self, choices: Choices, kind: str) -> Fate:
+        most, rates = _REQUESTS[kind], self._rates
+        killed_at = choices.rarely(rates.kills, most)
+        faults = {
+            1 + choices.below(most): 1 + choices.below(len(StorageFault) - 1)
+            for _ in range(choices.rarely(rates.storage, 2))
+        }
+        network = {
+            1 + choices.below(most // 4 + 2): 1 + choices.below(len(NetworkFault) - 1)
+            for _ in range(choices.rarely(rates.network, 2))
+        }
+        self._faults = self._faults or bool(faults or network)
+        return Fate(
+            pace=choices.rarely(rates.paces, 2**16),
+            killed_at=killed_at,
+            killed_after=bool(killed_at and choices.below(2)),
+            sleeps_at=choices.rarely(rates.sleeps, most),
+            sleeps=1 + choices.below(3),
+            faults=faults,
+            network=network,
+        )
+
+    # Invocations
+
+    def _free_slot(self, kind: str, choices: Choices) -> Slot | None:
+        slots = self._slots[kind]
+        slot = slots[choices.below(len(slots))]
+        return None if slot.running else slot
+
+    def _receive(self, count: int) -> list[Message]:
+        for slot in self._slots["worker"]:
+            self._queues.prolong(slot.leased)
+        return self._queues.receive(count)
+
+    def _begin_planner(self, slot: Slot, fate: Fate, request: Request) -> None:
+        process, mirror = self._process(slot, fate)
+        queue = SimulatedJobQueue(self._queues, process)
+        self._begin(slot, functions.planner(request, mirror, queue), str(request))
+
+    def _begin_worker(self, slot: Slot, fate: Fate, messages: list[Message]) -> None:
+        process, mirror = self._process(slot, fate)
+        slot.leased = messages
+        queue = SimulatedJobQueue(self._queues, process)
+        jobs = ", ".join(message.group for message in messages)
+        self._begin(slot, functions.worker(messages, mirror, queue, self._queues), jobs)
+
+    def _begin_finalizer(self, slot: Slot, fate: Fate) -> None:
+        process, mirror = self._process(slot, fate)
+        dead_letter_queue = SimulatedDeadLetterQueue(self._queues, process)
+        self._begin(slot, functions.finalizer(mirror, dead_letter_queue), "")
+
+    def _begin_command(self, slot: Slot, fate: Fate, request: Request) -> None:
+        slot.process = None
+        _, mirror = self._process(slot, fate)
+        self._begin(slot, functions.command(request, mirror), str(request))
+
+    def _process(self, slot: Slot, fate: Fate) -> tuple[Process, Mirror]:
+        """Return the slot's warm process, or a new one, and its mirror."""
+        process, mirror = slot.process, slot.mirror
+        if process is None or mirror is None:
+            process = Process(slot.name, self.loop, self._log)
+            process.on_freeze = lambda: self._freeze(slot)
+            storage = MemoryStorage(self._disk, process)
+            upstream = SimulatedUpstream(self._config, self._network, process)
+            mirror = Mirror.of(self._config, process.clock, upstream, storage, storage)
+            slot.process, slot.mirror = process, mirror
+        process.begin(fate, _TIMEOUT if self._in_lambda else None)
+        return process, mirror
+
+    def _begin(self, slot: Slot, work: Coroutine[Any, Any, Any], what: str) -> None:
+        self._log(f"{slot.name} begins {what}")
+        slot.running = True
+        self._active += 1
+        self.loop.create_task(self._invoke(slot, work))
+
+    async def _invoke(self, slot: Slot, work: Coroutine[Any, Any, Any]) -> None:
+        process = slot.process
+        assert process is not None
+        try:
+            await work
+            self._log(f"{slot.name} ends")
+        except Killed:
+            slot.process = None
+        except Exception as error:  # noqa: BLE001 (it is reported)
+            self._log(f"{slot.name} fails: {error!r}")
+            if type(error).__name__ not in _EXPECTED:
+                self.witness.report(Violation(Kind.CRASH, f"{slot.name} fails: {error!r}"))
+        finally:
+            slot.running = False
+            slot.leased = []
+            if process.thawing is None:
+                self._rest()
+
+    def _freeze(self, slot: Slot) -> None:
+        assert slot.process is not None
+        slot.wakes = self._step + slot.process.fate.sleeps
+        self._rest()
+
+    def _rest(self) -> None:
+        self._active -= 1
+        if not self._active:
+            self.loop.stop()
+
+    def _wake(self, *, everybody: bool = False) -> bool:
+        """Let processes go on that stand still, and say whether any does."""
+        active = self._active
+        for slots in self._slots.values():
+            for slot in slots:
+                process = slot.process
+                if process is None or process.thawing is None:
+                    continue
+                if everybody or slot.wakes <= self._step:
+                    self._log(f"{slot.name} goes on")
+                    self._active += 1
+                    process.thaw()
+        return self._active > active
+
+    def _run(self) -> None:
+        """Let the processes at work end, but for those that stand still.
+
+        Raises:
+            Violation: something that always holds does not.
+        """
+        if self._active:
+            self.loop.run_forever()
+        if self.witness.violation is not None:
+            raise self.witness.violation
+        if self._active:
+            raise Violation(Kind.STUCK, f"{self._active} processes wait for nothing")
+
+    # The end
+
+    def end(self) -> None:
+        """Let everything go well, until the mirror equals upstream.
+
+        Raises:
+            Violation: it never does, or something that always holds does not.
+        """
+        self._log("all goes well from now on")
+        self._run()
+        while self._wake(everybody=True):
+            self._run()
+        # One run heals whatever kills left, unless upstream wrote no event of a change.
+        once = not (self._in_lambda or self._faults or self._changes.silent)
+        rounds = 1 if once else _QUIET_ROUNDS
+        for left in reversed(range(rounds)):
+            self._quiet_round()
+            unfinished = self._unfinished()
+            if unfinished and not left:
+                raise Violation(Kind.UNFINISHED, unfinished)
+            try:
+                judge(self.index, self._disk, self.witness)
+            except Violation:
+                if not left:
+                    raise
+            else:
+                if not unfinished:
+                    return
+
+    def _quiet_round(self) -> None:
+        self._step += 1
+        self._pause(9 * _HOUR)
+        if not self._in_lambda:
+            self._begin_command(self._slots["command"][0], Fate(), Request())
+            self._run()
+            return
+        self._begin_planner(self._slots["planner"][0], Fate(), Request())
+        self._run()
+        while (visible := self._queues.next_visible()) is not None:
+            self.loop.elapsed = max(self.loop.elapsed, visible)
+            messages = self._receive(_BATCH)
+            if messages:
+                self._begin_worker(self._slots["worker"][0], Fate(), messages)
+                self._run()
+        self._begin_finalizer(self._slots["finalizer"][0], Fate())
+        self._run()
+
+    def _unfinished(self) -> str:
+        """Say what is unfinished; nothing in the end."""
+        if runs := self.witness.open_runs():
+            return f"{runs} runs are open"
+        if lagging := self.witness.lagging():
+            return f"{sorted(lagging)} lag"
+        if self.witness.serial() != self.index.serial:
+            return f"status is {self.witness.serial()}, and upstream's serial {self.index.serial}"
+        return ""
+
+
+@lru_cache
+def _config(backend: str, *options: str) -> Config:
+    lines = "\n".join(options)
+    return loading.parse(f"{_CONFIG}storage-backend = {backend}\n{lines}\n", {})
