@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import aiohttp
 from multidict import CIMultiDict
 
-from frumious.upstream.addresses import AddressPolicy
+from frumious.clock import Clock
+from frumious.upstream import client
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 from tests.upstream.actions import WrongBytes
@@ -95,15 +99,16 @@ class _Received:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    chunks: tuple[bytes, ...]
+    chunks: deque[bytes]
     breaks_off: bool
 
-    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
-        for chunk in self.chunks:
-            yield chunk
+    async def read(self, _: int) -> bytes:
+        if self.chunks:
+            return self.chunks.popleft()
         if self.breaks_off:
             msg = "the connection was closed"
             raise aiohttp.ClientPayloadError(msg)
+        return b""
 
 
 class _Session:
@@ -146,10 +151,10 @@ class _Session:
         response = await process.request(
             "requests", path, lambda: network.respond(request, fault, process.loop.elapsed)
         )
-        chunks = tuple(response.body())
+        chunks = deque(response.body())
         breaks_off = fault is NetworkFault.TRUNCATED and bool(chunks)
         if breaks_off:
-            chunks = (chunks[0][: len(chunks[0]) // 2],)
+            chunks[0] = chunks[0][: len(chunks[0]) // 2]
         content = _Content(chunks, breaks_off)
         received = CIMultiDict(response.headers)
         yield _Received(response.status, received, target, content, response.length)
@@ -170,19 +175,19 @@ class _Router:
         """There are no connections."""
 
 
-class SimulatedClient(Client):
-    """The real client over simulated sessions."""
-
-    def __init__(self, config: Config, network: Network, process: Process) -> None:
-        self.clock = process.clock
-        self.requests = 0
-        self._policy = AddressPolicy(config)
-        self._router = _Router(_Session(network, process))  # type: ignore[assignment]
+def without_sessions(config: Config) -> Client:
+    """Return a client to copy for each process."""
+    with patch.object(client, "ProxyRouter"), patch.object(client, "Resolver"):
+        return Client(config, Clock())
 
 
 class SimulatedUpstream(Upstream):
-    """The real upstream over that client."""
+    """The real upstream and its client, over simulated sessions."""
 
-    def __init__(self, config: Config, network: Network, process: Process) -> None:
+    def __init__(
+        self, config: Config, template: Client, network: Network, process: Process
+    ) -> None:
         self._config = config
-        self._client = SimulatedClient(config, network, process)
+        self._client = copy(template)
+        self._client.clock = process.clock
+        self._client._router = _Router(_Session(network, process))  # type: ignore[assignment]

@@ -141,6 +141,9 @@ class SimulatedClock(Clock):
         loop = self._process.loop
         return EPOCH + loop.elapsed + loop.clock_error
 
+    def monotonic(self) -> float:
+        return self._process.loop.elapsed
+
     async def sleep(self, seconds: float) -> None:
         if self._process.dead:
             raise Killed

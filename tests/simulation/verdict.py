@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,7 +19,7 @@ from tests.upstream import PYPI
 from tests.upstream.pages import Addresses, project_page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.simulation.storage import Disk
     from tests.simulation.witness import Witness
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _PREFIXES = ("web/simple/", "web/gzip/", "web/packages/", "web/integrity/")
 
 
-def judge(index: Index, disk: Disk, witness: Witness) -> None:
+def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     """Compare all that readers see with upstream.
 
     Raises:
@@ -41,6 +42,7 @@ def judge(index: Index, disk: Disk, witness: Witness) -> None:
         if view is not None and not _was_never_listed(view, witness):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk)
+    expected |= {*_undeleted(disk, now)}
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue
@@ -105,6 +107,16 @@ def _judge_root(index: Index, disk: Disk) -> None:
     for form in (HTML, V1_HTML):
         if _root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
+
+
+def _undeleted(disk: Disk, now: float) -> Iterator[str]:
+    """Yield the files that wait for their deletion (`delete-after`)."""
+    hour = time.strftime("%Y%m%dT%H", time.gmtime(now))
+    for key, stored in disk.objects.items():
+        if key.startswith("state/removed/"):
+            for due, keys in json.loads(stored.body)["due"].items():
+                if due > hour:
+                    yield from keys
 
 
 def _was_never_listed(view: ProjectView, witness: Witness) -> bool:

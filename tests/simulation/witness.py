@@ -35,7 +35,7 @@ _OTHER = re.compile(
     r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/(?:cursor|lagging|selection)\.json|state/(?:tombstones|removed)/[^/]+\.json"
     r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
-    r"|mirrored-files(?:-\d+)?(?:\.removed)?"
+    r"|state/deletions/[^/]+/[^/]+\.json|mirrored-files(?:-\d+)?(?:\.removed)?"
 )
 _LEAVING = ("remove project", "project quarantined")
 _METADATA = ".metadata"

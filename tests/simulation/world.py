@@ -13,8 +13,14 @@ from tests.simulation import functions
 from tests.simulation.changes import PROJECTS, Changes
 from tests.simulation.functions import Request
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.network import MASTER, Network, NetworkFault, SimulatedUpstream
-from tests.simulation.process import Fate, Killed, Process
+from tests.simulation.network import (
+    MASTER,
+    Network,
+    NetworkFault,
+    SimulatedUpstream,
+    without_sessions,
+)
+from tests.simulation.process import EPOCH, Fate, Killed, Process
 from tests.simulation.queue import Queues, SimulatedDeadLetterQueue, SimulatedJobQueue
 from tests.simulation.storage import Disk, MemoryStorage, StorageFault
 from tests.simulation.verdict import judge
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from frumious.config.settings import Config
+    from frumious.upstream.client import Client
     from tests.simulation.choices import Choices
     from tests.simulation.queue import Message
 
@@ -99,9 +106,13 @@ class World:
         mode = choices.weighted((4, 1, 1))
         self._in_lambda = mode == 0
         is_bucket = mode != 1
-        epoch = choices.below(2)
+        options = (
+            f"diff-append-epoch = {('false', 'true')[choices.below(2)]}",
+            f"delete-after = {(0, 1)[choices.below(2)]}",
+        )
         self._rates = Rates.of(choices)
-        self._config = _config("s3" if is_bucket else "filesystem", f"diff-append-epoch = {epoch}")
+        backend = "s3" if is_bucket else "filesystem"
+        self._config, self._client = _configured(backend, *options)
         self._disk = Disk(is_bucket=is_bucket)
         self.witness = Witness(self.index, self._disk, self.loop.stop)
         kinds = ("planner", "worker", "finalizer") if self._in_lambda else ("command",)
@@ -288,7 +299,7 @@ class World:
             process = Process(slot.name, self.loop, self._log)
             process.on_freeze = lambda: self._freeze(slot)
             storage = MemoryStorage(self._disk, process)
-            upstream = SimulatedUpstream(self._config, self._network, process)
+            upstream = SimulatedUpstream(self._config, self._client, self._network, process)
             mirror = Mirror.of(self._config, process.clock, upstream, storage, storage)
             slot.process, slot.mirror = process, mirror
         process.begin(fate, _TIMEOUT if self._in_lambda else None)
@@ -376,7 +387,7 @@ class World:
             if unfinished and not left:
                 raise Violation(Kind.UNFINISHED, unfinished)
             try:
-                judge(self.index, self._disk, self.witness)
+                judge(self.index, self._disk, self.witness, EPOCH + self.loop.elapsed)
             except Violation:
                 if not left:
                     raise
@@ -414,6 +425,8 @@ class World:
 
 
 @lru_cache
-def _config(backend: str, *options: str) -> Config:
-    lines = "\n".join(options)
-    return loading.parse(f"{_CONFIG}storage-backend = {backend}\n{lines}\n", {})
+def _configured(backend: str, *options: str) -> tuple[Config, Client]:
+    """Return a configuration, and the client that follows from it."""
+    lines = "\n".join((_CONFIG, f"storage-backend = {backend}", *options))
+    config = loading.parse(lines, {})
+    return config, without_sessions(config)
