@@ -7,6 +7,7 @@ from typing import Final
 
 _GZIP: Final = 31  # wbits: a gzip header without a time, and the largest window
 _LEVEL: Final = 6
+_MAX_PAGE: Final = 512 * 1024**2  # bytes; upstream's pages have at most half of it
 _CHUNK: Final = 1024**2  # bytes; compresses large pages without another large buffer
 
 
@@ -18,10 +19,15 @@ def compress(page: bytes) -> bytes:
     return b"".join((*chunks, compressor.flush()))
 
 
-def decompress(variant: bytes) -> bytes:
+def decompress(variant: bytes, max_size: int = _MAX_PAGE) -> bytes:
     """Return the page.
 
     Raises:
-        zlib.error: it is damaged.
+        zlib.error: it is damaged, or has more than `max_size` bytes.
     """
-    return zlib.decompress(variant, wbits=_GZIP)
+    decompressor = zlib.decompressobj(wbits=_GZIP)
+    page = decompressor.decompress(variant, max_size)
+    if not decompressor.eof:
+        msg = f"it was cut off, or has more than {max_size} bytes"
+        raise zlib.error(msg)
+    return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,11 @@ def test_the_same_page_always_has_the_same_variant() -> None:
     assert gzipped.compress(page) == gzipped.compress(page)
     assert gzipped.decompress(gzipped.compress(page)) == page
     assert gzipped.compress(page)[4:8] == b"\0" * 4  # the time
+
+
+def test_a_variant_cannot_take_more_memory_than_a_page() -> None:
+    with pytest.raises(zlib.error, match="more than 1000 bytes"):
+        gzipped.decompress(gzipped.compress(b"page" * 1_000_000), max_size=1000)
 
 
 def test_files_and_state_are_not_compressed(world: World) -> None:
