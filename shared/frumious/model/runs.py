@@ -173,13 +173,12 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         runs = tuple(entry for entry in self.runs if entry.run != run)
         if runs == self.runs:
             return self
-        (lost,) = {*self.runs} - {*runs}
-        rewinds = lost.since is not None and self.serial is not None and lost.since < self.serial
+        since = [entry.since for entry in self.runs if entry.run == run and entry.since is not None]
         return replace(
             self,
             runs=runs,
             revision=self.revision + 1,  # a planner that read the cursor before is overtaken
-            serial=(lost.since or None) if rewinds else self.serial,
+            serial=None if self.serial is None else min((self.serial, *since)) or None,
             root_etag="",
             reconciled=0.0,
         )
