@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
-from frumious.simple.values import InvalidPage
+from frumious.simple.values import InvalidPage, check_decoded_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _SERIAL: Final = re.compile(r"\s*SERIAL\s+([0-9]{1,18})\s*")  # bandersnatch's format
 _CHARSET: Final = re.compile(
@@ -36,18 +36,9 @@ _HUGE_TAG: Final = re.compile(rb"<[a-zA-Z][^<>]{%d}" % _MAX_TAG_LENGTH)
 class Anchor:
     """A link on the page."""
 
-    attributes: Mapping[str, str]  # "" for an attribute without value
-    pieces: list[str] = field(default_factory=list)
-
-    @property
-    def href(self) -> str:
-        """The URL, unresolved."""
-        return self.attributes["href"].strip(_WHITESPACE)
-
-    @property
-    def text(self) -> str:
-        """The link's text."""
-        return "".join(self.pieces).strip()
+    href: str  # unresolved
+    text: str
+    attributes: Mapping[str, str]  # the others; "" for one without value
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +46,22 @@ class HtmlPage:
     """The parsed page."""
 
     base: str  # URL that its links are relative to
-    anchors: list[Anchor]
     meta: Mapping[str, str]  # <meta name= content=>
     headings: list[str]  # title and h1
     serial: int | None
 
 
-def parse(body: bytes, url: str, *, max_markup: int) -> HtmlPage:
+def parse(
+    body: bytes, url: str, *, max_markup: int, on_anchor: Callable[[Anchor, str], None]
+) -> HtmlPage:
     """Parse an HTML page with at most `max_markup` tags, comments and entities, and attributes.
 
+    Calls `on_anchor` with each link and the base so far: a list of all may not fit into memory.
+
     Raises:
-        InvalidPage: it is not HTML, exceeds the limit, or ends within a tag or comment.
+        InvalidPage: it is not HTML, exceeds a limit, or ends within a tag or comment.
     """
+    check_decoded_size(body, url)
     # The parser takes microseconds for each, however short: the limit bounds its time.
     if body.count(b"<") + body.count(b"&") > max_markup:
         msg = f"{url} has more than {max_markup} tags and entities"
@@ -75,11 +70,12 @@ def parse(body: bytes, url: str, *, max_markup: int) -> HtmlPage:
         msg = f"{url} is not HTML: a tag has more than {_MAX_TAG_LENGTH} characters"
         raise InvalidPage(msg)
     text = _decode(body)
-    parser = _Parser(max_markup)
+    parser = _Parser(url, max_markup, on_anchor)
     try:
         # All at once and without close(): the parser would rescan unfinished markup repeatedly,
         # at quadratic cost.
         parser.feed(text)
+        parser.end_anchor()
     except (AssertionError, ValueError) as error:  # <![x[, &# with 5,000 digits, or too large
         msg = f"{url} is not HTML: {error}"
         raise InvalidPage(msg) from error
@@ -90,8 +86,7 @@ def parse(body: bytes, url: str, *, max_markup: int) -> HtmlPage:
         msg = f"{url} ends within a tag or a comment"
         raise InvalidPage(msg)
     return HtmlPage(
-        base=_base(parser.base, url),
-        anchors=parser.anchors,
+        base=parser.base,
         meta=parser.meta,
         headings=["".join(pieces)[:_MAX_HEADING_LENGTH] for pieces in parser.headings],
         serial=parser.serial,
@@ -101,16 +96,21 @@ def parse(body: bytes, url: str, *, max_markup: int) -> HtmlPage:
 class _Parser(HTMLParser):
     """Collects the parts. Of duplicate attributes and tags the first counts, as in browsers."""
 
-    def __init__(self, max_attributes: int) -> None:
+    def __init__(
+        self, url: str, max_attributes: int, on_anchor: Callable[[Anchor, str], None]
+    ) -> None:
         super().__init__()
         self.tags = 0
+        self._url = url
         self._remaining_attributes = max_attributes
-        self.base: str | None = None
-        self.anchors: list[Anchor] = []
+        self._on_anchor = on_anchor
+        self.base = url
+        self._has_base = False
         self.meta: dict[str, str] = {}
         self.headings: list[list[str]] = []
         self.serial: int | None = None
-        self._anchor: list[str] | None = None  # the pieces of the open element
+        self._anchor: dict[str, str] | None = None  # the attributes of the open element
+        self._pieces: list[str] = []  # its text
         self._heading: list[str] | None = None
 
     def check_for_whole_start_tag(self, i: int) -> int:
@@ -128,12 +128,8 @@ class _Parser(HTMLParser):
             msg = "it has too many attributes"
             raise ValueError(msg)
         if tag == "a":
-            attributes = {name: value or "" for name, value in reversed(attrs)}
-            self._anchor = None
-            if "href" in attributes:
-                anchor = Anchor(attributes)
-                self._anchor = anchor.pieces
-                self.anchors.append(anchor)
+            self.end_anchor()
+            self._anchor = {name: value or "" for name, value in reversed(attrs)}
         elif tag == "meta":
             attributes = {name: value or "" for name, value in reversed(attrs)}
             if "name" in attributes and "content" in attributes:
@@ -141,18 +137,28 @@ class _Parser(HTMLParser):
         elif tag in {"title", "h1"} and len(self.headings) < _MAX_HEADINGS:
             self._heading = []
             self.headings.append(self._heading)
-        elif tag == "base" and self.base is None:
-            self.base = next((value for name, value in attrs if name == "href"), None)
+        elif tag == "base" and not self._has_base:
+            href = next((value for name, value in attrs if name == "href"), None)
+            self._has_base = href is not None
+            self.base = _base(href, self._url)
+
+    def end_anchor(self) -> None:
+        """Report the open link, if there is one."""
+        if self._anchor is not None and "href" in self._anchor:
+            href = self._anchor.pop("href").strip(_WHITESPACE)
+            self._on_anchor(Anchor(href, "".join(self._pieces).strip(), self._anchor), self.base)
+        self._anchor = None
+        self._pieces = []
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "a":
-            self._anchor = None
+            self.end_anchor()
         elif tag in {"title", "h1"}:
             self._heading = None
 
     def handle_data(self, data: str) -> None:
         if self._anchor is not None:
-            self._anchor.append(data)
+            self._pieces.append(data)
         if self._heading is not None:
             self._heading.append(data)
 

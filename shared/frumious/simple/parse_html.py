@@ -25,6 +25,7 @@ from frumious.simple.values import (
     InvalidValue,
     ParsedPage,
     check_api_version,
+    check_links,
     check_url,
     parse_hashes,
     resolve,
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 
     from frumious.simple.html_page import Anchor, HtmlPage
 
-# A file takes three tags and some entities, a project three tags: enough for 160,000 files and
-# 2,000,000 projects.
-_MAX_MARKUP: Final = 1_000_000
-_MAX_ROOT_MARKUP: Final = 6_000_000
+# A file takes three tags and some entities, a project three tags: enough for 100,000 files and
+# 1,300,000 projects.
+_MAX_MARKUP: Final = 600_000
+_MAX_ROOT_MARKUP: Final = 4_000_000
 
 _DISTRIBUTION: Final = re.compile(
     r".\.(whl|egg|zip|tar|tar\.(gz|bz2|xz|lzma|z|zst)|tgz|tbz2?|txz|exe|msi|rpm|deb|dmg)\Z",
@@ -72,10 +73,14 @@ def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
     Raises:
         InvalidPage: `body` is not a project page, or another project's.
     """
-    html = html_page.parse(body, url, max_markup=_MAX_MARKUP)
+    anchors: list[Anchor] = []
+    html = html_page.parse(
+        body, url, max_markup=_MAX_MARKUP, on_anchor=lambda anchor, _: anchors.append(anchor)
+    )
+    check_links(len(anchors), html.base, url)
     files: list[File] = []
     refused: dict[str, str] = {}
-    for anchor in html.anchors:
+    for anchor in anchors:
         link = _Link.of(anchor, html.base)
         if not link.looks_like_a_file:
             continue
@@ -111,17 +116,17 @@ def root_index(body: bytes, url: str) -> RootIndex:
     Raises:
         InvalidPage: `body` is not a root index.
     """
-    html = html_page.parse(body, url, max_markup=_MAX_ROOT_MARKUP)
-    _api_version(html, url)
     folder = urlsplit(url).path.rpartition("/")[0] + "/"
     projects: dict[NormalizedName, int | None] = {}
     only_projects = True  # text and URL of every link name the same project
-    for anchor in html.anchors:
+
+    def add(anchor: Anchor, base: str) -> None:
+        nonlocal only_projects
         name = _normalized(anchor.text.rstrip("/"))
         if name is None or anchor.href not in {f"{name}/", f"{folder}{name}/"}:
-            link = _Link.of(anchor, html.base)
+            link = _Link.of(anchor, base)
             if not link.may_be_project(url):
-                continue
+                return
             url_name = _normalized(link.folder)
             only_projects = only_projects and name is not None and name == url_name
             # PEP 503: the text is the name. Folder listings truncate it, portals decorate it.
@@ -129,6 +134,9 @@ def root_index(body: bytes, url: str) -> RootIndex:
                 name = url_name
         if name is not None:
             projects[name] = None
+
+    html = html_page.parse(body, url, max_markup=_MAX_ROOT_MARKUP, on_anchor=add)
+    _api_version(html, url)
     # Without a marker, only a page that links to nothing but projects is accepted, such as PEP
     # 503's own example.
     has_marker = _has_marker(html) or any(map(_ROOT_HEADING.search, html.headings))

@@ -21,6 +21,8 @@ from frumious.simple.values import (
     InvalidValue,
     ParsedPage,
     check_api_version,
+    check_decoded_size,
+    check_links,
     check_name,
     check_url,
     parse_hashes,
@@ -42,7 +44,7 @@ _PUBLICATION: Final = "_frumious"
 _KNOWN_META: Final = frozenset({"api-version", "_last-serial", _PUBLICATION})
 # Limits against small bodies that take much memory ("[]," takes 64 bytes) or recurse deeply. A
 # file takes some twenty values and five levels.
-_MAX_VALUES: Final = 4_000_000
+_MAX_VALUES: Final = 1_500_000
 _MAX_DEPTH: Final = 100
 _MAX_NAME_LENGTH: Final = 255  # characters of a refused file's name that are reported
 
@@ -98,6 +100,9 @@ def project_page(body: bytes, url: str, project: NormalizedName) -> ParsedPage:
         InvalidPage: `body` is not a project page, or another project's.
     """
     payload = json_object(body, url)
+    files = payload.get("files")
+    if isinstance(files, list):
+        check_links(len(files), url, url)
     try:
         parsed = _page(payload, url)
         check_name(parsed.page.name, project)
@@ -152,8 +157,10 @@ def json_object(body: bytes, url: str) -> JsonObject:
     """Parse upstream's JSON object.
 
     Raises:
-        InvalidPage: `body` is not a JSON object, or has too many values or levels.
+        InvalidPage: `body` is not a JSON object, is too large as text, or has too many values or
+            levels.
     """
+    check_decoded_size(body, url)
     if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
         msg = f"{url} has more than {_MAX_VALUES} values"
         raise InvalidPage(msg)

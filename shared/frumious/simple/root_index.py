@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 VERSION: Final = "1.4"  # of the mirror's own root index; no later version adds to it
 
-# A limit against small bodies that take much memory ("[]," takes 64 bytes). A project takes three.
-_MAX_VALUES: Final = 12_000_000
+# A limit of the memory that a body takes. A project takes three: enough for 1,500,000.
+_MAX_VALUES: Final = 4_500_000
 _OWN_META: Final = frozenset({"api-version", "_last-serial"})
 _STORED: Final = "_held"  # private to the mirror: [files, bytes] of a project
 _BATCH: Final = 1000  # projects; rendering them one by one takes twice the memory

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 _API_VERSION: Final = re.compile(r"1\.[0-9]{1,4}")
 MAX_URL_LENGTH: Final = 8192  # characters; signed ones have thousands
+MAX_FILES: Final = 100_000  # on a page; PyPI's largest projects have a third of it
+
+# Limits of the memory that a page takes; `tests/hostile/test_memory.py` measures it.
+_MAX_TEXT_SIZE: Final = 128 * 1024**2  # bytes of a decoded page
+_MAX_LINKS_SIZE: Final = 64 * 1024**2  # bytes of a page's resolved links
+# The first bytes of UTF-8 characters that widen all characters of a str, to 2 or 4 bytes.
+_TWO_BYTES: Final = re.compile(rb"[\xc4-\xef]")
+_FOUR_BYTES: Final = re.compile(rb"[\xf0-\xff]")
 
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _HEXADECIMAL = frozenset(string.hexdigits)
@@ -151,6 +159,32 @@ def resolve(base: str, url: str) -> str:
             parts = urlsplit(base)
             return f"{parts.scheme}://{parts.netloc}{url}" if parts.netloc else url
     return urljoin(base, url)
+
+
+def check_decoded_size(body: bytes, url: str) -> None:
+    """Check that a page does not take too much memory as text.
+
+    Raises:
+        InvalidPage: it does.
+    """
+    width = 4 if _FOUR_BYTES.search(body) else 2 if _TWO_BYTES.search(body) else 1
+    if width * len(body) > _MAX_TEXT_SIZE:
+        msg = f"{url} takes more than {_MAX_TEXT_SIZE} bytes of memory as text"
+        raise InvalidPage(msg)
+
+
+def check_links(count: int, base: str, url: str) -> None:
+    """Check that a page does not have too many files, or too long links relative to its base.
+
+    Raises:
+        InvalidPage: it has.
+    """
+    if count > MAX_FILES:
+        msg = f"{url} has {count} files, more than {MAX_FILES}"
+        raise InvalidPage(msg)
+    if count * len(base) > _MAX_LINKS_SIZE:
+        msg = f"{url} has {count} links relative to a base of {len(base)} characters"
+        raise InvalidPage(msg)
 
 
 def without_duplicates(page: ProjectPage, refused: Mapping[str, str]) -> ParsedPage:

@@ -6,11 +6,12 @@ Knows the calls, their faults and what the events mean for a mirror.
 from __future__ import annotations
 
 import re
+import reprlib
 import xmlrpc.client
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from packaging.utils import InvalidName, canonicalize_name
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 50_000  # rows in one response
 
-_MAX_BYTES: Final = 256 * 1024**2  # of a response; MAX_ROWS rows take a tenth of it
+_MAX_BYTES: Final = 32 * 1024**2  # of a response; MAX_ROWS rows take half of it
+_MAX_ELEMENTS: Final = 1_500_000  # of its XML; a row takes 13
 # Statuses of an index without XML-RPC. 403 is CloudFront's response to POST: that of a Frumious
 # mirror as upstream.
 _UNSUPPORTED: Final = frozenset(
@@ -38,6 +40,7 @@ _UNSUPPORTED: Final = frozenset(
         HTTPStatus.NOT_IMPLEMENTED,
     }
 )
+_INVALID: Final = (ValueError, TypeError, LookupError, ArithmeticError)  # of the unmarshaller
 _METHOD_NOT_FOUND: Final = -32601
 _NO_METHOD: Final = re.compile(r"not found|not supported|is currently disabled", re.IGNORECASE)
 _RATE_LIMIT: Final = re.compile(r"TooManyRequests", re.IGNORECASE)
@@ -75,7 +78,7 @@ async def last_serial(client: Client, master: str) -> int:
     """
     serial = await _call(client, master, "changelog_last_serial")
     if not isinstance(serial, int):
-        msg = f"{master} returned the serial {serial!r:.80}, not a number"
+        msg = f"{master} returned the serial {reprlib.repr(serial)}, not a number"
         raise UpstreamUnavailable(msg)
     return serial
 
@@ -134,7 +137,7 @@ class _Row:
 
 def _rows(payload: object) -> Iterator[_Row]:
     if not isinstance(payload, list):
-        msg = f"upstream's changelog is {payload!r:.80}, not a list"
+        msg = f"upstream's changelog is {reprlib.repr(payload)}, not a list"
         raise UpstreamUnavailable(msg)
     for row in payload:
         match row:
@@ -142,7 +145,7 @@ def _rows(payload: object) -> Iterator[_Row]:
                 time = float(timestamp) if isinstance(timestamp, int | float) else None
                 yield _Row(str(name or ""), time, str(action or ""), serial)
             case _:
-                msg = f"upstream's changelog has the invalid row {row!r:.200}"
+                msg = f"upstream's changelog has the invalid row {reprlib.repr(row)}"
                 raise UpstreamUnavailable(msg)
 
 
@@ -173,12 +176,42 @@ async def _call_once(
         raise NoChangelog(msg)
     response.check_status()
     try:
-        (payload,) = xmlrpc.client.loads(response.body)[0]
+        payload = _parse(response.body)
     except xmlrpc.client.Fault as fault:
         raise _error_of(fault, method) from fault
-    except (ExpatError, xmlrpc.client.Error, ValueError, TypeError) as error:
+    except (ExpatError, xmlrpc.client.Error, *_INVALID) as error:
         msg = f"{response.url} returned no XML-RPC to {method}: {error}"
         raise UpstreamUnavailable(msg) from error
+    return payload
+
+
+def _parse(body: bytes) -> object:
+    """Parse the response to a call.
+
+    Unlike `xmlrpc.client.loads` it limits the elements, and it does not split text at newlines.
+
+    Raises:
+        Fault, ExpatError, Error, *_INVALID: it is not one, or reports a fault.
+    """
+    target = xmlrpc.client.Unmarshaller(use_builtin_types=True)
+    target.xml("", "")  # the parser decodes text
+    parser = ParserCreate()
+    parser.buffer_text = True
+    elements = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal elements
+        elements += 1
+        if elements > _MAX_ELEMENTS:
+            msg = f"it has more than {_MAX_ELEMENTS} elements"
+            raise ValueError(msg)
+        target.start(tag, attributes)
+
+    parser.StartElementHandler = start
+    parser.CharacterDataHandler = target.data
+    parser.EndElementHandler = target.end
+    parser.Parse(body, True)  # noqa: FBT003
+    (payload,) = target.close()
     return payload
 
 

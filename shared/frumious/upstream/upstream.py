@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from frumious.simple.values import ParsedPage
     from frumious.upstream.changelog import Changes
 
-MAX_PAGE_BYTES: Final = 256 * 1024**2  # decompressed; PyPI's largest pages are a tenth of it
-MAX_ROOT_INDEX_BYTES: Final = 512 * 1024**2
+# Bytes of decompressed responses. PyPI's largest pages have some 25 MB, its root index 38.
+MAX_PAGE_BYTES: Final = 64 * 1024**2
+MAX_ROOT_INDEX_BYTES: Final = 96 * 1024**2
 MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
 _MAX_ETAG_LENGTH: Final = 256  # characters; longer ones are not stored
 

@@ -1,0 +1,45 @@
+"""Read one response of an upstream, and print the peak of this process's memory in KiB.
+
+    python -m tests.hostile.parse_in_child URL page|root|changelog
+
+Imports what a worker imports. Prints the class of the error, if there is one, before the peak.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import boto3
+from packaging.utils import canonicalize_name
+
+from frumious.config import loading
+from frumious.errors import FrumiousError
+from frumious.mirror import CLOCK
+from frumious.upstream.upstream import Upstream
+
+_CONFIG = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nallow-non-https = true\nmaster = "
+
+
+async def main(url: str, kind: str) -> None:
+    """Read the response."""
+    async with aclosing(Upstream(loading.parse(f"{_CONFIG}{url}", {}), CLOCK)) as upstream:
+        match kind:
+            case "page":
+                await upstream.project_page(canonicalize_name("demo"), at_least=0)
+            case "root":
+                await upstream.root_index()
+            case "changelog":
+                await upstream.changes_since(0)
+
+
+if __name__ == "__main__":
+    boto3.client("s3", region_name="eu-central-1")
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except FrumiousError as error:
+        print(type(error).__name__)
+    print(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0])
