@@ -55,7 +55,8 @@ async def remove_project(
         project=job.project,
         outcome=Outcome.REMOVED if report else Outcome.ABSENT,
         name=job.project,
-        serial=tombstone.serial,
+        # The tombstone may be of an earlier removal: the project came back, and left unmirrored.
+        serial=max(tombstone.serial, job.serial),
         removed=tombstone.removed if report else (),
     )
 
