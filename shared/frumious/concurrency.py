@@ -52,6 +52,8 @@ class FairSlots:
             if granted.done() and not granted.cancelled():
                 self._used[owner] -= 1
                 self._used += Counter()  # drops owners without slots
+                if owner in self._waiting:
+                    self._waiting[owner] = self._waiting.pop(owner)  # behind all others
             self._grant()
 
     def _grant(self) -> None:
@@ -59,7 +61,7 @@ class FairSlots:
             waiting = self._waiting.pop(owner)
             granted = waiting.popleft()
             if waiting:
-                self._waiting[owner] = waiting  # behind all others
+                self._waiting[owner] = waiting
             if not granted.cancelled():
                 self._used[owner] += 1
                 granted.set_result(None)

@@ -47,6 +47,7 @@ _FILE_FAULTS: Final = (
     WrongBytes,
 )
 _TURNS: Final = 2  # of a file that is too slow; other files have theirs in between
+_MAX_SLOW: Final = 20  # transfers in a row that are too slow; the job ends before its deadline
 _LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
@@ -60,6 +61,7 @@ class Transfer:
         final: What upstream does not deliver now is left out.
         undeleted: Files that the page does not name, and that are stored nevertheless.
         stored: How many have been stored.
+        slow: How many in a row were too slow.
         sha256: Of the stored files for which upstream publishes none.
     """
 
@@ -72,6 +74,7 @@ class Transfer:
     final: bool = False
     undeleted: frozenset[Key] = frozenset()
     stored: int = 0
+    slow: int = 0
     sha256: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
@@ -105,15 +108,21 @@ class Transfer:
                 if known and await self._is_stored(blob):
                     return ""
                 try:
+                    if self.slow >= _MAX_SLOW:
+                        msg = f"upstream sent {_MAX_SLOW} files of {self.project!r} too slowly"
+                        raise UpstreamUnavailable(msg)
                     if blob.expected is None:
                         await self._store_provenance(blob)
                     else:
                         await self._store_file(blob, blob.expected)
                     break
                 except faults as error:
-                    if turn == _TURNS or not isinstance(error, DownloadTooSlow):
+                    is_slow = isinstance(error, DownloadTooSlow)
+                    self.slow += is_slow
+                    if turn == _TURNS or not is_slow:
                         return explain(error)
         self.stored += 1
+        self.slow = 0
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
         return ""
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.model.jobs import Job, Outcome
+from frumious.model.jobs import Job, Outcome, Result
 from frumious.model.types import RunId
+from frumious.syncing.delivery import RetryLater
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
@@ -40,7 +41,6 @@ from tests.upstream import (
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
-    from frumious.model.jobs import Result
     from tests.world import World
 
 SIZE = 300_000
@@ -110,7 +110,7 @@ def test_breaking_off_without_progress_is_a_fault_of_the_file(world: World) -> N
 
 
 def test_a_trickling_file_is_left_out_and_the_others_are_stored(world: World) -> None:
-    world.configure("timeout = 0.1")
+    world.configure("timeout = 0.3")
     upload(world)
     world.index.upload(wheel("demo", "1.0"))
     world.upstream.faults.add(Fault(Slow(rate=100), re.compile("tar.gz$")))
@@ -125,7 +125,7 @@ def test_a_trickling_file_is_left_out_and_the_others_are_stored(world: World) ->
 
 
 def test_a_file_that_trickles_over_one_connection_is_fetched_over_another(world: World) -> None:
-    world.configure("timeout = 0.1")
+    world.configure("timeout = 0.3")
     content = upload(world)
     world.upstream.faults.add(Fault(Slow(rate=100), "/packages/", times=1))
 
@@ -149,7 +149,7 @@ def test_a_slow_storage_is_no_slow_upstream(world: World) -> None:
 
 
 def test_a_trickling_page_is_retried_later(world: World) -> None:
-    world.configure("timeout = 0.1")
+    world.configure("timeout = 0.3")
     upload(world)
     world.upstream.faults.add(Fault(Slow(rate=100), "/simple/"))
 
@@ -176,6 +176,27 @@ def test_a_project_of_trickling_files_does_not_hold_up_another(world: World) -> 
         return result
 
     assert world.run(sync_both).outcome is Outcome.UPDATED
+
+
+def test_a_job_does_not_wait_for_one_trickling_file_after_another(world: World) -> None:
+    world.configure("timeout = 0.3")
+    for number in range(100):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=SIZE)
+    world.upstream.faults.add(Fault(Slow(rate=100), re.compile("/demo-(?!7.tar)")))
+    world.plan(["demo"])
+
+    (later,) = world.work()
+
+    assert isinstance(later, RetryLater)
+    assert "files of 'demo' too slowly" in later.reason
+    assert requests(world) < 50
+
+    world.plan(["demo"])
+    (result,) = world.work(last=True)
+
+    assert isinstance(result, Result)
+    assert "too slow" in str(result.error)
+    assert [file["filename"] for file in world.page("demo")["files"]] == ["demo-7.tar.gz"]
 
 
 # Content-Encoding
