@@ -20,6 +20,7 @@ from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects, summary
 from frumious.planning.retry import retry
 from frumious_lambda.environment import Environment
+from frumious_lambda.planner_event import check_event
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -40,6 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if unknown := event.keys() - KNOWN:
         msg = f"the event has {min(unknown)!r}; the planner knows {', '.join(sorted(KNOWN))}"
         raise UnknownRequest(msg)
+    check_event(event)
     environment.refresh()
     if event.get("dry_run"):
         return environment.run(_dry_run(event))

@@ -119,6 +119,25 @@ def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index
     finish(cloud)
 
 
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"projects": "six"}, "Expected `array | null`, got `str` - at `$.projects`"),
+        ({"retry": "six"}, "at `$.retry`"),
+        ({"confirm_removals": "57"}, "at `$.confirm_removals`"),
+        ({"may_lose": "false", "projects": ["six"]}, "at `$.may_lose`"),
+    ],
+)
+def test_an_event_with_an_invalid_value_does_nothing(
+    cloud: LocalCloud, event: dict[str, Any], message: str
+) -> None:
+    before = stored(cloud)
+    with pytest.raises(FunctionFailed) as failed:
+        plan(cloud, **event)
+    assert message in str(failed.value)
+    assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
+
+
 def test_open_runs_are_dispatched_while_upstream_is_unavailable(
     upstream: Server, tmp_path: Path
 ) -> None:

@@ -278,6 +278,8 @@ def _texts() -> Iterator[tuple[str, bytes]]:
         ),
     ):
         yield "mirror_conf", "\n".join(("[mirror]", *settings)).encode()
+    for event in ({"projects": ["six"], "may_lose": True}, {"retry": ["six"]}, {"dry_run": True}):
+        yield "planner_event", json.dumps(event).encode()
     record = {"sha256": "ab" * 32, "created": 1_800_000_000, "expires": None}
     yield "token", json.dumps(record).encode()
     yield "token", json.dumps({**record, "expires": 1_900_000_000}).encode()

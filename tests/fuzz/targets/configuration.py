@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from frumious.access.tokens import Token, TokenError
 from frumious.config.loading import ConfigError, parse
+from frumious.planning.plan import InvalidProject, plan_projects
 from frumious.selection.selection import Selection
-from tests.fuzz.targets.checks import PROJECT
+from frumious_lambda.planner_event import InvalidEvent, check_event
+from tests.fuzz.targets.checks import PROJECT, check_project
 
 
 def mirror_conf(data: bytes) -> None:
@@ -29,4 +33,16 @@ def token(data: bytes) -> None:
     assert Token.from_json("name", record.to_json()) == record
 
 
-TARGETS = (mirror_conf, token)
+def planner_event(data: bytes) -> None:
+    """An event that somebody sends to the planner."""
+    try:
+        event = json.loads(data)
+        check_event(event)
+        plan = plan_projects(event.get("projects") or ())
+    except (ValueError, RecursionError, InvalidEvent, InvalidProject):  # AWS accepts only JSON
+        return
+    for project in plan.jobs:
+        check_project(project)
+
+
+TARGETS = (mirror_conf, token, planner_event)
