@@ -59,6 +59,8 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
     unnamed = (project for project, entry in snapshot.lagging.items() if not entry.named)
     compared = (_compare(project, 0, snapshot, selection.wants) for project in unnamed)
     differing = list(filter(None, compared))
+    reselected = (_reselect(project, snapshot, selection.wants) for project in snapshot.reselected)
+    differing += filter(None, reselected)
     listed: set[NormalizedName] = set()
     projects = 0
     for project, entry in snapshot.own_index:
@@ -79,9 +81,10 @@ def _compare(
     wants: Callable[[NormalizedName], bool],
 ) -> Proposal | None:
     """Compare a project that the mirror has at `serial`, or lacks while it lags."""
-    config, index, lagging = snapshot.config, snapshot.upstream_index, snapshot.lagging.get(project)
-    if config.projects and not wants(project):
-        return Proposal(project, 0, Reason.UNWANTED)
+    index, lagging = snapshot.upstream_index, snapshot.lagging.get(project)
+    reselected = _reselect(project, snapshot, wants)
+    if reselected is not None and reselected.reason.removes:
+        return reselected
     if index is not None and (lagging is None or not lagging.named):
         current = index.projects.get(project, -1)
         pending = snapshot.in_progress.get(project, -1)
@@ -89,6 +92,16 @@ def _compare(
             return Proposal(project, 0, Reason.REMOVED)
         if lagging is None and current is not None and current > max(serial, pending):
             return Proposal(project, current, Reason.DIFFERS)
+    return reselected
+
+
+def _reselect(
+    project: NormalizedName, snapshot: Snapshot, wants: Callable[[NormalizedName], bool]
+) -> Proposal | None:
+    """Propose what the configuration changes for a project."""
+    config = snapshot.config
+    if config.projects and not wants(project):
+        return Proposal(project, 0, Reason.UNWANTED)
     if config.pages or project in config.releases:
         return Proposal(project, 0, Reason.FORCED if config.forced else Reason.RESELECTED)
     return None

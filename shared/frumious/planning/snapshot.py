@@ -61,6 +61,8 @@ class Snapshot:
     migrating: bool = False  # the mirror was begun by another program
     upstream_index: RootIndex | None = None  # None: not needed, or unchanged
     in_progress: Mapping[NormalizedName, int] = field(default_factory=dict)  # serials of open runs
+    # Projects of open runs that a change of the configuration may concern, listed or not.
+    reselected: frozenset[NormalizedName] = frozenset()
     turn: Turn = field(default_factory=Turn)
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
@@ -97,6 +99,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int)
     snapshot = await _read_upstream_index(
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
+    snapshot = await _read_open_runs(snapshot, mirror.ledger)
     snapshot = await _check_pages(snapshot, mirror)
     snapshot = await _read_due_deletions(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
@@ -164,6 +167,23 @@ async def _read_upstream_index(
             with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
                 in_progress |= (await ledger.plan(run.run)).jobs
     return replace(snapshot, upstream_index=index, in_progress=in_progress)
+
+
+async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:
+    """Add the projects of open runs if the configuration has changed.
+
+    Their jobs may have been done by the earlier one, and the root index lacks them as long as the
+    finalizer has not read that.
+    """
+    config = snapshot.config
+    if config.forced or not (config.projects or config.pages or config.releases):
+        return snapshot
+    projects: set[NormalizedName] = set()
+    for entry in snapshot.cursor.runs:
+        with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
+            run = await ledger.plan(entry.run)
+            projects |= run.jobs.keys() - run.named
+    return replace(snapshot, reselected=frozenset(projects))
 
 
 async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:

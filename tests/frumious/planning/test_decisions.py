@@ -136,6 +136,19 @@ def test_a_configuration_change_plans_only_the_projects_that_it_affects(
     assert plan.reasons == reasons
 
 
+def test_a_configuration_change_reaches_projects_of_open_runs_that_are_not_listed_yet() -> None:
+    config = ConfigChanges(projects=True, releases=frozenset({NormalizedName("a")}))
+
+    plan = decide(
+        config=config,
+        selection=only("a", "b"),
+        reselected=frozenset(map(NormalizedName, ("a", "b", "c"))),
+        own_index=own(b=1),
+    )
+
+    assert plan.reasons == {"a": Reason.RESELECTED, "c": Reason.UNWANTED}
+
+
 def test_a_lagging_project_named_by_a_user_is_kept_despite_the_filters() -> None:
     known = lagging("named", named=True) | lagging("filtered")
 
