@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ from frumious.clock import Clock
 from frumious.upstream import client
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
+from tests.simulation.lies import LIES, Liar
 from tests.upstream.actions import WrongBytes
 from tests.upstream.messages import Request, Response
 from tests.upstream.pages import Addresses
@@ -25,13 +27,14 @@ from tests.upstream.rpc import called_method
 from tests.upstream.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from yarl import URL
 
     from frumious.config.settings import Config
     from tests.simulation.process import Process
     from tests.upstream.index import Index
+    from tests.upstream.pages import Page
 
 MASTER = "https://upstream.example"
 
@@ -61,18 +64,28 @@ class Network:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.site = Site(index, Addresses(MASTER, MASTER), split=False)
+        self._addresses = Addresses(MASTER, MASTER)
+        self.site = Site(index, self._addresses, split=False)
+        self._lies: dict[str, tuple[Callable[[Page], None], float]] = {}  # and until when
         self._kept: dict[str, tuple[int, float]] = {}  # project -> serial, and until when
 
     def keep(self, project: str, serial: int, until: float) -> None:
         """Let caches have a project's page as of a serial."""
         self._kept[project] = serial, until
 
+    def lie(self, project: str, lie: str, other: str, until: float) -> None:
+        """Lie about a project's page."""
+        liar = Liar(self.index, self._addresses, other)
+        self._lies[project] = partial(LIES[lie], liar), until
+
     def respond(self, request: Request, fault: NetworkFault, now: float) -> Response:
         """Return the response to a request."""
         serial, until = self._kept.get(request.project or "", (0, 0.0))
         if now < until and request.path.startswith("/simple/"):
             request = replace(request, at=serial)
+        edit, until = self._lies.get(request.project or "", (None, 0.0))
+        if now < until and request.path.startswith("/simple/"):
+            request = replace(request, edit=edit)
         if fault is NetworkFault.STALE:
             request = replace(request, at=self.index.serial - _STALE)
         if (status := _STATUSES.get(fault)) is not None:

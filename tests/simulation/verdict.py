@@ -15,6 +15,7 @@ from tests.faults.verdict import _keys, _provenance_key
 from tests.simulation.changes import PROJECTS
 from tests.simulation.network import MASTER
 from tests.simulation.witness import ROOT, Kind, Violation, _root_names, seen
+from tests.soak.diff_files import unreported
 from tests.upstream import PYPI
 from tests.upstream.pages import Addresses, project_page
 
@@ -38,10 +39,12 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     expected = {f"web/simple/{form}" for form in FORMS}
     expected |= {_variant(f"web/simple/{form}", disk) for form in FORMS}
     for project in PROJECTS:
-        view = index.project(project)
+        view = None if project == witness.blocked else index.project(project)
         if view is not None and not _was_never_listed(view, witness):
             expected |= _judge_project(view, disk)
-    _judge_root(index, disk)
+    _judge_root(index, disk, witness.blocked)
+    for problem in unreported(witness.diffs, "mirror", _stored(disk, now), witness.visible):
+        raise Violation(Kind.DIFF_FILE, problem)
     expected |= {*_undeleted(disk, now)}
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
@@ -93,20 +96,24 @@ def _expected(view: ProjectView) -> dict[str, Any]:
     return page
 
 
-def _judge_root(index: Index, disk: Disk) -> None:
-    if ROOT not in disk.objects and not index.projects():
+def _judge_root(index: Index, disk: Disk, blocked: str) -> None:
+    expected = {str(name): serial for name, _, serial in index.projects() if name != blocked}
+    if ROOT not in disk.objects and not expected:
         return  # there never was anything to list
     payload = json.loads(disk.objects[ROOT].body)
     names = {str(canonicalize_name(each["name"])): each["name"] for each in payload["projects"]}
     found: Mapping[str, int] = {
         str(canonicalize_name(each["name"])): each["_last-serial"] for each in payload["projects"]
     }
-    expected = {str(name): serial for name, _, serial in index.projects()}
     if found != expected:
         raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
     for form in (HTML, V1_HTML):
         if _root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
+
+
+def _stored(disk: Disk, now: float) -> set[str]:
+    return {*disk.objects} - {*_undeleted(disk, now)}
 
 
 def _undeleted(disk: Disk, now: float) -> Iterator[str]:

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     CLAIM = "claim"
     CRASH = "crash"
     DELETED = "deleted"
+    DIFF_FILE = "diff-file"
     DIFFERS = "differs"
     FOREIGN = "foreign"
     LEFT_OVER = "left over"
@@ -95,7 +96,7 @@ def seen(key: str, body: bytes) -> Seen:
 class Witness:
     """Checks one mirror, and keeps the first violation."""
 
-    def __init__(self, index: Index, disk: Disk, stop: Callable[[], None]) -> None:
+    def __init__(self, index: Index, disk: Disk, diffs: Disk, stop: Callable[[], None]) -> None:
         self.violation: Violation | None = None  # the first one
         self._stop = stop
         self._index = index
@@ -103,11 +104,14 @@ class Witness:
         self.pages: dict[str, Seen] = {}  # by key: those that are stored
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
+        self.blocked = ""
+        self._ever_blocked: set[str] = set()
         self._serials: dict[str, int] = {}  # the highest that was shown, by what showed it
         self._bytes: dict[str, str] = {}  # filename -> the sha256 that was first published
         self._events: dict[str, list[tuple[int, str]]] = {}
         self._events_until = 0
-        disk.on_change = self.take
+        self.visible: set[str] = set()  # all that a JSON page ever named, and the pages
+        diffs.on_change = disk.on_change = self.take
 
     def report(self, violation: Violation) -> None:
         """Take note of a violation, and stop the history."""
@@ -159,9 +163,11 @@ class Witness:
             raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
         self._take_serial(key, page.page.serial)
         self.pages[key] = page
+        self.visible.add(key)
         self.published.add(key)
         if key.endswith(V1_JSON) and not is_variant(key):
             self.published.update(page.objects, page.provenance)
+            self.visible.update(page.objects, page.provenance)
             for link in page.page.links:
                 first = self._bytes.setdefault(link.filename, link.sha256)
                 if link.sha256 != first:
@@ -245,7 +251,7 @@ class Witness:
                 (at for at, action in events if at <= serial and not _concerns_roles(action)),
                 default=0,
             )
-            if not due or project in lagging:
+            if not due or project in lagging or project in self._ever_blocked:
                 continue
             page = self.pages.get(f"web/simple/{project}/{V1_JSON}")
             if page is None:
@@ -258,6 +264,11 @@ class Witness:
                     f"status claims {serial}, but {project!r} is at {page.page.serial}, not {due}"
                 )
                 raise Violation(Kind.CLAIM, text)
+
+    def block(self, project: str) -> None:
+        """Learn which project the configuration blocks from now on; no name: none."""
+        self.blocked = project
+        self._ever_blocked.add(project)
 
     def lagging(self) -> frozenset[str]:
         """Return the projects that the mirror reports as lagging."""

@@ -12,6 +12,7 @@ from frumious.mirror import Mirror
 from tests.simulation import functions
 from tests.simulation.changes import PROJECTS, Changes
 from tests.simulation.functions import Request
+from tests.simulation.lies import LIES
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.network import (
     MASTER,
@@ -28,7 +29,7 @@ from tests.simulation.witness import Kind, Violation, Witness
 from tests.upstream.index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from frumious.config.settings import Config
     from frumious.upstream.client import Client
@@ -41,8 +42,10 @@ _REQUESTS = {"planner": 14, "worker": 50, "finalizer": 30, "command": 120}  # of
 _SHARES = (0.0, 0.05, 0.25, 0.6)
 _TIMEOUT = 900.0  # seconds of a function
 _CACHED = 600.0  # seconds
+_LIE = 8 * _HOUR
 _BATCH = 10
-_QUIET_ROUNDS = 14
+_CLOCK_ERRORS = (0.0, _HOUR, -_HOUR, 400 * 24 * _HOUR, -400 * 24 * _HOUR)
+_QUIET_ROUNDS = 10
 # Errors that may end a planner, a finalizer or the command while something is wrong.
 _EXPECTED = frozenset(
     {"StorageUnavailable", "Conflict", "UpstreamUnavailable", "QueueUnavailable", "InvalidPage"}
@@ -106,15 +109,19 @@ class World:
         mode = choices.weighted((4, 1, 1))
         self._in_lambda = mode == 0
         is_bucket = mode != 1
-        options = (
+        self._options = (
             f"diff-append-epoch = {('false', 'true')[choices.below(2)]}",
             f"delete-after = {(0, 1)[choices.below(2)]}",
         )
         self._rates = Rates.of(choices)
-        backend = "s3" if is_bucket else "filesystem"
-        self._config, self._client = _configured(backend, *options)
+        self._steps = self._weighted_steps(odd=choices.below(5))
+        self._backend = "s3" if is_bucket else "filesystem"
+        self._config, self._client = _configured(self._backend, *self._options)
         self._disk = Disk(is_bucket=is_bucket)
-        self.witness = Witness(self.index, self._disk, self.loop.stop)
+        # The diff-file may be in a storage of its own, and of another kind.
+        elsewhere = choices.below(2) == 1
+        self._diffs = Disk(is_bucket=not is_bucket) if elsewhere else self._disk
+        self.witness = Witness(self.index, self._disk, self._diffs, self.loop.stop)
         kinds = ("planner", "worker", "finalizer") if self._in_lambda else ("command",)
         count = 2 if self._in_lambda else 1
         self._slots = {
@@ -143,6 +150,24 @@ class World:
 
     # Steps
 
+    def _weighted_steps(self, *, odd: int) -> Sequence[tuple[Callable[[Choices], None], int]]:
+        """Return what a step can be, and how often; what is odd has histories of its own."""
+        steps = (
+            (
+                (self._pause, 2),
+                (self._change, 6),
+                (self._planner, 6),
+                (self._worker, 8),
+                (self._finalizer, 6),
+                (self._trick, 2),
+                (self._cache, 2),
+            )
+            if self._in_lambda
+            else ((self._pause, 2), (self._change, 6), (self._cache, 1), (self._command, 6))
+        )
+        odd_steps = (self._lie, self._set_clocks, self._configure)
+        return (*steps, *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)))
+
     def step(self, choices: Choices) -> None:
         """Take a step.
 
@@ -150,32 +175,16 @@ class World:
             Violation: something that always holds does not.
         """
         self._step += 1
-        if self._in_lambda:
-            kind = choices.weighted((2, 6, 6, 8, 6, 2, 2))
-        else:
-            kind = (0, 1, 6, 7)[choices.weighted((2, 6, 1, 6))]
-        match kind:
-            case 0:
-                self._pause(_PAUSES[choices.below(len(_PAUSES))])
-            case 1:
-                self._change(choices)
-            case 2:
-                self._planner(choices)
-            case 3:
-                self._worker(choices)
-            case 4:
-                self._finalizer(choices)
-            case 5:
-                self._trick(choices)
-            case 6:
-                self._cache(choices)
-            case _:
-                self._command(choices)
+        steps, weights = zip(*self._steps, strict=True)
+        steps[choices.weighted(weights)](choices)
         self._wake()
         if not choices.rarely(self._rates.together, 1):  # else at the same time as the next step
             self._run()
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, choices: Choices) -> None:
+        self._pass(_PAUSES[choices.below(len(_PAUSES))])
+
+    def _pass(self, seconds: float) -> None:
         self._log(f"{seconds:.0f} seconds pass")
         self.loop.elapsed += seconds
 
@@ -188,6 +197,32 @@ class World:
         self._network.keep(project, self.index.serial - ago, self.loop.elapsed + _CACHED)
         self._log(f"upstream: caches keep the page of {project} of {ago} serials ago")
         self._faults = True
+
+    def _lie(self, choices: Choices) -> None:
+        at, lie = choices.below(len(PROJECTS)), [*LIES][choices.below(len(LIES))]
+        project, other = PROJECTS[at], PROJECTS[at - 1 - choices.below(len(PROJECTS) - 1)]
+        self._network.lie(project, lie, other, self.loop.elapsed + _LIE)
+        self._log(f"upstream: lies about {project} for some hours: {lie}")
+        self._faults = self._changes.silent = True
+
+    def _set_clocks(self, choices: Choices) -> None:
+        self.loop.clock_error = _CLOCK_ERRORS[choices.below(len(_CLOCK_ERRORS))]
+        self._log(f"all clocks are wrong by {self.loop.clock_error:.0f} seconds")
+        self._faults = True
+
+    def _configure(self, choices: Choices) -> None:
+        """Block a project, or none."""
+        blocked = (*PROJECTS, "")[choices.below(len(PROJECTS) + 1)]
+        self._log(f"mirror.conf blocks {blocked or 'no project'}")
+        plugins = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {blocked}"
+        options = (*self._options, plugins) if blocked else self._options
+        self._config, self._client = _configured(self._backend, *options)
+        self.witness.block(blocked)
+        self._faults = True
+        for slots in self._slots.values():
+            for slot in slots:
+                if not slot.running:
+                    slot.process = None
 
     def _trick(self, choices: Choices) -> None:
         match choices.below(3):
@@ -226,7 +261,7 @@ class World:
     def _request(self, choices: Choices) -> Request:
         """Choose what is asked for: mostly everything that changed."""
         match choices.rarely(0.1, 4):
-            case 1 if self.witness.has_planned_all():
+            case 1 if self.witness.has_planned_all() and not self.witness.blocked:
                 return Request(projects=(PROJECTS[choices.below(len(PROJECTS))],))
             case 2:
                 return Request(retry=True)
@@ -300,7 +335,8 @@ class World:
             process.on_freeze = lambda: self._freeze(slot)
             storage = MemoryStorage(self._disk, process)
             upstream = SimulatedUpstream(self._config, self._client, self._network, process)
-            mirror = Mirror.of(self._config, process.clock, upstream, storage, storage)
+            diffs = MemoryStorage(self._diffs, process)
+            mirror = Mirror.of(self._config, process.clock, upstream, storage, diffs)
             slot.process, slot.mirror = process, mirror
         process.begin(fate, _TIMEOUT if self._in_lambda else None)
         return process, mirror
@@ -375,6 +411,7 @@ class World:
             Violation: it never does, or something that always holds does not.
         """
         self._log("all goes well from now on")
+        self.loop.clock_error = 0.0
         self._run()
         while self._wake(everybody=True):
             self._run()
@@ -382,7 +419,8 @@ class World:
         once = not (self._in_lambda or self._faults or self._changes.silent)
         rounds = 1 if once else _QUIET_ROUNDS
         for left in reversed(range(rounds)):
-            self._quiet_round()
+            # Longer than the longest pause of a project; then than the sweep and the comparison.
+            self._quiet_round(9 * _HOUR if left > rounds - 3 else 26 * _HOUR)
             unfinished = self._unfinished()
             if unfinished and not left:
                 raise Violation(Kind.UNFINISHED, unfinished)
@@ -395,9 +433,9 @@ class World:
                 if not unfinished:
                     return
 
-    def _quiet_round(self) -> None:
+    def _quiet_round(self, pause: float) -> None:
         self._step += 1
-        self._pause(9 * _HOUR)
+        self._pass(pause)
         if not self._in_lambda:
             self._begin_command(self._slots["command"][0], Fate(), Request())
             self._run()
