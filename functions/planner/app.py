@@ -6,6 +6,8 @@ A tick is an empty event. The others are sent by hand:
                                 "may_lose": true they may lose most of their files without an event
     {"dry_run": true}           show what would be done, and why; do nothing
     {"confirm_removals": 57}    a tick that may remove up to 57 projects
+    {"confirm_losses": 5700}    a tick that retries what max-losses stopped; upstream may take away
+                                up to 5700 files within a day
     {"force_check": true}       a tick that plans everything
     {"retry": true}             a tick for which lagging projects are due; or ["six"]: only those
 """
@@ -18,14 +20,22 @@ from frumious.errors import FrumiousError
 from frumious.model.plans import Plan
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects, summary
-from frumious.planning.retry import retry
+from frumious.planning.retry import confirm_losses, retry
 from frumious_lambda.environment import Environment
 from frumious_lambda.planner_event import check_event
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-KNOWN = {"confirm_removals", "dry_run", "force_check", "may_lose", "projects", "retry"}
+KNOWN = {
+    "confirm_losses",
+    "confirm_removals",
+    "dry_run",
+    "force_check",
+    "may_lose",
+    "projects",
+    "retry",
+}
 
 environment = Environment()
 queue = environment.queue()
@@ -58,6 +68,8 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     mirror = environment.mirror
     if names := event.get("retry"):
         await retry(mirror, None if names is True else names)
+    if files := event.get("confirm_losses"):
+        await confirm_losses(mirror, files)
     plan: Plan | None = None
     try:
         plan = await _plan(event)
@@ -71,7 +83,7 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         removals_planned=sum(reason.removes for reason in started.reasons.values()),
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
-        runs_stopped=None if "projects" in event else int(plan.stopped is not None),
+        runs_stopped=None if "projects" in event else int(_is_stopped(plan)),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
@@ -85,6 +97,11 @@ async def _plan(event: dict[str, Any]) -> Plan:
         force=event.get("force_check", False),
         confirmed_removals=event.get("confirm_removals", 0),
     )
+
+
+def _is_stopped(plan: Plan) -> bool:
+    """Return whether something waits for an operator's confirmation."""
+    return plan.stopped is not None or plan.refused_losses > 0
 
 
 def _stopped(plan: Plan) -> dict[str, Any]:

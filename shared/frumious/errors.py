@@ -22,6 +22,7 @@ class Reason(StrEnum):
     FILE_DIFFERS = "a file differs from what upstream's page promises"
     FILE_CHANGED = "upstream changed a published file"
     FILES_LOST = "upstream lost most of the files"
+    LOSSES_STOPPED = "upstream removed more files of all projects than max-losses permits"
     ADDRESS_REFUSED = "upstream's address is not allowed"
     STORAGE = "the mirror's storage failed"
     NO_RESULT = "the mirror ran out of time or crashed"

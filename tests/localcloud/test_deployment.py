@@ -36,6 +36,7 @@ def test_only_tombstones_expire(resources: dict[str, Any]) -> None:
         layout.INBOX,
         layout.CURSOR,
         layout.LAGGING,
+        layout.LOSSES,
         layout.DELETIONS,
         "state/removed/",
         "web/simple/",

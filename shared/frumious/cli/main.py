@@ -23,6 +23,7 @@ from frumious.cost import prices
 from frumious.cost.estimate import bootstrap, month
 from frumious.local import run_here
 from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
+from frumious.planning.retry import confirm_losses as permit_losses
 from frumious.planning.retry import retry as make_due
 from frumious.selection.selection import Selection
 
@@ -81,8 +82,17 @@ main.add_command(token)
     metavar="NUMBER",
     help="Let this run remove up to so many projects, though max-removals allows fewer.",
 )
+@click.option(
+    "--confirm-losses",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="FILES",
+    help="Let upstream take away so many files within a day, though max-losses is reached.",
+)
 @click.pass_obj
-def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int) -> None:
+def mirror(
+    place: tuple[Path, bool], *, force_check: bool, confirm_removals: int, confirm_losses: int
+) -> None:
     """Bring the mirror in step with upstream.
 
     What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
@@ -90,6 +100,8 @@ def mirror(place: tuple[Path, bool], *, force_check: bool, confirm_removals: int
     """
 
     async def plan(mirror: Mirror) -> Plan:
+        if confirm_losses:
+            await permit_losses(mirror, confirm_losses)
         planned = await plan_changes(mirror, force=force_check, confirmed_removals=confirm_removals)
         _check_limit(planned)
         return planned

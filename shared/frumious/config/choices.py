@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from frumious.model.losses import Loss
+
 
 class Backend(StrEnum):
     """Kinds of storage (`storage-backend`)."""
@@ -35,3 +37,19 @@ class Removals:
 
     share: float = 0.05  # of the mirror's projects
     number: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LossLimit:
+    """How much upstream may take away of all projects within a day without confirmation."""
+
+    share: float = 0.05  # of the mirror's files, and of their bytes
+    files: int = 1000  # if that is more
+    bytes_: int = 10 * 1024**3  # the same
+
+    def of(self, totals: Loss) -> Loss:
+        """Return the limit of a mirror that has so many files and bytes."""
+        return Loss(
+            max(self.files, int(totals.files * self.share)),
+            max(self.bytes_, int(totals.bytes_ * self.share)),
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
-from frumious.config.choices import Backend, CompareMethod, Removals, SimpleFormat
+from frumious.config.choices import Backend, CompareMethod, LossLimit, Removals, SimpleFormat
 from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
@@ -95,6 +95,7 @@ class Config:
     discovery: str = option(values.one_of("auto", "changelog", "index", "names"), "auto")
     sweep_days: float = option(values.days, 30.0)  # in which each project is checked once; 0: never
     max_removals: Removals = option(values.removals, Removals())
+    max_losses: LossLimit = option(values.losses, LossLimit())
     # Until files that no page names are deleted; 0: at once.
     delete_after: float = option(values.delay, 3 * 24 * 3600.0)
     # When a run's unfinished projects become lagging.

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from frumious.config.choices import Backend, Removals
+from frumious.config.choices import Backend, LossLimit, Removals
 from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
@@ -134,6 +134,15 @@ def removals(text: str) -> Removals:
         msg = "must be a share and a number, such as '5% 10'; the larger one counts"
         raise ValueError(msg)
     return Removals(float(match[1]) / _ALL, int(match[2]))
+
+
+def losses(text: str) -> LossLimit:
+    """Parse a share, a number of files and GiB, such as '5% 1000 10GiB'."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%\s+(\d+)\s+(\d+(?:\.\d+)?)\s*GiB", text)
+    if match is None or float(match[1]) > _ALL:
+        msg = "must be a share, a number of files and GiB, such as '5% 1000 10GiB'"
+        raise ValueError(msg)
+    return LossLimit(float(match[1]) / _ALL, int(match[2]), int(float(match[3]) * 1024**3))
 
 
 def workers(text: str) -> int:

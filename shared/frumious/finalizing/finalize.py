@@ -287,8 +287,10 @@ def _note_lagging(
     cursor: Cursor, lagging: Mapping[NormalizedName, Lagging], totals: Totals | None
 ) -> Cursor:
     """Keep in the cursor what ticks without work would otherwise read elsewhere."""
-    projects = cursor.projects if totals is None else totals.projects
-    return replace(cursor, lagging=cursor.lagging or bool(lagging), projects=projects)
+    cursor = replace(cursor, lagging=cursor.lagging or bool(lagging))
+    if totals is None:
+        return cursor
+    return replace(cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_)
 
 
 def _in_order(reports: Iterable[Report], now: float) -> list[Report]:

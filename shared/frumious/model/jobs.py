@@ -54,6 +54,7 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     recovering: bool = False  # earlier jobs of the project may have left work behind
     continuation: int = 0  # how many jobs of the run ran out of time over the project
     migrating: bool = False  # another program may have left a page as HTML alone
+    confirmed: bool = False  # an operator has confirmed what the project loses
     quarantined: bool = False  # a release of it is: what the page stops naming is deleted at once
     due: tuple[str, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
 

@@ -76,6 +76,7 @@ class Plan:
     named: frozenset[NormalizedName] = frozenset()  # jobs that ignore the filters of projects
     recovering: frozenset[NormalizedName] = frozenset()  # an earlier run may have left work undone
     migrating: bool = False  # the mirror was begun by another program
+    confirmed: frozenset[NormalizedName] = frozenset()  # as in Job
     quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
     due: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)  # as in Job
     outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch
@@ -83,3 +84,4 @@ class Plan:
     cursor: Cursor | None = None  # that it leads to, apart from the runs
     selected: Selected | None = None  # to store when the runs are open; None: as it is stored
     stopped: RemovalLimit | None = None  # None: the plan may start
+    refused_losses: int = 0  # projects that lag as `max-losses` is reached

@@ -26,6 +26,7 @@ _CURSOR_KEYS: Final = {
     "root_etag": "root-tag",
     "swept_at": "swept-at",
     "departures": "gone",
+    "bytes_": "bytes",
 }
 CLOCK_SKEW: Final = 900  # seconds by which the clocks of the mirror's machines may differ
 MAX_PAUSE: Final = 6 * 3600  # seconds between two retries of a lagging project
@@ -57,6 +58,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     named: frozenset[NormalizedName] = frozenset()  # requested by name
     recovering: frozenset[NormalizedName] = frozenset()  # earlier runs may have left work behind
     migrating: bool = False  # another program's mirror is continued
+    confirmed: frozenset[NormalizedName] = frozenset()  # as in Job
     quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
     due: Mapping[NormalizedName, tuple[str, ...]] = {}  # as in Job
 
@@ -70,6 +72,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
             named=project in self.named,
             recovering=project in self.recovering,
             migrating=self.migrating,
+            confirmed=project in self.confirmed,
             quarantined=project in self.quarantined,
             due=self.due.get(project, ()),
         )
@@ -144,6 +147,8 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     # Versions that do not know the key drop it: then projects may lag.
     lagging: bool = True  # False: while no run is open, no project lags
     projects: int | None = None  # that the mirror's root index lists; None: unknown
+    files: int = 0  # of these projects; 0: perhaps unknown
+    bytes_: int = 0  # of these files
 
     @property
     def mirror_serial(self) -> int | None:

@@ -105,6 +105,8 @@ async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | Non
             departures=cursor.departures,
             lagging=cursor.lagging,
             projects=cursor.projects,
+            files=cursor.files,
+            bytes_=cursor.bytes_,
         )
 
     try:
@@ -146,6 +148,7 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
             named=plan.named & names,
             recovering=plan.recovering & names,
             migrating=plan.migrating,
+            confirmed=plan.confirmed & names,
             quarantined=plan.quarantined & names,
             due={project: plan.due[project] for project in plan.due.keys() & names},
         )

@@ -12,6 +12,7 @@ from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason, RemovalLimit
 from frumious.planning import discovery, sweep
+from frumious.planning.retry import refused_losses
 from frumious.planning.snapshot import read_snapshot
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Pla
         reasons=dict.fromkeys(projects, Reason.NAMED),
         allowed_removals=dict.fromkeys(projects if allowed_removal else (), AllowedRemoval.PROJECT),
         named=frozenset(projects),
+        confirmed=frozenset(projects if allowed_removal else ()),
     )
 
 
@@ -70,7 +72,11 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removal
     limit = mirror.config.max_removals
     limit = replace(limit, number=max(limit.number, confirmed_removals))
     snapshot = await read_snapshot(mirror, force=force, uncounted_removals=limit.number)
-    return plan_snapshot(snapshot, mirror.selection, limit)
+    plan = plan_snapshot(snapshot, mirror.selection, limit)
+    if not confirmed_removals:
+        return plan
+    removed = (project for project, reason in plan.reasons.items() if reason.removes)
+    return replace(plan, confirmed=frozenset(removed))
 
 
 def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> Plan:
@@ -105,6 +111,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         cursor=sweep.advance(discovery.advance(snapshot), snapshot.turn),
         selected=snapshot.config.selected,
         stopped=_check_removals(merged, comparison, limit),
+        refused_losses=len(refused_losses(snapshot.lagging)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Retry lagging projects now, instead of when their pause is over."""
+"""Retry lagging projects now, instead of when their pause is over, and confirm losses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from packaging.utils import canonicalize_name
+
+from frumious.errors import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,3 +33,22 @@ async def retry(mirror: Mirror, names: Iterable[str] | None = None) -> list[Norm
 
     await mirror.ledger.change_lagging(change)
     return due
+
+
+def refused_losses(lagging: Mapping[NormalizedName, Lagging]) -> list[NormalizedName]:
+    """Return the projects that lag because `max-losses` is reached."""
+    return [
+        project
+        for project, entry in lagging.items()
+        if Reason.public(entry.reason) is Reason.LOSSES_STOPPED
+    ]
+
+
+async def confirm_losses(mirror: Mirror, files: int) -> list[NormalizedName]:
+    """Let all projects lose so many files within a day, although `max-losses` is reached.
+
+    The projects that lag because of that become due; returns them.
+    """
+    now = mirror.clock.now()
+    await mirror.ledger.change_losses(lambda losses: losses.allowing(files, now))
+    return await retry(mirror, refused_losses(await mirror.ledger.lagging()))

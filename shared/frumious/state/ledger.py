@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
+from frumious.model.losses import Losses
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.storage.protocol import Conflict, Stored
 
@@ -97,6 +98,14 @@ class Ledger:
             layout.LAGGING, _LaggingFile({}), lambda file: _LaggingFile(change(file.projects))
         )
         return file.projects
+
+    async def change_losses(self, change: Callable[[Losses], Losses]) -> Losses:
+        """Replace what all projects have lost by what `change` makes of it, as `change_cursor`.
+
+        Raises:
+            Conflict: others replaced it again and again.
+        """
+        return await self._change(layout.LOSSES, Losses(), change)
 
     async def write_plan(self, run: Run) -> None:
         """Keep a run's plan; it counts only once the cursor names the run."""

@@ -53,10 +53,20 @@ class Change:
         return replace(self, files=tuple(each.with_sha256(computed) for each in self.files))
 
 
-def check_losses(job: Job, page: ProjectPage | None, current: ProjectPage | None) -> None:
+def lost_files(page: ProjectPage | None, current: ProjectPage | None) -> list[File]:
+    """Return the files on the `current` page that upstream's page does not name."""
+    named = {file.filename for file in page.files} if page is not None else set()
+    files = current.files if current is not None else ()
+    return [file for file in files if file.filename not in named]
+
+
+def check_losses(
+    job: Job, page: ProjectPage | None, current: ProjectPage | None, earlier: int = 0
+) -> None:
     """Make sure that a fault of upstream's does not empty the mirror.
 
-    `page` is upstream's; None where upstream says that there is no such project.
+    `page` is upstream's; None where upstream says that there is no such project. `earlier` is how
+    many files the project has lost lately, also without an event.
 
     Raises:
         MassLoss: the project, or more than half of the files on the `current` page, would be
@@ -74,11 +84,11 @@ def check_losses(job: Job, page: ProjectPage | None, current: ProjectPage | None
         return
     if job.allowed_removal > AllowedRemoval.NOTHING or page.quarantined:
         return
-    named = {file.filename for file in page.files}
-    lost = sum(file.filename not in named for file in current.files)
-    if lost * 2 > len(current.files):
+    lost, files = len(lost_files(page, current)), len(current.files)
+    if lost and (lost + earlier) * 2 > files + earlier:
+        lately = f", after {earlier} others in some days" if earlier else ""
         msg = (
-            f"upstream no longer names {lost} of {len(current.files)} files of {job.project!r},"
+            f"upstream no longer names {lost} of {files} files of {job.project!r}{lately},"
             " and no event reports a removal; plan the project by name with may_lose to agree"
         )
         raise MassLoss(msg)

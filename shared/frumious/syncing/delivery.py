@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Reason, Retryable, explain
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
+from frumious.model.losses import NOTHING, Loss
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
@@ -87,10 +88,12 @@ class Batch:
         mirror: Mirror,
         open_runs: frozenset[RunId],
         lagging: Collection[NormalizedName],
+        totals: Loss = NOTHING,
     ) -> None:
         self._mirror = mirror
         self._open_runs = open_runs
         self._lagging = lagging
+        self._totals = totals
         self._locks: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retried_later: dict[NormalizedName, RetryLater] = {}
 
@@ -100,8 +103,10 @@ class Batch:
 
         In this order: a project lags before its run is closed.
         """
-        open_runs = frozenset(entry.run for entry in (await mirror.ledger.cursor()).runs)
-        return cls(mirror, open_runs, await mirror.ledger.lagging())
+        cursor = await mirror.ledger.cursor()
+        open_runs = frozenset(entry.run for entry in cursor.runs)
+        totals = Loss(cursor.files, cursor.bytes_)
+        return cls(mirror, open_runs, await mirror.ledger.lagging(), totals)
 
     async def work(self, delivery: Delivery) -> Disposition:
         """Do a job when its turn comes: after the earlier jobs of its project."""
@@ -115,7 +120,11 @@ class Batch:
                 logger.info("job is obsolete", extra={"project": project, "run": job.run})
                 return Obsolete(job)
             disposition = await work(
-                delivery, self._mirror, open_runs=self._open_runs, lagging=lagging
+                delivery,
+                self._mirror,
+                open_runs=self._open_runs,
+                lagging=lagging,
+                totals=self._totals,
             )
             if isinstance(disposition, RetryLater):
                 self._retried_later[project] = disposition
@@ -133,6 +142,7 @@ async def work(
     *,
     open_runs: frozenset[RunId] = frozenset(),
     lagging: bool = False,
+    totals: Loss = NOTHING,
 ) -> Disposition:
     """Do a job.
 
@@ -145,6 +155,7 @@ async def work(
         job=replace(job, recovering=recovering),
         resuming=recovering or delivery.number > 1 or job.continuation > 0,
         final=delivery.last,
+        totals=totals,
         open_runs=open_runs,
     )
     transfer = Transfer.of(attempt, mirror)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Job
+from frumious.model.losses import NOTHING, Loss
 from frumious.model.types import Key, RunId
 from frumious.state.ledger import parse, render
 
@@ -31,6 +32,7 @@ class Attempt:
     job: Job
     resuming: bool = False  # earlier ones may have stored files, or published HTML alone
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
+    totals: Loss = NOTHING  # what the mirror has
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
 
 

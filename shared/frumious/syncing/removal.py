@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from frumious.state.page_store import PageStore
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
+    from frumious.syncing.removed_files import Booked
 
 
 async def remove_project(
-    attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher, now: float
+    attempt: Attempt,
+    current: ProjectPage | None,
+    publisher: PagePublisher,
+    now: float,
+    booked: Booked | None = None,
 ) -> Result:
     """Remove what the mirror has of a project.
 
     `current` is the mirror's page; None where it has none, or an earlier attempt deleted it.
+    `booked` is its loss.
     """
     job, storage = attempt.job, publisher.pages.storage
     key = layout.tombstone(job.project)
@@ -44,7 +50,7 @@ async def remove_project(
         scheduled = {*tombstone.removed} if delay else set()
         if current.publication is not None and current.publication.delayed:
             scheduled -= {*current.publication.removed} - keys_of(files)
-        await keep_removed_files(job.project, files, scheduled, now + delay, storage)
+        await keep_removed_files(job.project, files, scheduled, now + delay, booked, storage)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)

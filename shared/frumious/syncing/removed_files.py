@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from frumious.model import layout
+from frumious.model.losses import WINDOW
 from frumious.model.types import Key
 from frumious.state.ledger import parse, render
 
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
     from frumious.syncing.blobs import MirroredFile
 
 _HOUR: Final = 3600  # seconds
+_REMEMBERED: Final = 7 * 24 * _HOUR
+_MAX_BOOKED: Final = 100  # losses of a project that are remembered
+
+
+class Booked(Struct, frozen=True, array_like=True):
+    """Files that the project lost, as they are booked with those of all projects."""
+
+    digest: str  # of their names
+    hour: str  # (`layout.hour`) in which they were
+    unannounced: int  # how many of them; no event of upstream's said why
 
 
 class RemovedFiles(Struct, frozen=True):
@@ -35,6 +46,21 @@ class RemovedFiles(Struct, frozen=True):
 
     hashes: Mapping[str, Mapping[str, str]] = {}  # filename -> algorithm -> digest
     due: Mapping[str, tuple[Key, ...]] = {}  # hour (`layout.hour`) -> what is deleted then
+    booked: tuple[Booked, ...] = ()  # of the last days
+
+    def is_booked(self, digest: str, now: float) -> bool:
+        """Return whether the loss of the same files was booked within a day."""
+        first, last = layout.hour(now - WINDOW), layout.hour(now)
+        return any(each.digest == digest and first <= each.hour <= last for each in self.booked)
+
+    def unannounced(self, digest: str, now: float) -> int:
+        """Return how many other files the project has lost in the last days without an event."""
+        first, last = layout.hour(now - _REMEMBERED), layout.hour(now)
+        return sum(
+            each.unannounced
+            for each in self.booked
+            if each.digest != digest and first <= each.hour <= last
+        )
 
     @property
     def undeleted(self) -> frozenset[Key]:
@@ -42,12 +68,21 @@ class RemovedFiles(Struct, frozen=True):
         return frozenset(key for keys in self.due.values() for key in keys)
 
     def adding(
-        self, hashes: Mapping[str, Mapping[str, str]], due: str, keys: Iterable[Key]
+        self,
+        hashes: Mapping[str, Mapping[str, str]],
+        due: str,
+        keys: Iterable[Key],
+        booked: Booked | None,
     ) -> RemovedFiles:
-        """Return the same with more files, and the keys that are due at an hour."""
+        """Return the same with more files, the keys that are due at an hour, and their booking."""
         keys = {*keys, *self.due.get(due, ())}
+        recent = self.booked
+        if booked is not None:
+            recent = (*recent[-_MAX_BOOKED:], booked)
         return RemovedFiles(
-            {**self.hashes, **hashes}, {**self.due, due: tuple(sorted(keys))} if keys else self.due
+            {**self.hashes, **hashes},
+            {**self.due, due: tuple(sorted(keys))} if keys else self.due,
+            recent,
         )
 
 
@@ -68,14 +103,15 @@ async def read_removed_files(
     )
 
 
-async def keep_removed_files(
+async def keep_removed_files(  # noqa: PLR0913, PLR0917 (what is kept)
     project: NormalizedName,
     files: Iterable[MirroredFile],
     keys: Collection[Key],
     delete_at: float,
+    booked: Booked | None,
     storage: Storage,
 ) -> None:
-    """Keep the hashes of files that the project's page is about to stop naming.
+    """Keep the hashes of files that the project's page is about to stop naming, and their booking.
 
     The `keys` are due for deletion in the first hour after `delete_at`, in seconds since the epoch.
 
@@ -87,11 +123,11 @@ async def keep_removed_files(
         for each in files
         if not layout.may_change(each.file.filename)
     }
-    if not hashes and not keys:
+    if not hashes and not keys and booked is None:
         return
     due = layout.hour(delete_at + _HOUR)
     before, etag = await read_removed_files(project, storage)
-    removed = before.adding(hashes, due, keys)
+    removed = before.adding(hashes, due, keys, booked)
     if removed != before:
         await _write(project, removed, etag, storage)
     if keys:
@@ -115,7 +151,7 @@ async def forget_deleted(
     await storage.delete([layout.deletion(hour, project) for hour in hours])
     left = {hour: keys for hour, keys in removed.due.items() if hour not in hours}
     if left != removed.due:
-        await _write(project, RemovedFiles(removed.hashes, left), etag, storage)
+        await _write(project, RemovedFiles(removed.hashes, left, removed.booked), etag, storage)
 
 
 async def _write(

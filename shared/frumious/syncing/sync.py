@@ -21,11 +21,13 @@ from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
 from frumious.syncing.comparison import check_losses, compare
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
+from frumious.syncing.losses import book_loss, unannounced_losses
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
 from frumious.syncing.removed_files import (
+    Booked,
     RemovedFiles,
     keep_removed_files,
     read_removed_files,
@@ -61,6 +63,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
         StorageUnavailable: the storage did not.
         InvalidPage, TooLarge, HostRefused: upstream's answer is no project page.
         MassLoss: upstream's page lacks most of the files, and no event says why.
+        TooManyLosses: upstream has taken away too many files of all projects.
         Conflict: others publish the same project again and again.
     """
     project = attempt.job.project
@@ -90,7 +93,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         return await _remove_unwanted(attempt, current, publisher, mirror)
     parsed = await _read_upstream(attempt, current, mirror)
     if parsed is None:
-        return await remove_project(attempt, current, publisher, mirror.clock.now())
+        booked = await book_loss(attempt, None, current, mirror)
+        return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
 
     selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
     removed = await _removed_files(project, selected.page, current, mirror.storage)
@@ -119,9 +123,10 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         whys = dict(islice(built.refused.items(), _MAX_LOGGED))
         extra = {"project": project, "files": len(built.refused), "errors": whys}
         logger.warning("files are left out", extra=extra)
+    booked = await book_loss(attempt, parsed, current, mirror)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
-    built = await _settle_removed(job, built, current_page, recovery, mirror)
+    built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
 
@@ -158,7 +163,8 @@ async def _read_upstream(
     if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
         msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
         raise StalePage(msg)
-    check_losses(job, parsed.page if parsed is not None else None, current)
+    earlier = await unannounced_losses(job, parsed, current, mirror)
+    check_losses(job, parsed.page if parsed is not None else None, current, earlier)
     return parsed
 
 
@@ -198,11 +204,12 @@ async def _removed_files(
     return removed
 
 
-async def _settle_removed(
+async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
     job: Job,
     built: BuiltPage,
     current_page: CurrentPage,
     recovery: Recovery,
+    booked: Booked | None,
     mirror: Mirror,
 ) -> BuiltPage:
     """Keep what is to be known of removed files; let the page report only what may be deleted.
@@ -228,7 +235,7 @@ async def _settle_removed(
     if delay:
         scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
     delete_at = mirror.clock.now() + delay
-    await keep_removed_files(project, dropped, scheduled, delete_at, mirror.storage)
+    await keep_removed_files(project, dropped, scheduled, delete_at, booked, mirror.storage)
     publication = msgspec.structs.replace(
         publication,
         removed=tuple(sorted(removed)),

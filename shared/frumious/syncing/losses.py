@@ -1,0 +1,103 @@
+"""The breaker for files: how much upstream may take away of all projects within a day.
+
+A job books what its project loses before it publishes the page, in one object for the whole mirror.
+Jobs that lose nothing do not read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from frumious.errors import FrumiousError, Reason
+from frumious.model import layout
+from frumious.model.jobs import AllowedRemoval
+from frumious.model.losses import Loss
+from frumious.syncing.comparison import lost_files
+from frumious.syncing.removed_files import Booked, read_removed_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from frumious.mirror import Mirror
+    from frumious.model.jobs import Job
+    from frumious.model.losses import Losses
+    from frumious.model.pages import File, ProjectPage
+    from frumious.simple.values import ParsedPage
+    from frumious.syncing.recovery import Attempt
+
+
+class TooManyLosses(FrumiousError):
+    """Upstream has taken away more files of all projects than `max-losses` permits."""
+
+    reason = Reason.LOSSES_STOPPED
+
+
+async def unannounced_losses(
+    job: Job, parsed: ParsedPage | None, current: ProjectPage | None, mirror: Mirror
+) -> int:
+    """Return how many files the project has lost in the last days without an event.
+
+    That is read only where it is about to lose more of them; those do not count.
+    """
+    lost = _lost(parsed, current)
+    if not lost or job.allowed_removal > AllowedRemoval.NOTHING:
+        return 0
+    removed, _ = await read_removed_files(job.project, mirror.storage)
+    return removed.unannounced(_digest(lost), mirror.clock.now())
+
+
+async def book_loss(
+    attempt: Attempt, parsed: ParsedPage | None, current: ProjectPage | None, mirror: Mirror
+) -> Booked | None:
+    """Book the files that the mirror's page stops naming because upstream's does not name them.
+
+    `parsed` is upstream's page before selection; None where the project is gone. Returns what to
+    keep with the removed files, so that the loss is booked once; None where there is none, where it
+    is booked already, or where an operator has confirmed it.
+
+    Raises:
+        TooManyLosses: the limit is reached; the page keeps its files until an operator confirms.
+        Conflict: others book all the time.
+    """
+    job, now = attempt.job, mirror.clock.now()
+    lost = _lost(parsed, current)
+    if not lost or job.confirmed:
+        return None
+    digest = _digest(lost)
+    removed, _ = await read_removed_files(job.project, mirror.storage)
+    if removed.is_booked(digest, now):
+        return None
+    loss = Loss(len(lost), sum(each.size or 0 for each in lost))
+    limit = mirror.config.max_losses.of(attempt.totals)
+    permitted = False
+
+    def book(losses: Losses) -> Losses:
+        nonlocal permitted
+        after, permitted = losses.booking(loss, limit, now)
+        return after
+
+    await mirror.ledger.change_losses(book)
+    if not permitted:
+        msg = (
+            f"upstream no longer names {loss.files} files ({loss.bytes_} bytes) of {job.project!r},"
+            f" and max-losses permits {limit.files} files or {limit.bytes_} bytes of all projects"
+            " within a day; confirm a number of files to permit more"
+        )
+        raise TooManyLosses(msg)
+    announced = parsed is None or job.allowed_removal > AllowedRemoval.NOTHING
+    return Booked(digest, layout.hour(now), 0 if announced else loss.files)
+
+
+def _lost(parsed: ParsedPage | None, current: ProjectPage | None) -> list[File]:
+    """Return the files that upstream no longer names; one that it names in a wrong way is kept."""
+    if parsed is None:
+        return lost_files(None, current)
+    return [
+        file for file in lost_files(parsed.page, current) if file.filename not in parsed.refused
+    ]
+
+
+def _digest(files: Iterable[File]) -> str:
+    names = "/".join(sorted(file.filename for file in files))
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
