@@ -139,6 +139,31 @@ def test_a_stopped_run_is_an_alarm_until_the_removals_are_confirmed(
     cloud.tick("FinalizerFunction")
 
 
+def test_files_that_upstream_may_not_take_away_are_an_alarm_until_they_are_confirmed(
+    upstream: Server, index: Index, tmp_path: Path
+) -> None:
+    runtime = make_runtime(tmp_path, upstream)
+    runtime.config.write_text(runtime.config.read_text() + "max-losses = 0% 1 1GiB\n")
+    for version in ("1.0", "2.0", "3.0"):
+        index.upload(wheel("one", version))
+    with LocalCloud(runtime=runtime) as cloud:
+        go_round(cloud)
+        for version in ("1.0", "2.0"):
+            index.remove_release("one", version)
+        go_round(cloud)
+        cloud.tick("PlannerFunction")
+        assert "RunsStoppedAlarm" in firing(cloud)
+
+        cloud.invoke("PlannerFunction", {"confirm_losses": 2})
+        cloud.pump()
+        cloud.tick("FinalizerFunction")
+        cloud.metrics.advance(1 * MINUTES)
+        cloud.tick("PlannerFunction")
+        assert "RunsStoppedAlarm" not in firing(cloud)
+        page = cloud.s3.get_object(Bucket=cloud.bucket, Key="web/simple/one/index.v1_json")
+        assert len(json.loads(page["Body"].read())["files"]) == 1
+
+
 @pytest.fixture
 def deadly_cloud(upstream: Server, tmp_path: Path) -> Iterator[LocalCloud]:
     """A stack whose workers die of the project `demo`, as long as the file `deadly` exists."""

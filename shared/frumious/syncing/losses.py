@@ -53,8 +53,9 @@ async def book_loss(
     """Book the files that the mirror's page stops naming because upstream's does not name them.
 
     `parsed` is upstream's page before selection; None where the project is gone. Returns what to
-    keep with the removed files, so that the loss is booked once; None where there is none, where it
-    is booked already, or where an operator has confirmed it.
+    keep with the removed files, so that the loss is booked once. Returns None where there is no
+    loss, where it is booked already or does not count: an operator has confirmed it, or another
+    program began the mirror.
 
     Raises:
         TooManyLosses: the limit is reached; the page keeps its files until an operator confirms.
@@ -62,7 +63,7 @@ async def book_loss(
     """
     job, now = attempt.job, mirror.clock.now()
     lost = _lost(parsed, current)
-    if not lost or job.confirmed:
+    if not lost or job.confirmed or job.migrating:
         return None
     digest = _digest(lost)
     removed, _ = await read_removed_files(job.project, mirror.storage)

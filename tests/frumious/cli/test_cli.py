@@ -78,6 +78,24 @@ def test_a_plan_that_removes_too_much_is_shown_with_how_to_confirm_it(
     assert world.page("one"), "nothing is removed yet"
 
 
+def test_files_that_upstream_may_not_take_away_are_named_until_they_are_confirmed(
+    world: World, tmp_path: Path
+) -> None:
+    conf = configured(world, tmp_path, "max-losses = 0% 0 0GiB")
+    for version in ("1.0", "2.0"):
+        world.index.upload(wheel("one", version))
+    world.mirror_run()
+    world.index.remove_release("one", "1.0")
+
+    stopped = frumious("-c", conf, "mirror")
+    confirmed = frumious("-c", conf, "mirror", "--confirm-losses", "1")
+
+    assert stopped.returncode == 1
+    assert "one is behind upstream: upstream removed more files" in stopped.stderr
+    assert confirmed.returncode == 0, confirmed.stderr
+    assert len(world.page("one")["files"]) == 1
+
+
 def test_lagging_projects_are_made_due(world: World, tmp_path: Path) -> None:
     conf = configured(world, tmp_path)
     world.index.upload(wheel("one", "1.0"))
