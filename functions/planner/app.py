@@ -52,10 +52,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         msg = f"the event has {min(unknown)!r}; the planner knows {', '.join(sorted(KNOWN))}"
         raise UnknownRequest(msg)
     check_event(event)
-    environment.refresh()
+    deadline = environment.deadline(context)
+    try:
+        environment.refresh()
+    except FrumiousError:
+        if environment.is_open and not event.get("dry_run"):  # by the last valid configuration
+            environment.run(start_runs(None, environment.mirror, queue, deadline=deadline))
+        raise
     if event.get("dry_run"):
         return environment.run(_dry_run(event))
-    return environment.run(_plan_and_send(event, environment.deadline(context)))
+    return environment.run(_plan_and_send(event, deadline))
 
 
 async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
@@ -66,14 +72,14 @@ async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
 
 async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, Any]:
     mirror = environment.mirror
-    if names := event.get("retry"):
-        await retry(mirror, None if names is True else names)
-    if files := event.get("confirm_losses"):
-        await confirm_losses(mirror, files)
     plan: Plan | None = None
     try:
+        if names := event.get("retry"):
+            await retry(mirror, None if names is True else names)
+        if files := event.get("confirm_losses"):
+            await confirm_losses(mirror, files)
         plan = await _plan(event)
-    finally:  # earlier runs are sent even when upstream does not answer
+    finally:  # earlier runs are sent whatever keeps this tick from planning
         runs = await start_runs(plan, mirror, queue, deadline=deadline)
     if plan.stopped is not None:
         environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})

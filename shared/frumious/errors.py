@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from frumious.redaction import redact
+
+_MAX_DETAILS: Final = 4000  # characters of a reason: results and lagging projects keep it
 
 
 class Reason(StrEnum):
@@ -30,7 +32,7 @@ class Reason(StrEnum):
 
     def explain(self, text: str) -> str:
         """Return the reason with its details, which are not public."""
-        return f"{self}: {redact(text)}"
+        return f"{self}: {redact(text):.{_MAX_DETAILS}}"
 
     @classmethod
     def public(cls, text: str) -> Reason:

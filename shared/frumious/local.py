@@ -47,9 +47,9 @@ class Done:
 
 
 async def run_here(
-    plan: Plan, mirror: Mirror, on_progress: Callable[[int, Result | None], None]
+    plan: Plan | None, mirror: Mirror, on_progress: Callable[[int, Result | None], None]
 ) -> Done:
-    """Carry out a plan, and what earlier runs left undone.
+    """Carry out a plan, and what earlier runs left undone; None: only the latter.
 
     `on_progress` gets the number of jobs so far, and the result of a job that is done.
 
@@ -80,11 +80,11 @@ async def _undone_jobs(mirror: Mirror) -> list[Job]:
             continue
         try:
             run = await mirror.ledger.plan(entry.run)
+            stored = await mirror.ledger.progress(entry.run)
         except LedgerCorrupt:
             continue  # the run is lost, as the finalizer finds out
         if entry.own_results:
             await inbox.read_own_results(mirror.storage, run, reported)
-        stored = await mirror.ledger.progress(entry.run)
         pending = {*(run.jobs if stored is None else stored[0].pending)}
         pending -= {
             report.job.project
@@ -92,7 +92,8 @@ async def _undone_jobs(mirror: Mirror) -> list[Job]:
             if report.job.run == entry.run and report.result.outcome is not Outcome.RETRY_LATER
         }
         # Some of their files may be stored already.
-        jobs += [replace(run.job(project), continuation=1) for project in sorted(pending)]
+        undone = sorted(pending & run.jobs.keys())
+        jobs += [replace(run.job(project), continuation=1) for project in undone]
     return jobs
 
 

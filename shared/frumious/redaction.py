@@ -16,7 +16,11 @@ _AUTHORIZATION: Final = re.compile(r"\b(Basic|Bearer) +[\w+/=.~-]{8,}")
 
 
 def redact(text: str) -> str:
-    """Return the text with `***` instead of user names, passwords, queries and credentials."""
+    """Return the text with `***` instead of user names, passwords, queries and credentials.
+
+    Bytes of headers that are not UTF-8 are escaped, so that the text can be written anywhere.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     text = _USERINFO.sub("***@", text)
     text = _QUERY.sub(lambda match: f"{match[1] or ''}?***", text)
     return _AUTHORIZATION.sub(r"\1 ***", text)

@@ -74,6 +74,11 @@ class Environment:
         assert self._mirror is not None  # noqa: S101 (since __init__ or refresh)
         return self._mirror
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a valid configuration was read."""
+        return self._mirror is not None
+
     def refresh(self, *, keep_last: bool = False) -> None:
         """Follow a configuration in S3; to be called before each use of the mirror.
 

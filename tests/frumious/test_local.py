@@ -150,6 +150,55 @@ def test_a_stopped_run_ends_cleanly_and_is_resumed(
     assert not upstream.requests_for("/simple/project-0/"), "that one was done"
 
 
+@pytest.mark.usefixtures("minding_signals")
+def test_a_stopped_run_is_resumed_even_if_nothing_can_be_planned(
+    index: Index, upstream: Server, conf: str, tmp_path: Path
+) -> None:
+    for number in range(3):
+        index.upload(wheel(f"project-{number}", "1.0"))
+    slow = upstream.faults.add(Fault(Slow(delay=30), "/simple/project-1/"))
+    command = [sys.executable, "-m", "frumious.cli", "-c", conf, "mirror"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            while len(files(tmp_path)) < 4:
+                time.sleep(0.05)
+            running.terminate()
+            running.communicate(timeout=20)
+        finally:
+            running.kill()
+    upstream.faults.remove(slow)
+    upstream.faults.add(Fault(Status(400), "/pypi"))
+
+    done = frumious("-c", conf, "mirror")
+
+    assert done.returncode == 1
+    assert "returned the status 400" in done.stderr
+    assert len(files(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["status", "web/status.json", "web/simple/index.v1_json", "web/simple/one/index.v1_json"],
+)
+def test_what_is_damaged_in_a_folder_is_made_again(
+    index: Index, conf: str, tmp_path: Path, key: str
+) -> None:
+    for name in ("one", "two"):
+        index.upload(wheel(name, "1.0"))
+    assert frumious("-c", conf, "mirror").returncode == 0
+    (tmp_path / "mirror" / key).write_bytes(b"{")
+    index.upload(wheel("one", "2.0"))
+
+    done = frumious("-c", conf, "mirror")
+
+    assert done.returncode == 0, done.stderr
+    assert len(files(tmp_path)) == 6
+    assert page(tmp_path, "one")["versions"] == ["1.0", "2.0"]
+    assert (tmp_path / "mirror/status").read_text() == str(index.serial)
+    root = json.loads((tmp_path / "mirror/web/simple/index.v1_json").read_text())
+    assert [project["name"] for project in root["projects"]] == ["one", "two"]
+
+
 def test_two_commands_on_one_mirror_exclude_each_other(conf: str, tmp_path: Path) -> None:
     with lock(tmp_path / "mirror"):
         done = frumious("-c", conf, "mirror")

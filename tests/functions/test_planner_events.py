@@ -9,7 +9,7 @@ import pytest
 
 from localcloud import FunctionFailed, LocalCloud
 from tests.functions.conftest import make_runtime
-from tests.upstream import Fault, Status, wheel
+from tests.upstream import Fault, Raw, Status, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,21 +138,38 @@ def test_an_event_with_an_invalid_value_does_nothing(
     assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
 
 
-def test_open_runs_are_dispatched_while_upstream_is_unavailable(
+def test_open_runs_are_dispatched_whatever_keeps_the_planner_from_planning(
     upstream: Server, tmp_path: Path
 ) -> None:
     upstream.index.upload(wheel("unsent", "1.0"))
     with LocalCloud(runtime=make_runtime(tmp_path, upstream)) as cloud:
         plan(cloud)
-        planned = jobs_waiting(cloud)
-        cloud.sqs.purge_queue(QueueUrl=cloud.stack.queues["JobQueue"].url)
-        key = "state/cursor.json"
-        cursor = json.loads(cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+        cursor = json.loads(read(cloud, "state/cursor.json"))
         cursor["runs"][0]["sent"] = None
-        cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=json.dumps(cursor))
-        upstream.faults.add(Fault(Status(400), "/pypi"))
 
-        with pytest.raises(FunctionFailed, match="returned the status 400"):
-            plan(cloud)
+        def fails(match: str, **event: Any) -> None:
+            """Check that the planner fails, and sends the run that was planned all the same."""
+            write(cloud, "state/cursor.json", json.dumps(cursor).encode())
+            with pytest.raises(FunctionFailed, match=match):
+                plan(cloud, **event)
+            assert json.loads(read(cloud, "state/cursor.json"))["runs"][0]["sent"]
 
-        assert jobs_waiting(cloud) == planned
+        fails("is not a project's name", projects=["a" * 1000])
+        for action in (Status(400), Raw(body=b"<"), Raw(body=b"\xff" * 100)):
+            fault = upstream.faults.add(Fault(action, "/pypi"))
+            fails("returned")
+            upstream.faults.remove(fault)
+        write(cloud, "state/lagging.json", b"{")
+        fails("lagging.json' is damaged")
+        fails("lagging.json' is damaged", retry=True)
+        cloud.s3.delete_object(Bucket=cloud.bucket, Key="state/lagging.json")
+        write(cloud, "state/selection.json", b"{")
+        fails("selection.json' is damaged")
+
+
+def read(cloud: LocalCloud, key: str) -> bytes:
+    return cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read()
+
+
+def write(cloud: LocalCloud, key: str, body: bytes) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=body)

@@ -41,6 +41,7 @@ NOT_RECORDED = {
     ("PlannerFunction", "s3:GetObject", f"{BUCKET}/web/status.json"): "read once in some hours",
     ("WorkerFunction", "s3:AbortMultipartUpload", f"{BUCKET}/web/packages/*"): "above 5 GB",
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
+    ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("WorkerFunction", "sqs:SendMessage", "*"): "if the time of a job runs short",
 }

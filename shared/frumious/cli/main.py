@@ -21,6 +21,7 @@ from frumious.cli.tables import Tally, cost_table, counts_text, plan_table
 from frumious.cli.tokens import token
 from frumious.cost import prices
 from frumious.cost.estimate import bootstrap, month
+from frumious.errors import FrumiousError
 from frumious.local import run_here
 from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
 from frumious.planning.retry import confirm_losses as permit_losses
@@ -291,7 +292,11 @@ def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) ->
                 if result is not None:
                     tally.add(result)
 
-            planned = await plan(mirror)
+            try:
+                planned = await plan(mirror)
+            except FrumiousError:  # earlier runs are done whatever keeps this one from planning
+                await run_here(None, mirror, tell)
+                raise
             return planned, await run_here(planned, mirror, tell)
 
     planned, done = with_mirror(place, work, exclusive=True)

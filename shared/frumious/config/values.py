@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from frumious.config.choices import Backend, LossLimit, Removals
 from frumious.model.checksums import DIGEST_LENGTHS
+from frumious.model.types import MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -314,7 +315,11 @@ def requirements(text: str) -> tuple[Requirement, ...]:
     """Parse names of projects with optional version specifiers, one on each line."""
     entries = [line.partition("#")[0].strip() for line in text.splitlines()]
     try:
-        return tuple(Requirement(entry) for entry in entries if entry)
+        parsed = tuple(Requirement(entry) for entry in entries if entry)
     except InvalidRequirement as error:
         msg = f"each line must be a project's name with an optional version specifier: {error}"
         raise ValueError(msg) from error
+    if any(len(entry.name) > MAX_NAME_LENGTH for entry in parsed):
+        msg = f"a project's name has at most {MAX_NAME_LENGTH} characters"
+        raise ValueError(msg)
+    return parsed

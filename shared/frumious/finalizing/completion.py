@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from frumious.errors import Reason
 from frumious.model.jobs import Outcome, Report, Result, failure
 from frumious.model.runs import RunProgress
+from frumious.state.ledger import LedgerCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +74,9 @@ async def review_run(  # noqa: PLR0913 (what decides)
     finished = entry.sent is not None and (not reasons or only_failing or age >= run_deadline)
     if finished:
         run = run or await ledger.plan(entry.run)
+        if unknown := reasons.keys() - run.jobs.keys():
+            msg = f"the progress of run {entry.run} names {min(unknown)!r}, which is no job of it"
+            raise LedgerCorrupt(msg)
         silence = Reason.NO_RESULT.explain(
             f"no result within {run_deadline:.0f} s: its message was lost, or its job is stuck"
         )

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from frumious.errors import Reason
+from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
-from frumious.finalizing.run_events import events_of
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
@@ -85,7 +85,7 @@ async def finalize(
     if not (dead or cursor.runs or await _is_lagging(cursor, ledger)):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
-    diff_file = await DiffFile.open(mirror)
+    announcer = Announcer(await DiffFile.open(mirror), publish_events)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: a finalizer deletes a report after it has written what follows from it.
     cursor = await _read_cursor(mirror, consumed, now)
@@ -112,16 +112,14 @@ async def finalize(
         totals = await publish_root_index(
             changes, after.mirror_serial, mirror.pages, replacing=root_etag
         )
-        await diff_file.publish(accepted, mirror, extend=any(review.etag for review in reviews))
-        if publish_events is not None:
-            await publish_events(events_of(accepted, closed, mirror.pages.layout))
+        await announcer.announce(accepted, reviews, consumed, mirror)
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,
         freshness,
         totals,
         lagging,
-        mirror.storage,
+        mirror.pages,
         now=now,
         changed=bool(accepted or closed),
     )
@@ -171,7 +169,7 @@ async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finaliz
     A job that came twice may still leave a report; the next run's finalizer consumes it.
     """
     freshness = Freshness.of(cursor, now)
-    await publish_status((), freshness, None, {}, mirror.storage, now=now, changed=False)
+    await publish_status((), freshness, None, {}, mirror.pages, now=now, changed=False)
     return Finalized(reports=(), closed=(), lagging=0, open=0, freshness=freshness, obsolete=())
 
 

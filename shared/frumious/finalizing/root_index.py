@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from frumious.model import layout
 from frumious.simple import gzipped, root_index
+from frumious.simple.values import InvalidPage
+from frumious.state.ledger import set_aside
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -43,6 +46,17 @@ async def root_index_etag(pages: PageStore) -> str | None:
     return await _etag(pages.layout.root_manifest, pages.storage)
 
 
+async def read_totals(pages: PageStore) -> Totals:
+    """Count what the root index lists; nothing, if it is damaged."""
+    projects = files = bytes_ = 0
+    with suppress(InvalidPage):
+        for _, project in await pages.listed_projects():
+            projects += 1
+            files += project.files
+            bytes_ += project.bytes_
+    return Totals(projects, files, bytes_)
+
+
 async def publish_root_index(
     changes: Mapping[NormalizedName, ListedProject | DelistedProject],
     serial: int | None,
@@ -56,11 +70,11 @@ async def publish_root_index(
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
     Compressed variants are written with their pages, that of the JSON page right before it.
-    `replacing` is the JSON page's ETag from before the changes were known.
+    `replacing` is the JSON page's ETag from before the changes were known. A damaged page is made
+    again from the projects that have a page; their serials come with their next jobs.
 
     Raises:
         Conflict: another finalizer has written the root index since.
-        InvalidPage: what is stored is no root index.
     """
     storage = pages.storage
     key, html_keys = pages.layout.root_manifest, pages.layout.root_html
@@ -70,9 +84,8 @@ async def publish_root_index(
         msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
     etags = {each: await _etag(each, storage) for each in (*html_keys, *variants)}
-    before = _Before.of(stored_at, stored)
-    merge = _Merge(stored_at, changes)
-    projects = await asyncio.to_thread(merge.render, b"" if stored is None else stored.body)
+    merge = _Merge(changes)
+    before, projects = await _merge(merge, stored_at, stored, pages)
     stored = None  # it is large
     serial = _later(before.serial, serial)
     outdated = [*etags.values()] != before.etags or None in etags.values()
@@ -109,6 +122,22 @@ async def publish_root_index(
     return merge.totals
 
 
+async def _merge(
+    merge: _Merge, key: Key, stored: Stored | None, pages: PageStore
+) -> tuple[_Before, bytes]:
+    """Return what is needed of the page that is replaced, and the list after the changes."""
+    if stored is None:
+        return _Before(), await asyncio.to_thread(merge.render, tuple)
+    body = stored.body
+    try:
+        before = _Before.of(key, stored)
+        return before, await asyncio.to_thread(merge.render, lambda: root_index.entries(body, key))
+    except InvalidPage as error:
+        await set_aside(key, stored, error, pages.storage)
+        listed = await pages.projects_with_pages()
+        return _Before(stored.etag), await asyncio.to_thread(merge.render, lambda: listed)
+
+
 @dataclass(frozen=True, slots=True)
 class _Before:
     """What is needed of the page that is replaced, without the page."""
@@ -120,9 +149,7 @@ class _Before:
     etags: Json = None  # of the HTML pages and the variants that were written with it
 
     @classmethod
-    def of(cls, key: Key, stored: Stored | None) -> _Before:
-        if stored is None:
-            return cls()
+    def of(cls, key: Key, stored: Stored) -> _Before:
         meta = root_index.meta(stored.body, key)
         private = meta.pop(_PRIVATE, None)
         return cls(
@@ -137,21 +164,17 @@ class _Before:
 class _Merge:
     """One pass over the projects, and what it counts on the way."""
 
-    def __init__(
-        self, key: Key, changes: Mapping[NormalizedName, ListedProject | DelistedProject]
-    ) -> None:
-        self._key = key
+    def __init__(self, changes: Mapping[NormalizedName, ListedProject | DelistedProject]) -> None:
         self._changes = changes
         self.totals = Totals(0, 0, 0)
         self.names_changed = False
 
-    def render(self, body: bytes) -> bytes:
+    def render(self, listed: Callable[[], Iterable[tuple[NormalizedName, ListedProject]]]) -> bytes:
         """Render the list of projects after the changes."""
-        listed = root_index.entries(body, self._key) if body else iter(())
         try:
-            return root_index.json_projects(self._counted(listed))
+            return root_index.json_projects(self._counted(listed()))
         except root_index.NotSorted:  # another program wrote it
-            in_order = sorted(dict(root_index.entries(body, self._key)).items())
+            in_order = sorted(dict(listed()).items())
             return root_index.json_projects(self._counted(in_order))
 
     def _counted(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, Self, cast
 
 from frumious.errors import Reason
 from frumious.finalizing import front_page
+from frumious.finalizing.root_index import read_totals
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
+from frumious.state.status_files import parse_serial, parse_status
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from frumious.finalizing.root_index import Totals
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import Json, JsonObject
+    from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage
 
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
@@ -68,7 +71,7 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
     freshness: Freshness,
     totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
-    storage: Storage,
+    pages: PageStore,
     *,
     now: float,
     changed: bool,
@@ -76,15 +79,19 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
     """Write how far the mirror is: rarely while nothing happens, and never an older serial.
 
     `totals` is None where they have not changed; `changed` says whether anything was published.
-    status.json comes last: if it is up to date, the others are.
+    status.json comes last: if it is up to date, the others are. A damaged one is made again,
+    without the runs that it named.
 
     Raises:
         Conflict: others wrote it again and again.
     """
+    storage = pages.storage
     for _ in range(_ATTEMPTS):
         try:
             stored = await storage.read(layout.STATUS_JSON)
-            before = cast("JsonObject", json.loads(stored.body)) if stored is not None else {}
+            before = parse_status(stored)
+            if stored is not None and not before and totals is None:
+                totals = await read_totals(pages)
             status = _status(before, closed, freshness, totals, lagging, now)
             if not changed and not _is_outdated(before, status, now):
                 return
@@ -152,8 +159,8 @@ async def _publish_serial(
 ) -> None:
     """Write `status` and what belongs to it, as bandersnatch has them."""
     before = await storage.read(layout.STATUS)
-    reached = int(before.body) if before is not None and before.body.strip().isdigit() else -1
-    moved = serial is not None and serial > reached
+    reached = parse_serial(before)
+    moved = serial is not None and (reached is None or serial > reached)
     if moved or changed:
         stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime(now)).encode()
         await storage.write(layout.LAST_MODIFIED, stamp)

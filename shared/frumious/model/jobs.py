@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum, StrEnum
 from functools import total_ordering
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+from packaging.utils import canonicalize_name
 
-from frumious.model.types import Key, ProjectName, RunId
+from frumious.model.types import (
+    MAX_NAME_LENGTH,
+    Count,
+    Hour,
+    ProjectName,
+    PublicKey,
+    RunName,
+    Serial,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,17 +55,17 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     its project alone. As JSON it is a message that workers of earlier versions read as well.
     """
 
-    run: RunId
+    run: RunName
     project: ProjectName
-    serial: int  # upstream's serial that caused the job; 0: whatever upstream has
+    serial: Serial  # upstream's serial that caused the job; 0: whatever upstream has
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name: project filters do not apply
     recovering: bool = False  # earlier jobs of the project may have left work behind
-    continuation: int = 0  # how many jobs of the run ran out of time over the project
+    continuation: Count = 0  # how many jobs of the run ran out of time over the project
     migrating: bool = False  # another program may have left a page as HTML alone
     confirmed: bool = False  # an operator has confirmed what the project loses
     quarantined: bool = False  # a release of it is: what the page stops naming is deleted at once
-    due: tuple[str, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
+    due: tuple[Hour, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
 
 
 class Outcome(StrEnum):
@@ -92,14 +101,14 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
 
     project: ProjectName
     outcome: Outcome
-    name: str = ""  # as the project page spells it
-    serial: int | None = None  # of the mirror's page now
+    name: Annotated[str, Meta(max_length=MAX_NAME_LENGTH)] = ""  # as the project page spells it
+    serial: Serial | None = None  # of the mirror's page now
     listed: bool = False  # whether the root index lists the project now
-    files: int = 0  # that the page names now
-    bytes_: int = 0  # of those files
-    added: tuple[Key, ...] = ()
-    added_bytes: int = 0
-    removed: tuple[Key, ...] = ()
+    files: Count = 0  # that the page names now
+    bytes_: Count = 0  # of those files
+    added: tuple[PublicKey, ...] = ()
+    added_bytes: Count = 0
+    removed: tuple[PublicKey, ...] = ()
     error: str | None = None  # why the project lags behind upstream
 
 
@@ -108,6 +117,12 @@ class Report(Struct, frozen=True):
 
     job: Job
     result: Result
+
+    def __post_init__(self) -> None:
+        names = {self.result.project, canonicalize_name(self.result.name or self.result.project)}
+        if names != {self.job.project}:
+            msg = f"a result of {sorted(names)!r:.300} is not one of {self.job.project!r:.100}"
+            raise ValueError(msg)
 
 
 def failure(job: Job, reason: str) -> Result:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 
 from frumious.errors import FrumiousError, Reason
 from frumious.model.checksums import ExpectedContent
-from frumious.model.types import Key, RunId
+from frumious.model.types import MAX_NAME_LENGTH, Key, RunId
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -35,6 +35,7 @@ CURSOR = Key("state/cursor.json")
 LAGGING = Key("state/lagging.json")
 LOSSES = Key("state/losses.json")
 SELECTION = Key("state/selection.json")
+ANNOUNCED = Key("state/announced.json")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
 DELETIONS = Key("state/deletions/")
@@ -157,7 +158,7 @@ class PageLayout:
     def project_of(self, key: Key) -> NormalizedName | None:
         """Return the project whose manifest is at `key`; None for any other key."""
         *_, project, _ = ("", "", *key.split("/"))
-        if is_normalized_name(project) and key == self.manifest(canonicalize_name(project)):
+        if _is_project(project) and key == self.manifest(canonicalize_name(project)):
             return canonicalize_name(project)
         return None
 
@@ -306,7 +307,7 @@ def deletion(due: str, project: NormalizedName) -> Key:
 def deletion_of(key: Key) -> tuple[str, NormalizedName] | None:
     """Return the hour and the project of a key of `deletion`; None for any other key."""
     match = _DELETION.fullmatch(key.removeprefix(DELETIONS))
-    if match is None or not is_normalized_name(match["project"]):
+    if match is None or not _is_project(match["project"]):
         return None
     return match["hour"], canonicalize_name(match["project"])
 
@@ -337,8 +338,12 @@ def inbox(name: str) -> Key:
 
 
 def damaged(key: Key) -> Key:
-    """Return where an object of the ledger is kept that cannot be read."""
-    return Key(f"state/damaged/{filename(key)}")
+    """Return where a copy of an object is kept that cannot be read."""
+    return Key(f"state/damaged/{key.removeprefix('state/')}")
+
+
+def _is_project(name: str) -> bool:
+    return len(name) <= MAX_NAME_LENGTH and is_normalized_name(name)
 
 
 def check_reserved(name: str) -> None:

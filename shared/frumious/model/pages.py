@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from frumious.model.types import Key, RunId
+from frumious.model.types import PublicKey, RunName
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -53,11 +53,11 @@ class Publication(Struct, frozen=True, kw_only=True):
     report and what to delete, without an additional request.
     """
 
-    run: RunId
+    run: RunName
     selection: str  # fingerprint of the configuration that the page depends on
     etag: str = ""  # of upstream's page, if sent; detects changes that have no event
-    added: tuple[Key, ...] = ()
-    removed: tuple[Key, ...] = ()
+    added: tuple[PublicKey, ...] = ()
+    removed: tuple[PublicKey, ...] = ()
     refused: Mapping[str, str] = {}  # filename -> why it is not here
     stored: bool = True  # False: only the index is mirrored, without the files
     removed_files: bool = False  # whether `state/removed/` knows files that were named earlier

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from frumious.model.jobs import AllowedRemoval, Job
-from frumious.model.types import RunId
+from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
 
 _RUN_KEYS: Final = {
     "allowed_removals": "losing",
@@ -49,18 +51,18 @@ def run_order(run: RunId, now: float) -> tuple[bool, RunId]:
 class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     """What brings the mirror from one serial to another: part of a plan, as the ledger keeps it."""
 
-    run: RunId
-    created: float = 0.0  # seconds since the epoch
-    since: int | None = None  # the mirror's serial before; None: the run does not move it
-    until: int | None = None  # and after
-    jobs: Mapping[NormalizedName, int]  # project -> serial that it must reach
-    allowed_removals: Mapping[NormalizedName, AllowedRemoval] = {}
-    named: frozenset[NormalizedName] = frozenset()  # requested by name
-    recovering: frozenset[NormalizedName] = frozenset()  # earlier runs may have left work behind
+    run: RunName
+    created: Seconds = 0.0
+    since: Serial | None = None  # the mirror's serial before; None: the run does not move it
+    until: Serial | None = None  # and after
+    jobs: Mapping[ProjectName, Serial]  # project -> serial that it must reach
+    allowed_removals: Mapping[ProjectName, AllowedRemoval] = {}
+    named: frozenset[ProjectName] = frozenset()  # requested by name
+    recovering: frozenset[ProjectName] = frozenset()  # earlier runs may have left work behind
     migrating: bool = False  # another program's mirror is continued
-    confirmed: frozenset[NormalizedName] = frozenset()  # as in Job
-    quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
-    due: Mapping[NormalizedName, tuple[str, ...]] = {}  # as in Job
+    confirmed: frozenset[ProjectName] = frozenset()  # as in Job
+    quarantined: frozenset[ProjectName] = frozenset()  # as in Job
+    due: Mapping[ProjectName, tuple[Hour, ...]] = {}  # as in Job
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -81,12 +83,12 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
 class OpenRun(Struct, frozen=True, kw_only=True, rename="kebab"):
     """A run that is not finished, as the cursor remembers it."""
 
-    run: RunId
-    since: int | None = None
-    sent: float | None = None  # when all of its jobs were on the queue; seconds since the epoch
-    behind: float = 0.0  # since when the mirror lacks what the run brings; the same
+    run: RunName
+    since: Serial | None = None
+    sent: Seconds | None = None  # when all of its jobs were on the queue
+    behind: Seconds = 0.0  # since when the mirror lacks what the run brings
     staged: bool = False  # one of several runs of a large plan, which are not sent all at once
-    retries: frozenset[NormalizedName] = frozenset()  # lagging projects that it retries
+    retries: frozenset[ProjectName] = frozenset()  # lagging projects that it retries
     # Version 0 kept results below the run's own prefix, and may still add some.
     own_results: bool = False
 
@@ -98,12 +100,12 @@ class RunProgress(Struct, frozen=True, kw_only=True):
     counts it once.
     """
 
-    pending: Mapping[NormalizedName, str]  # project -> why its job is retried later; "": unknown
-    projects: int = 0
-    errors: int = 0
-    files_added: int = 0
-    bytes_added: int = 0
-    files_removed: int = 0
+    pending: Mapping[ProjectName, str]  # project -> why its job is retried later; "": unknown
+    projects: Count = 0
+    errors: Count = 0
+    files_added: Count = 0
+    bytes_added: Count = 0
+    files_removed: Count = 0
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -114,8 +116,8 @@ class RunProgress(Struct, frozen=True, kw_only=True):
 class Departure(Struct, frozen=True, array_like=True):
     """The run with which a project left the mirror, and at which serial; 0: unknown."""
 
-    run: RunId
-    serial: int
+    run: RunName
+    serial: Serial
 
     def overrules(self, run: RunId, serial: int | None, now: float) -> bool:
         """Return whether what a run found out about the project is older than that."""
@@ -123,32 +125,29 @@ class Departure(Struct, frozen=True, array_like=True):
 
 
 class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
-    """How far the planner has read upstream's changes, and which runs are open.
+    """How far the planner has read upstream's changes, and which runs are open."""
 
-    Times are seconds since the epoch; 0: never.
-    """
-
-    serial: int | None = None  # up to which changes are planned; None: upstream has no changelog
+    serial: Serial | None = None  # up to which changes are planned; None: upstream has no changelog
     runs: tuple[OpenRun, ...] = ()  # the oldest first
-    revision: int = 0  # counts plans: a planner that started from an older one was overtaken
-    asked: float = 0.0  # when upstream was last asked what changed
-    upstream: int | None = None  # upstream's own serial then
+    revision: Count = 0  # counts plans: a planner that started from an older one was overtaken
+    asked: Seconds = 0.0  # when upstream was last asked what changed
+    upstream: Serial | None = None  # upstream's own serial then
     changelog: bool = False  # whether the serial comes from the changelog
     no_change_feed: bool = False  # upstream does not report changes: its pages are polled in turn
     root_etag: str = ""  # of upstream's root index that was last compared
-    reconciled: float = 0.0  # when all projects were last compared
+    reconciled: Seconds = 0.0  # when all projects were last compared
     swept: str = ""  # the project that the sweep reached
-    swept_at: float = 0.0
-    deletions: float = 0.0  # when the planner last looked for files that are due for deletion
+    swept_at: Seconds = 0.0
+    deletions: Seconds = 0.0  # when the planner last looked for files that are due for deletion
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
-    departures: Mapping[NormalizedName, Departure] = {}
+    departures: Mapping[ProjectName, Departure] = {}
     # Versions that do not know the key drop it: then projects may lag.
     lagging: bool = True  # False: while no run is open, no project lags
-    projects: int | None = None  # that the mirror's root index lists; None: unknown
-    files: int = 0  # of these projects; 0: perhaps unknown
-    bytes_: int = 0  # of these files
+    projects: Count | None = None  # that the mirror's root index lists; None: unknown
+    files: Count = 0  # of these projects; 0: perhaps unknown
+    bytes_: Count = 0  # of these files
 
     @property
     def mirror_serial(self) -> int | None:
@@ -192,11 +191,11 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
 class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may-lose"}):
     """A project that lags behind upstream, and when it is retried."""
 
-    serial: int  # that it has to reach
+    serial: Serial  # that it has to reach
     reason: str = ""
-    attempts: int = 1  # runs that failed in a row
-    due: float = 0.0  # seconds since the epoch
-    run: RunId = RunId("")  # the last one that failed
+    attempts: Count = 1  # runs that failed in a row
+    due: Seconds = 0.0
+    run: RunName = RunId("")  # the last one that failed
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name
     quarantined: bool = False  # as in Job
@@ -217,7 +216,7 @@ class Selected(Struct, frozen=True, kw_only=True):
 
     projects: str
     pages: str
-    releases: Mapping[NormalizedName, str] = {}  # of the projects with rules of their own
+    releases: Mapping[ProjectName, str] = {}  # of the projects with rules of their own
     # Every `layout.PageLayout` that the mirror has had, by name.
     layouts: tuple[str, ...] = ("html json",)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason, RemovalLimit
+from frumious.model.types import MAX_NAME_LENGTH
 from frumious.planning import discovery, sweep
 from frumious.planning.retry import refused_losses
 from frumious.planning.snapshot import read_snapshot
+from frumious.simple.values import InvalidPage, project_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+    from packaging.utils import NormalizedName
 
     from frumious.config.choices import Removals
     from frumious.mirror import Mirror
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from frumious.selection.selection import Selection
 
 _OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE)
+logger = logging.getLogger(__name__)
+
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 
@@ -45,11 +50,14 @@ def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Pla
     """
     projects: list[NormalizedName] = []
     for name in names:
-        try:
-            projects.append(canonicalize_name(name, validate=True))
-        except (InvalidName, TypeError) as error:
-            msg = f"{name!r} is not a project's name: letters, digits, '.', '-' and '_' are allowed"
-            raise InvalidProject(msg) from error
+        project = project_name(name)
+        if project is None:
+            msg = (
+                f"{name!r:.120} is not a project's name: up to {MAX_NAME_LENGTH} letters, digits,"
+                " '.', '-' and '_' are allowed"
+            )
+            raise InvalidProject(msg)
+        projects.append(project)
     return Plan(
         jobs=dict.fromkeys(projects, 0),
         reasons=dict.fromkeys(projects, Reason.NAMED),
@@ -72,7 +80,12 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removal
     limit = mirror.config.max_removals
     limit = replace(limit, number=max(limit.number, confirmed_removals))
     snapshot = await read_snapshot(mirror, force=force, uncounted_removals=limit.number)
-    plan = plan_snapshot(snapshot, mirror.selection, limit)
+    try:
+        plan = plan_snapshot(snapshot, mirror.selection, limit)
+    except InvalidPage as error:  # the mirror's own root index, which is read while planning
+        logger.error("%s; projects are found by their pages", error)  # noqa: TRY400
+        snapshot = replace(snapshot, own_index=await mirror.pages.projects_with_pages())
+        plan = plan_snapshot(snapshot, mirror.selection, limit)
     if not confirmed_removals:
         return plan
     removed = (project for project, reason in plan.reasons.items() if reason.removes)

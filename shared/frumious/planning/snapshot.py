@@ -7,22 +7,22 @@ needs it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
 from frumious.state.ledger import LedgerCorrupt
+from frumious.state.status_files import parse_serial, parse_status
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:
@@ -137,10 +137,9 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
         return replace(snapshot, changes=await upstream.changes_since(since))
     serial = await upstream.last_serial()  # before anything else: later changes come next
     changes = Changes({}, {}, serial)
-    status = await storage.read(layout.STATUS)
-    if status is None or not status.body.strip().isdigit():
+    since = parse_serial(await storage.read(layout.STATUS))
+    if since is None:
         return replace(snapshot, changes=changes)
-    since = int(status.body)
     if serial - _MAX_MIGRATED_EVENTS <= since < serial:
         removals = (await upstream.changes_since(since)).allowed_removals
         changes = replace(changes, allowed_removals=removals)
@@ -160,7 +159,13 @@ async def _read_upstream_index(
     if not due and not reselecting:
         return snapshot
     etag = cursor.root_etag if by_index and not reselecting else ""
-    index = await upstream.root_index(etag=etag)
+    try:
+        index = await upstream.root_index(etag=etag)
+    except FrumiousError as error:
+        if by_index or reselecting or cursor.serial is None:
+            raise
+        logger.error("projects are not compared", extra={"error": explain(error)})  # noqa: TRY400
+        return snapshot  # what the changelog names does not wait for it
     in_progress: dict[NormalizedName, int] = {}
     if by_index and index is not None:
         for run in cursor.runs:
@@ -203,7 +208,9 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     known = {*snapshot.lagging, *(name for run in cursor.runs for name in run.retries)}
     if snapshot.changes is not None:
         known |= snapshot.changes.projects.keys()
-    checks = await _check_all([name for name in names if name not in known], mirror)
+    alone = snapshot.changes is None and snapshot.upstream_index is None
+    unknown = [name for name in names if name not in known]
+    checks = await _check_all(unknown, mirror, alone=alone)
     return replace(snapshot, turn=replace(turn, projects=names, checks=checks))
 
 
@@ -211,8 +218,8 @@ async def _project_count(cursor: Cursor, storage: Storage) -> int:
     """Return how many projects the mirror has; earlier versions kept it in status.json alone."""
     if cursor.projects is not None:
         return cursor.projects
-    status = await storage.read(layout.STATUS_JSON)
-    return 0 if status is None else json.loads(status.body).get("projects") or 0
+    projects = parse_status(await storage.read(layout.STATUS_JSON)).get("projects")
+    return projects if isinstance(projects, int) else 0
 
 
 async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
@@ -230,12 +237,14 @@ async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[N
 
 
 async def _check_all(
-    projects: Sequence[NormalizedName], mirror: Mirror
+    projects: Sequence[NormalizedName], mirror: Mirror, *, alone: bool
 ) -> Mapping[NormalizedName, Check]:
-    """Check projects; one that upstream does not answer for waits for another turn.
+    """Check projects; one that cannot be checked waits for another turn.
+
+    With `alone`, nothing else shows whether upstream answers at all.
 
     Raises:
-        UpstreamUnavailable: upstream answered for none of them.
+        UpstreamUnavailable, StorageUnavailable: no project could be checked.
     """
     limit = asyncio.Semaphore(_CONCURRENT_CHECKS)
 
@@ -256,9 +265,13 @@ async def _check_all(
     answered = zip(projects, answers, strict=True)
     checks = {project: answer for project, answer in answered if isinstance(answer, Check)}
     for answer in answers:
-        passing = isinstance(answer, UpstreamUnavailable) and checks
-        if isinstance(answer, BaseException) and not passing:
+        failed = isinstance(answer, Exception)
+        if isinstance(answer, BaseException) and (not failed or (alone and not checks)):
             raise answer
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if errors:
+        extra = {"projects": len(errors), "error": explain(errors[0])}
+        logger.warning("projects could not be checked", extra=extra)
     return checks
 
 

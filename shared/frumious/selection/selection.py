@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from frumious.config.settings import Filters
     from frumious.model.pages import ProjectPage
+
+
+_MAX_FILENAME_LENGTH: Final = 255  # no file system has longer ones; their parts could be millions
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class Selection:
 
 def version_of(filename: str) -> Version | None:
     """Return the version in a filename; None if it is not a valid wheel or sdist name."""
+    if len(filename) > _MAX_FILENAME_LENGTH:
+        return None
     try:
         if filename.endswith(".whl"):
             return parse_wheel_filename(filename)[1]
@@ -112,6 +117,8 @@ def owners_of(filename: str) -> frozenset[NormalizedName]:
     It may have some in every other name, and so may the version: `name-1.0-1.tar.gz` can belong to
     `name` and to `name-1-0`.
     """
+    if len(filename) > _MAX_FILENAME_LENGTH:
+        return frozenset()
     stem = filename.removesuffix(".whl").removesuffix("-variants.json")
     parts = stem.split("-")
     if stem == filename:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.pages import File, ProjectPage, RootIndex, Status
@@ -28,6 +28,7 @@ from frumious.simple.values import (
     check_links,
     check_url,
     parse_hashes,
+    project_name,
     resolve,
     without_duplicates,
 )
@@ -122,12 +123,12 @@ def root_index(body: bytes, url: str) -> RootIndex:
 
     def add(anchor: Anchor, base: str) -> None:
         nonlocal only_projects
-        name = _normalized(anchor.text.rstrip("/"))
+        name = project_name(anchor.text.rstrip("/"))
         if name is None or anchor.href not in {f"{name}/", f"{folder}{name}/"}:
             link = _Link.of(anchor, base)
             if not link.may_be_project(url):
                 return
-            url_name = _normalized(link.folder)
+            url_name = project_name(link.folder)
             only_projects = only_projects and name is not None and name == url_name
             # PEP 503: the text is the name. Folder listings truncate it, portals decorate it.
             if name is None:
@@ -299,11 +300,4 @@ def _projects_in(headings: Iterable[str]) -> set[NormalizedName]:
     matches = filter(None, map(_PROJECT_HEADING.search, headings))
     names = (unquote(match[1].strip().rstrip("/").rpartition("/")[2]) for match in matches)
 
-    return {name for name in map(_normalized, names) if name is not None}
-
-
-def _normalized(name: str) -> NormalizedName | None:
-    try:
-        return canonicalize_name(name, validate=True)
-    except InvalidName:
-        return None
+    return {name for name in map(project_name, names) if name is not None}

@@ -8,22 +8,33 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import re
 import reprlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import ijson
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.model.pages import DelistedProject, ListedProject, RootIndex
-from frumious.simple.values import InvalidPage, InvalidValue, check_api_version, parse_serial
+from frumious.simple.values import (
+    InvalidPage,
+    InvalidValue,
+    check_api_version,
+    parse_serial,
+    project_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from packaging.utils import NormalizedName
+
     from frumious.model.types import Json, JsonObject, Key
+
+logger = logging.getLogger(__name__)
 
 VERSION: Final = "1.4"  # of the mirror's own root index; no later version adds to it
 
@@ -34,6 +45,12 @@ _STORED: Final = "_held"  # private to the mirror: [files, bytes] of a project
 _BATCH: Final = 1000  # projects; rendering them one by one takes twice the memory
 # Numbers as in C: the parser crashes on an integer that is too long for Python.
 _NUMBERS: Final = {"use_float": True}
+# Halves of surrogate pairs and serials that the parser refuses, and the whole page with them.
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+_NO_SERIAL: Final = re.compile(rb'("_last-serial"\s*:\s*)(?:-?[0-9][0-9.eE+-]{18,}|-?Infinity|NaN)')
 _BOM: Final = b"\xef\xbb\xbf"
 
 _quoted = json.JSONEncoder().encode
@@ -42,22 +59,34 @@ _quoted = json.JSONEncoder().encode
 def parse(body: bytes, url: str) -> RootIndex:
     """Parse upstream's root index in JSON (PEP 691, API 1.x).
 
+    A project with an invalid serial has none. Entries without a name, and those with a name that no
+    project can have, are passed over.
+
     Raises:
-        InvalidPage: `body` is not a root index.
+        InvalidPage: `body` is not a root index, or most of its entries have no name.
     """
     if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
         msg = f"{url} has more than {_MAX_VALUES} values"
         raise InvalidPage(msg)
+    body = _LONE_SURROGATE.sub(rb"\\ufffd", _NO_SERIAL.sub(rb"\1null", body))
     projects: dict[NormalizedName, int | None] = {}
+    invalid = nameless = 0
     with _invalid_page(url):
         page_meta = _meta(body)
         check_api_version(page_meta.get("api-version"))
-        serial = parse_serial(page_meta.get("_last-serial"))
+        serial = _valid_serial(page_meta)
         for entry in _projects(body):
-            name = _name(entry)
-            with suppress(InvalidName):  # no project page can have such a name
-                project = canonicalize_name(name, validate=True)
-                projects[project] = parse_serial(entry.get("_last-serial"))
+            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+                nameless += 1
+            elif (project := project_name(entry["name"])) is None:
+                invalid += 1
+            else:
+                projects[project] = _valid_serial(entry)
+    if nameless > len(projects):
+        msg = f"{url} is not a root index: {nameless} of its entries have no name"
+        raise InvalidPage(msg)
+    if invalid or nameless:
+        logger.warning("%s lists %d projects without a valid name", url, invalid + nameless)
     return RootIndex(projects=projects, serial=serial)
 
 
@@ -75,17 +104,21 @@ def meta(body: bytes, key: Key) -> JsonObject:
 def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProject]]:
     """Yield the projects of the mirror's own root index in stored order.
 
-    They are sorted by normalised name, unless another program wrote the page.
+    They are sorted by normalised name, unless another program wrote the page. Names that no
+    project can have are passed over.
 
     Raises:
         InvalidPage: while iterating; `body` is not a root index.
     """
     with _invalid_page(repr(key)):
         for entry in _projects(body):
-            name = _name(entry)
+            if not isinstance(entry, dict) or not isinstance(name := entry.get("name"), str):
+                msg = f"the project {reprlib.repr(entry)} has no name"
+                raise InvalidValue(msg)
             files, bytes_ = _files_and_bytes(entry.get(_STORED))
             serial = parse_serial(entry.get("_last-serial"))
-            yield canonicalize_name(name), ListedProject(name, serial, files, bytes_)
+            if (project := project_name(name)) is not None:
+                yield project, ListedProject(name, serial, files, bytes_)
 
 
 def merge(
@@ -200,12 +233,8 @@ def _meta(body: bytes) -> JsonObject:
     raise InvalidValue(msg)
 
 
-def _projects(body: bytes) -> Iterator[JsonObject]:
-    for entry in ijson.items(_stream(body), "projects.item", **_NUMBERS):
-        if not isinstance(entry, dict):
-            msg = f"the project {reprlib.repr(entry)} is not an object"
-            raise InvalidValue(msg)
-        yield entry
+def _projects(body: bytes) -> Iterator[Json]:
+    yield from ijson.items(_stream(body), "projects.item", **_NUMBERS)
 
 
 def _stream(body: bytes) -> io.BytesIO:
@@ -215,12 +244,11 @@ def _stream(body: bytes) -> io.BytesIO:
     return stream
 
 
-def _name(entry: JsonObject) -> str:
-    name = entry.get("name")
-    if not isinstance(name, str):
-        msg = f"a project's name is {reprlib.repr(name)}, not a str"
-        raise InvalidValue(msg)
-    return name
+def _valid_serial(values: JsonObject) -> int | None:
+    try:
+        return parse_serial(values.get("_last-serial"))
+    except InvalidValue:
+        return None
 
 
 def _files_and_bytes(value: Json) -> tuple[int, int]:
@@ -228,7 +256,7 @@ def _files_and_bytes(value: Json) -> tuple[int, int]:
         return 0, 0
     if isinstance(value, list) and len(value) == 2:  # noqa: PLR2004 (files, bytes)
         files, bytes_ = value
-        if isinstance(files, int) and isinstance(bytes_, int):
+        if type(files) is int and type(bytes_) is int and min(files, bytes_) >= 0:
             return files, bytes_
     msg = f"{_STORED!r} is {reprlib.repr(value)}, not [files, bytes]"
     raise InvalidValue(msg)

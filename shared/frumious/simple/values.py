@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
-from packaging.utils import InvalidName, canonicalize_name
+import msgspec
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.errors import FrumiousError, Reason
 from frumious.model.checksums import DIGEST_LENGTHS
+from frumious.model.types import MAX_NAME_LENGTH, MAX_SERIAL, Seconds
 from frumious.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from packaging.utils import NormalizedName
 
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Json
@@ -33,9 +33,9 @@ _MAX_LINKS_SIZE: Final = 64 * 1024**2  # bytes of a page's resolved links
 _TWO_BYTES: Final = re.compile(rb"[\xc4-\xef]")
 _FOUR_BYTES: Final = re.compile(rb"[\xf0-\xff]")
 
+_ETAG: Final = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _HEXADECIMAL = frozenset(string.hexdigits)
-_MAX_SERIAL: Final = 10**18 - 1
 _SERIAL: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -58,17 +58,24 @@ class ParsedPage:
     etag: str = ""
 
 
+def project_name(name: object) -> NormalizedName | None:
+    """Return the normalised name of a project; None if no project can have this name."""
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH:
+        return None
+    try:
+        return canonicalize_name(name, validate=True)
+    except InvalidName:
+        return None
+
+
 def check_name(name: str, project: NormalizedName) -> None:
     """Check that a page's name is the project's.
 
     Raises:
         InvalidValue: it is another project's.
     """
-    try:
-        if canonicalize_name(name, validate=True) == project:
-            return
-    except InvalidName:
-        pass
+    if project_name(name) == project:
+        return
     msg = f"it is the page of {name!r:.80}, not of {project!r}"
     raise InvalidValue(msg)
 
@@ -85,13 +92,26 @@ def check_api_version(version: Json) -> str:
     raise InvalidValue(msg)
 
 
+def parse_seconds(value: object) -> float | None:
+    """Return a time in seconds since the epoch; None if it is not one."""
+    try:
+        return msgspec.convert(value, Seconds)
+    except msgspec.ValidationError:
+        return None
+
+
+def valid_etag(etag: str) -> str:
+    """Return an ETag (RFC 9110, 8.8.3) that can be stored and sent; empty if it is not one."""
+    return etag if _ETAG.fullmatch(etag) else ""
+
+
 def parse_serial(value: Json) -> int | None:
     """Parse `_last-serial`: a number on PyPI's pages, a string on bandersnatch's.
 
     Raises:
         InvalidValue: it is neither.
     """
-    if type(value) is int and 0 <= value <= _MAX_SERIAL:  # the fast path of a million projects
+    if type(value) is int and 0 <= value <= MAX_SERIAL:  # the fast path of a million projects
         return value
     if value is None:
         return None

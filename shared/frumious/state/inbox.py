@@ -10,22 +10,31 @@ import hashlib
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.jobs import Report, Result
-from frumious.state.ledger import LedgerCorrupt, parse, render
+from frumious.state.ledger import (
+    LedgerCorrupt,
+    NewerFormat,
+    parse,
+    read_or_set_aside,
+    render,
+    set_aside,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from frumious.model.runs import Run
     from frumious.model.types import Key
-    from frumious.storage.protocol import Storage
+    from frumious.storage.protocol import Storage, Stored
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +45,10 @@ _MAX_KEYS: Final = 250_000  # that these reports name
 
 class _ReportsFile(Struct):
     reports: list[Report]
+
+
+class _RawReportsFile(Struct):
+    reports: list[Any]
 
 
 class _ResultsFile(Struct):
@@ -49,6 +62,7 @@ class Inbox:
     keys: list[Key] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     named_keys: int = 0
+    _objects: dict[Key, list[Report]] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:
@@ -58,9 +72,24 @@ class Inbox:
     def add(self, key: Key, reports: Iterable[Report]) -> None:
         """Add what an object holds."""
         self.keys.append(key)
-        for report in reports:
+        self._objects[key] = list(reports)
+        for report in self._objects[key]:
             self.reports.append(report)
             self.named_keys += len(report.result.added) + len(report.result.removed)
+
+    def reports_of(self, keys: Iterable[Key]) -> Iterator[Report]:
+        """Yield the reports of those objects that were read."""
+        for key in keys:
+            yield from self._objects.get(key, ())
+
+
+def check(report: Report) -> None:
+    """Check that a report can be read back: otherwise it would cost the batch that it is part of.
+
+    Raises:
+        InvalidState: it could not.
+    """
+    render(report)
 
 
 async def record(storage: Storage, reports: Iterable[Report]) -> None:
@@ -75,8 +104,8 @@ async def record(storage: Storage, reports: Iterable[Report]) -> None:
 async def read(storage: Storage, *, deadline: float = math.inf) -> Inbox:
     """Read reports, those of the oldest runs first, as many as fit into memory.
 
-    `deadline` is by time.monotonic(). A damaged object is logged and set aside; its projects lag
-    when their run's deadline has passed.
+    `deadline` is by time.monotonic(). A damaged object is logged and set aside; projects whose
+    reports are lost with it lag when their run's deadline has passed.
     """
     inbox = Inbox()
     waiting: list[Key] = []
@@ -94,11 +123,10 @@ async def read(storage: Storage, *, deadline: float = math.inf) -> Inbox:
 async def read_own_results(storage: Storage, run: Run, inbox: Inbox) -> None:
     """Add the results of a run that version 0 began, which kept them below the run's prefix."""
     async for entry in storage.list(layout.own_results(run.run)):
-        stored = await storage.read(entry.key)
-        if stored is not None:
-            results = parse(entry.key, stored, _ResultsFile).results
-            known = (result for result in results if result.project in run.jobs)
-            inbox.add(entry.key, (Report(run.job(result.project), result) for result in known))
+        file, _ = await read_or_set_aside(entry.key, _ResultsFile, storage)
+        results = () if file is None else file.results
+        known = (result for result in results if result.project in run.jobs)
+        inbox.add(entry.key, (Report(run.job(result.project), result) for result in known))
 
 
 async def _read_some(storage: Storage, keys: Sequence[Key], inbox: Inbox) -> None:
@@ -108,7 +136,15 @@ async def _read_some(storage: Storage, keys: Sequence[Key], inbox: Inbox) -> Non
         try:
             inbox.add(key, parse(key, stored, _ReportsFile).reports)
         except LedgerCorrupt as error:
-            kept_at = layout.damaged(key)
-            logger.error("%s; it is kept as %r", error, kept_at)  # noqa: TRY400 (names the object)
-            await storage.write(kept_at, stored.body)
-            inbox.add(key, ())
+            await set_aside(key, stored, error, storage)
+            inbox.add(key, _intact_reports(key, stored))
+        except NewerFormat as error:
+            logger.error("%s", error)  # noqa: TRY400 (left to that version)
+
+
+def _intact_reports(key: Key, stored: Stored) -> Iterator[Report]:
+    """Yield those reports of a damaged object that can be read."""
+    with suppress(LedgerCorrupt):
+        for report in parse(key, stored, _RawReportsFile).reports:
+            with suppress(msgspec.ValidationError):
+                yield msgspec.convert(report, Report)

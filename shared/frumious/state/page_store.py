@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
+from frumious.model.pages import ListedProject
 from frumious.simple import gzipped, parse_html, parse_json, root_index
-from frumious.simple.values import InvalidPage
+from frumious.simple.values import InvalidPage, InvalidValue, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
-    from frumious.model.pages import ListedProject, ProjectPage
+    from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.ledger import Ledger
     from frumious.storage.protocol import Storage, Stored
@@ -31,6 +32,16 @@ class Manifest:
     page: ProjectPage
     key: Key
     stored: Stored
+    damaged: bool = False  # what is stored is no page; `page` names nothing
+
+
+class UnreadableManifest(InvalidPage):
+    """What is stored where a manifest belongs is not a page of the project's."""
+
+    def __init__(self, key: Key, stored: Stored, error: Exception) -> None:
+        super().__init__(f"{key!r} is damaged: {error}")
+        self.key = key
+        self.stored = stored
 
 
 class PageStore:
@@ -49,7 +60,7 @@ class PageStore:
         """Return the JSON page of a project; None where there is none.
 
         Raises:
-            InvalidPage: what is stored is not a page of the mirror's.
+            UnreadableManifest: what is stored is not the project's page.
         """
         key = self.layout.manifest(project)
         stored = await self.storage.read(key)
@@ -61,7 +72,14 @@ class PageStore:
                     break
             else:
                 return None
-        return Manifest(parse_json.manifest(stored.body, key), key, stored)
+        try:
+            page = parse_json.manifest(stored.body, key)
+            check_name(page.name, project)
+            for file in page.files:
+                layout.stored_key(file)
+        except (InvalidPage, InvalidValue, layout.UnsafeName) as error:
+            raise UnreadableManifest(key, stored, error) from error
+        return Manifest(page, key, stored)
 
     async def read_html_page(self, project: NormalizedName) -> ProjectPage | None:
         """Return the HTML page of a project, which may be newer than the JSON page, or alone."""
@@ -101,7 +119,19 @@ class PageStore:
                     return former.root_manifest, stored
         return key, stored
 
+    async def projects_with_pages(self) -> list[tuple[NormalizedName, ListedProject]]:
+        """Return the projects that have a page, by a listing: their serials are not known.
+
+        For a root index that is damaged or gone.
+        """
+        keys = [entry.key async for entry in self.storage.list(self.layout.manifest_prefix)]
+        projects = filter(None, map(self.layout.project_of, keys))
+        return [(project, ListedProject(project, None)) for project in sorted(projects)]
+
     async def listed_projects(self) -> Iterable[tuple[NormalizedName, ListedProject]]:
-        """Return the projects of the root index, as a stream that can be read once."""
+        """Return the projects of the root index, as a stream that can be read once.
+
+        The stream raises InvalidPage if the root index is damaged.
+        """
         key, stored = await self.read_root_index()
         return () if stored is None else root_index.entries(stored.body, key)

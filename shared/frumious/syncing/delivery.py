@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from frumious.errors import FrumiousError, Reason, Retryable, explain
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
 from frumious.model.losses import NOTHING, Loss
+from frumious.state import inbox
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
@@ -162,7 +163,9 @@ async def work(
     deadline = asyncio.timeout_at(delivery.deadline)
     try:
         async with deadline:
-            return await sync_project(attempt, mirror, transfer)
+            result = await sync_project(attempt, mirror, transfer)
+        inbox.check(Report(job, result))
+        return result  # noqa: TRY300
     except TimeoutError as error:
         if not deadline.expired():
             return _failed(delivery, error)

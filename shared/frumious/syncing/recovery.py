@@ -15,8 +15,8 @@ from msgspec import Struct
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.losses import NOTHING, Loss
-from frumious.model.types import Key, RunId
-from frumious.state.ledger import parse, render
+from frumious.model.types import Key, PublicKey, RunId, RunName, Serial
+from frumious.state.ledger import read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -56,16 +56,16 @@ class Recovery:
 class Tombstone(Struct, frozen=True):
     """What is kept of a removed project: the list of its files went with its pages."""
 
-    run: RunId
-    serial: int
-    removed: tuple[Key, ...]
+    run: RunName
+    serial: Serial
+    removed: tuple[PublicKey, ...]
     delayed: bool = False  # whether they are deleted later, as `state/removed/` says
 
     @classmethod
     async def read(cls, key: Key, storage: Storage) -> Tombstone | None:
         """Return the tombstone; None where there is none."""
-        stored = await storage.read(key)
-        return None if stored is None else parse(key, stored, cls)
+        tombstone, _ = await read_or_set_aside(key, cls, storage)
+        return tombstone
 
     async def write(self, key: Key, storage: Storage) -> None:
         """Keep the tombstone."""

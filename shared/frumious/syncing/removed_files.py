@@ -17,14 +17,15 @@ from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.losses import WINDOW
-from frumious.model.types import Key
-from frumious.state.ledger import parse, render
+from frumious.model.types import Hour, PublicKey
+from frumious.state.ledger import read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.types import Key
     from frumious.storage.protocol import Storage
     from frumious.syncing.blobs import MirroredFile
 
@@ -45,7 +46,7 @@ class RemovedFiles(Struct, frozen=True):
     """What is kept of the files that a project's page named once."""
 
     hashes: Mapping[str, Mapping[str, str]] = {}  # filename -> algorithm -> digest
-    due: Mapping[str, tuple[Key, ...]] = {}  # hour (`layout.hour`) -> what is deleted then
+    due: Mapping[Hour, tuple[PublicKey, ...]] = {}  # hour (`layout.hour`) -> what is deleted then
     booked: tuple[Booked, ...] = ()  # of the last days
 
     def is_booked(self, digest: str, now: float) -> bool:
@@ -93,14 +94,13 @@ class _Mark(Struct, frozen=True):
 async def read_removed_files(
     project: NormalizedName, storage: Storage
 ) -> tuple[RemovedFiles, str | None]:
-    """Return what is kept of the project's removed files, and its etag; None: there is nothing."""
+    """Return what is kept of the project's removed files, and its etag; None: there is nothing.
+
+    If it is damaged, such a file may come back with other bytes, and undeleted ones stay.
+    """
     key = layout.removed_files(project)
-    stored = await storage.read(key)
-    return (
-        (RemovedFiles(), None)
-        if stored is None
-        else (parse(key, stored, RemovedFiles), stored.etag)
-    )
+    removed, etag = await read_or_set_aside(key, RemovedFiles, storage)
+    return removed or RemovedFiles(), etag
 
 
 async def keep_removed_files(  # noqa: PLR0913, PLR0917 (what is kept)

@@ -15,8 +15,11 @@ import msgspec
 
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
+from frumious.model.pages import ProjectPage
 from frumious.model.types import Key
 from frumious.simple import legacy_json, render
+from frumious.state.ledger import set_aside
+from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
 from frumious.syncing.comparison import check_losses, compare
@@ -41,9 +44,8 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
-    from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
-    from frumious.state.page_store import Manifest
+    from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage
     from frumious.syncing.transfer import Transfer
     from frumious.upstream.upstream import Upstream
@@ -85,10 +87,10 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
 async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     job, project = attempt.job, attempt.job.project
     publisher = PagePublisher(project, mirror.pages, mirror.config)
-    manifest = await mirror.pages.read_manifest(project)
-    current = manifest.page if manifest is not None else None
-    if manifest is None and job.migrating:
-        current = await mirror.pages.read_html_page(project)
+    manifest, current = await _read_current(job, mirror.pages)
+    if manifest is not None and manifest.damaged:
+        attempt = replace(attempt, resuming=True)
+        transfer.resuming = True  # what is stored already is found again
     if not job.named and not mirror.selection.wants(project):
         return await _remove_unwanted(attempt, current, publisher, mirror)
     parsed = await _read_upstream(attempt, current, mirror)
@@ -129,6 +131,24 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
+
+
+async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, ProjectPage | None]:
+    """Return the manifest, and the page that says which files the mirror has.
+
+    Instead of a damaged manifest, that is the page which is written before it. If there is none,
+    files are found by their keys, and the project is not removed without an event.
+    """
+    try:
+        manifest = await pages.read_manifest(job.project)
+    except UnreadableManifest as error:
+        await set_aside(error.key, error.stored, error, pages.storage)
+        nothing = ProjectPage(name=job.project)
+        manifest = Manifest(nothing, error.key, error.stored, damaged=True)
+        return manifest, await pages.read_first_page(job.project) or nothing
+    if manifest is None and job.migrating:
+        return None, await pages.read_html_page(job.project)
+    return manifest, manifest.page if manifest is not None else None
 
 
 async def _remove_unwanted(
@@ -196,7 +216,7 @@ async def _removed_files(
     if current is not None:
         named = {file.filename for file in current.files}
         publication = current.publication
-        if publication is None or not publication.removed_files:
+        if publication is not None and not publication.removed_files:
             return RemovedFiles()
         if not page.quarantined and named.issuperset(file.filename for file in page.files):
             return RemovedFiles()

@@ -5,6 +5,7 @@ Knows the calls, their faults and what the events mean for a mirror.
 
 from __future__ import annotations
 
+import logging
 import re
 import reprlib
 import xmlrpc.client
@@ -13,17 +14,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from packaging.utils import InvalidName, canonicalize_name
-
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
+from frumious.simple.values import InvalidValue, parse_seconds, parse_serial, project_name
 from frumious.upstream.client import Client, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from packaging.utils import NormalizedName
+
+logger = logging.getLogger(__name__)
 
 MAX_ROWS: Final = 50_000  # rows in one response
 
@@ -40,7 +42,14 @@ _UNSUPPORTED: Final = frozenset(
         HTTPStatus.NOT_IMPLEMENTED,
     }
 )
-_INVALID: Final = (ValueError, TypeError, LookupError, ArithmeticError)  # of the unmarshaller
+# Of the unmarshaller.
+_INVALID: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+_MAX_I4: Final = 2**31 - 1  # of XML-RPC's own integers; Python's servers also read i8
+# XML forbids control characters even as references, and servers write what projects contain.
+_NOT_XML: Final = re.compile(
+    r"[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"
+    r"|&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
+)
 _METHOD_NOT_FOUND: Final = -32601
 _NO_METHOD: Final = re.compile(r"not found|not supported|is currently disabled", re.IGNORECASE)
 _RATE_LIMIT: Final = re.compile(r"TooManyRequests", re.IGNORECASE)
@@ -76,9 +85,9 @@ async def last_serial(client: Client, master: str) -> int:
         NoChangelog: upstream has no changelog.
         UpstreamUnavailable: upstream did not respond, or with an error.
     """
-    serial = await _call(client, master, "changelog_last_serial")
-    if not isinstance(serial, int):
-        msg = f"{master} returned the serial {reprlib.repr(serial)}, not a number"
+    serial = _serial(await _call(client, master, "changelog_last_serial"))
+    if serial is None:
+        msg = f"{master} returned no valid serial to changelog_last_serial"
         raise UpstreamUnavailable(msg)
     return serial
 
@@ -87,7 +96,8 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
     """Return the changes after `serial` (`changelog_since_serial`).
 
     Repeats the call while a response has `MAX_ROWS` rows. Events that do not concern the index
-    (owners, invitations) are omitted.
+    (owners, invitations) are omitted. An event with an invalid serial concerns its project alone,
+    whose job takes whatever upstream has; one without a valid name and serial is passed over.
 
     Raises:
         NoChangelog: upstream has no changelog.
@@ -102,16 +112,13 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
         count, previous = 0, serial
         for row in _rows(rows):
             count += 1
-            serial = max(serial, row.serial)
-            if _ROLE_EVENT.match(row.action):
+            serial = max(serial, row.serial or 0)
+            project = row.project
+            if project is None or _ROLE_EVENT.match(row.action):
                 continue
-            try:
-                project = canonicalize_name(row.name, validate=True)
-            except InvalidName:
-                continue  # no project page can have such a name
             if earliest is None:
                 earliest = row.timestamp
-            projects[project] = max(row.serial, projects.get(project, 0))
+            projects[project] = max(row.serial or 0, projects.get(project, 0))
             quarantined.update([project] if _QUARANTINE.match(row.action) else ())
             if _PROJECT_REMOVAL.match(row.action):
                 allowed_removals[project] = AllowedRemoval.PROJECT
@@ -129,24 +136,49 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
 class _Row:
     """One event."""
 
-    name: str
-    timestamp: float | None
-    action: str
-    serial: int
+    project: NormalizedName | None = None  # None: no project can have its name
+    timestamp: float | None = None
+    action: str = ""
+    serial: int | None = None
 
 
 def _rows(payload: object) -> Iterator[_Row]:
+    """Yield the events; a few may be invalid, but not all of them.
+
+    Raises:
+        UpstreamUnavailable: this is no changelog.
+    """
     if not isinstance(payload, list):
         msg = f"upstream's changelog is {reprlib.repr(payload)}, not a list"
         raise UpstreamUnavailable(msg)
-    for row in payload:
-        match row:
-            case [name, _, timestamp, action, int(serial)]:
-                time = float(timestamp) if isinstance(timestamp, int | float) else None
-                yield _Row(str(name or ""), time, str(action or ""), serial)
-            case _:
-                msg = f"upstream's changelog has the invalid row {reprlib.repr(row)}"
-                raise UpstreamUnavailable(msg)
+    rows = list(map(_row, payload))
+    invalid = [entry for entry, row in zip(payload, rows, strict=True) if not _is_valid(row)]
+    if invalid:
+        msg = f"upstream's changelog has {len(invalid)} invalid rows: {reprlib.repr(invalid[0])}"
+        if len(invalid) == len(rows):
+            raise UpstreamUnavailable(msg)
+        logger.warning("%s", msg)
+    yield from rows
+
+
+def _row(entry: object) -> _Row:
+    match entry:
+        case [name, _, timestamp, action, serial]:
+            action = action if isinstance(action, str) else ""
+            return _Row(project_name(name), parse_seconds(timestamp), action, _serial(serial))
+        case _:
+            return _Row()
+
+
+def _is_valid(row: _Row) -> bool:
+    return row.project is not None or row.serial is not None
+
+
+def _serial(value: object) -> int | None:
+    try:
+        return parse_serial(value) if type(value) is int else None
+    except InvalidValue:
+        return None
 
 
 async def _call(client: Client, master: str, method: str, *arguments: int) -> object:
@@ -169,23 +201,31 @@ async def _call_once(
         f"{master}/pypi",
         limit=_MAX_BYTES,
         headers={"Content-Type": "text/xml"},
-        data=xmlrpc.client.dumps(arguments, method),
+        data=_request(method, arguments),
     )
     if response.status in _UNSUPPORTED:
         msg = f"upstream has no changelog: {response.url} returned {response.status} to {method}"
         raise NoChangelog(msg)
     response.check_status()
     try:
-        payload = _parse(response.body)
+        payload = _parse_leniently(response.body)
     except xmlrpc.client.Fault as fault:
         raise _error_of(fault, method) from fault
     except (ExpatError, xmlrpc.client.Error, *_INVALID) as error:
-        msg = f"{response.url} returned no XML-RPC to {method}: {error}"
+        msg = f"{response.url} returned no XML-RPC to {method}: {error!s:.300}"
         raise UpstreamUnavailable(msg) from error
     return payload
 
 
-def _parse(body: bytes) -> object:
+def _parse_leniently(body: bytes) -> object:
+    """Parse the response to a call, without what XML forbids where there is any."""
+    try:
+        return _parse(body)
+    except ExpatError:
+        return _parse(_NOT_XML.sub("", body.decode(errors="replace")))
+
+
+def _parse(body: bytes | str) -> object:
     """Parse the response to a call.
 
     Unlike `xmlrpc.client.loads` it limits the elements, and it does not split text at newlines.
@@ -215,8 +255,21 @@ def _parse(body: bytes) -> object:
     return payload
 
 
+def _request(method: str, arguments: tuple[int, ...]) -> str:
+    types = ("int" if number <= _MAX_I4 else "i8" for number in arguments)
+    params = (
+        f"<param><value><{kind}>{number}</{kind}></value></param>"
+        for kind, number in zip(types, arguments, strict=True)
+    )
+    return (
+        f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName>"
+        f"<params>{''.join(params)}</params></methodCall>"
+    )
+
+
 def _error_of(fault: xmlrpc.client.Fault, method: str) -> FrumiousError:
-    text = str(fault.faultString)
+    cause: object = fault.faultString
+    text = cause if isinstance(cause, str) else reprlib.repr(cause)
     msg = f"upstream refused {method}: {text:.300}"
     if _RATE_LIMIT.search(text):
         seconds = _RESET.search(text)

@@ -17,6 +17,7 @@ import aiohttp
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.model.checksums import WrongBytes
+from frumious.simple.values import valid_etag
 from frumious.upstream.client import CHUNK, Client, Pace, TooSlow, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ async def _chunks(
     stack: AsyncExitStack,
 ) -> AsyncIterator[bytes]:
     """Yield the bytes; resume after each break, as long as there is progress."""
-    etag = response.headers.get("ETag", "")
+    etag = valid_etag(response.headers.get("ETag", ""))
     # If-Range requires a strong validator (RFC 9110, 13.1.5).
     if_range = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
     received = 0

@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from frumious.errors import Reason, Retryable
 from frumious.simple import parse_html, parse_json, root_index
-from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
+from frumious.simple.values import InvalidPage, InvalidValue, parse_serial, valid_etag
 from frumious.upstream import changelog
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.client import Client, Response
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 MAX_PAGE_BYTES: Final = 64 * 1024**2
 MAX_ROOT_INDEX_BYTES: Final = 96 * 1024**2
 MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
-_MAX_ETAG_LENGTH: Final = 256  # characters; longer ones are not stored
 
 _SIMPLE: Final = {
     "Accept": "application/vnd.pypi.simple.v1+json,"
@@ -217,6 +216,7 @@ class Upstream:
 
 def _if_changed(etag: str) -> Mapping[str, str]:
     """Return the headers of a request for a page whose ETag differs from `etag`."""
+    etag = valid_etag(etag)  # it was stored
     return {**_SIMPLE, "If-None-Match": etag} if etag else _SIMPLE
 
 
@@ -247,8 +247,7 @@ def _serial(response: Response) -> int | None:
 
 
 def _etag(response: Response) -> str:
-    etag = response.headers.get("ETag", "")
-    return etag if len(etag) <= _MAX_ETAG_LENGTH else ""
+    return valid_etag(response.headers.get("ETag", ""))
 
 
 def _is_same(etag: str, other: str) -> bool:

@@ -392,7 +392,7 @@ class Crash(BaseException):
     """The process is killed."""
 
 
-@pytest.mark.parametrize("write", range(10))
+@pytest.mark.parametrize("write", range(11))
 def test_a_finalizer_may_die_before_any_of_its_writes(world: World, write: int) -> None:
     world.configure("diff-file = {{mirror_directory}}/mirrored-files")
     upload(world, "one", "two", "bad")

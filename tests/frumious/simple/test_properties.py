@@ -140,12 +140,13 @@ PAGES = st.builds(
     meta=unknown("api-version", "_last-serial", "_frumious"),
     extra=unknown("meta", "name", "files", "versions", "project-status"),
 )
+KEYS = st.from_regex(r"\Aweb/[^\x00-\x1f\x7f]{1,30}\Z").map(Key)
 PUBLICATIONS = st.builds(
     Publication,
-    run=TEXT.map(RunId),
+    run=st.from_regex(r"\A[0-9A-Za-z][0-9A-Za-z.-]{0,20}\Z").map(RunId),
     selection=TEXT,
-    added=st.lists(TEXT.map(Key), max_size=2).map(tuple),
-    removed=st.lists(TEXT.map(Key), max_size=2).map(tuple),
+    added=st.lists(KEYS, max_size=2).map(tuple),
+    removed=st.lists(KEYS, max_size=2).map(tuple),
     refused=st.dictionaries(TEXT, TEXT, max_size=2),
 )
 

@@ -12,7 +12,7 @@ from frumious.model import layout
 from frumious.model.jobs import Job, Report, failure
 from frumious.model.types import Key, RunId
 from frumious.state import inbox
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.ledger import LedgerCorrupt, NewerFormat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ def test_a_damaged_file_is_named_with_what_to_do(world: World, key: Key, body: b
 def test_a_file_of_a_later_version_is_left_to_that_version(world: World, key: Key) -> None:
     world.s3.put_object(Bucket=world.bucket, Key=key, Body=b'{"version": 2}')
 
-    with pytest.raises(LedgerCorrupt, match="format version 2"):
+    with pytest.raises(NewerFormat, match="format version 2"):
         world.run(READS[key])
 
 
@@ -85,7 +85,7 @@ def test_damaged_reports_are_set_aside_and_the_others_are_read(world: World) -> 
 
     assert [report.job for report in found.reports] == [job]
     assert len(found.keys) == 2
-    assert world.read("state/damaged/damaged.json") == b"{"
+    assert world.read("state/damaged/inbox/damaged.json") == b"{"
 
 
 def test_the_same_reports_are_one_object(world: World) -> None:

@@ -264,12 +264,9 @@ def test_a_root_index_without_serials_is_one_of_names(world: World) -> None:
         {"projects": ["demo"]},
         {"projects": [{}]},
         {"projects": [{"name": 7}]},
-        {"projects": [{"name": "demo", "_last-serial": 1.5}]},
-        {"projects": [{"name": "demo", "_last-serial": -1}]},
         {"meta": None},
         {"meta": {}},
         {"meta": {"api-version": "2.0"}},
-        {"meta": {"api-version": "1.0", "_last-serial": "many"}},
     ],
 )
 def test_what_is_no_root_index_is_an_error(world: World, change: dict[str, Any]) -> None:
@@ -278,6 +275,22 @@ def test_what_is_no_root_index_is_an_error(world: World, change: dict[str, Any])
 
     with pytest.raises(InvalidPage, match=r"/simple/ is not a root index"):
         root(world)
+
+
+@pytest.mark.parametrize("serial", [1.5, -1, "many", True, [7], 10**30])
+def test_an_invalid_serial_in_the_root_index_is_none(world: World, serial: object) -> None:
+    world.index.add_project("demo")
+
+    def change(page: dict[str, Any]) -> None:
+        page["meta"]["_last-serial"] = page["projects"][0]["_last-serial"] = serial
+
+    world.upstream.faults.add(Fault(Edit(change), "/simple/"))
+
+    index = root(world)
+
+    assert index is not None
+    assert index.projects == {"demo": None}
+    assert index.serial == world.index.serial, "from the header"
 
 
 # Project pages

@@ -17,7 +17,15 @@ from frumious.model.runs import Cursor, Run, RunProgress, Selected
 from frumious.model.types import RunId
 from frumious.planning.sweep import next_turn
 from frumious.state import inbox as inboxes
-from frumious.state.ledger import LedgerCorrupt, _LaggingFile, parse, render
+from frumious.state.ledger import (
+    Ledger,
+    LedgerCorrupt,
+    NewerFormat,
+    _LaggingFile,
+    parse,
+    render,
+)
+from frumious.state.page_store import PageStore
 from frumious.storage.protocol import Stored
 from frumious.syncing.recovery import Tombstone
 from frumious.syncing.removed_files import RemovedFiles
@@ -37,7 +45,7 @@ def _read(key: Key, data: bytes, kind: type[T]) -> T | None:
     """Parse a state file; check that it is read back as it is written."""
     try:
         value = parse(key, Stored(data, "etag"), kind)
-    except LedgerCorrupt:
+    except (LedgerCorrupt, NewerFormat):
         return None
     assert parse(key, Stored(render(value), "etag"), kind) == value
     return value
@@ -71,7 +79,7 @@ def cursor(data: bytes) -> None:
         value.without_lost_run(entry.run)
     freshness = Freshness.of(value, _NOW)
     storage = MemoryStorage()
-    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+    run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=True))
     turn = next_turn(value.at(_NOW), _NOW, 7.0, 1000)
     assert turn.size <= 500
     assert turn.size >= 0 or value.swept_at > _NOW
@@ -102,9 +110,7 @@ def lagging(data: bytes) -> None:
     storage = MemoryStorage()
     freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
     run(
-        publish_status(
-            [], freshness, None, value.projects, _as_storage(storage), now=_NOW, changed=True
-        )
+        publish_status([], freshness, None, value.projects, _pages(storage), now=_NOW, changed=True)
     )
     assert json.loads(storage.objects[layout.STATUS_JSON])["serial"] == 7
 
@@ -150,7 +156,7 @@ def status(data: bytes) -> None:
     """The mirror's `status.json`, which each tick reads and replaces."""
     storage = MemoryStorage({layout.STATUS_JSON: data})
     freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
-    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+    run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=True))
     json.loads(storage.objects[layout.STATUS_JSON])
 
 
@@ -158,7 +164,7 @@ def serial(data: bytes) -> None:
     """The mirror's `status`: a serial, as bandersnatch writes it."""
     storage = MemoryStorage({layout.STATUS: data})
     freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
-    run(publish_status([], freshness, None, {}, _as_storage(storage), now=_NOW, changed=True))
+    run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=True))
 
 
 def diff_file(data: bytes) -> None:
@@ -168,8 +174,9 @@ def diff_file(data: bytes) -> None:
     assert {*lines.splitlines()} <= {*merged.splitlines()}
 
 
-def _as_storage(storage: MemoryStorage) -> Storage:
-    return cast("Storage", storage)
+def _pages(storage: MemoryStorage) -> PageStore:
+    opened = cast("Storage", storage)
+    return PageStore(opened, layout.PageLayout(), Ledger(opened))
 
 
 TARGETS = (
