@@ -13,7 +13,7 @@ import re
 import reprlib
 from contextlib import contextmanager
 from html import escape
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final
 
 import ijson
@@ -51,6 +51,11 @@ _LONE_SURROGATE: Final = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _NO_SERIAL: Final = re.compile(rb'("_last-serial"\s*:\s*)(?:-?[0-9][0-9.eE+-]{18,}|-?Infinity|NaN)')
+# The parser takes time with the square of the depth.
+_MAX_DEPTH: Final = 100
+_OPENING: Final = b"[{"
+_NO_BRACKETS: Final = bytes({*range(256)} - {*b"[]{}"})
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _BOM: Final = b"\xef\xbb\xbf"
 
 _quoted = json.JSONEncoder().encode
@@ -218,6 +223,9 @@ def _meta(body: bytes) -> JsonObject:
 
     Usually both come first, and the rest is not parsed.
     """
+    if _depth(body) > _MAX_DEPTH and _depth(_STRING.sub(b"", body)) > _MAX_DEPTH:
+        msg = f"it is nested more than {_MAX_DEPTH} levels deep"
+        raise InvalidValue(msg)
     builder = ijson.ObjectBuilder()
     has_meta = has_projects = False
     for prefix, event, value in ijson.parse(_stream(body), **_NUMBERS):
@@ -231,6 +239,12 @@ def _meta(body: bytes) -> JsonObject:
             return page_meta
     msg = "it has no 'projects'" if has_meta else "it has no 'meta'"
     raise InvalidValue(msg)
+
+
+def _depth(body: bytes) -> int:
+    """Return how deep a page is nested, or more: brackets in strings count as well."""
+    brackets = body.translate(None, _NO_BRACKETS)
+    return max(accumulate(1 if sign in _OPENING else -1 for sign in brackets), default=0)
 
 
 def _projects(body: bytes) -> Iterator[Json]:

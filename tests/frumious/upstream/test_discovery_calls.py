@@ -364,3 +364,12 @@ def test_nothing_is_not_modified_that_was_not_asked_for(world: World) -> None:
         root(world)
     with pytest.raises(UpstreamUnavailable, match="304"):
         check_page(world)
+
+
+@pytest.mark.parametrize("nested", [b"[" * 500_000, b"[[],{}," * 100_000, b'{"a":' * 100_000])
+def test_a_deeply_nested_root_index_is_refused_at_once(world: World, nested: bytes) -> None:
+    headers = {"Content-Type": "application/vnd.pypi.simple.v1+json"}
+    world.upstream.faults.add(Fault(Raw(headers=headers, body=b'{"meta":' + nested), "/simple/"))
+
+    with pytest.raises(InvalidPage, match="nested more than"):
+        root(world)
