@@ -12,10 +12,12 @@ class MovableClock(Clock):
 
     def __init__(self) -> None:
         self._ahead = 0.0
+        self._elapsed = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock."""
+        """Advance the clock, or set it back: then no time passes."""
         self._ahead += seconds
+        self._elapsed += max(seconds, 0.0)
 
     def now(self) -> float:
         """Return the seconds since the epoch by this clock."""
@@ -23,7 +25,7 @@ class MovableClock(Clock):
 
     def monotonic(self) -> float:
         """Return seconds that only grow, by this clock."""
-        return super().monotonic() + self._ahead
+        return super().monotonic() + self._elapsed
 
     async def sleep(self, seconds: float) -> None:
         """Advance the clock instead of waiting."""

@@ -158,10 +158,14 @@ class World:
         """Record reports for the finalizer."""
         self.run(lambda mirror: inbox.record(mirror.storage, reports))
 
-    def dry_run(self, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
+    def dry_run(
+        self, *, force: bool = False, reset: bool = False, confirmed_removals: int = 0
+    ) -> Plan:
         """Return the plan of a tick without dispatching it."""
         return self.run(
-            lambda mirror: plan_changes(mirror, force=force, confirmed_removals=confirmed_removals)
+            lambda mirror: plan_changes(
+                mirror, force=force, reset=reset, confirmed_removals=confirmed_removals
+            )
         )
 
     def start(self, plan: Plan | None) -> list[Run]:
@@ -174,11 +178,16 @@ class World:
         return self.run(start)
 
     def plan(
-        self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
+        self,
+        names: list[str] | None = None,
+        *,
+        force: bool = False,
+        reset: bool = False,
+        confirmed_removals: int = 0,
     ) -> list[Run]:
         """Plan and dispatch as the planner does at a tick, or for named projects."""
         plan = (
-            self.dry_run(force=force, confirmed_removals=confirmed_removals)
+            self.dry_run(force=force, reset=reset, confirmed_removals=confirmed_removals)
             if names is None
             else plan_projects(names)
         )
@@ -207,10 +216,15 @@ class World:
         return self.run(lambda mirror: finalize(mirror, dead=dead))
 
     def mirror_run(
-        self, names: list[str] | None = None, *, force: bool = False, confirmed_removals: int = 0
+        self,
+        names: list[str] | None = None,
+        *,
+        force: bool = False,
+        reset: bool = False,
+        confirmed_removals: int = 0,
     ) -> Finalized:
         """Plan, run all jobs, and finalize."""
-        self.plan(names, force=force, confirmed_removals=confirmed_removals)
+        self.plan(names, force=force, reset=reset, confirmed_removals=confirmed_removals)
         self.work(last=True)
         return self.finalize()
 

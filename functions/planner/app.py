@@ -10,6 +10,8 @@ A tick is an empty event. The others are sent by hand:
                                 up to 5700 files within a day
     {"force_check": true}       a tick that plans everything
     {"retry": true}             a tick for which lagging projects are due; or ["six"]: only those
+    {"reset_serials": true}     a tick that counts upstream's serials anew, after upstream was
+                                restored from a backup, or master changed to another index
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ KNOWN = {
     "force_check",
     "may_lose",
     "projects",
+    "reset_serials",
     "retry",
 }
 
@@ -83,6 +86,8 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         runs = await start_runs(plan, mirror, queue, deadline=deadline)
     if plan.stopped is not None:
         environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})
+    if plan.regressed:
+        environment.logger.warning("upstream regressed", extra={"reason": plan.regressed})
     started = plan if runs else Plan()
     environment.report(
         projects_planned=len(started.jobs),
@@ -90,6 +95,7 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
         runs_stopped=None if "projects" in event else int(_is_stopped(plan)),
+        upstream_regressed=None if "projects" in event else int(bool(plan.regressed)),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
@@ -101,6 +107,7 @@ async def _plan(event: dict[str, Any]) -> Plan:
     return await plan_changes(
         environment.mirror,
         force=event.get("force_check", False),
+        reset=event.get("reset_serials", False),
         confirmed_removals=event.get("confirm_removals", 0),
     )
 
@@ -111,6 +118,7 @@ def _is_stopped(plan: Plan) -> bool:
 
 
 def _stopped(plan: Plan) -> dict[str, Any]:
-    if plan.stopped is None:
-        return {}
-    return {"stopped": plan.stopped.message, "removals": plan.stopped.removals}
+    answer: dict[str, Any] = {"regressed": plan.regressed} if plan.regressed else {}
+    if plan.stopped is not None:
+        answer |= {"stopped": plan.stopped.message, "removals": plan.stopped.removals}
+    return answer

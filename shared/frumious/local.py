@@ -57,7 +57,8 @@ async def run_here(
         StorageUnavailable, StorageRefused, LedgerCorrupt: this cannot go on; the next run will.
     """
     workers = _WorkerPool(mirror, on_progress)
-    workers.send(await _undone_jobs(mirror))
+    if plan is None or not plan.reset:
+        workers.send(await _undone_jobs(mirror))
     await start_runs(plan, mirror, workers)
     while workers.waiting and not workers.stopped:
         await workers.drain()

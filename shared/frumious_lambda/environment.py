@@ -35,14 +35,16 @@ T = TypeVar("T")
 SECONDS_TO_FINISH = 15  # kept for cancelling what is under way, for reports and metrics
 # The numbers that alarms and the dashboard need. CloudWatch bills each custom metric by the hours
 # in which it has values, so zeros are sent only where an alarm needs them: at each tick for
-# LagSeconds, and for RunsStopped at a process's first tick and after a one. Between its values, the
-# alarm on RunsStopped keeps its state.
+# LagSeconds, and for _STATES at a process's first tick and after a one. Between their values, the
+# alarms on these keep their state.
 METRICS = {
     "events_lost": "EventsLost",
     "lag_seconds": "LagSeconds",
     "projects_lagging": "ProjectsLagging",
     "runs_stopped": "RunsStopped",
+    "upstream_regressed": "UpstreamRegressed",
 }
+_STATES = {"runs_stopped", "upstream_regressed"}
 
 
 class Environment:
@@ -56,7 +58,7 @@ class Environment:
         for handler in logging.getLogger().handlers:  # Lambda's own, for the logs of libraries
             handler.addFilter(redact_record)
         self.metrics = Metrics()
-        self._runs_stopped: float | None = None  # as it was last sent
+        self._states: dict[str, float] = {}  # as they were last sent
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # where Powertools' batch processor looks for it
         self._open = AsyncExitStack()
@@ -159,11 +161,11 @@ class Environment:
         self.logger.info("invocation finished", extra=known)
         sent = {name: known[name] for name in METRICS.keys() & known.keys()}
         for name, value in sent.items():
-            resumed = name == "runs_stopped" and self._runs_stopped != value
+            resumed = name in _STATES and self._states.get(name) != value
             if value or name == "lag_seconds" or resumed:
                 unit = MetricUnit.Seconds if name == "lag_seconds" else MetricUnit.Count
                 self.metrics.add_metric(name=METRICS[name], unit=unit, value=value)
-        self._runs_stopped = sent.get("runs_stopped", self._runs_stopped)
+        self._states |= {name: sent[name] for name in _STATES & sent.keys()}
         if self.metrics.metric_set:
             self.metrics.flush_metrics()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 from xmlrpc.client import Fault as RpcError
-from xmlrpc.client import dumps
+from xmlrpc.client import dumps, loads
 
 from .content import BLOCK
 from .messages import Request, Response
@@ -68,6 +68,21 @@ class Edit(Action):
 
     def rewrite_request(self, request: Request) -> Request:
         return replace(request, edit=self.change)
+
+
+@dataclass(frozen=True)
+class Rpc(Action):
+    """Change what an XML-RPC method returns; other methods return what they do."""
+
+    method: str
+    change: Callable[[Any], Any]
+
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        if request.rpc != self.method:
+            return response
+        (result,) = loads(b"".join(response.body()))[0]
+        body = dumps((self.change(result),), methodresponse=True, allow_none=True)
+        return Response.of(body.encode(), "text/xml; charset=utf-8")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ Knows which change records which event. Knows neither HTTP nor the format of pag
 
 from __future__ import annotations
 
+import copy
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -33,6 +34,13 @@ class Change(NamedTuple):
     timestamp: int
     action: str
     serial: int
+
+
+Backup: TypeAlias = """tuple[
+    list[tuple[str, str | None, int, str, int]],
+    dict[NormalizedName, Project],
+    dict[NormalizedName, tuple[str, int]],
+]"""
 
 
 class Index:
@@ -257,6 +265,18 @@ class Index:
             lifetime = project.current[filename]
             lifetime.file = replace(lifetime.file, core_metadata=Content(core_metadata))
             self._by_filename[filename].append(lifetime.file)
+
+    # Backups
+
+    def backup(self) -> Backup:
+        """Return a copy of what the index knows; it has no blobs."""
+        with self._lock:
+            return copy.deepcopy((self._changelog, self._projects, self._listed_only))
+
+    def restore(self, backup: Backup) -> None:
+        """Go back to a backup: what came after it never happened. Blobs stay."""
+        with self._changing():
+            self._changelog, self._projects, self._listed_only = copy.deepcopy(backup)
 
     # What readers see
 

@@ -90,9 +90,19 @@ main.add_command(token)
     metavar="FILES",
     help="Let upstream take away so many files within a day, though max-losses is reached.",
 )
+@click.option(
+    "--reset-serials",
+    is_flag=True,
+    help="Count upstream's serials anew: it was restored from a backup, or master has changed.",
+)
 @click.pass_obj
 def mirror(
-    place: tuple[Path, bool], *, force_check: bool, confirm_removals: int, confirm_losses: int
+    place: tuple[Path, bool],
+    *,
+    force_check: bool,
+    confirm_removals: int,
+    confirm_losses: int,
+    reset_serials: bool,
 ) -> None:
     """Bring the mirror in step with upstream.
 
@@ -103,7 +113,12 @@ def mirror(
     async def plan(mirror: Mirror) -> Plan:
         if confirm_losses:
             await permit_losses(mirror, confirm_losses)
-        planned = await plan_changes(mirror, force=force_check, confirmed_removals=confirm_removals)
+        planned = await plan_changes(
+            mirror,
+            force=force_check,
+            reset=reset_serials,
+            confirmed_removals=confirm_removals,
+        )
         _check_limit(planned)
         return planned
 
@@ -134,16 +149,19 @@ def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal
 
 @main.command()
 @click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
+@click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_obj
-def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
+def plan(
+    place: tuple[Path, bool], *, force_check: bool, reset_serials: bool, as_json: bool
+) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing.
 
     Exit status 1 also where the run would not start: it removes more than max-removals allows.
     """
 
     async def work(mirror: Mirror) -> Plan:
-        return await plan_changes(mirror, force=force_check)
+        return await plan_changes(mirror, force=force_check, reset=reset_serials)
 
     planned = with_mirror(place, work)
     shown = summary(planned)
@@ -153,6 +171,8 @@ def plan(place: tuple[Path, bool], *, force_check: bool, as_json: bool) -> None:
     else:
         click.echo(f"The next run: {counts_text(shown)}.")
         Console(highlight=False).print(plan_table(shown))
+    if planned.regressed:
+        raise click.ClickException(_regressed(planned))
     _check_limit(planned)
 
 
@@ -280,6 +300,10 @@ def _check_limit(plan: Plan) -> None:
         raise click.ClickException(msg)
 
 
+def _regressed(plan: Plan) -> str:
+    return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
+
+
 def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
     """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
     tally = Tally()
@@ -306,5 +330,7 @@ def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) ->
         click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     for project, entry in sorted(done.lagging.items()):
         click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
-    if absent or done.lagging or done.stopped:
+    if planned.regressed:
+        click.echo(_regressed(planned), err=True)
+    if absent or done.lagging or done.stopped or planned.regressed:
         raise SystemExit(1)

@@ -110,7 +110,11 @@ async def finalize(
     if accepted or closed:
         changes = changes_of(accepted, cursor.departures, now)
         totals = await publish_root_index(
-            changes, after.mirror_serial, mirror.pages, replacing=root_etag
+            changes,
+            after.mirror_serial,
+            mirror.pages,
+            resets=after.resets,
+            replacing=root_etag,
         )
         await announcer.announce(accepted, reviews, consumed, mirror)
     freshness = Freshness.of(after, now)
@@ -239,7 +243,7 @@ def changes_of(
             continue
         if departure is not None and departure.overrules(report.job.run, change.serial, now):
             continue
-        if before is None or (change.serial or 0) >= (before.serial or 0):
+        if before is None or change.rewinding or (change.serial or 0) >= (before.serial or 0):
             changes[project] = change
     return changes
 
@@ -249,8 +253,10 @@ def _change(report: Report) -> ListedProject | DelistedProject | None:
     if not result.outcome.done:
         return None
     if result.listed:
-        return ListedProject(result.name, result.serial, result.files, result.bytes_)
-    return DelistedProject(result.serial)
+        return ListedProject(
+            result.name, result.serial, result.files, result.bytes_, report.job.rewinding
+        )
+    return DelistedProject(result.serial, report.job.rewinding)
 
 
 def _advance(

@@ -49,7 +49,7 @@ def update_lagging(
 def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
     """Return whether a success reaches what the project lags behind, and is not older than that."""
     serial = report.result.serial
-    if serial is not None and serial != before.serial:
+    if serial is not None and serial != before.serial and not report.job.rewinding:
         return serial > before.serial
     return run_order(report.job.run, now) >= run_order(before.run, now)
 
@@ -66,6 +66,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         allowed_removal=job.allowed_removal,
         named=job.named,
         quarantined=job.quarantined,
+        rewinding=job.rewinding,
     )
     if before is None:
         return failure
@@ -76,7 +77,10 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         allowed_removal=max(newer.allowed_removal, older.allowed_removal_at(newer.serial)),
         named=before.named or failure.named,
         quarantined=before.quarantined or failure.quarantined,
+        rewinding=before.rewinding or failure.rewinding,
     )
+    if newer.rewinding:
+        both = replace(both, serial=newer.serial)
     if run_order(before.run, now) >= run_order(job.run, now):
         return both  # this failure was counted, or is of the past
     doubled = pause * 2 ** min(before.attempts, _MAX_DOUBLINGS)

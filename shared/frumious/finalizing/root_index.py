@@ -62,11 +62,13 @@ async def publish_root_index(
     serial: int | None,
     pages: PageStore,
     *,
+    resets: int = 0,
     replacing: str | None,
 ) -> Totals:
     """Merge changes into the root index; the JSON page last, as it is what the mirror reads.
 
-    Neither the page's serial nor a project's goes backwards. Nothing is written where nothing
+    Neither the page's serial nor a project's goes backwards, unless the mirror counts anew: the
+    page knows `resets`, how often it did. Nothing is written where nothing
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
     Compressed variants are written with their pages, that of the JSON page right before it.
@@ -87,7 +89,7 @@ async def publish_root_index(
     merge = _Merge(changes)
     before, projects = await _merge(merge, stored_at, stored, pages)
     stored = None  # it is large
-    serial = _later(before.serial, serial)
+    serial, resets = before.counting(serial, resets)
     outdated = [*etags.values()] != before.etags or None in etags.values()
     if outdated and not html_keys:
         await storage.delete(_ALL_HTML)
@@ -100,14 +102,14 @@ async def publish_root_index(
         for variant in html_variants:
             etags[variant] = await _write(variant, html, etags[variant], storage)
         del html
-    page = _json_page(projects, serial, before, etags)
+    page = _json_page(projects, serial, before, etags, resets)
     if stored_at != key or _digest(page) != before.digest:
         if pages.layout.has_json_variants:
             # Without the private part, which says whether this is the variant of the page.
             page = await _compress(root_index.json_page(projects, serial, before.meta))
             variant = pages.layout.variant(key)
             etags[variant] = await _write(variant, page, etags[variant], storage)
-            page = _json_page(projects, serial, before, etags)
+            page = _json_page(projects, serial, before, etags, resets)
         if stored_at != key:
             await storage.create(key, page)
         else:
@@ -147,18 +149,29 @@ class _Before:
     serial: int | None = None
     meta: Mapping[str, Json] = field(default_factory=dict)  # but for the private part
     etags: Json = None  # of the HTML pages and the variants that were written with it
+    resets: int = 0
 
     @classmethod
     def of(cls, key: Key, stored: Stored) -> _Before:
         meta = root_index.meta(stored.body, key)
         private = meta.pop(_PRIVATE, None)
+        if not isinstance(private, dict):
+            private = {}
+        resets = private.get("resets", 0)
         return cls(
             stored.etag,
             _digest(stored.body),
             cast("int | None", meta.pop("_last-serial")),
             meta,
-            private.get("html") if isinstance(private, dict) else None,
+            private.get("html"),
+            resets if isinstance(resets, int) else 0,
         )
+
+    def counting(self, serial: int | None, resets: int) -> tuple[int | None, int]:
+        """Return the next page's serial and resets; it keeps these until there is a new serial."""
+        if serial is None or resets == self.resets:
+            return _later(self.serial, serial), self.resets
+        return serial, resets
 
 
 class _Merge:
@@ -203,9 +216,15 @@ class _Merge:
 
 
 def _json_page(
-    projects: bytes, serial: int | None, before: _Before, etags: Mapping[Key, str | None]
+    projects: bytes,
+    serial: int | None,
+    before: _Before,
+    etags: Mapping[Key, str | None],
+    resets: int,
 ) -> bytes:
-    private: Json = {"html": [*etags.values()]}
+    private: dict[str, Json] = {"html": [*etags.values()]}
+    if resets:
+        private["resets"] = resets
     return root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
 
 

@@ -45,11 +45,13 @@ class Freshness:
     upstream_serial: int | None  # upstream's, when it was last asked
     checked: float  # when that was, in seconds since the epoch; 0: never
     lag_seconds: float  # since the mirror is known to have been equal to upstream
+    resets: int = 0  # how often the mirror began to count anew
+    problem: Reason | None = None  # why upstream's changes are not followed
 
     @property
     def lag_serials(self) -> int | None:
         """How many of upstream's changes are missing; None: upstream does not count them."""
-        if self.serial is None or self.upstream_serial is None:
+        if self.serial is None or self.upstream_serial is None or self.problem is not None:
             return None
         return max(0, self.upstream_serial - self.serial)
 
@@ -57,12 +59,15 @@ class Freshness:
     def of(cls, cursor: Cursor, now: float) -> Self:
         """Return how fresh the mirror is, by what the cursor knows."""
         waiting = [run.behind for run in cursor.runs if run.since is not None and run.behind]
-        equal = min([*waiting, cursor.asked])
+        regressed = [cursor.regressed] if cursor.regressed else []
+        equal = min([*waiting, *regressed, cursor.asked])
         return cls(
             serial=cursor.mirror_serial,
             upstream_serial=cursor.upstream,
             checked=cursor.asked,
             lag_seconds=max(0.0, now - equal) if cursor.asked else 0.0,
+            resets=cursor.resets,
+            problem=Reason.UPSTREAM_REGRESSED if cursor.is_regressed(now) else None,
         )
 
 
@@ -77,6 +82,8 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
     changed: bool,
 ) -> None:
     """Write how far the mirror is: rarely while nothing happens, and never an older serial.
+
+    A serial of a mirror that counts anew is later than all before.
 
     `totals` is None where they have not changed; `changed` says whether anything was published.
     status.json comes last: if it is up to date, the others are. A damaged one is made again,
@@ -95,10 +102,14 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
             status = _status(before, closed, freshness, totals, lagging, now)
             if not changed and not _is_outdated(before, status, now):
                 return
-            await _publish_serial(freshness.serial, storage, now, changed=changed)
+            resets = cast("int", before.get("resets") or 0)
+            if resets > freshness.resets:
+                return
+            rewound = freshness.resets > resets
+            await _publish_serial(freshness.serial, storage, now, changed=changed, rewound=rewound)
             if before.get("front_page") != front_page.VERSION:  # so that no tick has to read it
                 await front_page.publish_front_page(storage)
-            if cast("int", before.get("serial") or 0) > (freshness.serial or 0):
+            if cast("int", before.get("serial") or 0) > (freshness.serial or 0) and not rewound:
                 return
             body = json.dumps(status, indent=1).encode()
             if stored is None:
@@ -129,6 +140,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         "upstream_serial": freshness.upstream_serial,
         "lag_seconds": round(freshness.lag_seconds),
         "lag_serials": freshness.lag_serials,
+        "problem": freshness.problem,
         "updated": _utc(now),
         "checked": _utc(freshness.checked) if freshness.checked else None,
         **sizes,
@@ -143,6 +155,8 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         },
         "runs": _last_runs(before, closed),
         "front_page": front_page.VERSION,
+        # Of the serial in `status`, which a mirror that counts anew has only later.
+        "resets": before.get("resets", 0) if freshness.serial is None else freshness.resets,
     }
 
 
@@ -155,12 +169,13 @@ def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:
 
 
 async def _publish_serial(
-    serial: int | None, storage: Storage, now: float, *, changed: bool
+    serial: int | None, storage: Storage, now: float, *, changed: bool, rewound: bool
 ) -> None:
     """Write `status` and what belongs to it, as bandersnatch has them."""
     before = await storage.read(layout.STATUS)
     reached = parse_serial(before)
-    moved = serial is not None and (reached is None or serial > reached)
+    later = serial is not None and (reached is None or serial > reached)
+    moved = later or (rewound and serial is not None and serial != reached)
     if moved or changed:
         stamp = time.strftime("%Y%m%dT%H:%M:%S\n", time.gmtime(now)).encode()
         await storage.write(layout.LAST_MODIFIED, stamp)

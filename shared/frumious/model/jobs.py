@@ -66,6 +66,7 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     confirmed: bool = False  # an operator has confirmed what the project loses
     quarantined: bool = False  # a release of it is: what the page stops naming is deleted at once
     due: tuple[Hour, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
+    rewinding: bool = False  # upstream's page may be older than the mirror's, by its serial
 
 
 class Outcome(StrEnum):

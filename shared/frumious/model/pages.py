@@ -93,6 +93,7 @@ class ListedProject:
     serial: int | None
     files: int = 0  # on its page
     bytes_: int = 0  # of those files
+    rewinding: bool = False  # as a change: it counts although its serial may be lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class DelistedProject:
     """A project that is removed from the mirror's root index."""
 
     serial: int | None
+    rewinding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

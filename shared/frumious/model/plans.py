@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NEW = "not here yet"
     CHANGED = "changed upstream"
     DIFFERS = "differs from upstream, though no event says so"
+    REWOUND = "has a serial that upstream does not reach"
     RESELECTED = "its files are selected or shown in another way"
     FORCED = "everything is checked"
     LAGGING = "lagging, and due for a retry"
@@ -79,6 +80,9 @@ class Plan:
     confirmed: frozenset[NormalizedName] = frozenset()  # as in Job
     quarantined: frozenset[NormalizedName] = frozenset()  # as in Job
     due: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)  # as in Job
+    rewinding: frozenset[NormalizedName] = frozenset()  # the mirror's serials of these are void
+    reset: bool = False  # the mirror counts anew: what older runs count is void
+    regressed: str = ""  # why upstream's serials cannot be compared with the mirror's
     outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch
     base: Cursor | None = None  # that it was planned from; None: named projects, from any
     cursor: Cursor | None = None  # that it leads to, apart from the runs

@@ -31,6 +31,7 @@ _CURSOR_KEYS: Final = {
     "bytes_": "bytes",
 }
 CLOCK_SKEW: Final = 900  # seconds by which the clocks of the mirror's machines may differ
+REGRESSION_PATIENCE: Final = 3600  # seconds that upstream's replicas and caches may lag behind
 MAX_PAUSE: Final = 6 * 3600  # seconds between two retries of a lagging project
 
 
@@ -63,6 +64,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     confirmed: frozenset[ProjectName] = frozenset()  # as in Job
     quarantined: frozenset[ProjectName] = frozenset()  # as in Job
     due: Mapping[ProjectName, tuple[Hour, ...]] = {}  # as in Job
+    rewinding: frozenset[ProjectName] = frozenset()  # the mirror's serials of these are void
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -77,6 +79,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
             confirmed=project in self.confirmed,
             quarantined=project in self.quarantined,
             due=self.due.get(project, ()),
+            rewinding=project in self.rewinding,
         )
 
 
@@ -91,6 +94,11 @@ class OpenRun(Struct, frozen=True, kw_only=True, rename="kebab"):
     retries: frozenset[ProjectName] = frozenset()  # lagging projects that it retries
     # Version 0 kept results below the run's own prefix, and may still add some.
     own_results: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its jobs have serials to reach; those of named projects have none."""
+        return self.since is not None or bool(self.retries)
 
 
 class RunProgress(Struct, frozen=True, kw_only=True):
@@ -139,6 +147,9 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     swept: str = ""  # the project that the sweep reached
     swept_at: Seconds = 0.0
     deletions: Seconds = 0.0  # when the planner last looked for files that are due for deletion
+    master: str = ""  # whose serials these are: a fingerprint of `master`
+    regressed: Seconds = 0.0  # since when they are not upstream's any more
+    resets: int = 0  # how often an operator let the mirror count anew
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
@@ -155,6 +166,26 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         waiting = [run.since for run in self.runs if run.since is not None]
         return min(waiting, default=self.serial) or None
 
+    def is_regressed(self, now: float) -> bool:
+        """Return whether upstream's serials are lower than before for longer than caches lag."""
+        return bool(self.regressed) and now - self.regressed >= REGRESSION_PATIENCE
+
+    def rewound(self, master: str) -> Cursor:
+        """Return the cursor that counts anew, as before the first run."""
+        return replace(
+            self,
+            runs=tuple(run for run in self.runs if not run.counts),
+            serial=None,
+            upstream=None,
+            changelog=False,
+            no_change_feed=False,
+            root_etag="",
+            reconciled=0.0,
+            master=master,
+            regressed=0.0,
+            resets=self.resets + 1,
+        )
+
     def at(self, now: float) -> Cursor:
         """Return the cursor without times in the future, which a wrong clock left.
 
@@ -167,6 +198,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             reconciled=self.reconciled if self.reconciled <= latest else 0.0,
             swept_at=self.swept_at if self.swept_at <= latest else 0.0,
             deletions=self.deletions if self.deletions <= latest else 0.0,
+            regressed=min(self.regressed, now),
             runs=tuple(
                 replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs
             ),
@@ -199,6 +231,7 @@ class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may
     allowed_removal: AllowedRemoval = AllowedRemoval.NOTHING
     named: bool = False  # requested by name
     quarantined: bool = False  # as in Job
+    rewinding: bool = False  # the mirror's own serial of the project is void
 
     def is_due(self, now: float) -> bool:
         """Return whether the pause is over; a wrong clock may have made it years long."""

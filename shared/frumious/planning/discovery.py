@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Proposal, Reason
+from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -90,7 +91,9 @@ def _compare(
         pending = snapshot.in_progress.get(project, -1)
         if current == pending == -1:
             return Proposal(project, 0, Reason.REMOVED)
-        if lagging is None and current is not None and current > max(serial, pending):
+        if current is not None and current < serial and snapshot.is_void(serial):
+            return Proposal(project, current, Reason.REWOUND)
+        if lagging is None and current is not None and _differs(current, serial, pending, snapshot):
             return Proposal(project, current, Reason.DIFFERS)
     return reselected
 
@@ -117,6 +120,22 @@ def _compared_serial(serial: int, index_serial: int | None) -> int:
     return min(serial, index_serial)
 
 
+def _differs(current: int, serial: int, pending: int, snapshot: Snapshot) -> bool:
+    """Return whether upstream's serial of a project is not the mirror's, nor that of an open run.
+
+    A lower one counts if the root index is new enough to know the mirror's: the project then lags,
+    as upstream may have been restored. Where the mirror counts anew, upstream may have counted to
+    the latest serials a second time.
+    """
+    if snapshot.reset:
+        return current != serial or not snapshot.is_reached(serial + MAX_PROGRESS)
+    if current > serial:
+        return current > pending and snapshot.is_reached(current)
+    index = snapshot.upstream_index
+    known = index is not None and index.serial is not None and serial <= index.serial
+    return current < serial and pending == -1 and known
+
+
 def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Proposal]:
     """Propose upstream's projects that neither the mirror has nor a job brings."""
     for project, serial in comparison.missing.items():
@@ -134,7 +153,8 @@ def advance(snapshot: Snapshot) -> Cursor:
     """Return how far upstream's answers bring the cursor."""
     changes, index, names = snapshot.changes, snapshot.upstream_index, snapshot.names
     selected = snapshot.config.fingerprint
-    cursor = replace(snapshot.cursor, asked=snapshot.now, selected=selected)
+    cursor = _compare_serials(snapshot.cursor, snapshot.serial, snapshot.now)
+    cursor = replace(cursor, asked=snapshot.now, selected=selected)
     if snapshot.due is not None:
         cursor = replace(cursor, deletions=snapshot.now)
     if index is not None or names is not None:
@@ -143,7 +163,8 @@ def advance(snapshot: Snapshot) -> Cursor:
         serial = max(cursor.serial or 0, changes.serial)
         if cursor.serial is None and index is not None:
             serial = _compared_serial(serial, index.serial)
-        cursor = replace(cursor, serial=serial, upstream=changes.serial)
+        upstream = changes.serial if snapshot.serial is None else snapshot.serial
+        cursor = replace(cursor, serial=serial, upstream=upstream)
         return replace(cursor, changelog=True, no_change_feed=False)
     if names is not None:
         return replace(cursor, no_change_feed=True)
@@ -158,3 +179,17 @@ def advance(snapshot: Snapshot) -> Cursor:
         root_etag="" if snapshot.in_progress else index.etag,  # those are compared again
         no_change_feed=all(serial is None for serial in index.projects.values()),
     )
+
+
+def _compare_serials(cursor: Cursor, serial: int | None, now: float) -> Cursor:
+    """Note since when upstream's serial is below the cursor's.
+
+    Where that lasted, upstream has counted up to the cursor a second time: what it counted is in no
+    changelog from here on, but in its root index.
+    """
+    if serial is None or cursor.serial is None:
+        return cursor
+    if serial < cursor.serial:
+        return replace(cursor, regressed=cursor.regressed or now)
+    reconciled = 0.0 if cursor.is_regressed(now) else cursor.reconciled
+    return replace(cursor, regressed=0.0, reconciled=reconciled)

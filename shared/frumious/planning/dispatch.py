@@ -92,7 +92,8 @@ async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | Non
     )
 
     def change(cursor: Cursor) -> Cursor:
-        open_runs = (*cursor.runs, *opened)
+        kept = tuple(run for run in cursor.runs if not (plan.reset and run.counts))
+        open_runs = (*kept, *opened)
         if plan.base is None or plan.cursor is None:
             return replace(cursor, runs=open_runs)
         if cursor.revision != plan.base.revision:
@@ -147,6 +148,7 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
             allowed_removals={project: allowed[project] for project in allowed.keys() & names},
             named=plan.named & names,
             recovering=plan.recovering & names,
+            rewinding=plan.rewinding & names,
             migrating=plan.migrating,
             confirmed=plan.confirmed & names,
             quarantined=plan.quarantined & names,

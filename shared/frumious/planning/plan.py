@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason, RemovalLimit
@@ -34,6 +36,14 @@ logger = logging.getLogger(__name__)
 
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
+_REGRESSED: Final = (
+    "upstream counts lower serials than before: it was restored from a backup, or is another index."
+    " Its changes are not followed until its serials are counted anew"
+)
+_FOREIGN: Final = (
+    "master is another index than the one that the mirror follows: nothing is planned until master"
+    " is corrected, or the serials are counted anew"
+)
 
 
 class InvalidProject(FrumiousError):
@@ -67,11 +77,14 @@ def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Pla
     )
 
 
-async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removals: int = 0) -> Plan:
+async def plan_changes(
+    mirror: Mirror, *, force: bool = False, reset: bool = False, confirmed_removals: int = 0
+) -> Plan:
     """Plan what brings the mirror in step with upstream and with its configuration.
 
     `force` plans every project; `confirmed_removals` is how many removals somebody has confirmed.
-    A plan that would remove more than those and than `max-removals` comes back `stopped`.
+    A plan that would remove more than those and than `max-removals` comes back `stopped`. With
+    `reset` upstream's serials are counted anew, and its pages may be older than the mirror's.
 
     Raises:
         UpstreamUnavailable: upstream did not answer.
@@ -79,7 +92,9 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removal
     """
     limit = mirror.config.max_removals
     limit = replace(limit, number=max(limit.number, confirmed_removals))
-    snapshot = await read_snapshot(mirror, force=force, uncounted_removals=limit.number)
+    snapshot = await read_snapshot(
+        mirror, force=force, reset=reset, uncounted_removals=limit.number
+    )
     try:
         plan = plan_snapshot(snapshot, mirror.selection, limit)
     except InvalidPage as error:  # the mirror's own root index, which is read while planning
@@ -94,6 +109,8 @@ async def plan_changes(mirror: Mirror, *, force: bool = False, confirmed_removal
 
 def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> Plan:
     """Return the plan that follows from a snapshot. Pure."""
+    if snapshot.foreign:
+        return _foreign_plan(snapshot)
     comparison = discovery.compare(snapshot, selection)
     proposals = chain(
         discovery.propose_changed(snapshot),
@@ -107,8 +124,12 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
     merged = _merge(proposals, retries, snapshot, selection)
     planned = merged.jobs.keys()
     earliest = None if snapshot.changes is None else snapshot.changes.earliest
+    cursor = sweep.advance(discovery.advance(snapshot), snapshot.turn)
     return replace(
         merged,
+        rewinding=frozenset(planned) if snapshot.reset else merged.rewinding,
+        reset=snapshot.reset,
+        regressed=_REGRESSED if cursor.is_regressed(snapshot.now) else "",
         retries=retries,
         recovering=frozenset(planned if snapshot.config.forced else planned & snapshot.lagging),
         migrating=snapshot.migrating,
@@ -121,7 +142,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         named=frozenset(project for project in retries if snapshot.lagging[project].named),
         outdated_since=snapshot.now if earliest is None else earliest,
         base=snapshot.cursor,
-        cursor=sweep.advance(discovery.advance(snapshot), snapshot.turn),
+        cursor=cursor,
         selected=snapshot.config.selected,
         stopped=_check_removals(merged, comparison, limit),
         refused_losses=len(refused_losses(snapshot.lagging)),
@@ -135,8 +156,20 @@ def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
     return frozenset((*lagging, *events))
 
 
+def _foreign_plan(snapshot: Snapshot) -> Plan:
+    """Return the plan that keeps a mirror apart from an index that it has not followed so far."""
+    base = snapshot.cursor
+    cursor = structs.replace(base, regressed=base.regressed or snapshot.now)
+    return Plan(base=base, cursor=cursor, regressed=_FOREIGN)
+
+
 def _due_retries(snapshot: Snapshot) -> frozenset[NormalizedName]:
-    """Return lagging projects whose pause is over, and which no open run retries already."""
+    """Return lagging projects whose pause is over, and which no open run retries already.
+
+    Where the mirror counts anew, all are due: the serials that they have to reach are void.
+    """
+    if snapshot.reset:
+        return frozenset(snapshot.lagging)
     retried = {project for run in snapshot.cursor.runs for project in run.retries}
     due = (
         project
@@ -157,23 +190,36 @@ def _merge(
     Projects that are not selected can only be removed, or retried, or lose removed files.
     """
     jobs: dict[NormalizedName, int] = {}
+    rewinding: set[NormalizedName] = set()
     reasons: dict[NormalizedName, Reason] = {}
     allowed = dict(snapshot.removals)
     for project, serial, reason in proposals:
         if reason in _OF_ANY_PROJECT or selection.wants(project):
-            jobs[project] = max(serial, jobs.get(project, 0))
+            jobs[project] = max(_credible(serial, snapshot), jobs.get(project, 0))
+            if reason is Reason.REWOUND:
+                rewinding.add(project)
             if project not in reasons or reason.removes:
                 reasons[project] = reason
             if reason is Reason.REMOVED:
                 allowed[project] = AllowedRemoval.PROJECT
     for project, entry in snapshot.lagging.items():
         if project in jobs or project in retries:
-            jobs[project] = max(entry.serial, jobs.get(project, 0))
+            if entry.rewinding or snapshot.is_void(entry.serial):
+                rewinding.add(project)
+            serial = 0 if snapshot.reset else _credible(entry.serial, snapshot)
+            jobs[project] = max(serial, jobs.get(project, 0))
             reasons.setdefault(project, Reason.LAGGING)
             earlier = entry.allowed_removal_at(jobs[project])
             allowed[project] = max(earlier, allowed.get(project, earlier))
     allowed = {project: removal for project, removal in allowed.items() if project in jobs}
-    return Plan(jobs=jobs, reasons=reasons, allowed_removals=allowed)
+    return Plan(
+        jobs=jobs, reasons=reasons, allowed_removals=allowed, rewinding=frozenset(rewinding)
+    )
+
+
+def _credible(serial: int, snapshot: Snapshot) -> int:
+    """Return a serial to reach; 0, any, where upstream has not counted up to it."""
+    return serial if snapshot.is_reached(serial) else 0
 
 
 def _check_removals(plan: Plan, comparison: Comparison, limit: Removals) -> RemovalLimit | None:

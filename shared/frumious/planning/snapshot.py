@@ -7,11 +7,16 @@ needs it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from frumious.errors import FrumiousError, explain
 from frumious.model import layout
@@ -23,7 +28,7 @@ from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.upstream import PageCheck
+from frumious.upstream.upstream import MAX_PROGRESS, PageCheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +51,7 @@ _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and fort
 _CONCURRENT_CHECKS: Final = 5
 _DELETION_INTERVAL: Final = 3600  # seconds
 _MAX_DUE: Final = 10_000  # projects with files that are due for deletion, in one plan
+_MAX_LOGGED: Final = 20  # projects in one log record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,9 @@ class Snapshot:
 
     now: float  # seconds since the epoch
     cursor: Cursor
+    foreign: bool = False  # `master` is another index than the cursor's: nothing is compared
+    reset: bool = False  # the mirror counts anew
+    serial: int | None = None  # upstream's own; None: it says nothing of it now
     lagging: Mapping[NormalizedName, Lagging] = field(default_factory=dict)
     config: ConfigChanges = field(default_factory=ConfigChanges)
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
@@ -68,23 +77,45 @@ class Snapshot:
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
 
+    def is_reached(self, serial: int) -> bool:
+        """Return whether upstream has counted up to a serial, as far as it says."""
+        return self.serial is None or serial <= self.serial
+
+    def is_void(self, serial: int) -> bool:
+        """Return whether a serial of the mirror's is wrong: upstream is far below it.
+
+        That proves nothing while upstream is below the cursor too: it may have been restored, and
+        only an operator can tell.
+        """
+        behind = self.serial is None or self.serial < (self.cursor.serial or 0)
+        return not behind and not self.is_reached(serial - MAX_PROGRESS)
+
     @property
     def removals(self) -> Mapping[NormalizedName, AllowedRemoval]:
         """What upstream's changelog allows to remove."""
         return {} if self.changes is None else self.changes.allowed_removals
 
 
-async def read_snapshot(mirror: Mirror, *, force: bool, uncounted_removals: int) -> Snapshot:
+async def read_snapshot(
+    mirror: Mirror, *, force: bool, reset: bool, uncounted_removals: int
+) -> Snapshot:
     """Read what the tick needs; with `force`, as for a configuration that is new in everything.
 
-    Up to `uncounted_removals` are allowed, however many projects the mirror has.
+    With `reset` upstream's serials are counted anew, as at the first run. Up to
+    `uncounted_removals` are allowed, however many projects the mirror has.
     """
     discovery = mirror.config.discovery
     now = mirror.clock.now()
     cursor = (await mirror.ledger.cursor()).at(now)
+    master = _fingerprint(mirror.config.master)
+    if reset:
+        cursor = cursor.rewound(master)
+    elif cursor.master not in {"", master}:
+        return Snapshot(now=now, cursor=cursor, foreign=True)
     snapshot = Snapshot(
         now=now,
-        cursor=cursor,
+        cursor=structs.replace(cursor, master=master),
+        reset=reset,
         lagging=await mirror.ledger.lagging() if cursor.lagging or cursor.runs else {},
         config=await _read_config_changes(cursor, mirror, force=force),
         names=_polled_names(mirror.selection, discovery),
@@ -133,17 +164,38 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
     Where another program left its serial in `status`, add what upstream has removed since.
     """
     since = snapshot.cursor.serial
-    if since is not None:
-        return replace(snapshot, changes=await upstream.changes_since(since))
-    serial = await upstream.last_serial()  # before anything else: later changes come next
+    serial = await _last_serial(since, upstream)  # before anything else: later changes come next
+    snapshot = replace(snapshot, serial=serial)
     changes = Changes({}, {}, serial)
+    if since is not None:
+        if serial < since:
+            changes = replace(changes, serial=since)
+        elif serial > since:
+            changes = await upstream.changes_since(since, until=serial)
+        return replace(snapshot, changes=changes)
     since = parse_serial(await storage.read(layout.STATUS))
-    if since is None:
+    if since is None or snapshot.reset:
         return replace(snapshot, changes=changes)
     if serial - _MAX_MIGRATED_EVENTS <= since < serial:
         removals = (await upstream.changes_since(since)).allowed_removals
         changes = replace(changes, allowed_removals=removals)
     return replace(snapshot, changes=changes, migrating=True)
+
+
+async def _last_serial(since: int | None, upstream: Upstream) -> int:
+    """Return upstream's serial: where it is far ahead, not above that of the root index.
+
+    What is left out by that comes next. A wrong serial would leave out everything, for ever.
+    """
+    serial = await upstream.last_serial()
+    if since is not None and serial - since <= MAX_PROGRESS:
+        return serial
+    root = await upstream.root_serial()
+    if root is None or serial - root <= MAX_PROGRESS:
+        return serial
+    extra = {"changelog": serial, "root_index": root}
+    logger.warning("the changelog's serial is implausible: the root index counts", extra=extra)
+    return root
 
 
 async def _read_upstream_index(
@@ -153,7 +205,7 @@ async def _read_upstream_index(
     cursor, by_index = snapshot.cursor, snapshot.changes is None
     overdue = snapshot.now >= cursor.reconciled + _COMPARISON_INTERVAL
     due = snapshot.names is None and (by_index or cursor.serial is None or overdue)
-    if any(run.staged for run in cursor.runs):
+    if any(run.staged for run in cursor.runs) and not snapshot.reset:
         due = False  # what a large plan has not brought yet is not missing
     reselecting = snapshot.config.projects and selection.exact_projects is None
     if not due and not reselecting:
@@ -166,6 +218,17 @@ async def _read_upstream_index(
             raise
         logger.error("projects are not compared", extra={"error": explain(error)})  # noqa: TRY400
         return snapshot  # what the changelog names does not wait for it
+    if index is not None:
+        serial = index.serial if snapshot.serial is None else snapshot.serial
+        snapshot = replace(snapshot, serial=serial)
+        wrong = (
+            project
+            for project, each in index.projects.items()
+            if each is not None and not snapshot.is_reached(each - MAX_PROGRESS)
+        )
+        if projects := list(islice(wrong, _MAX_LOGGED)):
+            extra = {"projects": projects, "serial": serial}
+            logger.warning("serials of the root index are implausible: ignored", extra=extra)
     in_progress: dict[NormalizedName, int] = {}
     if by_index and index is not None:
         for run in cursor.runs:
@@ -212,6 +275,12 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     unknown = [name for name in names if name not in known]
     checks = await _check_all(unknown, mirror, alone=alone)
     return replace(snapshot, turn=replace(turn, projects=names, checks=checks))
+
+
+def _fingerprint(master: str) -> str:
+    """Identify the upstream index, whatever the scheme."""
+    parts = urlsplit(master)
+    return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:16]
 
 
 async def _project_count(cursor: Cursor, storage: Storage) -> int:

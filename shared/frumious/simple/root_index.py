@@ -132,7 +132,8 @@ def merge(
 ) -> Iterator[tuple[NormalizedName, ListedProject]]:
     """Yield the projects after the changes, sorted by normalised name, in one pass.
 
-    Ignores a change with a lower serial than the listed one: no serial goes backwards.
+    Ignores a change with a lower serial than the listed one, unless it is `rewinding`: no serial
+    goes backwards.
 
     Raises:
         NotSorted: while iterating; `listed` is not sorted.
@@ -151,7 +152,7 @@ def merge(
             change = next(pending, None)
         merged: ListedProject | DelistedProject = current
         if change is not None and change[0] == project:
-            if (change[1].serial or 0) >= (current.serial or 0):
+            if change[1].rewinding or (change[1].serial or 0) >= (current.serial or 0):
                 merged = change[1]
             change = next(pending, None)
         if isinstance(merged, ListedProject):

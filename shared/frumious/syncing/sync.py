@@ -174,8 +174,12 @@ async def _read_upstream(
         MassLoss: it lacks most of the files, and no event says why.
     """
     job = attempt.job
-    min_serial = max(job.serial, (current and current.serial) or 0)
-    if attempt.resuming:  # an earlier attempt may have published a later page but for its JSON
+    min_serial = job.serial
+    if not job.rewinding:
+        min_serial = max(min_serial, (current and current.serial) or 0)
+    if (
+        attempt.resuming and not job.rewinding
+    ):  # an earlier attempt may have published a later page but for its JSON
         first_page = await mirror.pages.read_first_page(job.project)
         min_serial = max(min_serial, (first_page and first_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)

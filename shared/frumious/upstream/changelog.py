@@ -6,6 +6,7 @@ Knows the calls, their faults and what the events mean for a mirror.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import reprlib
 import xmlrpc.client
@@ -21,7 +22,7 @@ from frumious.simple.values import InvalidValue, parse_seconds, parse_serial, pr
 from frumious.upstream.client import Client, UpstreamUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -92,12 +93,16 @@ async def last_serial(client: Client, master: str) -> int:
     return serial
 
 
-async def changes_since(client: Client, master: str, serial: int) -> Changes:
-    """Return the changes after `serial` (`changelog_since_serial`).
+async def changes_since(
+    client: Client, master: str, serial: int, *, until: float = math.inf
+) -> Changes:
+    """Return the changes after `serial` and up to `until` (`changelog_since_serial`).
 
     Repeats the call while a response has `MAX_ROWS` rows. Events that do not concern the index
     (owners, invitations) are omitted. An event with an invalid serial concerns its project alone,
     whose job takes whatever upstream has; one without a valid name and serial is passed over.
+    So are events after `until`, which upstream has not counted up to: a wrong serial, or so new
+    that the next call returns them.
 
     Raises:
         NoChangelog: upstream has no changelog.
@@ -109,9 +114,8 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
     earliest: float | None = None
     while True:
         rows = await _call(client, master, "changelog_since_serial", serial)
-        count, previous = 0, serial
-        for row in _rows(rows):
-            count += 1
+        count, previous = len(rows) if isinstance(rows, list) else 0, serial
+        for row in _reached(_rows(rows), until):
             serial = max(serial, row.serial or 0)
             project = row.project
             if project is None or _ROLE_EVENT.match(row.action):
@@ -125,7 +129,7 @@ async def changes_since(client: Client, master: str, serial: int) -> Changes:
             elif _FILE_REMOVAL.match(row.action) or project in allowed_removals:
                 allowed_removals[project] = AllowedRemoval.FILES
         del rows
-        if count < MAX_ROWS:
+        if count < MAX_ROWS or serial >= until:
             return Changes(projects, allowed_removals, serial, frozenset(quarantined), earliest)
         if serial == previous:
             msg = f"{master}: changelog has {count} rows but none with a serial above {previous}"
@@ -140,6 +144,16 @@ class _Row:
     timestamp: float | None = None
     action: str = ""
     serial: int | None = None
+
+
+def _reached(rows: Iterable[_Row], until: float) -> Iterator[_Row]:
+    """Yield the events up to `until`."""
+    for row in rows:
+        if (row.serial or 0) <= until:
+            yield row
+        else:
+            extra = {"project": row.project, "serial": row.serial, "until": until}
+            logger.info("event passed over: upstream has not reached its serial", extra=extra)
 
 
 def _rows(payload: object) -> Iterator[_Row]:

@@ -5,6 +5,9 @@ Requests and parses; decides nothing and stores nothing.
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
 import re
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -16,7 +19,8 @@ from frumious.simple import parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, parse_serial, valid_etag
 from frumious.upstream import changelog
 from frumious.upstream.addresses import HostRefused
-from frumious.upstream.client import Client, Response
+from frumious.upstream.changelog import NoChangelog
+from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import Download, download
 
 if TYPE_CHECKING:
@@ -32,10 +36,15 @@ if TYPE_CHECKING:
     from frumious.simple.values import ParsedPage
     from frumious.upstream.changelog import Changes
 
+# Serials that pages may be ahead of the root index, which caches keep for minutes or hours. PyPI
+# counts some 50,000 in a day.
+MAX_PROGRESS: Final = 10_000
 # Bytes of decompressed responses. PyPI's largest pages have some 25 MB, its root index 38.
 MAX_PAGE_BYTES: Final = 64 * 1024**2
 MAX_ROOT_INDEX_BYTES: Final = 96 * 1024**2
 MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
+
+logger = logging.getLogger(__name__)
 
 _SIMPLE: Final = {
     "Accept": "application/vnd.pypi.simple.v1+json,"
@@ -55,6 +64,12 @@ class StalePage(Retryable):
     reason = Reason.UPSTREAM_STALE
 
 
+class ImplausibleSerial(Retryable):
+    """A page has a serial that upstream has not counted up to."""
+
+    reason = Reason.UPSTREAM_INVALID
+
+
 @dataclass(frozen=True, slots=True)
 class PageCheck:
     """The state of a project page at upstream, without its content."""
@@ -70,6 +85,8 @@ class Upstream:
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._client = Client(config, clock)
+        self._plausible_serial: float = 0  # up to which pages are believed
+        self._asking = asyncio.Lock()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -85,6 +102,7 @@ class Upstream:
 
         Raises:
             StalePage: the page's serial is below `at_least`.
+            ImplausibleSerial: it is above upstream's own serial.
             UpstreamUnavailable: upstream did not respond in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the response is not a project page.
         """
@@ -101,6 +119,8 @@ class Upstream:
         if page.serial is not None and page.serial < at_least:
             msg = f"{url} is at serial {page.serial}, expected {at_least}: a cache is stale"
             raise StalePage(msg)
+        if page.serial is not None and page.serial > at_least:
+            await self._check_serial(page.serial, url)
         return replace(parsed, page=page, etag=_etag(response))
 
     async def check_page(self, project: NormalizedName, *, etag: str) -> PageCheck:
@@ -135,8 +155,20 @@ class Upstream:
         response.check_status()
         parse = root_index.parse if _is_json(response) else parse_html.root_index
         index = parse(response.body, response.url)
-        serial = _serial(response) if index.serial is None else index.serial
-        return replace(index, serial=serial, etag=_etag(response))
+        serials = [each for each in (_serial(response), index.serial) if each is not None]
+        return replace(index, serial=min(serials, default=None), etag=_etag(response))
+
+    async def root_serial(self) -> int | None:
+        """Return the serial of the root index, by its header alone; None: upstream sends none.
+
+        Raises:
+            UpstreamUnavailable: upstream did not respond in time, or with an error.
+            HostRefused: a redirect leads to a host that is not allowed.
+        """
+        url = f"{self._config.master}/simple/"
+        response = await self._client.fetch_headers(url, headers=_SIMPLE)
+        response.check_status()
+        return _serial(response)
 
     def sources(self, url: str) -> tuple[str, ...]:
         """Return the URLs to download a file from, in order of preference."""
@@ -190,9 +222,35 @@ class Upstream:
         """Return upstream's serial; see `frumious.upstream.changelog.last_serial`."""
         return await changelog.last_serial(self._client, self._config.master)
 
-    async def changes_since(self, serial: int) -> Changes:
+    async def changes_since(self, serial: int, *, until: float = math.inf) -> Changes:
         """Return the changes since; see `frumious.upstream.changelog.changes_since`."""
-        return await changelog.changes_since(self._client, self._config.master, serial)
+        return await changelog.changes_since(self._client, self._config.master, serial, until=until)
+
+    async def _check_serial(self, serial: int, url: str) -> None:
+        """Check that upstream has counted up to a page's serial.
+
+        Otherwise one wrong serial would make all later pages of the project count as stale.
+        Upstream is asked only for serials above those that it has confirmed. What says nothing of
+        its own serial is believed.
+
+        Raises:
+            ImplausibleSerial: it has not.
+        """
+        async with self._asking:
+            if serial > self._plausible_serial:
+                self._plausible_serial = await self._ask_plausible_serial()
+        if serial > self._plausible_serial:
+            msg = f"{url} is at serial {serial}, and upstream only at {self._plausible_serial}"
+            raise ImplausibleSerial(msg)
+
+    async def _ask_plausible_serial(self) -> float:
+        if self._config.discovery in {"auto", "changelog"}:
+            try:
+                return await self.last_serial()
+            except (NoChangelog, UpstreamUnavailable) as error:
+                logger.info("the root index confirms serials", extra={"error": str(error)})
+        serial = await self.root_serial()
+        return math.inf if serial is None else serial + MAX_PROGRESS
 
     def _project_url(self, project: NormalizedName) -> str:
         return f"{self._config.master}/simple/{project}/"
