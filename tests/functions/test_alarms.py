@@ -162,7 +162,34 @@ def test_files_that_upstream_may_not_take_away_are_an_alarm_until_they_are_confi
         assert "RunsStoppedAlarm" not in firing(cloud)
         page = cloud.s3.get_object(Bucket=cloud.bucket, Key="web/simple/one/index.v1_json")
         assert len(json.loads(page["Body"].read())["files"]) == 1
+
+
+def test_an_upstream_that_went_back_is_an_alarm_until_the_serials_are_reset(
     cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("demo", "1.0"))
+    backup = index.backup()
+    index.upload(wheel("demo", "2.0"))
+    go_round(cloud)
+    index.restore(backup)
+    go_round(cloud)
+    assert "UpstreamRegressedAlarm" not in firing(cloud), "a replica may lag that much"
+    key = "state/cursor.json"
+    cursor = json.loads(cloud.s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+    cursor["regressed"] -= HOURS
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=json.dumps(cursor))
+    go_round(cloud)
+    assert "UpstreamRegressedAlarm" in firing(cloud)
+    assert "restored" in cloud.invoke("PlannerFunction", {"dry_run": True})["regressed"]
+    cloud.metrics.advance(5 * MINUTES)
+
+    cloud.invoke("PlannerFunction", {"reset_serials": True})
+
+    assert "UpstreamRegressedAlarm" not in firing(cloud)
+    cloud.pump(environments=1)
+    cloud.tick("FinalizerFunction")
+    status = json.loads(cloud.s3.get_object(Bucket=cloud.bucket, Key="status")["Body"].read())
+    assert status == index.serial
 
 
 @pytest.fixture

@@ -132,7 +132,9 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("one"))
     cloud.invoke("WorkerFunction", event("two"))
 
-    assert cloud.logs.total("upstream_requests") == 6  # a page, a wheel, its metadata; twice
+    assert (
+        cloud.logs.total("upstream_requests") == 7
+    )  # a page, a wheel, its metadata; twice; the serial
     # A file and its metadata, four pages, the manifest, the files that were removed before, and the
     # report; the cursor and the lagging projects; once, the previous layout of pages.
     assert cloud.logs.total("storage_requests") == 2 * (2 + 4 + 3 + 2) + 1
