@@ -138,6 +138,19 @@ def test_documents_name_only_what_exists() -> None:
     assert {document: found for document, found in problems.items() if found} == {}
 
 
+def test_each_guarantee_names_its_adversary_mechanism_and_test() -> None:
+    text = (CHECKOUT / "docs/security.md").read_text()
+    tables = text.partition("\n## What is guaranteed\n")[2].partition(
+        "\n## What is not promised\n"
+    )[0]
+    rows = [line.strip("| ").split(" | ") for line in tables.splitlines() if line.startswith("|")]
+    assert ["guarantee", "adversary", "mechanism", "test"] in rows
+    for row in rows:
+        assert len(row) == 4, row[0]
+        assert all(row), row
+        assert re.search("`test_|`make |^(test|---|AWS|review)", row[3]), row
+
+
 @pytest.fixture
 def example(tmp_path: Path) -> Repository:
     """A small repository with one document that names only what exists."""
