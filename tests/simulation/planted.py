@@ -12,7 +12,7 @@ from frumious.syncing import sync, transfer
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.upstream.upstream import StalePage
 from tests.simulation.histories import simulated
-from tests.simulation.storage import Disk
+from tests.simulation.storage import Disk, MemoryStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,15 @@ def _lying_put(put: Callable[..., str], disk: Disk, key: str, body: bytes, **opt
 def _lying_storage() -> AbstractContextManager[None]:
     put = Disk.put
     return _planted(patch.object(Disk, "put", lambda *args, **kw: _lying_put(put, *args, **kw)))
+
+
+def _unconditional_writes() -> AbstractContextManager[None]:
+    write = MemoryStorage.write
+
+    async def unconditional(self: MemoryStorage, key: Any, body: bytes, **_: Any) -> str:
+        return await write(self, key, body)
+
+    return _planted(patch.object(MemoryStorage, "write", unconditional))
 
 
 def _files_deleted_first() -> AbstractContextManager[None]:
@@ -86,4 +95,5 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "lying-storage": _lying_storage,
     "pages-before-files": _pages_before_files,
     "stale-pages": _stale_pages,
+    "unconditional-writes": _unconditional_writes,
 }

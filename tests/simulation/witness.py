@@ -110,7 +110,9 @@ class Witness:
         self._bytes: dict[str, str] = {}  # filename -> the sha256 that was first published
         self._events: dict[str, list[tuple[int, str]]] = {}
         self._events_until = 0
-        self.visible: set[str] = set()  # all that a JSON page ever named, and the pages
+        self.visible: set[str] = (
+            set()
+        )  # what JSON pages ever named, and all pages of their projects
         diffs.on_change = disk.on_change = self.take
 
     def report(self, violation: Violation) -> None:
@@ -163,11 +165,11 @@ class Witness:
             raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
         self._take_serial(key, page.page.serial)
         self.pages[key] = page
-        self.visible.add(key)
         self.published.add(key)
         if key.endswith(V1_JSON) and not is_variant(key):
             self.published.update(page.objects, page.provenance)
             self.visible.update(page.objects, page.provenance)
+            self.visible.update(each for each in self.pages if f"/{project}/" in each)
             for link in page.page.links:
                 first = self._bytes.setdefault(link.filename, link.sha256)
                 if link.sha256 != first:

@@ -219,10 +219,6 @@ class World:
         self._config, self._client = _configured(self._backend, *options)
         self.witness.block(blocked)
         self._faults = True
-        for slots in self._slots.values():
-            for slot in slots:
-                if not slot.running:
-                    slot.process = None
 
     def _trick(self, choices: Choices) -> None:
         match choices.below(3):
@@ -237,25 +233,22 @@ class World:
                 self._queues.lose(choices.below(4))
 
     def _planner(self, choices: Choices) -> None:
-        slot = self._free_slot("planner", choices)
-        if slot is not None:
+        for slot in self._free_slots("planner", choices):
             request = self._request(choices)
             self._begin_planner(slot, self._fate(choices, "planner"), request)
 
     def _worker(self, choices: Choices) -> None:
-        slot = self._free_slot("worker", choices)
-        messages = self._receive(1 + choices.below(_BATCH)) if slot is not None else []
-        if slot is not None and messages:
-            self._begin_worker(slot, self._fate(choices, "worker"), messages)
+        for slot in self._free_slots("worker", choices):
+            messages = self._receive(1 + choices.below(_BATCH))
+            if messages:
+                self._begin_worker(slot, self._fate(choices, "worker"), messages)
 
     def _finalizer(self, choices: Choices) -> None:
-        slot = self._free_slot("finalizer", choices)
-        if slot is not None:
+        for slot in self._free_slots("finalizer", choices):
             self._begin_finalizer(slot, self._fate(choices, "finalizer"))
 
     def _command(self, choices: Choices) -> None:
-        slot = self._free_slot("command", choices)
-        if slot is not None:
+        for slot in self._free_slots("command", choices)[:1]:
             self._begin_command(slot, self._fate(choices, "command"), self._request(choices))
 
     def _request(self, choices: Choices) -> Request:
@@ -295,10 +288,12 @@ class World:
 
     # Invocations
 
-    def _free_slot(self, kind: str, choices: Choices) -> Slot | None:
+    def _free_slots(self, kind: str, choices: Choices) -> list[Slot]:
+        """Return a slot that is free, or now and then both."""
         slots = self._slots[kind]
-        slot = slots[choices.below(len(slots))]
-        return None if slot.running else slot
+        if not choices.rarely(self._rates.together, 1):
+            slots = [slots[choices.below(len(slots))]]
+        return [slot for slot in slots if not slot.running]
 
     def _receive(self, count: int) -> list[Message]:
         for slot in self._slots["worker"]:
@@ -330,7 +325,7 @@ class World:
     def _process(self, slot: Slot, fate: Fate) -> tuple[Process, Mirror]:
         """Return the slot's warm process, or a new one, and its mirror."""
         process, mirror = slot.process, slot.mirror
-        if process is None or mirror is None:
+        if process is None or mirror is None or mirror.config is not self._config:
             process = Process(slot.name, self.loop, self._log)
             process.on_freeze = lambda: self._freeze(slot)
             storage = MemoryStorage(self._disk, process)
