@@ -254,7 +254,7 @@ async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
     removed, scheduled = {*publication.removed}, set[Key]()
     if built.page.quarantined or job.quarantined:
         delay = 0.0
-        removed |= current_page.removed.undeleted
+        removed |= current_page.removed.undeleted - keys_of(built.files)  # some came back
     removed = {*await own_keys(project, removed, pages)}
     if delay:
         scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
