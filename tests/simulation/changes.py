@@ -18,7 +18,7 @@ _MAX_RELEASES = 4
 
 
 class Changes:
-    """Changes of a few projects; a filename is never used twice."""
+    """Changes of a few projects; a filename is used twice by `replace_bytes` alone."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -32,6 +32,18 @@ class Changes:
         kind, change = self._choose(choices, name, view)
         change()
         return f"{kind} of {name}"
+
+    def replace_bytes(self, choices: Choices) -> str:
+        """Upload other bytes under a name that was used: PyPI never does. Return the project."""
+        name = PROJECTS[choices.below(len(PROJECTS))]
+        view = self._index.project(name)
+        if view is None or not view.files:
+            return ""
+        file = view.files[choices.below(len(view.files))].file
+        self._index.remove_file(name, file.filename)
+        content = b"other bytes of " + file.filename.encode()
+        self._index.add_file(name, file.filename, content=content, version=file.version)
+        return name
 
     def _choose(
         self, choices: Choices, name: str, view: ProjectView | None

@@ -39,10 +39,13 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     expected = {f"web/simple/{form}" for form in FORMS}
     expected |= {_variant(f"web/simple/{form}", disk) for form in FORMS}
     for project in PROJECTS:
+        if project in witness.differing:
+            expected |= _named(project, witness)
+            continue
         view = None if project == witness.blocked else index.project(project)
         if view is not None and not _was_never_listed(view, witness):
             expected |= _judge_project(view, disk)
-    _judge_root(index, disk, witness.blocked)
+    _judge_root(index, disk, witness)
     for problem in unreported(witness.diffs, "mirror", _stored(disk, now), witness.visible):
         raise Violation(Kind.DIFF_FILE, problem)
     expected |= {*_undeleted(disk, now)}
@@ -96,8 +99,10 @@ def _expected(view: ProjectView) -> dict[str, Any]:
     return page
 
 
-def _judge_root(index: Index, disk: Disk, blocked: str) -> None:
-    expected = {str(name): serial for name, _, serial in index.projects() if name != blocked}
+def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
+    exempt = witness.differing
+    unlisted = {witness.blocked, *exempt}
+    expected = {str(name): serial for name, _, serial in index.projects() if name not in unlisted}
     if ROOT not in disk.objects and not expected:
         return  # there never was anything to list
     payload = json.loads(disk.objects[ROOT].body)
@@ -105,11 +110,19 @@ def _judge_root(index: Index, disk: Disk, blocked: str) -> None:
     found: Mapping[str, int] = {
         str(canonicalize_name(each["name"])): each["_last-serial"] for each in payload["projects"]
     }
-    if found != expected:
+    if {name: serial for name, serial in found.items() if name not in exempt} != expected:
         raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
     for form in (HTML, V1_HTML):
         if _root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
+
+
+def _named(project: str, witness: Witness) -> set[str]:
+    """Return a project's pages, and what they name."""
+    pages = {key: page for key, page in witness.pages.items() if f"/{project}/" in key}
+    return {*pages}.union(
+        *(page.objects | dict.fromkeys(page.provenance) for page in pages.values())
+    )
 
 
 def _stored(disk: Disk, now: float) -> set[str]:

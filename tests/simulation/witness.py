@@ -105,6 +105,7 @@ class Witness:
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
         self.blocked = ""
+        self.differing: set[str] = set()  # projects that must not become as upstream has them
         self._ever_blocked: set[str] = set()
         self._serials: dict[str, int] = {}  # the highest that was shown, by what showed it
         self._bytes: dict[str, str] = {}  # filename -> the sha256 that was first published
@@ -286,6 +287,11 @@ class Witness:
         """Whether a first run has compared all projects with upstream."""
         stored = self._disk.objects.get(CURSOR)
         return stored is not None and json.loads(stored.body)["serial"] is not None
+
+    def has_stored_configuration(self) -> bool:
+        """Whether no change of the configuration remains to store."""
+        stored = self._disk.objects.get(CURSOR)
+        return stored is not None and bool(json.loads(stored.body)["selected"])
 
     def serial(self) -> int:
         """Return the serial that the mirror claims."""

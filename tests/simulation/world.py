@@ -199,6 +199,12 @@ class World:
         self._faults = True
 
     def _lie(self, choices: Choices) -> None:
+        if choices.rarely(0.2, 1):
+            project = self._changes.replace_bytes(choices)
+            self._log(f"upstream: other bytes under the same name in {project}")
+            self.witness.differing.add(project)
+            self._faults = True
+            return
         at, lie = choices.below(len(PROJECTS)), [*LIES][choices.below(len(LIES))]
         project, other = PROJECTS[at], PROJECTS[at - 1 - choices.below(len(PROJECTS) - 1)]
         self._network.lie(project, lie, other, self.loop.elapsed + _LIE)
@@ -211,7 +217,13 @@ class World:
         self._faults = True
 
     def _configure(self, choices: Choices) -> None:
-        """Block a project, or none."""
+        """Block a project, or none.
+
+        Not before the mirror has stored the current configuration: what it did by one that it never
+        stored is not found.
+        """
+        if not self.witness.has_stored_configuration():
+            return
         blocked = (*PROJECTS, "")[choices.below(len(PROJECTS) + 1)]
         self._log(f"mirror.conf blocks {blocked or 'no project'}")
         plugins = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {blocked}"
@@ -450,7 +462,7 @@ class World:
         """Say what is unfinished; nothing in the end."""
         if runs := self.witness.open_runs():
             return f"{runs} runs are open"
-        if lagging := self.witness.lagging():
+        if lagging := self.witness.lagging() - self.witness.differing:
             return f"{sorted(lagging)} lag"
         if self.witness.serial() != self.index.serial:
             return f"status is {self.witness.serial()}, and upstream's serial {self.index.serial}"
