@@ -33,9 +33,8 @@ _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^
 _OTHER = re.compile(
     r"web/integrity/[^/]+/[^/]+/[^/]+/provenance"
     r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
-    r"|state/(?:cursor|lagging|losses|selection)\.json|state/(?:tombstones|removed)/[^/]+\.json"
-    r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json"
-    r"|state/deletions/[^/]+/[^/]+\.json|mirrored-files(?:-\d+)?(?:\.removed)?"
+    r"|state/[a-z].*\.json"  # nobody but the mirror reads those
+    r"|mirrored-files(?:-\d+)?(?:\.removed)?"
 )
 _LEAVING = ("remove project", "project quarantined")
 _METADATA = ".metadata"
