@@ -56,7 +56,7 @@ def test_the_simulation_finds_a_planted_fault_and_shows_it_in_a_few_steps(fault:
 
 
 def test_a_history_is_the_same_each_time() -> None:
-    trace = "[[0,1,2,1,1,1,1],[2],[3,0,9,0,0,0,0,4711],[1,0,0,0,3],[2],[4],[3,0,9]]"
+    trace = "[[], [2], [3, 0, 0, 9, 0, 0, 0, 4711], [1, 0, 0, 0, 3], [2], [4]]"
 
     first, second = (simulation("--replay", trace) for _ in range(2))
 
