@@ -29,31 +29,13 @@ from frumious_lambda.planner_event import check_event
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-KNOWN = {
-    "confirm_losses",
-    "confirm_removals",
-    "dry_run",
-    "force_check",
-    "may_lose",
-    "projects",
-    "reset_serials",
-    "retry",
-}
-
 environment = Environment()
 queue = environment.queue()
-
-
-class UnknownRequest(FrumiousError):
-    """The event has a key that the planner does not know."""
 
 
 @environment.logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Plan and send jobs; answer with the runs' names and how many jobs they have."""
-    if unknown := event.keys() - KNOWN:
-        msg = f"the event has {min(unknown)!r}; the planner knows {', '.join(sorted(KNOWN))}"
-        raise UnknownRequest(msg)
     check_event(event)
     deadline = environment.deadline(context)
     try:

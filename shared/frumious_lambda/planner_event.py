@@ -11,15 +11,16 @@ from frumious.errors import FrumiousError
 
 
 class InvalidEvent(FrumiousError):
-    """An event that has an invalid value."""
+    """An event with a key that the planner does not know, or with an invalid value."""
 
 
-class _Event(Struct):
-    """The types of the values; `functions/planner/app.py` describes the keys."""
+class _Event(Struct, forbid_unknown_fields=True):
+    """The keys and the types of their values; `functions/planner/app.py` describes them."""
 
     projects: list[str] | None = None
     may_lose: bool = False
     dry_run: bool = False
+    confirm_losses: Annotated[int, Meta(ge=0)] = 0
     confirm_removals: Annotated[int, Meta(ge=0)] = 0
     force_check: bool = False
     reset_serials: bool = False
@@ -27,13 +28,14 @@ class _Event(Struct):
 
 
 def check_event(event: dict[str, Any]) -> None:
-    """Check the values of an event.
+    """Check the keys and values of an event.
 
     Raises:
-        InvalidEvent: one is invalid.
+        InvalidEvent: it is invalid.
     """
     try:
         msgspec.convert(event, _Event)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
-        msg = f"the event is invalid: {error}"
+        keys = ", ".join(sorted(_Event.__struct_fields__))
+        msg = f"the event is invalid: {error}; the planner knows {keys}"
         raise InvalidEvent(msg) from error

@@ -112,7 +112,7 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
 def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("unknown", "1.0"))
     before = stored(cloud)
-    with pytest.raises(FunctionFailed, match="the event has 'dryrun'"):
+    with pytest.raises(FunctionFailed, match="unknown field `dryrun`; the planner knows confirm_"):
         plan(cloud, dryrun=True)
     assert stored(cloud) == before
     plan(cloud)
