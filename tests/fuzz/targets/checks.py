@@ -139,7 +139,7 @@ def check_published(page: ProjectPage) -> None:
     """Check a page that the mirror would publish: it is read back as it is."""
     body = render.project_page_json(page)
     stored = parse_json.manifest(body, MANIFEST)
-    assert _without_urls(stored) == _without_urls(page)
+    assert without_urls(stored) == without_urls(page)
     assert render.project_page_json(page) == body
     files = mirrored_files(PROJECT, stored)
     for key in keys_of(files):
@@ -148,7 +148,7 @@ def check_published(page: ProjectPage) -> None:
     assert [file.filename for file in html.files] == [file.filename for file in page.files]
 
 
-def _without_urls(page: ProjectPage) -> ProjectPage:
+def without_urls(page: ProjectPage) -> ProjectPage:
     """Return the page without what is resolved against its own URL."""
     files = tuple(replace(file, url="", provenance=None) for file in page.files)
     return replace(page, files=files)

@@ -17,6 +17,7 @@ from tests.fuzz.targets.checks import (
     check_key,
     check_parsed,
     check_project,
+    without_urls,
 )
 
 _ROOT_URL: Final = "https://pypi.org/simple/"
@@ -51,7 +52,7 @@ def manifest(data: bytes) -> None:
     for key in keys_of(files):
         check_key(key, "web/packages/", f"web/integrity/{PROJECT}/")
     again = parse_json.manifest(render.project_page_json(page), MANIFEST)
-    assert again == page
+    assert without_urls(again) == without_urls(page)  # urljoin may change odd URLs once more
 
 
 def own_html(data: bytes) -> None:
