@@ -64,6 +64,12 @@ class Liar:
     def low_serial(self, page: Page) -> None:
         page["meta"]["_last-serial"] = 1
 
+    def high_serial(self, page: Page) -> None:
+        page["meta"]["_last-serial"] = self._index.serial + 1000
+
+    def absurd_serial(self, page: Page) -> None:
+        page["meta"]["_last-serial"] = 10**15
+
 
 LIES: Final[dict[str, Callable[[Liar, Any], None]]] = {
     "fewer files": Liar.fewer_files,
@@ -76,4 +82,6 @@ LIES: Final[dict[str, Callable[[Liar, Any], None]]] = {
     "unsafe names": Liar.unsafe_names,
     "swapped URLs": Liar.swapped_urls,
     "low serial": Liar.low_serial,
+    "high serial": Liar.high_serial,
+    "absurd serial": Liar.absurd_serial,
 }

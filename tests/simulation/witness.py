@@ -164,6 +164,8 @@ class Witness:
         if missing := page.provenance - self._disk.objects.keys():
             raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
         self._take_serial(key, page.page.serial)
+        if page.page.serial > self._index.serial:
+            raise Violation(Kind.CLAIM, f"{key} is at {page.page.serial}, which upstream never had")
         self.pages[key] = page
         self.published.add(key)
         if key.endswith(V1_JSON) and not is_variant(key):
