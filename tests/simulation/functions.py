@@ -74,10 +74,11 @@ async def _plan(request: Request, mirror: Mirror) -> Plan:
 
 async def worker(messages: list[Message], mirror: Mirror, queue: JobQueue, queues: Queues) -> None:
     """Work on a batch as functions/worker/app.py does; then delete what is done, as Lambda does."""
+    received = [*messages]
     try:
         batch = await Batch.begin(mirror)
     except FrumiousError:
-        _return_batch(messages, queue)
+        _return_batch(received, queue)
         return
     deadline = asyncio.get_running_loop().time() + _TIMEOUT
     reports: list[Report] = []
@@ -99,14 +100,14 @@ async def worker(messages: list[Message], mirror: Mirror, queue: JobQueue, queue
                 return
         done.append(message)
 
-    outcomes = await asyncio.gather(*map(work, [*messages]), return_exceptions=True)
+    outcomes = await asyncio.gather(*map(work, received), return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, FrumiousError):
             raise outcome
     try:
         await inbox.record(mirror.storage, reports)
     except FrumiousError:
-        _return_batch(messages, queue)
+        _return_batch(received, queue)
         return
     for message in done:
         queues.delete(message)

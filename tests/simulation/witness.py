@@ -104,6 +104,7 @@ class Witness:
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
         self.blocked = ""
+        self.spoilt = False  # whether reports were damaged, and with them what diff-files say
         self.differing: set[str] = set()  # projects that must not become as upstream has them
         self._ever_blocked: set[str] = set()
         self._serials: dict[str, int] = {}  # the highest that was shown, by what showed it
@@ -138,7 +139,7 @@ class Witness:
             raise Violation(Kind.FOREIGN, f"{key} does not belong to a mirror")
         elif after is None:
             self._take_deletion(key)
-        elif key.endswith(".json"):
+        elif key.endswith(".json") and not key.startswith("state/damaged/"):
             self._take_json(key, after.body)
         elif key == STATUS:
             self._take_status(int(after.body))
@@ -164,8 +165,6 @@ class Witness:
         if missing := page.provenance - self._disk.objects.keys():
             raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
         self._take_serial(key, page.page.serial)
-        if page.page.serial > self._index.serial:
-            raise Violation(Kind.CLAIM, f"{key} is at {page.page.serial}, which upstream never had")
         self.pages[key] = page
         self.published.add(key)
         if key.endswith(V1_JSON) and not is_variant(key):
@@ -229,10 +228,12 @@ class Witness:
             payload: dict[str, Any] = json.loads(body)
         except ValueError as error:
             raise Violation(Kind.UNREADABLE, f"{key} cannot be read: {error!r}") from error
-        if key in {STATUS_JSON, CURSOR}:
+        if key == STATUS_JSON or (key == CURSOR and not self.spoilt):  # a lost run begins anew
             self._take_serial(key, payload["serial"] or 0)
 
     def _take_serial(self, what: str, serial: int) -> None:
+        if serial > self._index.serial:
+            raise Violation(Kind.CLAIM, f"{what} is at {serial}, which upstream never had")
         before = self._serials.get(what, 0)
         if serial < before:
             raise Violation(Kind.BACKWARDS, f"{what} goes back from {before} to {serial}")
@@ -241,10 +242,6 @@ class Witness:
     def _take_status(self, serial: int) -> None:
         """Check that every event up to the serial has reached its page."""
         self._take_serial(STATUS, serial)
-        if serial > self._index.serial:
-            raise Violation(
-                Kind.CLAIM, f"status claims {serial}, upstream is at {self._index.serial}"
-            )
         for change in self._index.changes_since(self._events_until):
             name = canonicalize_name(change.name)
             self._events.setdefault(name, []).append((change.serial, change.action))

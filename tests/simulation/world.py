@@ -114,7 +114,7 @@ class World:
             f"delete-after = {(0, 1)[choices.below(2)]}",
         )
         self._rates = Rates.of(choices)
-        self._steps = self._weighted_steps(odd=choices.below(5))
+        self._steps = self._weighted_steps(odd=choices.below(6))
         self._backend = "s3" if is_bucket else "filesystem"
         self._config, self._client = _configured(self._backend, *self._options)
         self._disk = Disk(is_bucket=is_bucket)
@@ -165,7 +165,7 @@ class World:
             if self._in_lambda
             else ((self._pause, 2), (self._change, 6), (self._cache, 1), (self._command, 6))
         )
-        odd_steps = (self._lie, self._set_clocks, self._configure)
+        odd_steps = (self._lie, self._set_clocks, self._configure, self._damage)
         return (*steps, *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)))
 
     def step(self, choices: Choices) -> None:
@@ -231,6 +231,24 @@ class World:
         self._config, self._client = _configured(self._backend, *options)
         self.witness.block(blocked)
         self._faults = True
+
+    def _damage(self, choices: Choices) -> None:
+        """Damage a report, or what the mirror keeps of a run.
+
+        Not of the first run: without it the mirror begins anew, and no event says what upstream has
+        removed since.
+        """
+        runs = sorted(key for key in self._disk.objects if key.startswith("state/runs/"))
+        later = [key for key in runs if key.split("/")[2] != runs[0].split("/")[2]]
+        keys = sorted(key for key in self._disk.objects if key.startswith("state/inbox/")) + later
+        if not keys:
+            return
+        key = keys[choices.below(len(keys))]
+        body = self._disk.objects[key].body
+        damaged = (body[: len(body) // 2], b"", b"{}", b"[]")[choices.below(4)]
+        self._log(f"{key} is damaged: {damaged[:20]!r}")
+        self._disk.spoil(key, damaged)
+        self.witness.spoilt = self._faults = True
 
     def _trick(self, choices: Choices) -> None:
         match choices.below(3):
