@@ -106,6 +106,8 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     expected = {str(name): serial for name, _, serial in index.projects() if name not in unlisted}
     if ROOT not in disk.objects and not expected:
         return  # there never was anything to list
+    if ROOT not in disk.objects:
+        raise Violation(Kind.DIFFERS, f"{ROOT} is missing")
     payload = json.loads(disk.objects[ROOT].body)
     names = {str(canonicalize_name(each["name"])): each["name"] for each in payload["projects"]}
     found: Mapping[str, int] = {
