@@ -26,6 +26,7 @@ from frumious.model.types import Key, RunId
 from frumious.state import inbox
 from frumious.state.ledger import Ledger
 from frumious.storage.protocol import Head, Stored
+from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 from tests.upstream import Index, Server
 
@@ -138,7 +139,7 @@ def create_mirror(folder: Path, world: World, settings: Config, cursor: Cursor) 
 
     async def write() -> None:
         storage = cast("Storage", Folder(folder))
-        async with aclosing(Upstream(settings, CLOCK)) as upstream:
+        async with aclosing(Upstream(settings, Client(settings, CLOCK))) as upstream:
             mirror = Mirror.of(settings, CLOCK, upstream, storage, storage)
             await publish_root_index(world.listed(), world.before, mirror.pages, replacing=None)
             await mirror.ledger.write_selected(mirror.selected)

@@ -13,6 +13,7 @@ from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
 from frumious.state.page_store import PageStore
 from frumious.storage.opening import open_storage
+from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Mirror:
 async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mirror]:
     """Open upstream and storage as the configuration names them."""
     async with AsyncExitStack() as opened:
-        upstream = await opened.enter_async_context(aclosing(Upstream(config, clock)))
+        client = Client(config, clock)
+        upstream = await opened.enter_async_context(aclosing(Upstream(config, client)))
         storage = await opened.enter_async_context(open_storage(config))
         diffs = storage
         if config.diff_directory is not None:

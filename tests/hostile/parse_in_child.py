@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from frumious.config import loading
 from frumious.errors import FrumiousError
 from frumious.mirror import CLOCK
+from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 _CONFIG = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nallow-non-https = true\nmaster = "
@@ -26,7 +27,8 @@ _CONFIG = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nallow-non-https 
 
 async def main(url: str, kind: str) -> None:
     """Read the response."""
-    async with aclosing(Upstream(loading.parse(f"{_CONFIG}{url}", {}), CLOCK)) as upstream:
+    config = loading.parse(f"{_CONFIG}{url}", {})
+    async with aclosing(Upstream(config, Client(config, CLOCK))) as upstream:
         match kind:
             case "page":
                 await upstream.project_page(canonicalize_name("demo"), at_least=0)

@@ -194,13 +194,11 @@ def without_sessions(config: Config) -> Client:
         return Client(config, Clock())
 
 
-class SimulatedUpstream(Upstream):
-    """The real upstream and its client, over simulated sessions."""
-
-    def __init__(
-        self, config: Config, template: Client, network: Network, process: Process
-    ) -> None:
-        self._config = config
-        self._client = copy(template)
-        self._client.clock = process.clock
-        self._client._router = _Router(_Session(network, process))  # type: ignore[assignment]
+def simulated_upstream(
+    config: Config, template: Client, network: Network, process: Process
+) -> Upstream:
+    """Return the real upstream and its client, over simulated sessions."""
+    simulated = copy(template)
+    simulated.clock = process.clock
+    simulated._router = _Router(_Session(network, process))  # type: ignore[assignment]
+    return Upstream(config, simulated)

@@ -18,7 +18,7 @@ from tests.simulation.network import (
     MASTER,
     Network,
     NetworkFault,
-    SimulatedUpstream,
+    simulated_upstream,
     without_sessions,
 )
 from tests.simulation.process import EPOCH, Fate, Killed, Process
@@ -359,7 +359,7 @@ class World:
             process = Process(slot.name, self.loop, self._log)
             process.on_freeze = lambda: self._freeze(slot)
             storage = MemoryStorage(self._disk, process)
-            upstream = SimulatedUpstream(self._config, self._client, self._network, process)
+            upstream = simulated_upstream(self._config, self._client, self._network, process)
             diffs = MemoryStorage(self._diffs, process)
             mirror = Mirror.of(self._config, process.clock, upstream, storage, diffs)
             slot.process, slot.mirror = process, mirror

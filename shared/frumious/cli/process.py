@@ -21,6 +21,7 @@ from frumious.errors import FrumiousError
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
 from frumious.storage.filesystem.lock import lock
+from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def with_upstream(
     settings = _load(options)
 
     async def opened() -> T:
-        async with aclosing(Upstream(settings, CLOCK)) as upstream:
+        async with aclosing(Upstream(settings, Client(settings, CLOCK))) as upstream:
             return await work(upstream, settings)
 
     return _explain(lambda: asyncio.run(opened()))

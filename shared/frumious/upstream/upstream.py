@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.clock import Clock
     from frumious.config.settings import Config
     from frumious.model.pages import RootIndex
     from frumious.model.types import JsonObject
@@ -82,9 +81,9 @@ class PageCheck:
 class Upstream:
     """The upstream index; its connections are kept for the life of the process."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, client: Client) -> None:
         self._config = config
-        self._client = Client(config, clock)
+        self._client = client
         self._plausible_serial: float = 0  # up to which pages are believed
         self._asking = asyncio.Lock()
 
