@@ -198,10 +198,12 @@ class Witness:
 
     def _known_digests(self, path: str, filename: str) -> set[str]:
         named = self._index.files_named(filename.removesuffix(_METADATA))
+        # What a page names at an address of another file gets a path made from its hash.
+        at = [file for file in named if file.path == path.removesuffix(_METADATA)] or named
         if filename.endswith(_METADATA):
-            contents = [file.core_metadata for file in named if file.path + _METADATA == path]
+            contents = [file.core_metadata for file in at]
         else:
-            contents = [file.content for file in named if file.path == path]
+            contents = [file.content for file in at]
         return {content.sha256 for content in contents if content is not None}
 
     # Root index and status

@@ -100,12 +100,12 @@ async def finalize(
     accepted = _in_order(accepted, now)
     after = _advance(cursor, closed, lost, accepted, now)
 
-    if accepted:
-        lagging = await ledger.change_lagging(
-            lambda lagging: update_lagging(
-                lagging, accepted, cursor.departures, pause=mirror.config.retry_pause, now=now
-            )
-        )
+    def updated(lagging: Mapping[NormalizedName, Lagging]) -> Mapping[NormalizedName, Lagging]:
+        pause = mirror.config.retry_pause
+        return update_lagging(lagging, accepted, cursor.departures, pause=pause, now=now)
+
+    if any(report.result.error is not None for report in accepted):
+        lagging = await ledger.change_lagging(lambda lagging: {**lagging, **updated(lagging)})
     totals = None
     if accepted or closed:
         changes = changes_of(accepted, cursor.departures, now)
@@ -122,7 +122,7 @@ async def finalize(
         closed,
         freshness,
         totals,
-        lagging,
+        updated(lagging),
         mirror.pages,
         now=now,
         changed=bool(accepted or closed),
@@ -130,6 +130,9 @@ async def finalize(
     for review in reviews:
         if review.changed and not review.finished:
             await ledger.write_progress(review.entry.run, review.progress, replacing=review.etag)
+    # Only now: while no run is open, the inbox is read because a project lags.
+    if lagging.keys() - updated(lagging).keys():
+        lagging = await ledger.change_lagging(updated)
     if accepted or closed or lost or bool(lagging) > cursor.lagging:
         after = await ledger.change_cursor(
             lambda current: _note_lagging(

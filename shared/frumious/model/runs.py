@@ -163,8 +163,10 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     @property
     def mirror_serial(self) -> int | None:
         """The serial that the mirror as a whole has reached: open runs may still lack jobs."""
+        if self.serial is None:
+            return None
         waiting = [run.since for run in self.runs if run.since is not None]
-        return min(waiting, default=self.serial) or None
+        return min([self.serial, *waiting]) or None  # a lost run takes the cursor back
 
     def is_regressed(self, now: float) -> bool:
         """Return whether upstream's serials are lower than before for longer than caches lag."""

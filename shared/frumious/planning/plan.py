@@ -218,8 +218,11 @@ def _merge(
 
 
 def _credible(serial: int, snapshot: Snapshot) -> int:
-    """Return a serial to reach; 0, any, where upstream has not counted up to it."""
-    return serial if snapshot.is_reached(serial) else 0
+    """Return a serial to reach; the first one, so any, where upstream has not counted up to it.
+
+    0 would say that upstream may not have the project at all.
+    """
+    return serial if snapshot.is_reached(serial) else 1
 
 
 def _check_removals(plan: Plan, comparison: Comparison, limit: Removals) -> RemovalLimit | None:

@@ -136,10 +136,9 @@ class Transfer:
         if blob.expected.sha256 is not None:
             # Size alone will not do: a page may promise another hash than the verified one.
             return head.sha256 == blob.expected.sha256
-        if head.size != blob.expected.size:
-            return False
-        if head.sha256 is not None:  # else the project's next job fetches the file and computes it
-            self.sha256[blob.key] = head.sha256
+        if head.size != blob.expected.size or head.sha256 is None:
+            return False  # the page is to have the sha256
+        self.sha256[blob.key] = head.sha256
         return True
 
     async def _store_provenance(self, blob: Blob) -> None:
