@@ -187,6 +187,8 @@ def test_bad_values_in_the_root_index(world: World, field: str, *, changelog: bo
 
     def change(payload: dict[str, Any]) -> None:
         for name, value in VALUES.items():
+            if name == "nested":
+                continue  # the whole index is refused: parsing it would take quadratic time
             if field == "_last-serial":
                 payload["projects"].append({"name": f"bad-{name}", field: value})
             elif name not in NOT_JSON:

@@ -21,12 +21,13 @@ BATCH_READS: Final = 2
 BATCH_WRITES: Final = 1
 BATCH_JOBS: Final = 10
 
-IDLE_PLANNER: Final = Requests(reads=1, writes=1)
+# Once an hour it lists the removed files that are due for deletion.
+IDLE_PLANNER: Final = Requests(reads=1, writes=1 + 1 / 60)
 # Each five minutes it reads `status`, and writes status.json, `status` and last-modified.
 IDLE_FINALIZER: Final = Requests(reads=2.2, writes=0.6)
 # What a tick with jobs or results takes in addition.
 BUSY_PLANNER: Final = Requests(reads=0, writes=2)
-BUSY_FINALIZER: Final = Requests(reads=16, writes=10)
+BUSY_FINALIZER: Final = Requests(reads=16, writes=11)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
 # Lambda's pollers of a queue: five, without fewer while it is idle where a maximum concurrency is

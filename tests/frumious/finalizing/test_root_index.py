@@ -86,7 +86,6 @@ def test_meta_may_follow_the_projects() -> None:
         b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "demo", "x": NaN}]}',
         b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "demo", "_last-serial": 1e999}]}',
         b'{"meta": {"api-version": "1.0"}, "projects": [{"name": "\xff"}]}',
-        page({"name": "demo", "_last-serial": 10**30}),
         b'{"meta": {"api-version": "1.0"}, "projects": [{"name": ' + b"7" * 5000 + b"}]}",
         b'{"meta": {"api-version": "1.0"}, "projects": [' + b"[" * 5000 + b"]" * 5000 + b"]}",
         b'{"meta": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b', "projects": []}',
