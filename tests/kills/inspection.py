@@ -106,7 +106,7 @@ def _belongs_to_mirror(key: str) -> bool:
 def _page_problems(key: str, body: bytes, digests: Mapping[str, str]) -> Iterator[str]:
     try:
         page = read_page(key, body)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
         yield f"{key} cannot be read: {error!r}"
         return
     for name, digest in page.objects().items():

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from frumious.model.checksums import WrongBytes
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, Entry, Head, StorageUnavailable, Stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
 
-    from frumious.model.checksums import ExpectedContent
+    from frumious.model.checksums import FileStream
     from tests.simulation.process import Process
 
 T = TypeVar("T")
@@ -115,16 +114,11 @@ class MemoryStorage:
 
         return await self._request("creates", key, create, conditional=True)
 
-    async def store(
-        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
-    ) -> None:
-        body = b"".join([chunk async for chunk in chunks])
+    async def store(self, key: Key, stream: FileStream) -> None:
+        body = b"".join([chunk async for chunk in stream.verified_chunks()])
+        expected = stream.expected
 
         def store() -> None:
-            digest = hashlib.new(expected.algorithm, body).hexdigest()
-            if digest != expected.digest or expected.size not in {None, len(body)}:
-                msg = f"{len(body)} bytes with the {expected.algorithm} {digest} came for {key!r}"
-                raise WrongBytes(msg)
             # Of a multipart upload, S3 has no sha256 of the whole.
             whole = expected.sha256 is not None and expected.size is not None
             self.disk.put(key, body, shows_sha256=whole)

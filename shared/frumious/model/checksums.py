@@ -1,8 +1,4 @@
-"""Checksums of a file, verified while its bytes are streamed.
-
-The last chunk is passed on only after size and digest are verified. The consumer thus never
-receives a complete file with wrong content, whatever the storage itself checks.
-"""
+"""Checksums of a file, verified while its bytes are streamed."""
 
 from __future__ import annotations
 
@@ -71,43 +67,84 @@ class ExpectedContent:
         return self.digest if self.algorithm == "sha256" else None
 
 
-async def verified_chunks(
-    chunks: AsyncIterator[bytes], expected: ExpectedContent, url: str
-) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks, the last one only after size and digest are verified.
+class FileStream:
+    """A file on its way into a storage: its chunks, and what they have to be together.
 
-    Raises:
-        WrongBytes: size or digest differs; the last chunk was not yielded.
+    The storage verifies it: with `verified_chunks`, or with `update` and `finish` in a thread of
+    its own. `url` is where the chunks come from.
     """
-    digest = hashlib.new(expected.algorithm)
-    blake2b = hashlib.blake2b(digest_size=32) if expected.blake2b_256 is not None else None
-    received = 0
-    last_chunk = b""
-    async for chunk in chunks:
-        digest.update(chunk)
-        if blake2b is not None:
-            blake2b.update(chunk)
-        received += len(chunk)
-        if received > (expected.max_size if expected.size is None else expected.size):
-            break
+
+    def __init__(self, chunks: AsyncIterator[bytes], expected: ExpectedContent, url: str) -> None:
+        self.chunks = chunks
+        self.expected = expected
+        self._url = url
+        self._size = 0
+        self._digest = hashlib.new(expected.algorithm)
+        self._sha256 = self._digest if expected.algorithm == "sha256" else hashlib.sha256()
+        with_blake2b = expected.blake2b_256 is not None
+        self._blake2b = hashlib.blake2b(digest_size=32) if with_blake2b else None
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of the chunks that have passed."""
+        return self._sha256.hexdigest()
+
+    async def verified_chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the chunks, the last one only after size and digest are verified.
+
+        Raises:
+            WrongBytes: size or digest differs; the last chunk was not yielded.
+        """
+        last_chunk = b""
+        async for chunk in self.chunks:
+            self.update(chunk)
+            if last_chunk:
+                yield last_chunk
+            last_chunk = chunk
+        self.finish()
         if last_chunk:
             yield last_chunk
-        last_chunk = chunk
-    if expected.size is None and received > expected.max_size:
-        msg = f"{url} sent more than {expected.max_size} bytes"
-        raise WrongBytes(msg)
-    if expected.size is not None and received != expected.size:
-        more = "more" if received > expected.size else "less"
-        msg = f"{url} sent {more} than the {expected.size} bytes that its page announces"
-        raise WrongBytes(msg)
-    if digest.hexdigest() != expected.digest:
-        msg = (
-            f"{url} sent {received} bytes with the {expected.algorithm} {digest.hexdigest()},"
-            f" but its page announces {expected.digest}"
+
+    def update(self, chunk: bytes) -> None:
+        """Hash a chunk.
+
+        Raises:
+            WrongBytes: there are more bytes than expected.
+        """
+        expected = self.expected
+        self._size += len(chunk)
+        if expected.size is None and self._size > expected.max_size:
+            msg = f"{self._url} sent more than {expected.max_size} bytes"
+            raise WrongBytes(msg)
+        if expected.size is not None and self._size > expected.size:
+            raise self._wrong_size(more=True)
+        self._digest.update(chunk)
+        if self._sha256 is not self._digest:
+            self._sha256.update(chunk)
+        if self._blake2b is not None:
+            self._blake2b.update(chunk)
+
+    def finish(self) -> None:
+        """Verify the size and the digests of all chunks.
+
+        Raises:
+            WrongBytes: they are not as expected.
+        """
+        expected, digest = self.expected, self._digest.hexdigest()
+        if expected.size not in {None, self._size}:
+            raise self._wrong_size(more=False)
+        if digest != expected.digest:
+            msg = (
+                f"{self._url} sent {self._size} bytes with the {expected.algorithm} {digest},"
+                f" but its page announces {expected.digest}"
+            )
+            raise WrongBytes(msg)
+        if self._blake2b is not None and self._blake2b.hexdigest() != expected.blake2b_256:
+            msg = f"{self._url} sent bytes that differ from the blake2b-256 in the URL"
+            raise WrongBytes(msg)
+
+    def _wrong_size(self, *, more: bool) -> WrongBytes:
+        how = "more" if more else "less"
+        return WrongBytes(
+            f"{self._url} sent {how} than the {self.expected.size} bytes that its page announces"
         )
-        raise WrongBytes(msg)
-    if blake2b is not None and blake2b.hexdigest() != expected.blake2b_256:
-        msg = f"{url} sent bytes that differ from the blake2b-256 in the URL"
-        raise WrongBytes(msg)
-    if last_chunk:
-        yield last_chunk

@@ -11,7 +11,7 @@ from frumious.errors import FrumiousError, Reason, Retryable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
-    from frumious.model.checksums import ExpectedContent
+    from frumious.model.checksums import FileStream
     from frumious.model.types import Key
 
 
@@ -126,14 +126,14 @@ class Storage(Protocol):
             Conflict: it exists.
         """
 
-    async def store(
-        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
-    ) -> None:
-        """Write a file as its chunks arrive.
+    async def store(self, key: Key, stream: FileStream) -> None:
+        """Write a file as its chunks arrive, once they are verified.
 
-        `chunks` is `verified_chunks`, which raises before its last chunk if the bytes are wrong.
-        Its errors are raised here, and then nothing has been stored. The caller closes it; nothing
-        reads from it after this method has returned or raised.
+        The errors of its chunks are raised here, and then nothing has been stored. The caller
+        closes them; nothing reads from them after this method has returned or raised.
+
+        Raises:
+            WrongBytes: the chunks are not what is expected.
         """
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:

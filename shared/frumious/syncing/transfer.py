@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from frumious.backoff import Backoff
 from frumious.concurrency import run_all
 from frumious.errors import explain
 from frumious.model import layout
-from frumious.model.checksums import WrongBytes, verified_chunks
+from frumious.model.checksums import FileStream, WrongBytes
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.addresses import HostRefused
@@ -20,7 +19,7 @@ from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
     from packaging.utils import NormalizedName
 
@@ -199,22 +198,16 @@ class Transfer:
     async def _store_content(
         self, key: Key, content: AsyncIterator[bytes], expected: ExpectedContent, url: str
     ) -> None:
-        digest = hashlib.sha256() if expected.sha256 is None else None
-        async with aclosing(
-            verified_chunks(self._logged(content, digest), expected, url)
-        ) as chunks:
-            await self.storage.store(key, chunks, expected)
-        if digest is not None:
-            self.sha256[key] = digest.hexdigest()
+        async with aclosing(self._logged(content)) as chunks:
+            stream = FileStream(chunks, expected, url)
+            await self.storage.store(key, stream)
+        if expected.sha256 is None:
+            self.sha256[key] = stream.sha256
 
-    async def _logged(
-        self, chunks: AsyncIterator[bytes], digest: hashlib._Hash | None
-    ) -> AsyncIterator[bytes]:
-        """Pass chunks on, hash them, and log now and then how many bytes have passed."""
+    async def _logged(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Pass chunks on, and log now and then how many bytes have passed."""
         unlogged = 0
         async for chunk in chunks:
-            if digest is not None:
-                digest.update(chunk)
             yield chunk
             unlogged += len(chunk)
             if unlogged >= _LOG_EVERY:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from frumious.model import layout
-from frumious.model.checksums import ExpectedContent, WrongBytes, verified_chunks
+from frumious.model.checksums import ExpectedContent, FileStream, WrongBytes
 from frumious.model.headers import headers_of
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict
@@ -77,9 +77,7 @@ async def store(
     storage: Storage, key: Key, body: bytes, promised: ExpectedContent | None = None
 ) -> None:
     promised = promised or expected(body)
-    await storage.store(
-        key, verified_chunks(chunks(body), promised, "https://upstream.example"), promised
-    )
+    await storage.store(key, FileStream(chunks(body), promised, "https://upstream.example"))
 
 
 async def listed(storage: Storage, prefix: str = "", after: str = "") -> list[str]:
@@ -283,7 +281,7 @@ async def why_the_bytes_ended_is_told_as_it_was(subject: Subject) -> None:
 
     for promised in (expected(b"x" * 5 * CHUNK), expected(b"x" * 5 * CHUNK, size=False)):
         with pytest.raises(Interrupted):
-            await subject.storage.store(FILE, broken(), promised)
+            await subject.storage.store(FILE, FileStream(broken(), promised, "upstream"))
         assert await subject.storage.read(FILE) is None
 
 
@@ -297,7 +295,9 @@ async def what_is_cancelled_leaves_nothing(subject: Subject) -> None:
 
     for promised in (expected(b"x" * 5 * CHUNK), expected(b"x" * 5 * CHUNK, size=False)):
         under_way = asyncio.Event()
-        storing = asyncio.ensure_future(subject.storage.store(FILE, endless(), promised))
+        storing = asyncio.ensure_future(
+            subject.storage.store(FILE, FileStream(endless(), promised, "upstream"))
+        )
         await under_way.wait()
         await asyncio.sleep(0.1)
 

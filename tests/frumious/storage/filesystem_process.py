@@ -14,7 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frumious.model.checksums import ExpectedContent
+from frumious.model.checksums import ExpectedContent, FileStream
 from frumious.model.types import Key
 from frumious.storage.filesystem.lock import lock
 from frumious.storage.filesystem.storage import FilesystemStorage
@@ -59,7 +59,8 @@ async def store(folder: Path) -> None:
         print("ready", flush=True)
         await asyncio.sleep(60)
 
-    await FilesystemStorage(folder).store(FILE, chunks(), ExpectedContent("sha256", "00"))
+    stream = FileStream(chunks(), ExpectedContent("sha256", "00"), "upstream")
+    await FilesystemStorage(folder).store(FILE, stream)
 
 
 async def write(folder: Path) -> None:

@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frumious.model.checksums import ExpectedContent, WrongBytes
+from frumious.model.checksums import ExpectedContent, FileStream, WrongBytes
 from frumious.model.types import Key
 from frumious.storage.filesystem.lock import MirrorLocked, lock, open_locked
 from frumious.storage.filesystem.os_errors import storage_error
@@ -31,7 +30,7 @@ from localcloud.environment import CHECKOUT
 from tests.frumious.storage.filesystem_process import BODIES, COUNTER, FILE, PAGE, ROUNDS, counter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from typing import Any
 
 T = TypeVar("T")
@@ -77,8 +76,9 @@ async def several(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def expected(body: bytes) -> ExpectedContent:
-    return ExpectedContent("sha256", hashlib.sha256(body).hexdigest(), len(body))
+def stream(chunks: AsyncIterator[bytes], body: bytes) -> FileStream:
+    expected = ExpectedContent("sha256", hashlib.sha256(body).hexdigest(), len(body))
+    return FileStream(chunks, expected, "upstream")
 
 
 def entries(folder: Path, prefix: str = "", after: str = "") -> list[Entry]:
@@ -118,7 +118,7 @@ def test_a_process_that_is_killed_over_a_file_leaves_a_temporary_file_that_is_re
 ) -> None:
     with at_work("store", folder):
         pass
-    assert len(temp_files(folder / "web")) == 1
+    assert len(temp_files(folder)) == 1
     assert keys(folder) == []
     assert run(FilesystemStorage(folder).remove_leftovers()) == 1
     assert temp_files(folder) == []
@@ -139,13 +139,19 @@ def test_a_process_that_is_killed_over_a_page_leaves_a_whole_one(folder: Path) -
         assert keys(folder) == [PAGE]
 
 
-def test_a_marker_without_its_temporary_file_is_removed(folder: Path) -> None:
+@pytest.mark.parametrize("written", [True, False])
+def test_a_temporary_file_on_another_disk_is_removed_with_its_marker(
+    folder: Path, *, written: bool
+) -> None:
     storage = FilesystemStorage(folder)
     run(storage.write(PAGE, b"page"))
     marker = folder / ".frumious/.frumious-0123456789abcdef.tmp"
     marker.symlink_to("web/simple/whole")
-    assert run(storage.remove_leftovers()) == 0
+    if written:
+        (folder / "web/simple/whole" / marker.name).write_bytes(b"half a file")
+    assert run(storage.remove_leftovers()) == written
     assert not marker.is_symlink()
+    assert temp_files(folder) == []
     assert keys(folder) == [PAGE]
 
 
@@ -257,7 +263,7 @@ def test_a_file_whose_chunks_break_off_leaves_nothing(
         raise WrongBytes(msg)
 
     with pytest.raises(WrongBytes, match="not what was promised"):
-        run(storage.store(FILE, broken(), expected(b"")))
+        run(storage.store(FILE, stream(broken(), b"".join(BODIES))))
     assert not (folder / "web").exists()
     assert temp_files(folder) == []
 
@@ -273,7 +279,7 @@ def test_a_file_whose_store_is_cancelled_leaves_nothing(
             begun.set()
             await asyncio.sleep(60)
 
-        storing = asyncio.create_task(storage.store(FILE, slow(), expected(b"")))
+        storing = asyncio.create_task(storage.store(FILE, stream(slow(), b"".join(BODIES))))
         await begun.wait()
         storing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -285,9 +291,9 @@ def test_a_file_whose_store_is_cancelled_leaves_nothing(
 
 
 def test_a_file_that_fails_leaves_the_one_that_was_there(storage: FilesystemStorage) -> None:
-    run(storage.store(FILE, several(b"old"), expected(b"old")))
-    with pytest.raises(WrongBytes, match="3 bytes with the sha256"):
-        run(storage.store(FILE, several(b"new"), expected(b"promised")))
+    run(storage.store(FILE, stream(several(b"old"), b"old")))
+    with pytest.raises(WrongBytes, match="sent less than the 8 bytes"):
+        run(storage.store(FILE, stream(several(b"new"), b"promised")))
     stored = run(storage.read(FILE))
     assert stored is not None
     assert stored.body == b"old"
@@ -296,31 +302,10 @@ def test_a_file_that_fails_leaves_the_one_that_was_there(storage: FilesystemStor
 @pytest.mark.parametrize("body", [b"", b"x", b"x" * 3_000_001])
 def test_a_file_is_what_its_chunks_were(storage: FilesystemStorage, body: bytes) -> None:
     chunks = [body[start : start + 70_000] for start in range(0, len(body), 70_000)]
-    run(storage.store(FILE, several(*chunks), expected(body)))
+    run(storage.store(FILE, stream(several(*chunks), body)))
     stored = run(storage.read(FILE))
     assert stored is not None
     assert stored.body == body
-
-
-def test_a_name_reaches_the_disk_after_its_bytes_and_before_the_end(
-    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-
-    def fsync(descriptor: int, flush: Callable[[int], None] = os.fsync) -> None:
-        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        done.append("bytes flushed" if is_file else "names flushed")
-        flush(descriptor)
-
-    def replace(old: Path, new: Path, rename: Callable[[Path, Path], None] = os.replace) -> None:
-        done.append("named")
-        rename(old, new)
-
-    monkeypatch.setattr("os.fsync", fsync)
-    monkeypatch.setattr("os.replace", replace)
-    for work in (storage.store(FILE, several(b"x"), expected(b"x")), storage.write(PAGE, b"x")):
-        run(work)
-        assert done[-3:] == ["bytes flushed", "named", "names flushed"]
 
 
 # Names
@@ -351,7 +336,7 @@ def test_a_key_that_can_be_no_file_is_refused_by_name(
     for work in (
         storage.write(Key(key), b"x"),
         storage.create(Key(key), b"x"),
-        storage.store(Key(key), several(b"x"), expected(b"x")),
+        storage.store(Key(key), stream(several(b"x"), b"x")),
         storage.read(Key(key)),
         storage.head(Key(key)),
         storage.delete([Key(key)]),
@@ -426,10 +411,10 @@ def test_a_missing_permission_is_reported_with_what_to_do(
 
 
 def test_what_is_written_can_be_served_whatever_the_umask(folder: Path) -> None:
-    storage = FilesystemStorage(folder)
     with umask(0o077):
+        storage = FilesystemStorage(folder)
         run(storage.write(PAGE, b"page"))
-        run(storage.store(FILE, several(b"file"), expected(b"file")))
+        run(storage.store(FILE, stream(several(b"file"), b"file")))
     assert {mode(folder / key) for key in (PAGE, FILE)} == {0o644}
     made = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     assert {mode(path) for path in made} == {0o755}
@@ -494,7 +479,7 @@ def test_the_files_may_lie_on_another_disk(
     disk.mkdir()
     (folder / "web").mkdir(parents=True)
     (folder / "web/packages").symlink_to(disk)
-    run(storage.store(FILE, several(b"file"), expected(b"file")))
+    run(storage.store(FILE, stream(several(b"file"), b"file")))
     assert keys(folder) == [FILE]
     assert (disk / "aa/bb/cc/whole-1.0.tar.gz").read_bytes() == b"file"
     run(storage.delete([FILE]))
@@ -502,11 +487,37 @@ def test_the_files_may_lie_on_another_disk(
     assert (folder / "web/packages").is_symlink()
 
 
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    """A folder on another file system than the tests' folders."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
+
+
+def test_files_on_another_disk_are_written_there(
+    storage: FilesystemStorage, folder: Path, other_disk: Path
+) -> None:
+    if folder.parent.stat().st_dev == other_disk.stat().st_dev:
+        pytest.skip("the tests' folders are on the same disk as /dev/shm")
+    (folder / "web").mkdir(parents=True)
+    (folder / "web/packages").symlink_to(other_disk)
+    body = os.urandom(3_000_001)
+    for name in ("first", "second"):
+        key = Key(f"web/packages/aa/bb/cc/{name}-1.0.tar.gz")
+        run(storage.store(key, stream(several(body[:5], body[5:]), body)))
+        assert (other_disk / "aa/bb/cc" / f"{name}-1.0.tar.gz").read_bytes() == body
+    with pytest.raises(WrongBytes):
+        run(storage.store(FILE, stream(several(body, b"more"), body + b"less")))
+    run(storage.write(PAGE, b"page"))
+    assert [path.name for path in (folder / ".frumious").iterdir()] == ["lock"]
+    assert temp_files(other_disk) == []
+
+
 def test_a_disk_that_is_not_there_is_waited_for(storage: FilesystemStorage, folder: Path) -> None:
     (folder / "web").mkdir(parents=True)
     (folder / "web/packages").symlink_to("/nowhere/at/all")
     with pytest.raises(StorageUnavailable, match=r"whole-1\.0"):
-        run(storage.store(FILE, several(b"file"), expected(b"file")))
+        run(storage.store(FILE, stream(several(b"file"), b"file")))
     assert temp_files(folder) == []
 
 
@@ -611,7 +622,7 @@ def test_the_slash_counts_where_names_are_compared(
 
 def test_locks_notes_and_drafts_are_not_listed(folder: Path) -> None:
     with lock(folder), at_work("store", folder):
-        assert len(temp_files(folder / "web")) == 1
+        assert len(temp_files(folder)) == 1
         assert (folder / ".lock").exists()
         assert (folder / ".frumious").exists()
         assert keys(folder) == []
@@ -625,6 +636,6 @@ def test_a_storage_within_the_mirror_shows_no_more_than_its_files(folder: Path) 
 def test_operations_are_counted(storage: FilesystemStorage, folder: Path) -> None:
     run(storage.write(PAGE, b"page"))
     run(storage.read(PAGE))
-    run(storage.store(FILE, several(b"file"), expected(b"file")))
+    run(storage.store(FILE, stream(several(b"file"), b"file")))
     assert storage.pop_request_count() == 3
     assert storage.pop_request_count() == 0

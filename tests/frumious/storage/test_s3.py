@@ -18,6 +18,7 @@ from frumious.config import loading
 from frumious.errors import Retryable
 from frumious.mirror import open_mirror
 from frumious.model import layout
+from frumious.model.checksums import FileStream
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
@@ -71,7 +72,7 @@ async def do_everything(storage: S3Storage) -> None:
     await store(storage, FILE, b"file")
     await store(storage, LARGE, b"file", expected(b"file", size=False))
     with pytest.raises(RuntimeError):
-        await storage.store(FILE, broken(), expected(b"file", size=False))
+        await storage.store(FILE, FileStream(broken(), expected(b"file", size=False), "upstream"))
     assert len(await listed(storage)) == 3
     await storage.delete([PAGE])
 
@@ -529,7 +530,7 @@ def test_the_parts_of_an_upload_have_the_same_size(server: S3Server) -> None:
     async def use(storage: S3Storage) -> None:
         await storage.prepare()
         proxy.requests.clear()
-        await storage.store(FILE, odd_chunks(), expected(body, size=False))
+        await storage.store(FILE, FileStream(odd_chunks(), expected(body, size=False), "upstream"))
         read = await storage.read(FILE)
         assert read is not None
         assert read.body == body

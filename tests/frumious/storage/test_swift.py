@@ -17,7 +17,7 @@ import pytest
 import swiftclient
 
 from frumious.config import loading
-from frumious.model.checksums import ExpectedContent, WrongBytes, verified_chunks
+from frumious.model.checksums import ExpectedContent, FileStream, WrongBytes
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable
 from frumious.storage.swift.storage import SwiftStorage
@@ -86,7 +86,7 @@ def content_of(body: bytes, *, with_size: bool = True) -> ExpectedContent:
 async def store(
     storage: SwiftStorage, body: bytes, expected: ExpectedContent, key: Key = FILE
 ) -> None:
-    await storage.store(key, verified_chunks(pieces(body), expected, "upstream"), expected)
+    await storage.store(key, FileStream(pieces(body), expected, "upstream"))
 
 
 def names(account: swiftclient.Connection, container: str) -> list[str]:
@@ -179,9 +179,10 @@ def test_a_failed_upload_leaves_nothing(
         async with opened(config) as storage:
             with pytest.raises(WrongBytes):
                 await store(storage, body, other)
+            expected = content_of(body, with_size=with_size)
             with pytest.raises(ConnectionResetError):
-                await storage.store(FILE, broken(body), content_of(body, with_size=with_size))
-            await cancelled_in_the_middle(storage, content_of(body, with_size=with_size))
+                await storage.store(FILE, FileStream(broken(body), expected, "upstream"))
+            await cancelled_in_the_middle(storage, expected)
             assert await storage.head(FILE) is None
             assert [entry async for entry in storage.list("")] == []
             await asyncio.sleep(0.5)  # nothing is stored later either
@@ -205,7 +206,7 @@ async def cancelled_in_the_middle(storage: SwiftStorage, expected: ExpectedConte
         under_way.set()
         await asyncio.Event().wait()
 
-    storing = asyncio.create_task(storage.store(FILE, endless(), expected))
+    storing = asyncio.create_task(storage.store(FILE, FileStream(endless(), expected, "upstream")))
     await under_way.wait()
     storing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -235,7 +236,9 @@ def test_a_file_shorter_than_expected_is_refused(swift: SwiftServer) -> None:
             with pytest.raises(
                 WrongBytes, match="999 bytes have arrived instead of the expected 1000"
             ):
-                await storage.store(FILE, pieces(b"x" * 999), content_of(b"x" * 1000))
+                await storage.store(
+                    FILE, FileStream(pieces(b"x" * 999), content_of(b"x" * 1000), "upstream")
+                )
             assert await storage.head(FILE) is None
 
     run(work())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from frumious.model.checksums import ExpectedContent
+from frumious.model.checksums import ExpectedContent, FileStream
 from frumious.model.types import Key
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.storage import S3Storage
@@ -69,7 +69,7 @@ class Upload:
 
     async def store(self, storage: S3Storage | SwiftStorage, expected: ExpectedContent) -> None:
         async with asyncio.timeout(PATIENCE), aclosing(self.chunks()) as chunks:
-            await storage.store(FILE, chunks, expected)
+            await storage.store(FILE, FileStream(chunks, expected, "upstream"))
 
 
 def store(
@@ -130,7 +130,7 @@ def test_an_early_response_ends_a_transfer_that_waits_for_upstream(
     opened: Opener, status: int
 ) -> None:
     with pytest.raises(ERRORS[status], match=str(status)):
-        store(opened, responds(status), upload=Upload(b"x" * 1000, stalls=True))
+        store(opened, responds(status), upload=Upload(b"x" * 1000, b"x", stalls=True))
 
 
 @both
@@ -168,7 +168,7 @@ def test_a_connection_that_breaks_ends_the_transfer(opened: Opener, then: Behavi
         read_some(connection)
         then(connection)
 
-    for upload in (None, Upload(CHUNK, stalls=True)):
+    for upload in (None, Upload(CHUNK, CHUNK, stalls=True)):
         with pytest.raises(StorageUnavailable):
             store(opened, behave, upload=upload)
 
@@ -214,4 +214,4 @@ def test_s3_s_own_timeout_passes() -> None:
         connection.respond(400, body=b"<Error><Code>RequestTimeout</Code></Error>")
 
     with pytest.raises(StorageUnavailable, match="RequestTimeout"):
-        store(open_s3, behave, upload=Upload(b"x", stalls=True))
+        store(open_s3, behave, upload=Upload(b"x", b"x", stalls=True))

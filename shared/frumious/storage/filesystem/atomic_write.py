@@ -1,8 +1,8 @@
-"""Atomic writes: a file has a temporary name until all of it is on the disk.
+"""Atomic writes: a file has a temporary name in `.frumious/` until all of it is written.
 
-A killed process leaves its temporary files behind. To find them without a walk over millions of
-directories, each has a marker: a symbolic link of the same name in `.frumious/` that points to the
-temporary file's directory, and is created first.
+A killed process leaves its temporary files there. A file that belongs on another disk cannot be
+moved to it, so that it is written where it belongs; a marker in `.frumious/`, a symbolic link of
+the same name to its directory, is created first, and leads to it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERNAL = ".frumious"
-"""The directory in the mirror's folder that holds the markers and the writers' lock."""
+"""The directory in the mirror's folder that holds temporary files and the writers' lock."""
 
 TEMP_NAME = re.compile(r"\.frumious-[0-9a-f]{16}\.tmp")
-"""The name of a temporary file, and of its marker."""
+"""The name of a temporary file, or of its marker."""
 
+_COPIED_AT_ONCE = 1024**2  # bytes
+_DISK_DEPTH = 2  # directories below the mirror's folder; another disk is mostly mounted there
 _MAX_TRIES = 100  # to use a directory before another process removes it because it is empty
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES})
 
@@ -40,6 +42,20 @@ class Folder:
 
     top: Path
     manage_permissions: bool  # make everything readable for all; False: apply the umask
+    umask: int
+    other_disks: set[Path]  # directories whose files are on other disks, as far as is known
+
+    @classmethod
+    def at(cls, top: Path, *, manage_permissions: bool) -> Folder:
+        """Describe a folder; reads the process's umask, which can only be done by setting it."""
+        umask = os.umask(0o077)
+        os.umask(umask)
+        return cls(top, manage_permissions, umask, set())
+
+    @property
+    def needs_chmod(self) -> bool:
+        """Whether the umask takes away what everybody is to have."""
+        return self.manage_permissions and bool(self.umask & 0o755)
 
     @property
     def file_mode(self) -> int:
@@ -48,7 +64,7 @@ class Folder:
 
     @property
     def internal(self) -> Path:
-        """The directory of the markers and the lock."""
+        """The directory of temporary files, markers and the lock."""
         return self.top / INTERNAL
 
     @contextmanager
@@ -61,37 +77,41 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def create_in(self, directory: Path, create: Callable[[], T]) -> T:
-        """Create a file in a directory that may not exist, or be removed at the same time."""
+    def create_in(self, directory: Path, create: Callable[[], T], *, flush: bool = True) -> T:
+        """Create a file in a directory that may not exist, or be removed at the same time.
+
+        With `flush`, the directories that are created for it reach the disk.
+        """
         for _ in range(_MAX_TRIES):
             try:
                 return create()
             except FileNotFoundError:
                 with suppress(FileNotFoundError):
-                    self._create_directories(directory)
+                    self._create_directories(directory, flush=flush)
         return create()
 
-    def _create_directories(self, directory: Path) -> None:
-        """Create a directory and its parents, and flush them to the disk.
+    def _create_directories(self, directory: Path, *, flush: bool) -> None:
+        """Create a directory and its parents.
 
         Raises:
             FileNotFoundError: one of them was removed at the same time, or is a broken link.
         """
         try:
-            self._create_directory(directory)
+            self._create_directory(directory, flush=flush)
         except FileNotFoundError:
-            self._create_directories(directory.parent)
-            self._create_directory(directory)
+            self._create_directories(directory.parent, flush=flush)
+            self._create_directory(directory, flush=flush)
 
-    def _create_directory(self, directory: Path) -> None:
+    def _create_directory(self, directory: Path, *, flush: bool) -> None:
         try:
             directory.mkdir(0o755 if self.manage_permissions else 0o777)
         except FileExistsError:
             return
-        if self.manage_permissions:
+        if self.needs_chmod:
             # The operator sets the bits above the permissions: an inherited group.
             directory.chmod(directory.stat().st_mode & 0o7000 | 0o755)
-        flush_directory(directory.parent)
+        if flush:
+            flush_directory(directory.parent)
 
     def prune(self, directory: Path) -> Path:
         """Remove a directory and its parents while they are empty; return the one that remains."""
@@ -110,31 +130,42 @@ class Folder:
 
         The caller must hold the mirror's lock: a temporary file may still be in use.
         """
-        removed = 0
         try:
-            markers = [path for path in self.internal.iterdir() if TEMP_NAME.fullmatch(path.name)]
+            found = [path for path in self.internal.iterdir() if TEMP_NAME.fullmatch(path.name)]
         except FileNotFoundError:
             return 0
-        for marker in markers:
-            directory = self.top / marker.readlink()
-            with suppress(FileNotFoundError, NotADirectoryError):
-                (directory / marker.name).unlink()
-                removed += 1
-            self.prune(directory)
-            marker.unlink(missing_ok=True)
+        removed = sum(not path.is_symlink() for path in found)
+        for path in found:
+            if path.is_symlink():
+                directory = self.top / path.readlink()
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    (directory / path.name).unlink()
+                    removed += 1
+                self.prune(directory)
+            path.unlink(missing_ok=True)
         return removed
+
+    def disk_of(self, path: Path) -> Path:
+        """Return a directory on the disk of a path, as far as other disks are known."""
+        if self.other_disks:
+            return next((disk for disk in self.other_disks if path.is_relative_to(disk)), self.top)
+        return self.top
+
+    def note_other_disk(self, path: Path) -> None:
+        """Remember that a path is on another disk, with all that lies beside it: `web/packages`."""
+        parts = path.relative_to(self.top).parts[:-1][:_DISK_DEPTH]
+        self.other_disks.add(self.top.joinpath(*parts))
 
 
 class TempFile:
     """A file that becomes `target` when it is published; a context manager that discards it."""
 
     def __init__(self, folder: Folder, target: Path) -> None:
-        name = f".frumious-{secrets.token_hex(8)}.tmp"
         self._folder = folder
         self._target = target
-        self._path = target.parent / name
-        self._marker = folder.internal / name
-        self._descriptor: int | None = None
+        self._path: Path | None = None  # None: it does not exist
+        self._marker: Path | None = None
+        self._descriptor = -1
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +180,8 @@ class TempFile:
 
     def write(self, body: bytes) -> None:
         """Append to the file; the first call creates it."""
-        if self._descriptor is None:
-            self._descriptor = self._open()
+        if self._path is None:
+            self._create(elsewhere=self._folder.disk_of(self._target) != self._folder.top)
         unwritten = memoryview(body)
         while unwritten:
             unwritten = unwritten[os.write(self._descriptor, unwritten) :]
@@ -161,50 +192,90 @@ class TempFile:
         If the name reached the disk first, a power failure would leave an empty file, or page,
         that counts as verified.
         """
-        self.write(b"")
-        if self._descriptor is not None:
-            os.fsync(self._descriptor)
+        os.fsync(self._descriptor)
 
-    def publish(self) -> None:
-        """Rename the file to its target; replace a link there instead of following it."""
-        self._path.replace(self._target)
+    def publish(self, *, flush: bool) -> None:
+        """Rename the file to its target; replace a link there instead of following it.
+
+        With `flush`, the name reaches the disk.
+        """
+        directory = self._target.parent
+        try:
+            self._folder.create_in(directory, self._rename, flush=flush)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._folder.note_other_disk(self._target)
+            self._move_to_other_disk()
+            self._folder.create_in(directory, self._rename, flush=flush)
+        self._path = None
+        if flush:
+            flush_directory(directory)
 
     def discard(self) -> None:
-        """Remove the file unless it was published, and its marker."""
-        if self._descriptor is None:
-            return
-        os.close(self._descriptor)
-        self._descriptor = None
-        try:
-            self._path.unlink()
-        except FileNotFoundError:
-            pass
-        else:
-            self._folder.prune(self._path.parent)
-        self._marker.unlink(missing_ok=True)
+        """Close the file; remove it unless it was published, and its marker."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            if self._marker is not None:
+                self._folder.prune(self._path.parent)
+            self._path = None
+        if self._marker is not None:
+            self._marker.unlink(missing_ok=True)
+            self._marker = None
 
-    def _open(self) -> int:
-        def create_marker() -> None:
-            self._marker.symlink_to(self._path.parent.relative_to(self._folder.top))
+    def _rename(self) -> None:
+        if self._path is not None:
+            self._path.replace(self._target)
+
+    def _create(self, *, elsewhere: bool) -> None:
+        name = f".frumious-{secrets.token_hex(8)}.tmp"
+        directory = self._target.parent if elsewhere else self._folder.internal
+        if elsewhere:
+            self._marker = self._create_marker(self._folder.internal / name)
+        path = directory / name
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
         def create() -> int:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            return os.open(self._path, flags, self._folder.file_mode)
+            return os.open(path, flags, self._folder.file_mode)
 
         try:
-            self._folder.create_in(self._marker.parent, create_marker)
+            self._descriptor = self._folder.create_in(directory, create, flush=False)
+        except BaseException:
+            self.discard()
+            raise
+        self._path = path
+        if self._folder.needs_chmod:
+            os.fchmod(self._descriptor, self._folder.file_mode)
+
+    def _create_marker(self, marker: Path) -> Path:
+        def create() -> None:
+            marker.symlink_to(self._target.parent.relative_to(self._folder.top))
+
+        try:
+            self._folder.create_in(marker.parent, create)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
             # The file system has no links. (A missing permission fails right below.)
+        return marker
+
+    def _move_to_other_disk(self) -> None:
+        """Write the file anew where it belongs."""
+        descriptor, path = self._descriptor, self._path
+        self._create(elsewhere=True)
         try:
-            descriptor = self._folder.create_in(self._path.parent, create)
-        except BaseException:
-            self._marker.unlink(missing_ok=True)
-            raise
-        if self._folder.manage_permissions:
-            os.fchmod(descriptor, self._folder.file_mode)
-        return descriptor
+            offset = 0
+            while block := os.pread(descriptor, _COPIED_AT_ONCE, offset):
+                self.write(block)
+                offset += len(block)
+            os.fsync(self._descriptor)
+        finally:
+            os.close(descriptor)
+            if path is not None:
+                path.unlink()
 
 
 def flush_directory(directory: Path) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from frumious.model.checksums import WrongBytes
+from frumious.storage.filesystem import barrier
 from frumious.storage.filesystem.atomic_write import (
     INTERNAL,
     TEMP_NAME,
@@ -26,6 +26,7 @@ from frumious.storage.filesystem.atomic_write import (
     TempFile,
     flush_directory,
 )
+from frumious.storage.filesystem.barrier import Barrier
 from frumious.storage.filesystem.lock import LOCK
 from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.walk import Walk
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-    from frumious.model.checksums import ExpectedContent
+    from frumious.model.checksums import FileStream
     from frumious.model.types import Key
     from frumious.storage.protocol import Entry
 
@@ -62,7 +63,8 @@ class FilesystemStorage:
     """
 
     def __init__(self, directory: Path, *, manage_permissions: bool = True) -> None:
-        self._folder = Folder(directory.absolute(), manage_permissions)
+        self._folder = Folder.at(directory.absolute(), manage_permissions=manage_permissions)
+        self._barrier = Barrier()
         self._threads = ThreadPool(_MAX_CALLS)
         self._requests = 0
 
@@ -121,40 +123,39 @@ class FilesystemStorage:
 
         return await self._write(key, body, check)
 
-    async def store(
-        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
-    ) -> None:
-        """Write a file as its chunks arrive, and hash what is written.
+    async def store(self, key: Key, stream: FileStream) -> None:
+        """Write a file as its chunks arrive; hash it and write it in the same thread.
 
-        Raises:
-            WrongBytes: the size or the digest is not as expected.
+        It reaches the disk before the next page does.
         """
         path = self._path(key)
         file = TempFile(self._folder, path)
-        digest = hashlib.new(expected.algorithm)
-        size = 0
+        blocks = join_chunks(stream.chunks, _BLOCK_SIZE)
+        self._requests += 1
 
         def write(block: bytes) -> None:
-            digest.update(block)
+            stream.update(block)
             file.write(block)
 
-        def publish() -> None:
-            if digest.hexdigest() != expected.digest or expected.size not in {None, size}:
-                msg = (
-                    f"{size} bytes with the {expected.algorithm} {digest.hexdigest()} arrived for"
-                    f" {key!r}, instead of {expected.size} with {expected.digest}"
-                )
-                raise WrongBytes(msg)
-            self._publish(file, path)
+        def publish(last: bytes) -> None:
+            with file:
+                stream.update(last)
+                stream.finish()
+                file.write(last)
+                if not barrier.IS_SUPPORTED:
+                    file.flush()
+                file.publish(flush=not barrier.IS_SUPPORTED)
+                self._barrier.add(self._folder.disk_of(path))
 
-        self._requests += 1
+        block = await anext(blocks)
         try:
-            async for block in join_chunks(chunks, _BLOCK_SIZE):
-                size += len(block)
+            async for following in blocks:
                 await self._run(partial(write, block), key)
-            await self._run(publish, key)
-        finally:
+                block = following
+            await self._run(partial(publish, block), key)
+        except BaseException:
             await self._run(file.discard, key)
+            raise
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
         """Yield the objects with a prefix, in order, with one directory at a time in memory."""
@@ -201,22 +202,15 @@ class FilesystemStorage:
         def write() -> str:
             with TempFile(self._folder, path) as file:
                 file.write(body)
-                self._publish(file, path, check)
+                file.flush()
+                self._barrier.wait()  # files must reach the disk before the page that names them
+                with self._folder.write_lock():
+                    check(path)
+                    file.publish(flush=True)
             return hashlib.sha256(body).hexdigest()
 
         self._requests += 1
         return await self._run(write, key)
-
-    def _publish(
-        self, file: TempFile, path: Path, check: Callable[[Path], None] | None = None
-    ) -> None:
-        """Rename a file to its path unless `check` raises; hold the lock only for that."""
-        file.flush()
-        with self._folder.write_lock():
-            if check is not None:
-                check(path)
-            file.publish()
-        flush_directory(path.parent)  # files must reach the disk before the page that names them
 
     def _path(self, key: str) -> Path:
         """Return the path of a key.

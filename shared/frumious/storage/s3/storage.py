@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from frumious.config.settings import Config
-    from frumious.model.checksums import ExpectedContent
+    from frumious.model.checksums import FileStream
 
 LARGEST_PUT = 5 * 1024**3  # bytes; S3 takes no more in one PUT
 _PROBES = "state/probe/"  # objects that test what a server supports
@@ -102,20 +103,19 @@ class S3Storage:
             return await self._compare_and_write(key, body, lambda etag: etag is None)
         return await (await self._objects()).put(key, body, IfNoneMatch="*")
 
-    async def store(
-        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
-    ) -> None:
+    async def store(self, key: Key, stream: FileStream) -> None:
         """Stream a file with one signed PUT.
 
         A file that is too large, or has no known size or sha256, becomes a multipart upload.
         """
-        sha256, size = expected.sha256, expected.size
+        sha256, size = stream.expected.sha256, stream.expected.size
         objects = await self._objects()
-        if self._signs_payloads and sha256 and size is not None and size <= LARGEST_PUT:
-            await objects.put_signed(key, chunks, sha256, size)
-            return
-        async with self._multipart_lock:
-            await objects.put_in_parts(key, chunks, expected)
+        async with aclosing(stream.verified_chunks()) as chunks:
+            if self._signs_payloads and sha256 and size is not None and size <= LARGEST_PUT:
+                await objects.put_signed(key, chunks, sha256, size)
+                return
+            async with self._multipart_lock:
+                await objects.put_in_parts(key, chunks, stream.expected)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
         """Yield the objects with a prefix, in order (ListObjectsV2)."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
 
     from frumious.config.settings import Config
-    from frumious.model.checksums import ExpectedContent
+    from frumious.model.checksums import FileStream
     from frumious.storage.swift.capabilities import Capabilities
     from frumious.storage.swift.locations import Location
 
@@ -118,24 +118,23 @@ class SwiftStorage:
         async with self._lock(key):
             return await self._write(key, body, {"If-None-Match": "*"})
 
-    async def store(
-        self, key: Key, chunks: AsyncIterator[bytes], expected: ExpectedContent
-    ) -> None:
+    async def store(self, key: Key, stream: FileStream) -> None:
         """Stream a file with one PUT, or in segments if it is too large for one."""
-        location = self._locations.of_key(key)
+        location, expected = self._locations.of_key(key), stream.expected
         await self._containers.ensure(location.container)
         segment_size, size = await self._max_object_size(expected.size), expected.size
         headers = _headers(key)
         if expected.sha256 is not None:
             headers[_SHA256] = expected.sha256
         try:
-            if size is None or size > segment_size:
-                await self._containers.ensure(self._locations.segments)
-                await self._segments.store(
-                    key, ChunkSplitter(chunks), headers, size=size, segment_size=segment_size
-                )
-                return
-            sent = await self._put.send(location, chunks, headers, size=size)
+            async with aclosing(stream.verified_chunks()) as chunks:
+                if size is None or size > segment_size:
+                    await self._containers.ensure(self._locations.segments)
+                    await self._segments.store(
+                        key, ChunkSplitter(chunks), headers, size=size, segment_size=segment_size
+                    )
+                    return
+                sent = await self._put.send(location, chunks, headers, size=size)
         except NotFound as error:
             raise self._container_missing(error) from error
         if sent.etag != sent.md5:
