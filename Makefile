@@ -55,7 +55,7 @@ test: $(dev_env) ## Run the tests, built functions included (ARGS="tests/frumiou
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-servers
-test-servers: $(dev_env) $(servers_env) $(clients_env) ## Test with real servers (nginx, Swift, LocalStack, rclone), Chromium, Poetry and PDM (ARGS=...)
+test-servers: $(dev_env) $(servers_env) $(clients_env) $(bandersnatch_env) ## Test with real servers (nginx, Swift, LocalStack, rclone), Chromium, Poetry and PDM (ARGS=...)
 	@.venv/bin/python -m tests.servers
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m servers $(ARGS)
 
@@ -88,6 +88,11 @@ bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' by
 	PYTHONPATH=shared .venv/bin/python -m bench.stream
 	PYTHONPATH=shared .venv/bin/python -m bench.requests
 	PYTHONPATH=shared .venv/bin/python -m bench.wire
+
+.PHONY: bench-peers
+bench-peers: $(dev_env) $(bandersnatch_env) ## Compare with bandersnatch, a bare loop and rclone (ARGS="--rounds 3"; ARGS=--small: only to see that it works)
+	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
+	PYTHONPATH=shared .venv/bin/python -m bench.peers $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)

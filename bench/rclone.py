@@ -43,19 +43,24 @@ class S3Server:
         return [path.stat().st_size for path in files if path.is_file()]
 
 
+def program() -> str:
+    """Return the path of rclone."""
+    found = shutil.which("rclone", path=os.pathsep.join(_FOLDERS))
+    if found is None:
+        msg = "rclone is missing; `make bench` installs it (requirements/bench.txt)"
+        raise RuntimeError(msg)
+    return found
+
+
 @contextmanager
 def serving(bucket: str, space: int) -> Iterator[S3Server]:
     """Serve an empty bucket with room for `space` bytes, in memory if possible."""
-    program = shutil.which("rclone", path=os.pathsep.join(_FOLDERS))
-    if program is None:
-        msg = "rclone is missing; `make bench` installs it (requirements/bench.txt)"
-        raise RuntimeError(msg)
     with tempfile.TemporaryDirectory(prefix="frumious-bench-", dir=_parent(space)) as name:
         folder = Path(name, bucket)
         folder.mkdir()
         process = subprocess.Popen(
             [
-                *(program, "serve", "s3", name),
+                *(program(), "serve", "s3", name),
                 *("--config", ""),
                 *("--addr", "127.0.0.1:0"),
                 *("--auth-key", ",".join(_CREDENTIALS.values())),

@@ -37,6 +37,15 @@ def test_an_idle_month_costs_what_the_estimate_says_and_no_more_than_the_goal() 
 
 
 @pytest.mark.servers
+@pytest.mark.timeout(300)
+def test_peers_are_compared() -> None:
+    done = bench("bench.peers", "--small", "--rounds", "1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "S3, 5% changed" in done.stdout
+
+
+@pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_every_step_of_planner_and_finalizer_is_measured() -> None:
     done = bench("bench.scale", "--projects", "600")
