@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from frumious.model.jobs import AllowedRemoval
 from frumious.model.runs import MAX_PAUSE, Lagging, run_order
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def update_lagging(
 def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
     """Return whether a success reaches what the project lags behind, and is not older than that."""
     serial = report.result.serial
+    if serial is None and before.serial and report.job.allowed_removal < AllowedRemoval.PROJECT:
+        return False  # asked for by name, and upstream's caches may not have the project yet
     if serial is not None and serial != before.serial and not report.job.rewinding:
         return serial > before.serial
     return run_order(report.job.run, now) >= run_order(before.run, now)
