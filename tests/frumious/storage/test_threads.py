@@ -75,7 +75,7 @@ def test_as_many_files_are_written_at_once_as_a_folder_has_threads(tmp_path: Pat
                 locked.callback(os.close, open_locked(tmp_path / ".frumious/lock", 0o644))
                 for number in range(32):
                     group.create_task(storage.write(Key(f"web/{number}"), b"x"))
-                await until(lambda: len(list((tmp_path / "web").glob("*.tmp"))) == 32)
+                await until(lambda: len(list((tmp_path / ".frumious").glob("*.tmp"))) == 32)
 
     asyncio.run(work())
 
