@@ -233,9 +233,7 @@ def test_a_failed_upload_keeps_the_existing_file(swift: SwiftServer) -> None:
 def test_a_file_shorter_than_expected_is_refused(swift: SwiftServer) -> None:
     async def work() -> None:
         async with opened(swift.configured()) as storage:
-            with pytest.raises(
-                WrongBytes, match="sent less than the 1000 bytes"
-            ):
+            with pytest.raises(WrongBytes, match="sent less than the 1000 bytes"):
                 await storage.store(
                     FILE, FileStream(pieces(b"x" * 999), content_of(b"x" * 1000), "upstream")
                 )
