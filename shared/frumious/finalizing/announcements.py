@@ -37,7 +37,7 @@ class _Announced(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Announcer:
-    """Who is told about changes; the diff-file is that of the configuration."""
+    """The recipients of announcements; the diff-file is that of the configuration."""
 
     diff_file: DiffFile
     publish_events: Callable[[Iterable[Event]], Awaitable[None]] | None

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
 
-_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE)
 logger = logging.getLogger(__name__)
 
+_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE)
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 _REGRESSED: Final = (

@@ -39,7 +39,7 @@ class Booked(Struct, frozen=True, array_like=True):
 
     digest: str  # of their names
     hour: str  # (`layout.hour`) in which they were
-    unannounced: int  # how many of them; no event of upstream's said why
+    unannounced: int  # how many of them upstream removed without an event
 
 
 class RemovedFiles(Struct, frozen=True):

@@ -177,11 +177,9 @@ async def _read_upstream(
     min_serial = job.serial
     if not job.rewinding:
         min_serial = max(min_serial, (current and current.serial) or 0)
-    if (
-        attempt.resuming and not job.rewinding
-    ):  # an earlier attempt may have published a later page but for its JSON
-        first_page = await mirror.pages.read_first_page(job.project)
-        min_serial = max(min_serial, (first_page and first_page.serial) or 0)
+        if attempt.resuming:  # an earlier attempt may have published a later page but for its JSON
+            first_page = await mirror.pages.read_first_page(job.project)
+            min_serial = max(min_serial, (first_page and first_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
     gone = parsed is None and current is None
     if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:

@@ -147,12 +147,11 @@ class Folder:
 
     def disk_of(self, path: Path) -> Path:
         """Return a directory on the disk of a path, as far as other disks are known."""
-        if self.other_disks:
-            return next((disk for disk in self.other_disks if path.is_relative_to(disk)), self.top)
-        return self.top
+        disks = tuple(self.other_disks)  # other threads may add some
+        return next((disk for disk in disks if path.is_relative_to(disk)), self.top)
 
     def note_other_disk(self, path: Path) -> None:
-        """Remember that a path is on another disk, with all that lies beside it: `web/packages`."""
+        """Remember that all of a directory is on another disk: of `web/packages`, say."""
         parts = path.relative_to(self.top).parts[:-1][:_DISK_DEPTH]
         self.other_disks.add(self.top.joinpath(*parts))
 
@@ -242,7 +241,7 @@ class TempFile:
             return os.open(path, flags, self._folder.file_mode)
 
         try:
-            self._descriptor = self._folder.create_in(directory, create, flush=False)
+            self._descriptor = self._folder.create_in(directory, create, flush=elsewhere)
         except BaseException:
             self.discard()
             raise

@@ -39,7 +39,7 @@ class Barrier:
         Raises:
             OSError: it has not.
         """
-        with self._flushing:  # whoever comes while others flush needs what they flush, too
+        with self._flushing:  # others may be flushing what this caller waits for
             with self._changing:
                 unflushed, self._unflushed = self._unflushed, set()
             try:

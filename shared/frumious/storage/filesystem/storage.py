@@ -142,8 +142,7 @@ class FilesystemStorage:
                 stream.update(last)
                 stream.finish()
                 file.write(last)
-                if not barrier.IS_SUPPORTED:
-                    file.flush()
+                file.flush()  # else its path may have other bytes after a power failure
                 file.publish(flush=not barrier.IS_SUPPORTED)
                 self._barrier.add(self._folder.disk_of(path))
 
