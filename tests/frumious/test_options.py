@@ -13,7 +13,7 @@ import pytest
 from frumious.config import loading
 from frumious.config.reader import Reader
 from frumious.model.jobs import AllowedRemoval, Outcome
-from frumious.model.layout import PageLayout
+from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key
 from localcloud.environment import CHECKOUT
 from tests.agreement import assert_agreement, pages_of

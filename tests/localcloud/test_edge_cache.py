@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from frumious.model import layout
 from frumious.model.headers import headers_of
+from frumious.model.page_layout import Gzip, PageLayout
 from frumious.model.types import Key
 from localcloud.distribution import DistributionServer
 from localcloud.edge_cache import EdgeCache
@@ -87,7 +87,7 @@ class Edge:
 @pytest.fixture
 def edge(started_cloud: LocalCloud) -> Iterator[Edge]:
     edge = Edge(started_cloud)
-    for key in (PAGE, layout.PageLayout(gzip=layout.Gzip.PREFIX).variant(PAGE), WHEEL):
+    for key in (PAGE, PageLayout(gzip=Gzip.PREFIX).variant(PAGE), WHEEL):
         edge.remove(key)
     yield edge
     edge.stop()
@@ -168,7 +168,7 @@ def test_what_has_not_changed_is_confirmed_and_not_sent_again(edge: Edge) -> Non
 
 def test_compressed_and_plain_pages_are_cached_separately(edge: Edge) -> None:
     edge.store(PAGE, b"page")
-    variant = layout.PageLayout(gzip=layout.Gzip.PREFIX).variant(PAGE)
+    variant = PageLayout(gzip=Gzip.PREFIX).variant(PAGE)
     edge.store(variant, gzip.compress(b"page"))
     for _ in range(2):
         assert edge.project("identity").body == b"page"
@@ -181,7 +181,7 @@ def test_compressed_and_plain_pages_are_cached_separately(edge: Edge) -> None:
 def test_a_variant_that_appears_replaces_the_page_that_stood_in_for_it(edge: Edge) -> None:
     edge.store(PAGE, b"page")
     assert edge.project("gzip").body == b"page"
-    edge.store(layout.PageLayout(gzip=layout.Gzip.PREFIX).variant(PAGE), gzip.compress(b"page"))
+    edge.store(PageLayout(gzip=Gzip.PREFIX).variant(PAGE), gzip.compress(b"page"))
     edge.clock.advance(30)
     response = edge.project("gzip")
     assert response.headers["Content-Encoding"] == "gzip"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from frumious.model import layout
+from frumious.model.page_layout import Gzip, PageLayout
 from frumious.model.pages import File, ListedProject, ProjectPage
 from frumious.model.types import Key
 from frumious.simple import gzipped, render, root_index
@@ -50,7 +51,7 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
         name = canonicalize_name(dist.project)
         page = projects.get(name, ProjectPage(name=dist.project, api_version="1.0", serial=7))
         projects[name] = replace(page, files=(*page.files, file))
-    pages = layout.PageLayout(hashed=hash_index, gzip=layout.Gzip.SUFFIX)
+    pages = PageLayout(hashed=hash_index, gzip=Gzip.SUFFIX)
     for name, page in projects.items():
         html = render.project_page_html(page)
         for form in (layout.HTML, layout.V1_HTML):

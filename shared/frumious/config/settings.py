@@ -11,7 +11,7 @@ from frumious.config.choices import Backend, CompareMethod, LossLimit, Removals,
 from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
-from frumious.model.layout import Gzip, PageLayout
+from frumious.model.page_layout import Gzip, PageLayout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from frumious.mirror import Mirror
-    from frumious.model import layout
     from frumious.model.jobs import Report, Result
+    from frumious.model.page_layout import PageLayout
     from frumious.storage.protocol import Head
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ async def _kept(key: Key, head: Head, mirror: Mirror) -> bytes:
 
 def _lines(
     reports: Iterable[Report],
-    keys_of: Callable[[Result, layout.PageLayout], Iterable[Key]],
+    keys_of: Callable[[Result, PageLayout], Iterable[Key]],
     mirror: Mirror,
 ) -> bytes:
     """Return the paths of what the jobs wrote or deleted, each once, in order."""
@@ -124,13 +124,13 @@ async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
             return
 
 
-def written_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
+def written_keys(result: Result, pages: PageLayout) -> list[Key]:
     """Return the keys that a job wrote."""
     published = result.outcome in {Outcome.UPDATED, Outcome.QUARANTINED}
     return [*result.added, *pages.keys(result.project)] if published else []
 
 
-def deleted_keys(result: Result, pages: layout.PageLayout) -> list[Key]:
+def deleted_keys(result: Result, pages: PageLayout) -> list[Key]:
     """Return the keys that a job deleted."""
     gone = pages.keys(result.project) if result.outcome is Outcome.REMOVED else ()
     return [*result.removed, *gone]

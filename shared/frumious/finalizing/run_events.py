@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from frumious.finalizing.completion import RunReview
-    from frumious.model import layout
+    from frumious.model.page_layout import PageLayout
     from frumious.model.types import Json, JsonObject, Key
 
 RUN_FINISHED: Final = "Run finished"
@@ -29,7 +29,7 @@ _MAX_KEY_BYTES: Final = 200 * 1024  # in one event; the rest of it is small
 
 
 def events_of(
-    reports: Iterable[Report], closed: Iterable[RunReview], pages: layout.PageLayout
+    reports: Iterable[Report], closed: Iterable[RunReview], pages: PageLayout
 ) -> Iterator[Event]:
     """Yield what became of each project, then the runs that finished."""
     for report in reports:

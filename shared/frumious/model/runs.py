@@ -252,7 +252,7 @@ class Selected(Struct, frozen=True, kw_only=True):
     projects: str
     pages: str
     releases: Mapping[ProjectName, str] = {}  # of the projects with rules of their own
-    # Every `layout.PageLayout` that the mirror has had, by name.
+    # Every `PageLayout` that the mirror has had, by name.
     layouts: tuple[str, ...] = ("html json",)
 
     @property

@@ -6,7 +6,6 @@ needs it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections import defaultdict
@@ -22,13 +21,12 @@ from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.planning.config_changes import ConfigChanges, config_changes
-from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
-from frumious.simple.values import InvalidPage
+from frumious.planning.page_checks import read_turn
+from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
-from frumious.state.status_files import parse_serial, parse_status
-from frumious.upstream.addresses import HostRefused
+from frumious.state.status_files import parse_serial
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.upstream import MAX_PROGRESS, PageCheck
+from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +46,6 @@ logger = logging.getLogger(__name__)
 _MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by root index
 _COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
 _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
-_CONCURRENT_CHECKS: Final = 5
 _DELETION_INTERVAL: Final = 3600  # seconds
 _MAX_DUE: Final = 10_000  # projects with files that are due for deletion, in one plan
 _MAX_LOGGED: Final = 20  # projects in one log record
@@ -256,92 +253,24 @@ async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:
 
 async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     """Add the turn of the sweep; what is planned or retried anyway is not checked."""
-    cursor, sweep_days = snapshot.cursor, mirror.config.sweep_days
-    projects = 0
-    slow = sweep_days and cursor.swept_at and not cursor.no_change_feed
-    if slow and snapshot.now >= cursor.swept_at + SWEEP_INTERVAL:
-        projects = await _project_count(cursor, mirror.storage)
-    turn = next_turn(cursor, snapshot.now, sweep_days, projects)
-    if not turn.size:
-        return replace(snapshot, turn=turn)
-    if snapshot.names is None:
-        names = await _stored_projects(cursor.swept, turn.size, mirror)
-    else:
-        names = [name for name in snapshot.names if name > cursor.swept][: turn.size]
-    known = {*snapshot.lagging, *(name for run in cursor.runs for name in run.retries)}
+    planned = {*snapshot.lagging, *(name for run in snapshot.cursor.runs for name in run.retries)}
     if snapshot.changes is not None:
-        known |= snapshot.changes.projects.keys()
-    alone = snapshot.changes is None and snapshot.upstream_index is None
-    unknown = [name for name in names if name not in known]
-    checks = await _check_all(unknown, mirror, alone=alone)
-    return replace(snapshot, turn=replace(turn, projects=names, checks=checks))
+        planned |= snapshot.changes.projects.keys()
+    turn = await read_turn(
+        snapshot.cursor,
+        snapshot.names,
+        planned,
+        mirror,
+        now=snapshot.now,
+        alone=snapshot.changes is None and snapshot.upstream_index is None,
+    )
+    return replace(snapshot, turn=turn)
 
 
 def _fingerprint(master: str) -> str:
     """Identify the upstream index, whatever the scheme."""
     parts = urlsplit(master)
     return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:16]
-
-
-async def _project_count(cursor: Cursor, storage: Storage) -> int:
-    """Return how many projects the mirror has; earlier versions kept it in status.json alone."""
-    if cursor.projects is not None:
-        return cursor.projects
-    projects = parse_status(await storage.read(layout.STATUS_JSON)).get("projects")
-    return projects if isinstance(projects, int) else 0
-
-
-async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
-    """Return the next projects that have a page here, quarantined ones as well."""
-    found: list[NormalizedName] = []
-    pages = mirror.pages.layout
-    start = pages.after_manifest(after) if after else ""
-    async for entry in mirror.storage.list(pages.manifest_prefix, after=start):
-        project = pages.project_of(entry.key)
-        if project is not None and mirror.selection.wants(project):
-            found.append(project)
-            if len(found) == count:
-                break
-    return found
-
-
-async def _check_all(
-    projects: Sequence[NormalizedName], mirror: Mirror, *, alone: bool
-) -> Mapping[NormalizedName, Check]:
-    """Check projects; one that cannot be checked waits for another turn.
-
-    With `alone`, nothing else shows whether upstream answers at all.
-
-    Raises:
-        UpstreamUnavailable, StorageUnavailable: no project could be checked.
-    """
-    limit = asyncio.Semaphore(_CONCURRENT_CHECKS)
-
-    async def check(project: NormalizedName) -> Check:
-        async with limit:
-            try:
-                manifest = await mirror.pages.read_manifest(project)
-                publication = manifest.page.publication if manifest is not None else None
-                etag = publication.etag if publication is not None else ""
-                answer = await mirror.upstream.check_page(project, etag=etag)
-            except (InvalidPage, HostRefused):  # the project's job reports it
-                return Check(
-                    stored=True, answer=PageCheck(serial=None, changed=True, missing=False)
-                )
-            return Check(stored=manifest is not None, answer=answer)
-
-    answers = await asyncio.gather(*map(check, projects), return_exceptions=True)
-    answered = zip(projects, answers, strict=True)
-    checks = {project: answer for project, answer in answered if isinstance(answer, Check)}
-    for answer in answers:
-        failed = isinstance(answer, Exception)
-        if isinstance(answer, BaseException) and (not failed or (alone and not checks)):
-            raise answer
-    errors = [answer for answer in answers if isinstance(answer, Exception)]
-    if errors:
-        extra = {"projects": len(errors), "error": explain(errors[0])}
-        logger.warning("projects could not be checked", extra=extra)
-    return checks
 
 
 async def _read_due_deletions(snapshot: Snapshot, mirror: Mirror) -> Snapshot:

@@ -18,6 +18,7 @@ from packaging.utils import NormalizedName
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.losses import Losses
+from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.storage.protocol import Conflict, Stored
 
@@ -64,7 +65,7 @@ class Ledger:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._layouts: Sequence[layout.PageLayout] | None = None
+        self._layouts: Sequence[PageLayout] | None = None
         self._cursor: Stored | None = None  # as it was last read or written here
 
     async def cursor(self) -> Cursor:
@@ -161,12 +162,12 @@ class Ledger:
         """Keep what the mirror's pages are made by."""
         await self._storage.write(layout.SELECTION, render(selected))
 
-    async def layouts(self) -> Sequence[layout.PageLayout]:
+    async def layouts(self) -> Sequence[PageLayout]:
         """Return every layout that the mirror's pages have had; read once in a process."""
         if self._layouts is None:
             selected = await self.selected()
             names = selected.layouts if selected is not None else ()
-            self._layouts = [layout.PageLayout.named(name) for name in names]
+            self._layouts = [PageLayout.named(name) for name in names]
         return self._layouts
 
     async def prune(self, before: RunId, *, keeping: Iterable[RunId]) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.page_layout import PageLayout
     from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.ledger import Ledger
@@ -47,12 +48,12 @@ class UnreadableManifest(InvalidPage):
 class PageStore:
     """Reads pages wherever they are: `layout` is the configured one, others were before."""
 
-    def __init__(self, storage: Storage, page_layout: layout.PageLayout, ledger: Ledger) -> None:
+    def __init__(self, storage: Storage, page_layout: PageLayout, ledger: Ledger) -> None:
         self.storage = storage
         self.layout = page_layout
         self._ledger = ledger
 
-    async def former_layouts(self) -> Sequence[layout.PageLayout]:
+    async def former_layouts(self) -> Sequence[PageLayout]:
         """Return the other layouts that the mirror has had: pages of theirs may be left."""
         return [former for former in await self._ledger.layouts() if former != self.layout]
 

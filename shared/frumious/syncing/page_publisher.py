@@ -1,6 +1,6 @@
 """A project's pages in the storage: published, kept as older versions, deleted where outdated.
 
-The configuration decides where pages lie and in which forms (`layout.PageLayout`). It may have
+The configuration decides where pages lie and in which forms (`PageLayout`). It may have
 changed: the job that publishes a project deletes what the earlier layouts left.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from frumious.model import layout
+from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key
 from frumious.simple import gzipped, render
 from frumious.syncing.blobs import keys_of, mirrored_files
@@ -160,9 +161,9 @@ class PagePublisher:
             if entry.key == prefix + layout.filename(entry.key) and layout.age_of_version(entry.key)
         ]
 
-    async def _earlier_layouts(self) -> Sequence[layout.PageLayout]:
+    async def _earlier_layouts(self) -> Sequence[PageLayout]:
         """Return how pages may have been laid out before: surely in all forms, by any program."""
-        in_all_forms = layout.PageLayout(self.pages.layout.hashed)
+        in_all_forms = PageLayout(self.pages.layout.hashed)
         return [in_all_forms, *await self.pages.former_layouts()]
 
 

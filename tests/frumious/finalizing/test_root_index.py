@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.finalizing.root_index import Totals, publish_root_index, root_index_etag
 from frumious.model import layout
+from frumious.model.page_layout import Gzip, PageLayout
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.simple import root_index
 from frumious.simple.values import InvalidPage
@@ -29,7 +30,7 @@ URL = "https://upstream.example/simple/"
 KEY = layout.root_page(layout.V1_JSON)
 HTML = layout.root_page(layout.HTML)
 V1_HTML = layout.root_page(layout.V1_HTML)
-LAYOUT = layout.PageLayout(gzip=layout.Gzip.PREFIX)
+LAYOUT = PageLayout(gzip=Gzip.PREFIX)
 PAGES = {KEY, HTML, V1_HTML, *LAYOUT.root_variants}
 A, B, C = (canonicalize_name(name) for name in ("a", "b", "c"))
 

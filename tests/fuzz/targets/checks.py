@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 
 from frumious.clock import Clock
 from frumious.config.loading import parse as parse_configuration
-from frumious.model import layout
+from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key, RunId
 from frumious.selection.selection import Selection
 from frumious.simple import parse_html, parse_json, render
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 PROJECT: Final = canonicalize_name("demo")
 URL: Final = "https://pypi.org/simple/demo/"
-MANIFEST: Final = layout.PageLayout().manifest(PROJECT)
+MANIFEST: Final = PageLayout().manifest(PROJECT)
 CONFIG: Final = parse_configuration("[mirror]\ndirectory = /srv/pypi\n", {})
 SELECTION: Final = Selection.of(CONFIG.filters)
 

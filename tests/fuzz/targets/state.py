@@ -13,6 +13,7 @@ from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.jobs import Job
+from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Run, RunProgress, Selected
 from frumious.model.types import RunId
 from frumious.planning.sweep import next_turn
@@ -121,7 +122,7 @@ def selection(data: bytes) -> None:
     if value is None:
         return
     for name in value.layouts:
-        layout.PageLayout.named(name)
+        PageLayout.named(name)
 
 
 def inbox(data: bytes) -> None:
@@ -129,7 +130,7 @@ def inbox(data: bytes) -> None:
     value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
     if value is None:
         return
-    pages = layout.PageLayout()
+    pages = PageLayout()
     for report in value.reports:
         diff_files.written_keys(report.result, pages)
         diff_files.deleted_keys(report.result, pages)
@@ -176,7 +177,7 @@ def diff_file(data: bytes) -> None:
 
 def _pages(storage: MemoryStorage) -> PageStore:
     opened = cast("Storage", storage)
-    return PageStore(opened, layout.PageLayout(), Ledger(opened))
+    return PageStore(opened, PageLayout(), Ledger(opened))
 
 
 TARGETS = (
