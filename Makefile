@@ -90,7 +90,7 @@ bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' by
 	PYTHONPATH=shared .venv/bin/python -m bench.wire
 
 .PHONY: bench-peers
-bench-peers: $(dev_env) $(bandersnatch_env) ## Compare with bandersnatch, a bare loop and rclone (ARGS="--rounds 3"; ARGS=--small: only to see that it works)
+bench-peers: $(dev_env) $(servers_env) $(bandersnatch_env) ## Compare with bandersnatch, a bare loop and rclone, on S3 servers of rclone and LocalStack (ARGS="--rounds 3")
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.peers $(ARGS)
 

@@ -28,6 +28,8 @@ class Work(StrEnum):
     S3_FULL = "S3, full"
     S3_NONE = "S3, no change"
     S3_CHANGED = "S3, 5% changed"
+    LOCALSTACK_FULL = "LocalStack's S3, a tenth, full"
+    LOCALSTACK_NONE = "LocalStack's S3, no change"
 
 
 class Program(StrEnum):
