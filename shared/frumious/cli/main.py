@@ -1,44 +1,26 @@
-"""The command: the mirror's verbs, on one machine."""
+"""The command: the mirror's verbs, on one machine.
+
+Each verb imports what it needs when it runs, so that nobody waits for the imports of the others.
+"""
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from click.shell_completion import get_completion_class
-from packaging.utils import canonicalize_name
-from rich.console import Console
 
 from frumious import __version__
-from frumious.cli.estimate import Measured, average, measure, with_numbers
-from frumious.cli.estimate import summary as cost_summary
-from frumious.cli.process import with_mirror, with_upstream
-from frumious.cli.progress import Progress
-from frumious.cli.tables import Tally, cost_table, counts_text, plan_table
 from frumious.cli.tokens import token
-from frumious.cost import prices
-from frumious.cost.estimate import bootstrap, month
-from frumious.errors import FrumiousError
-from frumious.local import run_here
-from frumious.planning.plan import InvalidProject, plan_changes, plan_projects, summary
-from frumious.planning.retry import confirm_losses as permit_losses
-from frumious.planning.retry import retry as make_due
-from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from frumious.cli.estimate import Measured
     from frumious.config.settings import Config
-    from frumious.local import Done
     from frumious.mirror import Mirror
-    from frumious.model.jobs import Result
     from frumious.model.plans import Plan
     from frumious.upstream.upstream import Upstream
 
-TEMPLATE: Final = files("frumious.cli") / "template.conf"  # docs/configuration.md has all options
+TEMPLATE: Final = Path(__file__).with_name("template.conf")  # docs/configuration.md has all options
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -97,7 +79,7 @@ main.add_command(token)
 )
 @click.pass_obj
 def mirror(
-    place: tuple[Path, bool],
+    options: tuple[Path, bool],
     *,
     force_check: bool,
     confirm_removals: int,
@@ -109,6 +91,9 @@ def mirror(
     What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
     the next run goes on.
     """
+    from frumious.cli.runs import run
+    from frumious.planning.plan import plan_changes
+    from frumious.planning.retry import confirm_losses as permit_losses
 
     async def plan(mirror: Mirror) -> Plan:
         if confirm_losses:
@@ -122,7 +107,7 @@ def mirror(
         _check_limit(planned)
         return planned
 
-    _run(place, plan)
+    run(options, plan)
 
 
 @main.command()
@@ -134,8 +119,11 @@ def mirror(
     help="Believe upstream when most of their files are gone.",
 )
 @click.pass_obj
-def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal: bool) -> None:
+def sync(options: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal: bool) -> None:
     """Bring the named projects in step with upstream, past the filters of projects."""
+    from frumious.cli.runs import run
+    from frumious.planning.plan import InvalidProject, plan_projects
+
     try:
         planned = plan_projects(projects, allowed_removal=allowed_removal)
     except InvalidProject as error:
@@ -144,7 +132,7 @@ def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal
     async def plan(_mirror: Mirror) -> Plan:
         return planned
 
-    _run(place, plan)
+    run(options, plan)
 
 
 @main.command()
@@ -153,34 +141,48 @@ def sync(place: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_obj
 def plan(
-    place: tuple[Path, bool], *, force_check: bool, reset_serials: bool, as_json: bool
+    options: tuple[Path, bool], *, force_check: bool, reset_serials: bool, as_json: bool
 ) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing.
 
     Exit status 1 also where the run would not start: it removes more than max-removals allows.
     """
+    from frumious.cli.process import with_mirror
+    from frumious.planning.plan import plan_changes, summary
 
     async def work(mirror: Mirror) -> Plan:
         return await plan_changes(mirror, force=force_check, reset=reset_serials)
 
-    planned = with_mirror(place, work)
+    planned = with_mirror(options, work)
     shown = summary(planned)
     if as_json:
+        import json
+
         stopped = planned.stopped and planned.stopped.message
         click.echo(json.dumps({**shown, "stopped": stopped}, indent=1))
     else:
+        from rich.console import Console
+
+        from frumious.cli.tables import counts_text, plan_table
+
         click.echo(f"The next run: {counts_text(shown)}.")
         Console(highlight=False).print(plan_table(shown))
     if planned.regressed:
-        raise click.ClickException(_regressed(planned))
+        from frumious.cli.tables import regressed_text
+
+        raise click.ClickException(regressed_text(planned))
     _check_limit(planned)
 
 
 @main.command()
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
 @click.pass_obj
-def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
+def retry(options: tuple[Path, bool], projects: tuple[str, ...]) -> None:
     """Let the next run take up lagging projects, all or the named ones, without their pause."""
+    from packaging.utils import canonicalize_name
+
+    from frumious.cli.process import with_mirror
+    from frumious.planning.retry import retry as make_due
 
     async def work(mirror: Mirror) -> None:
         due = await make_due(mirror, projects or None)
@@ -191,7 +193,7 @@ def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
             if canonicalize_name(name) not in due:
                 click.echo(f"{name} is not lagging", err=True)
 
-    with_mirror(place, work)
+    with_mirror(options, work)
 
 
 @main.command()
@@ -216,7 +218,7 @@ def retry(place: tuple[Path, bool], projects: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_obj
 def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
-    place: tuple[Path, bool],
+    options: tuple[Path, bool],
     projects: int | None,
     files: float | None,
     bytes_: float | None,
@@ -231,12 +233,17 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     Without --projects, upstream is asked what mirror.conf selects: the pages of up to 200 listed
     projects, or the root index and averages.
     """
+    from frumious.cli.estimate import Measured, average, measure, summary, with_numbers
 
     async def work(upstream: Upstream, config: Config) -> Measured:
+        from frumious.selection.selection import Selection
+
         return await measure(upstream, Selection.of(config.filters))
 
     if projects is None:
-        measured = with_upstream(place, work)
+        from frumious.cli.process import with_upstream
+
+        measured = with_upstream(options, work)
     else:
         measured = Measured(average(projects), "the given numbers; others by PyPI's averages")
     if files is not None and bytes_ is None:
@@ -250,23 +257,20 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         planner_minutes=planner_minutes,
     )
     if as_json:
-        click.echo(json.dumps(cost_summary(measured), indent=1))
+        import json
+
+        click.echo(json.dumps(summary(measured), indent=1))
         return
-    console = Console(highlight=False)
-    console.print(cost_table("To fill the mirror, once", bootstrap(measured.workload)))
-    console.print(cost_table("A month", month(measured.workload)))
-    console.print(
-        f"By {measured.basis}. List prices of {prices.REGION} as of {prices.AS_OF}, without free"
-        " tiers. Seconds of Lambda are assumed.",
-        style="dim",
-    )
+    from frumious.cli.tables import print_costs
+
+    print_costs(measured.workload, measured.basis)
 
 
 @main.command()
 @click.pass_obj
-def init(place: tuple[Path, bool]) -> None:
+def init(options: tuple[Path, bool]) -> None:
     """Write a commented mirror.conf to begin with."""
-    path, _ = place
+    path, _ = options
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.read_text(encoding="utf-8"))
@@ -280,6 +284,8 @@ def init(place: tuple[Path, bool]) -> None:
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
     """Print what makes a shell complete this command: eval "$(frumious completion bash)"."""
+    from click.shell_completion import get_completion_class
+
     kind = get_completion_class(shell)
     if kind is None:  # pragma: no cover - click knows them all
         raise click.BadParameter(shell)
@@ -298,39 +304,3 @@ def _check_limit(plan: Plan) -> None:
             f" 'frumious mirror --confirm-removals {plan.stopped.removals}' confirms)"
         )
         raise click.ClickException(msg)
-
-
-def _regressed(plan: Plan) -> str:
-    return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
-
-
-def _run(place: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
-    """Carry out a plan, show how it goes, and end with 1 where something did not go well."""
-    tally = Tally()
-
-    async def work(mirror: Mirror) -> tuple[Plan, Done]:
-        with Progress() as progress:
-
-            def tell(jobs: int, result: Result | None) -> None:
-                progress.update(jobs, result)
-                if result is not None:
-                    tally.add(result)
-
-            try:
-                planned = await plan(mirror)
-            except FrumiousError:  # earlier runs are done whatever keeps this one from planning
-                await run_here(None, mirror, tell)
-                raise
-            return planned, await run_here(planned, mirror, tell)
-
-    planned, done = with_mirror(place, work, exclusive=True)
-    Console(highlight=False).print(tally.table())
-    absent = sorted(planned.named & tally.absent)
-    for project in absent:
-        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
-    for project, entry in sorted(done.lagging.items()):
-        click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
-    if planned.regressed:
-        click.echo(_regressed(planned), err=True)
-    if absent or done.lagging or done.stopped or planned.regressed:
-        raise SystemExit(1)

@@ -6,10 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from frumious.cost.estimate import total
+from frumious.cost import prices
+from frumious.cost.estimate import bootstrap, month, total
 from frumious.model.jobs import Outcome, job_counts
 
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.cost.estimate import Item
+    from frumious.cost.estimate import Item, Workload
     from frumious.model.jobs import Result
+    from frumious.model.plans import Plan
     from frumious.model.types import JsonObject
 
 _SHOWN = 50  # projects of each kind
@@ -41,6 +44,11 @@ def plan_table(summary: JsonObject) -> Table:
         if count > len(projects):
             table.add_row(f"and {count - len(projects)} more", kind, "")
     return table
+
+
+def regressed_text(plan: Plan) -> str:
+    """Explain that upstream's serials went backwards, and what to do."""
+    return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
 
 
 class Tally:
@@ -70,6 +78,18 @@ class Tally:
             decimal(self._counts["bytes_stored"]),
         )
         return table
+
+
+def print_costs(workload: Workload, basis: str) -> None:
+    """Print the bills for filling a mirror and for a month."""
+    console = Console(highlight=False)
+    console.print(cost_table("To fill the mirror, once", bootstrap(workload)))
+    console.print(cost_table("A month", month(workload)))
+    console.print(
+        f"By {basis}. List prices of {prices.REGION} as of {prices.AS_OF}, without free"
+        " tiers. Seconds of Lambda are assumed.",
+        style="dim",
+    )
 
 
 def cost_table(title: str, items: Sequence[Item]) -> Table:

@@ -1,19 +1,11 @@
-"""The commands for a private mirror's access tokens."""
+"""The commands for a private mirror's access tokens; each imports what it needs when it runs."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from frumious.access.tokens import issue
-from frumious.clock import Clock
-from frumious.errors import FrumiousError
 
 if TYPE_CHECKING:
     from frumious.access.token_store import TokenStore
@@ -23,6 +15,8 @@ _MAX_DAYS = 3650
 
 class _Tokens(click.Group):
     def invoke(self, ctx: click.Context) -> object:
+        from frumious.errors import FrumiousError
+
         try:
             return super().invoke(ctx)
         except FrumiousError as error:
@@ -30,8 +24,7 @@ class _Tokens(click.Group):
 
 
 def _open_store(_context: click.Context, _parameter: click.Parameter, arn: str) -> TokenStore:
-    # A mirror in a folder does not need boto3, which takes long to import.
-    from frumious.access.token_store import TokenStore  # noqa: PLC0415
+    from frumious.access.token_store import TokenStore
 
     return TokenStore(arn)
 
@@ -66,6 +59,9 @@ def token() -> None:
 @_store_option
 def add(name: str, days: int | None, store: TokenStore) -> None:
     """Create the token NAME, and print it: it is not stored, and never shown again."""
+    from frumious.access.tokens import issue
+    from frumious.clock import Clock
+
     secret, record = issue(name, Clock().now(), days=days)
     store.add(record)
     click.echo(secret)
@@ -77,6 +73,14 @@ def add(name: str, days: int | None, store: TokenStore) -> None:
 @_store_option
 def list_(store: TokenStore, *, as_json: bool) -> None:
     """Show all tokens, without their secrets."""
+    import json
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from frumious.clock import Clock
+
     now = Clock().now()
     tokens = store.tokens()
     if as_json:
