@@ -1,0 +1,123 @@
+"""Ask upstream about the pages whose turn it is: the I/O of the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from frumious.errors import explain
+from frumious.model import layout
+from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
+from frumious.simple.values import InvalidPage
+from frumious.state.status_files import parse_status
+from frumious.upstream.addresses import HostRefused
+from frumious.upstream.upstream import PageCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.runs import Cursor
+    from frumious.storage.protocol import Storage
+
+logger = logging.getLogger(__name__)
+
+_CONCURRENT_CHECKS: Final = 5
+
+
+async def read_turn(  # noqa: PLR0913 (what decides)
+    cursor: Cursor,
+    names: Sequence[NormalizedName] | None,
+    planned: Container[NormalizedName],
+    mirror: Mirror,
+    *,
+    now: float,
+    alone: bool,
+) -> Turn:
+    """Return the next turn of the sweep, with upstream's answers about all but `planned` projects.
+
+    `names` are those that the mirror polls, None: all that it stores. With `alone`, nothing else
+    shows whether upstream answers at all.
+
+    Raises:
+        UpstreamUnavailable, StorageUnavailable: with `alone`; no project could be checked.
+    """
+    sweep_days = mirror.config.sweep_days
+    projects = 0
+    slow = sweep_days and cursor.swept_at and not cursor.no_change_feed
+    if slow and now >= cursor.swept_at + SWEEP_INTERVAL:
+        projects = await _project_count(cursor, mirror.storage)
+    turn = next_turn(cursor, now, sweep_days, projects)
+    if not turn.size:
+        return turn
+    if names is None:
+        names = await _stored_projects(cursor.swept, turn.size, mirror)
+    else:
+        names = [name for name in names if name > cursor.swept][: turn.size]
+    unplanned = [name for name in names if name not in planned]
+    return replace(turn, projects=names, checks=await _check_all(unplanned, mirror, alone=alone))
+
+
+async def _project_count(cursor: Cursor, storage: Storage) -> int:
+    """Return how many projects the mirror has; earlier versions kept it in status.json alone."""
+    if cursor.projects is not None:
+        return cursor.projects
+    projects = parse_status(await storage.read(layout.STATUS_JSON)).get("projects")
+    return projects if isinstance(projects, int) else 0
+
+
+async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
+    """Return the next projects that have a page here, quarantined ones as well."""
+    found: list[NormalizedName] = []
+    pages = mirror.pages.layout
+    start = pages.after_manifest(after) if after else ""
+    async for entry in mirror.storage.list(pages.manifest_prefix, after=start):
+        project = pages.project_of(entry.key)
+        if project is not None and mirror.selection.wants(project):
+            found.append(project)
+            if len(found) == count:
+                break
+    return found
+
+
+async def _check_all(
+    projects: Sequence[NormalizedName], mirror: Mirror, *, alone: bool
+) -> Mapping[NormalizedName, Check]:
+    """Check projects; one that cannot be checked waits for another turn.
+
+    With `alone`, nothing else shows whether upstream answers at all.
+
+    Raises:
+        UpstreamUnavailable, StorageUnavailable: no project could be checked.
+    """
+    limit = asyncio.Semaphore(_CONCURRENT_CHECKS)
+
+    async def check(project: NormalizedName) -> Check:
+        async with limit:
+            try:
+                manifest = await mirror.pages.read_manifest(project)
+                publication = manifest.page.publication if manifest is not None else None
+                etag = publication.etag if publication is not None else ""
+                answer = await mirror.upstream.check_page(project, etag=etag)
+            except (InvalidPage, HostRefused):  # the project's job reports it
+                return Check(
+                    stored=True, answer=PageCheck(serial=None, changed=True, missing=False)
+                )
+            return Check(stored=manifest is not None, answer=answer)
+
+    answers = await asyncio.gather(*map(check, projects), return_exceptions=True)
+    answered = zip(projects, answers, strict=True)
+    checks = {project: answer for project, answer in answered if isinstance(answer, Check)}
+    for answer in answers:
+        failed = isinstance(answer, Exception)
+        if isinstance(answer, BaseException) and (not failed or (alone and not checks)):
+            raise answer
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if errors:
+        extra = {"projects": len(errors), "error": explain(errors[0])}
+        logger.warning("projects could not be checked", extra=extra)
+    return checks
