@@ -31,6 +31,7 @@ delete-after = 0
 workers = 4
 timeout = 5
 max-removals = 100% 10
+max-losses = 5% 1000000 1000GiB
 """
 # Kills before a run may end; 0 measures the length of a run
 _KILLS_IN_A_ROW = (0, 1, 1, 1, 2, 2, 3, 4)
