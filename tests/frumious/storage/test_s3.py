@@ -26,6 +26,7 @@ from frumious.storage.protocol import (
     StorageUnavailable,
 )
 from frumious.storage.s3.capabilities import Capabilities
+from frumious.storage.s3.signed_get import is_intact
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import FILE, PAGE, expected, listed, store
 from tests.servers.makers import ALL_AT_ONCE, Checksums, Conditions, Traits
@@ -369,7 +370,7 @@ def test_the_bucket_s_url_has_the_configured_style(style: str, address: str) -> 
     )
 
     async def url(storage: S3Storage) -> str:
-        return storage._bucket.signed_put._target.url
+        return storage._bucket.signed_put.target.url
 
     assert with_storage(settings, url) == address
 
@@ -396,7 +397,7 @@ def test_files_are_sent_to_the_region_s_endpoint(
     )
 
     async def target(storage: S3Storage) -> tuple[str, str]:
-        found = storage._bucket.signed_put._target
+        found = storage._bucket.signed_put.target
         return found.url, found.region
 
     for bucket in ("bucket", "dotted.bucket"):
@@ -584,12 +585,42 @@ def test_a_refusal_is_not_taken_for_a_missing_object(server: S3Server) -> None:
     async def use(storage: S3Storage) -> None:
         await storage.write(PAGE, b"page")
         for method, request in (("GET", storage.read(PAGE)), ("HEAD", storage.head(PAGE))):
-            proxy.faults[:] = [Fault(method, 403, "AccessDenied")]
+            proxy.faults[:] = [Fault(method, 403, "AccessDenied", count=2)]  # boto3 asks too
             with pytest.raises(StorageRefused):
                 await request
 
     with RecordingProxy(server.endpoint) as proxy:
         with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (200, "not the object")])
+def test_boto3_reads_what_a_quick_read_does_not_get(
+    server: S3Server, status: int, code: str
+) -> None:
+    async def use(storage: S3Storage) -> list[bool]:
+        await storage.write(PAGE, b"page")
+        proxy.requests.clear()
+        proxy.faults[:] = [Fault("GET", status, code)]
+        for _ in range(2):
+            read = await storage.read(PAGE)
+            assert read is not None
+            assert read.body == b"page"
+        assert storage.pop_request_count() == len(proxy.requests) + 1  # the write
+        return ["Boto3" in request.headers["user-agent"] for request in proxy.requests]
+
+    with RecordingProxy(server.endpoint) as proxy:
+        by_boto3 = with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+    assert by_boto3 == [False, True, True]
+
+
+def test_a_read_with_another_checksum_than_the_stored_one_is_not_trusted() -> None:
+    headers = {"ETag": '"etag"', "x-amz-checksum-crc32": "DUoRhQ=="}  # of "hello world"
+
+    assert is_intact(b"hello world", headers)
+    assert not is_intact(b"hello World", headers)
+    assert is_intact(b"hello World", {**headers, "x-amz-checksum-crc32": "DUoRhQ==-2"})
+    assert not is_intact(b"hello world", {})
 
 
 def test_probes_of_another_process_are_not_deleted_before_it_has_ended(server: S3Server) -> None:

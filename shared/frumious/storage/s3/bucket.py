@@ -12,6 +12,7 @@ from frumious.model.headers import headers_of
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.session import CONNECTIONS, is_amazon, open_client, open_session
+from frumious.storage.s3.signed_get import SignedGet
 from frumious.storage.s3.signed_put import SignedPut
 from frumious.storage.threads import ThreadPool
 
@@ -47,11 +48,13 @@ class Bucket:
             msg = f"cannot open the bucket {self.name!r}: {error}"
             raise StorageRefused(msg) from error
         self.is_amazon = config.s3.is_aws or is_amazon(self.client)
+        self.signed_get = SignedGet(config, self.signed_put, checksums=self.is_amazon)
         self.endpoint = self.client.meta.endpoint_url
         self.client.meta.events.register("before-send.s3", self._before_send)
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await self.signed_get.aclose()
         await self.signed_put.aclose()
         self.client.close()
         self.threads.close()

@@ -59,7 +59,7 @@ _WRONG_REGION: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """The address of the bucket, which ends in a slash, and the region to sign for."""
 
     url: str
@@ -76,13 +76,13 @@ class SignedPut:
         self._credentials = session.get_credentials()
         self._bucket = config.bucket
         self._s3 = client
-        self._target = _find_target(client, config.bucket)
+        self.target = _find_target(client, config.bucket)
         self._target_lock = asyncio.Lock()
         self._operation = client.meta.service_model.operation_model("PutObject")
         self._serializer = create_serializer("rest-xml", include_validation=False)
         # The proxy that boto3 uses for all other requests.
-        proxies = get_environ_proxies(self._target.url)
-        self._proxy = proxies.get(urlsplit(self._target.url).scheme)
+        proxies = get_environ_proxies(self.target.url)
+        self.proxy = proxies.get(urlsplit(self.target.url).scheme)
         self._client = PutClient("S3", timeout=config.timeout, global_timeout=config.global_timeout)
 
     async def aclose(self) -> None:
@@ -107,12 +107,12 @@ class SignedPut:
             StorageUnavailable: S3 did not respond, or refused for now.
             StorageRefused: S3 refuses the object.
         """
-        target = self._target
+        target = self.target
         url = target.url + quote(key, safe="/-_.~")
         headers = self._headers(key, options, size)
-        headers = await self._sign(url, headers, sha256, target.region)
+        headers = await self.sign("PUT", url, headers, sha256, target.region)
         response = await self._client.put(
-            url, chunks, headers, size=size, name=repr(key), proxy=self._proxy
+            url, chunks, headers, size=size, name=repr(key), proxy=self.proxy
         )
         if response.status == HTTPStatus.OK:
             return
@@ -124,9 +124,27 @@ class SignedPut:
         # The body cannot be sent a second time; the caller starts anew.
         if response.status in _REDIRECTS or code in _WRONG_REGION:
             await self._find_region(response)
-            if self._target != target:
+            if self.target != target:
                 raise StorageUnavailable(msg)
         raise error_for(response.status, code, msg)
+
+    async def sign(
+        self, method: str, url: str, headers: Mapping[str, str], sha256: str, region: str
+    ) -> dict[str, str]:
+        """Return the headers of a request whose body has this sha256, with its signature."""
+        request = AWSRequest(method, url, headers=headers)
+        if self._credentials is None:  # which existed when the session was opened
+            msg = "the AWS credentials are no longer available"
+            raise StorageRefused(msg)
+        if isinstance(self._credentials, RefreshableCredentials):
+            # It may request new ones, which blocks.
+            credentials = await self._threads.run(
+                self._credentials.get_frozen_credentials, read_only=True
+            )
+        else:
+            credentials = self._credentials.get_frozen_credentials()
+        _PayloadHashAuth(credentials, region, sha256).add_auth(request)
+        return dict(request.headers.items())
 
     def _headers(self, key: str, options: Mapping[str, Any], size: int) -> dict[str, str]:
         """Serialize the parameters of PutObject into headers, as boto3 does."""
@@ -143,7 +161,7 @@ class SignedPut:
         """
         reports_region = is_amazon(self._s3) or "x-amz-bucket-region" in response.headers
 
-        def find() -> _Target:
+        def find() -> Target:
             if reports_region:
                 try:
                     self._s3.head_bucket(Bucket=self._bucket)
@@ -153,31 +171,14 @@ class SignedPut:
 
         async with self._target_lock:
             target = await self._threads.run(find, read_only=True)
-            if target != self._target:
+            if target != self.target:
                 logger.warning(
                     "the bucket %r is in %s, not in %s; set region_name in [s3]",
                     self._bucket,
                     target.region,
-                    self._target.region,
+                    self.target.region,
                 )
-            self._target = target
-
-    async def _sign(
-        self, url: str, headers: Mapping[str, str], sha256: str, region: str
-    ) -> dict[str, str]:
-        request = AWSRequest("PUT", url, headers=headers)
-        if self._credentials is None:  # which existed when the session was opened
-            msg = "the AWS credentials are no longer available"
-            raise StorageRefused(msg)
-        if isinstance(self._credentials, RefreshableCredentials):
-            # It may request new ones, which blocks.
-            credentials = await self._threads.run(
-                self._credentials.get_frozen_credentials, read_only=True
-            )
-        else:
-            credentials = self._credentials.get_frozen_credentials()
-        _PayloadHashAuth(credentials, region, sha256).add_auth(request)
-        return dict(request.headers.items())
+            self.target = target
 
 
 class _PayloadHashAuth(S3SigV4Auth):
@@ -191,14 +192,14 @@ class _PayloadHashAuth(S3SigV4Auth):
         return self._sha256
 
 
-def _find_target(client: S3Client, bucket: str) -> _Target:
+def _find_target(client: S3Client, bucket: str) -> Target:
     """Return where boto3 itself sends requests for the bucket: virtual host or path, endpoint.
 
     A presigned URL does not show it: boto3 builds those for S3's global endpoint, which only
     us-east-1 and, for buckets older than a day, regions launched before March 20, 2019 serve
     ("Virtual hosting of general purpose buckets" in the S3 user guide).
     """
-    target = _Target("", client.meta.region_name)
+    target = Target("", client.meta.region_name)
 
     def intercept(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         nonlocal target
@@ -206,7 +207,7 @@ def _find_target(client: S3Client, bucket: str) -> _Target:
         authorization = str(request.headers.get("Authorization"))  # may be bytes
         scope = re.search("Credential=[^/]+/[^/]+/([^/]+)/", authorization)
         region = scope[1] if scope is not None else target.region
-        target = _Target(urlunsplit((scheme, host, path.rstrip("/") + "/", "", "")), region)
+        target = Target(urlunsplit((scheme, host, path.rstrip("/") + "/", "", "")), region)
         body = urllib3.HTTPResponse(io.BytesIO(), preload_content=False)
         return AWSResponse(request.url, HTTPStatus.OK, HTTPHeaders(), body)
 

@@ -1,13 +1,14 @@
 """The mirror in an S3 bucket.
 
-boto3 makes every request but the streamed upload of a file, which `signed_put` makes.
+boto3 makes every request but the streamed upload of a file, which `signed_put` makes, and the read
+of a whole object, which `signed_get` tries first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from frumious.storage.s3.errors import NoSuchObject
 from frumious.storage.s3.multipart import abort_uploads
 from frumious.storage.s3.objects import Objects
 from frumious.storage.s3.probing import probe
+from frumious.storage.s3.signed_get import NotRead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -69,10 +71,15 @@ class S3Storage:
     async def read(self, key: Key) -> Stored | None:
         """Read a whole object (GetObject); return None if it does not exist."""
         bucket = self._bucket
+        options = bucket.options("GetObject")
+        if not options and bucket.signed_get.is_ready:
+            bucket.requests += 1
+            with suppress(NotRead):
+                return await bucket.signed_get.read(bucket.prefix + key)
 
         def get() -> Stored:
             response = bucket.client.get_object(
-                Bucket=bucket.name, Key=bucket.prefix + key, **bucket.options("GetObject")
+                Bucket=bucket.name, Key=bucket.prefix + key, **options
             )
             return Stored(response["Body"].read(), response["ETag"])
 
