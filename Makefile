@@ -18,6 +18,7 @@ dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
 checkov_env := .venv-checkov/.made-$(call checksum,requirements/checkov.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
+native_layer := .venv-lambda/layer/.made-$(call checksum,requirements/runtime.txt)
 servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
 clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
 fuzz_env := .venv-fuzz/.made-$(call checksum,requirements/fuzz.txt)
@@ -93,6 +94,10 @@ bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' by
 bench-peers: $(dev_env) $(servers_env) $(bandersnatch_env) ## Compare with bandersnatch, a bare loop and rclone, on S3 servers of rclone and LocalStack (ARGS="--rounds 3")
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.peers $(ARGS)
+
+.PHONY: bench-start
+bench-start: $(dev_env) $(bandersnatch_env) $(native_layer) ## Measure how long the command and the functions take to start (ARGS="--rounds 30")
+	PYTHONPATH=shared .venv/bin/python -m bench.start $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)
@@ -210,6 +215,13 @@ $(lambda_env): $(dev_env)
 	$(call venv_3_13,.venv-lambda)
 	$(UV) pip install --quiet --python .venv-lambda/bin/python \
 	  --require-hashes -r requirements/lambda.txt
+	@touch $@
+
+# The layer's packages for this machine's processor, in a folder of their own: without the built
+# layer, the interpreter has only what Lambda brings.
+$(native_layer): $(lambda_env)
+	$(UV) pip install --quiet --python .venv-lambda/bin/python --target .venv-lambda/layer \
+	  --require-hashes -r requirements/runtime.txt
 	@touch $@
 
 # LocalStack pins many of the libraries that we use.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+import frumious_lambda.cold_start  # noqa: F401 (before the others)
 from frumious.finalizing.finalize import finalize
 from frumious.finalizing.run_events import summary
+from frumious.messaging.dead_letter_queue import DeadLetterQueue
+from frumious.messaging.event_publisher import EventPublisher
 from frumious.model.jobs import Outcome, job_counts
 from frumious_lambda.environment import Environment
 
@@ -18,8 +22,9 @@ if TYPE_CHECKING:
 MAX_PROJECTS = 1000  # that an answer names
 
 environment = Environment()
-dead_letter_queue = environment.dead_letter_queue()
-event_publisher = environment.event_publisher()
+dead_letter_queue = DeadLetterQueue(os.environ["FRUMIOUS_DEAD_LETTERS_URL"])
+bus = os.environ["FRUMIOUS_EVENT_BUS"]
+event_publisher = EventPublisher(bus) if bus else None
 
 
 @environment.logger.inject_lambda_context

@@ -16,9 +16,12 @@ A tick is an empty event. The others are sent by hand:
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+import frumious_lambda.cold_start  # noqa: F401 (before the others)
 from frumious.errors import FrumiousError
+from frumious.messaging.job_queue import JobQueue
 from frumious.model.plans import Plan
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects, summary
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 environment = Environment()
-queue = environment.queue()
+queue = JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
 
 
 @environment.logger.inject_lambda_context

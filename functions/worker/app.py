@@ -8,16 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aws_lambda_powertools.utilities.batch import AsyncBatchProcessor, EventType
 
+import frumious_lambda.cold_start  # noqa: F401 (before the others)
+from frumious.concurrency import run_all
 from frumious.errors import FrumiousError
+from frumious.messaging.job_queue import JobQueue
 from frumious.model.jobs import Job, Report, Result, job_counts
 from frumious.state import inbox
 from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
 from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from collections.abc import Iterable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # The queue's own visibility timeout outlasts the function's. Leased for a short time again and
@@ -26,14 +29,9 @@ LEASE_SECONDS = 120
 MAX_CALL_SECONDS = 5
 
 environment = Environment()
-queue = environment.queue()
+queue = JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
 max_receives = int(os.environ["FRUMIOUS_MAX_RECEIVES"])
-processor = AsyncBatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 heartbeat = ThreadPoolExecutor(1)  # its own, so that it never waits for the storage's calls
-
-
-class NotDone(Exception):
-    """Makes the batch processor report a message as failed: the queue delivers it again."""
 
 
 @environment.logger.inject_lambda_context
@@ -45,12 +43,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except FrumiousError as error:
         return return_batch(event, error)
     deadline = environment.deadline(context)
-    leased = {record["receiptHandle"] for record in event["Records"]}
+    records = event["Records"]
+    leased = {record["receiptHandle"] for record in records}
     reports: list[Report] = []
 
-    async def work(record: SQSRecord) -> None:
-        receives = int(record.attributes.approximate_receive_count)
-        job = msgspec.json.decode(record.body, type=Job)
+    async def work(record: dict[str, Any]) -> bool:
+        """Do a message's job; return whether the queue may delete the message."""
+        receives, receipt = _receives(record), record["receiptHandle"]
+        job = msgspec.json.decode(record["body"], type=Job)
         delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
         match await batch.work(delivery):
             case Result() as result:
@@ -59,18 +59,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 await asyncio.to_thread(queue.send, [continuation])
             case RetryLater(pause=pause) as later:
                 reports.append(later.report)
-                leased.discard(record.receipt_handle)
-                await asyncio.to_thread(queue.set_visibility, [record.receipt_handle], pause)
-                raise NotDone(later.reason)
+                leased.discard(receipt)
+                await asyncio.to_thread(queue.set_visibility, [receipt], pause)
+                return False
+        return True
 
-    with environment.in_background(lease(leased)), processor(event["Records"], work):
-        processor.async_process()
+    async def try_to_work(record: dict[str, Any]) -> bool:
+        try:
+            return await work(record)
+        except Exception as error:  # whatever it is, it concerns this message alone
+            extra = {"message_id": record["messageId"], "error": str(error)}
+            environment.logger.exception("message cannot be handled", extra=extra)
+            return False
+
+    with environment.in_background(lease(leased)):
+        done = environment.run(run_all(map(try_to_work, records)))
     try:
         environment.run(inbox.record(environment.mirror.storage, reports))
     except FrumiousError as error:  # nobody knows what was done: all of it is delivered again
         return return_batch(event, error)
     environment.report(**job_counts(report.result for report in reports))
-    return dict(processor.response())
+    return _failures(record for record, is_done in zip(records, done, strict=True) if not is_done)
 
 
 def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
@@ -78,9 +87,18 @@ def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
     environment.logger.error("batch is returned", extra={"error": str(error)})
     environment.report()
     records = event["Records"]
-    receives = max(int(record["attributes"]["ApproximateReceiveCount"]) for record in records)
     receipts = [record["receiptHandle"] for record in records]
-    queue.set_visibility(receipts, retry_pause(receives))
+    queue.set_visibility(receipts, retry_pause(max(map(_receives, records))))
+    return _failures(records)
+
+
+def _receives(record: dict[str, Any]) -> int:
+    """Return how often a message was delivered."""
+    return int(record["attributes"]["ApproximateReceiveCount"])
+
+
+def _failures(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the response after which the queue delivers these messages again."""
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
 
 

@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.aws import open_client
 from frumious.config.choices import SimpleFormat
 from frumious.config.loading import ConfigError, load, parse
 
@@ -38,7 +38,7 @@ class ConfigurationObject:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._bucket, _, self._key = uri.removeprefix("s3://").partition("/")
-        self._client: S3Client = boto3.client("s3")
+        self._client: S3Client = open_client("s3")
         self._etag: str | None = None  # of the last valid one
 
     def read(self) -> Config | None:
@@ -89,5 +89,5 @@ def for_the_stack(settings: Config) -> Config:
     if mistakes:
         msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
         raise ConfigError(msg)
-    # An endpoint for all of boto3 is a stand-in for AWS: the bucket need not be probed.
+    # An endpoint for all of AWS is a stand-in for AWS: the bucket need not be probed.
     return replace(settings, s3=replace(settings.s3, is_aws=settings.s3.endpoint_url is None))

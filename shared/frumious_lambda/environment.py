@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -15,9 +16,6 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from frumious.config.loading import ConfigError
-from frumious.messaging.dead_letter_queue import DeadLetterQueue
-from frumious.messaging.event_publisher import EventPublisher
-from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import open_mirror
 from frumious.redaction import redact, redact_record
 from frumious_lambda.configuration import ConfigurationObject, read_configuration
@@ -60,7 +58,6 @@ class Environment:
         self.metrics = Metrics()
         self._states: dict[str, float] = {}  # as they were last sent
         self._loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self._loop)  # where Powertools' batch processor looks for it
         self._open = AsyncExitStack()
         self._mirror: Mirror | None = None
         location = os.environ["FRUMIOUS_CONFIG"]
@@ -69,6 +66,8 @@ class Environment:
             self._object = ConfigurationObject(location)
         else:
             self._open_mirror(read_configuration(Path(location)))
+        gc.freeze()
+        gc.enable()
 
     @property
     def mirror(self) -> Mirror:
@@ -131,19 +130,6 @@ class Environment:
         """Close the sessions and the loop; Lambda itself never does."""
         self.run(self._open.aclose())
         self._loop.close()
-
-    def queue(self) -> JobQueue:
-        """Return the queue of jobs."""
-        return JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
-
-    def dead_letter_queue(self) -> DeadLetterQueue:
-        """Return the queue of jobs whose workers crashed."""
-        return DeadLetterQueue(os.environ["FRUMIOUS_DEAD_LETTERS_URL"])
-
-    def event_publisher(self) -> EventPublisher | None:
-        """Return what publishes events; None where no bus is configured."""
-        bus = os.environ["FRUMIOUS_EVENT_BUS"]
-        return EventPublisher(bus) if bus else None
 
     def deadline(self, context: LambdaContext) -> float:
         """Return until when the invocation may work, by `time.monotonic()`."""

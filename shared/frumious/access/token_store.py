@@ -6,10 +6,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, MissingDependencyException
 
 from frumious.access.tokens import Token, TokenError
+from frumious.aws import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +35,8 @@ class TokenStore:
             raise TokenError(msg)
         self._arn = arn
         # A global service, whose address has the account that the ARN names.
-        self._client: CloudFrontKeyValueStoreClient = boto3.client(
-            "cloudfront-keyvaluestore", region_name="us-east-1"
+        self._client: CloudFrontKeyValueStoreClient = open_client(
+            "cloudfront-keyvaluestore", region="us-east-1"
         )
 
     def tokens(self) -> list[Token]:

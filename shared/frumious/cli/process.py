@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+import frumious.certificates  # noqa: F401 (before aiohttp)
 from frumious.config import loading
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError

@@ -10,10 +10,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.aws import open_client
 from frumious.messaging.batches import BATCH_SIZE, batches_of
 from frumious.messaging.job_queue import CLIENT_CONFIG, QueueUnavailable
 from frumious.model.jobs import Job
@@ -43,7 +43,7 @@ class DeadLetterQueue:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: SQSClient = boto3.client("sqs", config=CLIENT_CONFIG)
+        self._client: SQSClient = open_client("sqs", CLIENT_CONFIG)
 
     def receive(self) -> Sequence[DeadLetter]:
         """Return the jobs, or the first 200 of them; their messages stay on the queue.

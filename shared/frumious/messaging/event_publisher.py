@@ -12,10 +12,10 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.aws import open_client
 from frumious.messaging.batches import BATCH_SIZE, sum_of_calls
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class EventPublisher:
 
     def __init__(self, bus: str) -> None:
         self._bus = bus
-        self._client: EventBridgeClient = boto3.client(
+        self._client: EventBridgeClient = open_client(
             "events",
-            config=Config(
+            Config(
                 connect_timeout=5,
                 read_timeout=10,
                 retries={"total_max_attempts": 1},  # retried here

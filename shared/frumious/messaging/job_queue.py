@@ -13,11 +13,11 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-import boto3
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from frumious.aws import open_client
 from frumious.errors import Retryable
 from frumious.messaging.batches import batches_of, sum_of_calls
 
@@ -55,7 +55,7 @@ class JobQueue:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: SQSClient = boto3.client("sqs", config=CLIENT_CONFIG)
+        self._client: SQSClient = open_client("sqs", CLIENT_CONFIG)
 
     def send(self, jobs: Iterable[Job], *, deadline: float = math.inf) -> int:
         """Put jobs on the queue, and return how many of them, counted from the first.

@@ -1,15 +1,13 @@
-"""boto3's sessions and clients: credentials, endpoint, timeouts, retries."""
+"""botocore's sessions and clients: credentials, endpoint, timeouts, retries."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
 from botocore.config import Config as BotoConfig
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
@@ -19,10 +17,12 @@ from botocore.credentials import (
 )
 from botocore.exceptions import BotoCoreError
 
+from frumious import aws
 from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageRefused
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
+    from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
 
     from frumious.config.s3 import S3Config
@@ -37,20 +37,21 @@ def is_amazon(client: S3Client) -> bool:
 
 
 @cache
-def open_session(config: S3Config) -> boto3.Session:
+def open_session(config: S3Config) -> Session:
     """Return the session of a configuration. Creating one takes longer than many requests.
 
     Raises:
         StorageRefused: the profile or the credentials are missing.
     """
     try:
-        session = boto3.Session(
-            aws_access_key_id=config.aws_access_key_id,
-            aws_secret_access_key=config.aws_secret_access_key,
-            aws_session_token=config.aws_session_token,
-            region_name=config.region_name,
-            profile_name=config.profile_name,
-        )
+        own = (config.aws_access_key_id, config.profile_name, config.region_name)
+        session = aws.open_session(config.profile_name) if any(own) else aws.default_session()
+        if config.region_name is not None:
+            session.set_config_variable("region", config.region_name)
+        if config.aws_access_key_id is not None and config.aws_secret_access_key is not None:
+            session.set_credentials(
+                config.aws_access_key_id, config.aws_secret_access_key, config.aws_session_token
+            )
         credentials = session.get_credentials()
     except BotoCoreError as error:
         msg = f"cannot use the AWS credentials: {error}"
@@ -63,13 +64,14 @@ def open_session(config: S3Config) -> boto3.Session:
         raise StorageRefused(msg)
     if config.role_arn is None:
         return session
-    core = botocore.session.Session(profile=config.profile_name)
+    assumed = aws.open_session(config.profile_name)
+    assumed.set_config_variable("region", session.get_config_variable("region"))
     role = _AssumedRole(session, config.role_arn)
-    core.register_component("credential_provider", CredentialResolver([role]))
-    return boto3.Session(botocore_session=core, region_name=session.region_name)
+    assumed.register_component("credential_provider", CredentialResolver([role]))
+    return assumed
 
 
-def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> S3Client:
+def open_client(session: Session, config: S3Config, *, timeout: float) -> S3Client:
     """Create a client; `timeout` is in seconds, to connect and between two reads."""
     client = _client(session, config, timeout)
     if config.is_aws or is_amazon(client):
@@ -87,11 +89,11 @@ def open_client(session: boto3.Session, config: S3Config, *, timeout: float) -> 
     return client
 
 
-def _client(session: boto3.Session, config: S3Config, timeout: float, **checksums: str) -> S3Client:
+def _client(session: Session, config: S3Config, timeout: float, **checksums: str) -> S3Client:
     options: dict[str, Any] = {**checksums, "s3": {"addressing_style": config.addressing_style}}
     if config.signature_version is not None:
         options["signature_version"] = config.signature_version
-    client: S3Client = session.client(
+    client = session.create_client(
         "s3",
         endpoint_url=config.endpoint_url,
         config=BotoConfig(
@@ -102,7 +104,7 @@ def _client(session: boto3.Session, config: S3Config, timeout: float, **checksum
             **options,
         ),
     )
-    return client
+    return cast("S3Client", client)
 
 
 class _AssumedRole(CredentialProvider):
@@ -110,14 +112,14 @@ class _AssumedRole(CredentialProvider):
 
     METHOD = "assume-role"
 
-    def __init__(self, session: boto3.Session, role: str) -> None:
+    def __init__(self, session: Session, role: str) -> None:
         super().__init__()
         self._session = session
         self._role = role
 
     def load(self) -> DeferredRefreshableCredentials:
         fetcher = AssumeRoleCredentialFetcher(
-            self._session.client,
+            self._session.create_client,
             self._session.get_credentials(),
             self._role,
             extra_args={"RoleSessionName": "frumious"},

@@ -33,9 +33,9 @@ from frumious.storage.streamed_put import PutClient
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    import boto3
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.credentials import ReadOnlyCredentials
+    from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
 
     from frumious.config.settings import Config
@@ -70,7 +70,7 @@ class SignedPut:
     """Uploads files to one bucket over one session."""
 
     def __init__(
-        self, config: Config, client: S3Client, session: boto3.Session, threads: ThreadPool
+        self, config: Config, client: S3Client, session: Session, threads: ThreadPool
     ) -> None:
         self._threads = threads
         self._credentials = session.get_credentials()
