@@ -606,7 +606,7 @@ def test_boto3_reads_what_a_quick_read_does_not_get(
             assert read is not None
             assert read.body == b"page"
         assert storage.pop_request_count() == len(proxy.requests) + 1  # the write
-        return ["Boto3" in request.headers["user-agent"] for request in proxy.requests]
+        return ["Botocore" in request.headers["user-agent"] for request in proxy.requests]
 
     with RecordingProxy(server.endpoint) as proxy:
         by_boto3 = with_storage(replace(server, endpoint=proxy.url).config(), use)
