@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious.upstream.upstream import ImplausibleSerial
 from tests.upstream import (
     NO_CHANGELOG,
     Edit,
@@ -434,3 +435,30 @@ def test_a_reset_follows_another_master(mirrored: World, other_upstream: Server)
     assert status(world)["lagging"].keys() == {"demo"}, "most of its files are gone"
     world.run(lambda mirror: mirror.ledger.change_lagging(lambda _: {}))
     assert not world.plan(), "from here on the other index's changelog is followed"
+
+
+def test_while_the_changelog_fails_no_page_is_ahead_of_the_root_index(mirrored: World) -> None:
+    fault = mirrored.upstream.faults.add(Fault(Status(503), "/pypi"))
+    lie = mirrored.upstream.faults.add(Fault(Edit(_slightly_high_serial), "/simple/demo/"))
+    with pytest.raises(ImplausibleSerial):
+        mirrored.sync("demo", run="run-2")
+    mirrored.upstream.faults.remove(fault)
+    mirrored.upstream.faults.remove(lie)
+
+    mirrored.index.upload(wheel("demo", "2.0"))
+    settle(mirrored)
+
+    assert versions(mirrored, "demo") == {"1.0", "2.0"}
+
+
+def _slightly_high_serial(page: dict[str, Any]) -> None:
+    page["meta"]["_last-serial"] += 1000
+
+
+def test_a_first_run_requires_the_serials_of_a_root_index_that_is_newer(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    old = world.index.serial
+    world.index.upload(wheel("demo", "2.0"))
+    world.upstream.faults.add(Fault(Rpc("changelog_last_serial", lambda _: old), "/pypi", times=1))
+
+    assert world.dry_run().jobs == {"demo": world.index.serial}

@@ -66,7 +66,8 @@ _numbers = [0]  # of the tokens of a history
 
 
 def _token_hex(size: int) -> str:
-    _numbers[0] += 0x9E3779
+    """Return tokens that increase, as the microseconds before them do where time passes."""
+    _numbers[0] += 1
     return f"{_numbers[0] % 256**size:0{2 * size}x}"
 
 

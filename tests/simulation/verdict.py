@@ -43,7 +43,7 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
             expected |= _named(project, witness)
             continue
         view = None if project == witness.blocked else index.project(project)
-        if view is not None and not _was_never_listed(view, witness):
+        if view is not None and not _may_be_missing(view, disk):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
     if not witness.spoilt:
@@ -142,10 +142,15 @@ def _undeleted(disk: Disk, now: float) -> Iterator[str]:
                     yield from keys
 
 
-def _was_never_listed(view: ProjectView, witness: Witness) -> bool:
-    """Whether a project was quarantined before the mirror could discover it."""
-    key = f"web/simple/{view.normalized_name}/{V1_JSON}"
-    return view.status == "quarantined" and key not in witness.published
+def _may_be_missing(view: ProjectView, disk: Disk) -> bool:
+    """Whether a project is quarantined, and the mirror has none of its pages.
+
+    No index lists it, and a 404 of a stale cache after the event counts as its removal.
+    """
+    directory = f"web/simple/{view.normalized_name}/"
+    return view.status == "quarantined" and not any(
+        key.startswith(directory) for key in disk.objects
+    )
 
 
 def _variant(key: str, disk: Disk) -> str:

@@ -217,13 +217,7 @@ class World:
         self._faults = True
 
     def _configure(self, choices: Choices) -> None:
-        """Block a project, or none.
-
-        Not before the mirror has stored the current configuration: what it did by one that it never
-        stored is not found.
-        """
-        if not self.witness.has_stored_configuration():
-            return
+        """Block a project, or none."""
         blocked = (*PROJECTS, "")[choices.below(len(PROJECTS) + 1)]
         self._log(f"mirror.conf blocks {blocked or 'no project'}")
         plugins = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {blocked}"
@@ -233,14 +227,9 @@ class World:
         self._faults = True
 
     def _damage(self, choices: Choices) -> None:
-        """Damage a report, or what the mirror keeps of a run.
-
-        Not of the first run: without it the mirror begins anew, and no event says what upstream has
-        removed since.
-        """
-        runs = sorted(key for key in self._disk.objects if key.startswith("state/runs/"))
-        later = [key for key in runs if key.split("/")[2] != runs[0].split("/")[2]]
-        keys = sorted(key for key in self._disk.objects if key.startswith("state/inbox/")) + later
+        """Damage a report, or what the mirror keeps of a run."""
+        prefixes = ("state/runs/", "state/inbox/")
+        keys = sorted(key for key in self._disk.objects if key.startswith(prefixes))
         if not keys:
             return
         key = keys[choices.below(len(keys))]
@@ -284,7 +273,7 @@ class World:
     def _request(self, choices: Choices) -> Request:
         """Choose what is asked for: mostly everything that changed."""
         match choices.rarely(0.1, 4):
-            case 1 if self.witness.has_planned_all() and not self.witness.blocked:
+            case 1 if not self.witness.blocked:
                 return Request(projects=(PROJECTS[choices.below(len(PROJECTS))],))
             case 2:
                 return Request(retry=True)
@@ -389,6 +378,7 @@ class World:
             slot.leased = []
             if process.thawing is None:
                 self._rest()
+            process.thawing = None  # its job's time may be over while it stands still
 
     def _freeze(self, slot: Slot) -> None:
         assert slot.process is not None

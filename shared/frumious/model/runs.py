@@ -151,6 +151,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     regressed: Seconds = 0.0  # since when they are not upstream's any more
     resets: int = 0  # how often an operator let the mirror count anew
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
+    selecting: str = ""  # Selected.fingerprint of the last one by which runs were opened
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
     departures: Mapping[ProjectName, Departure] = {}

@@ -27,12 +27,19 @@ class ConfigChanges:
     fingerprint: str = ""  # of what is stored, if nothing remains to store
 
 
-def config_changes(stored: Selected | None, current: Selected, *, force: bool) -> ConfigChanges:
-    """Compare fingerprints. A mirror that has none stored counts as made by the current ones."""
+def config_changes(
+    stored: Selected | None, current: Selected, *, force: bool, opened: str = ""
+) -> ConfigChanges:
+    """Compare fingerprints. A mirror that has none stored counts as made by the current ones.
+
+    `opened` identifies the configuration by which runs were last opened. If its planner was killed
+    before it stored that, and there is another configuration by now, everything counts as changed.
+    """
     merged = current
     if stored is not None:
         merged = replace(current, layouts=tuple(sorted({*stored.layouts, *current.layouts})))
-    previous = _NOTHING if force else stored or current
+    known = {"", current.fingerprint, merged.fingerprint, (stored or current).fingerprint}
+    previous = _NOTHING if force or opened not in known else stored or current
     releases = previous.releases.items() ^ current.releases.items()
     return ConfigChanges(
         selected=None if merged == stored else merged,

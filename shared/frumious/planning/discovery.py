@@ -62,16 +62,19 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
     differing = list(filter(None, compared))
     reselected = (_reselect(project, snapshot, selection.wants) for project in snapshot.reselected)
     differing += filter(None, reselected)
+    unlisted = {*snapshot.unwanted}
     listed: set[NormalizedName] = set()
     projects = 0
     for project, entry in snapshot.own_index:
         projects += 1
         missing.pop(project, None)
+        unlisted.discard(project)
         proposal = _compare(project, entry.serial or 0, snapshot, selection.wants)
         if proposal is not None:
             differing.append(proposal)
         if project in may_be_removed or (proposal is not None and proposal.reason.removes):
             listed.add(project)
+    differing += (Proposal(project, 0, Reason.UNWANTED) for project in sorted(unlisted))
     return Comparison(differing, missing, listed, projects)
 
 

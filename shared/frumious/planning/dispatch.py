@@ -103,6 +103,7 @@ async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | Non
             plan.cursor,
             runs=open_runs,
             revision=revision,
+            selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
             departures=cursor.departures,
             lagging=cursor.lagging,
             projects=cursor.projects,

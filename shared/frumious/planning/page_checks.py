@@ -73,11 +73,8 @@ async def _project_count(cursor: Cursor, storage: Storage) -> int:
 async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[NormalizedName]:
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
-    pages = mirror.pages.layout
-    start = pages.after_manifest(after) if after else ""
-    async for entry in mirror.storage.list(pages.manifest_prefix, after=start):
-        project = pages.project_of(entry.key)
-        if project is not None and mirror.selection.wants(project):
+    async for project in mirror.pages.stored_projects(after):
+        if mirror.selection.wants(project):
             found.append(project)
             if len(found) == count:
                 break

@@ -26,6 +26,7 @@ from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial
 from frumious.upstream.changelog import Changes, NoChangelog
+from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Snapshot:
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
+    # Projects with a page that the configuration does not want: no index lists quarantined ones.
+    unwanted: frozenset[NormalizedName] = frozenset()
 
     def is_reached(self, serial: int) -> bool:
         """Return whether upstream has counted up to a serial, as far as it says."""
@@ -132,6 +135,10 @@ async def read_snapshot(
     snapshot = await _read_due_deletions(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
+    if snapshot.config.projects:
+        wants, stored = mirror.selection.wants, mirror.pages.stored_projects()
+        unwanted = {project async for project in stored if not wants(project)}
+        snapshot = replace(snapshot, unwanted=frozenset(unwanted))
     return snapshot
 
 
@@ -144,7 +151,8 @@ async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -
     current = mirror.selected
     if not force and cursor.selected == current.fingerprint:
         return ConfigChanges(fingerprint=cursor.selected)
-    changes = config_changes(await mirror.ledger.selected(), current, force=force)
+    stored = await mirror.ledger.selected()
+    changes = config_changes(stored, current, force=force, opened=cursor.selecting)
     return replace(changes, fingerprint="") if cursor.runs else changes
 
 
@@ -216,7 +224,7 @@ async def _read_upstream_index(
         logger.error("projects are not compared", extra={"error": explain(error)})  # noqa: TRY400
         return snapshot  # what the changelog names does not wait for it
     if index is not None:
-        serial = index.serial if snapshot.serial is None else snapshot.serial
+        serial = await _confirmed_serial(snapshot.serial, index, upstream)
         snapshot = replace(snapshot, serial=serial)
         wrong = (
             project
@@ -232,6 +240,18 @@ async def _read_upstream_index(
             with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
                 in_progress |= (await ledger.plan(run.run)).jobs
     return replace(snapshot, upstream_index=index, in_progress=in_progress)
+
+
+async def _confirmed_serial(serial: int | None, index: RootIndex, upstream: Upstream) -> int | None:
+    """Return upstream's serial, asked again where its root index is newer than the last answer.
+
+    Without that, jobs could not require the serials of that index.
+    """
+    if serial is None or index.serial is None or index.serial <= serial:
+        return index.serial if serial is None else serial
+    with suppress(NoChangelog, UpstreamUnavailable):
+        return max(serial, await upstream.last_serial())
+    return serial
 
 
 async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:

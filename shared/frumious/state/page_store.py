@@ -12,7 +12,7 @@ from frumious.simple import gzipped, parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -125,9 +125,16 @@ class PageStore:
 
         For a root index that is damaged or gone.
         """
-        keys = [entry.key async for entry in self.storage.list(self.layout.manifest_prefix)]
-        projects = filter(None, map(self.layout.project_of, keys))
+        projects = [project async for project in self.stored_projects()]
         return [(project, ListedProject(project, None)) for project in sorted(projects)]
+
+    async def stored_projects(self, after: str = "") -> AsyncIterator[NormalizedName]:
+        """Yield the projects that have a page, in the order of their keys, behind one of them."""
+        start = self.layout.after_manifest(after) if after else ""
+        async for entry in self.storage.list(self.layout.manifest_prefix, after=start):
+            project = self.layout.project_of(entry.key)
+            if project is not None:
+                yield project
 
     async def listed_projects(self) -> Iterable[tuple[NormalizedName, ListedProject]]:
         """Return the projects of the root index, as a stream that can be read once.

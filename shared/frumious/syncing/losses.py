@@ -7,6 +7,7 @@ Jobs that lose nothing do not read it.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from frumious.errors import FrumiousError, Reason
@@ -15,9 +16,14 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.losses import Loss
 from frumious.syncing.comparison import lost_files
 from frumious.syncing.removed_files import Booked, read_removed_files
+from frumious.upstream.changelog import NoChangelog
+from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
@@ -45,6 +51,24 @@ async def unannounced_losses(
         return 0
     removed, _ = await read_removed_files(job.project, mirror.storage)
     return removed.unannounced(_digest(lost), mirror.clock.now())
+
+
+async def announced_removal(
+    project: NormalizedName, current: ProjectPage | None, mirror: Mirror
+) -> AllowedRemoval:
+    """Return what upstream's changelog allows to remove since the mirror's page, if that is recent.
+
+    The planner may not know these events: a page that came by name is older than the first run
+    where upstream's caches were stale, and a lost first run takes its serial along.
+    """
+    since, upstream = (current and current.serial) or 0, mirror.upstream
+    if since and mirror.config.discovery in {"auto", "changelog"}:
+        with suppress(NoChangelog, UpstreamUnavailable):
+            serial = await upstream.last_serial()
+            if since < serial <= since + MAX_PROGRESS:
+                changes = await upstream.changes_since(since, until=serial)
+                return changes.allowed_removals.get(project, AllowedRemoval.NOTHING)
+    return AllowedRemoval.NOTHING
 
 
 async def book_loss(

@@ -22,9 +22,9 @@ from frumious.state.ledger import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.storage.protocol import Conflict
 from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
-from frumious.syncing.comparison import check_losses, compare
+from frumious.syncing.comparison import MassLoss, check_losses, compare
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
-from frumious.syncing.losses import book_loss, unannounced_losses
+from frumious.syncing.losses import announced_removal, book_loss, unannounced_losses
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
@@ -185,8 +185,13 @@ async def _read_upstream(
     if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
         msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
         raise StalePage(msg)
+    page = parsed.page if parsed is not None else None
     earlier = await unannounced_losses(job, parsed, current, mirror)
-    check_losses(job, parsed.page if parsed is not None else None, current, earlier)
+    try:
+        check_losses(job, page, current, earlier)
+    except MassLoss:
+        allowed = await announced_removal(job.project, current, mirror)
+        check_losses(msgspec.structs.replace(job, allowed_removal=allowed), page, current, earlier)
     return parsed
 
 

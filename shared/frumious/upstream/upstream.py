@@ -243,13 +243,17 @@ class Upstream:
             raise ImplausibleSerial(msg)
 
     async def _ask_plausible_serial(self) -> float:
+        allowance = MAX_PROGRESS
         if self._config.discovery in {"auto", "changelog"}:
             try:
                 return await self.last_serial()
-            except (NoChangelog, UpstreamUnavailable) as error:
+            except NoChangelog:
+                logger.info("upstream has no changelog: the root index confirms serials")
+            except UpstreamUnavailable as error:  # newer pages wait until it answers
                 logger.info("the root index confirms serials", extra={"error": str(error)})
+                allowance = 0
         serial = await self.root_serial()
-        return math.inf if serial is None else serial + MAX_PROGRESS
+        return math.inf if serial is None else serial + allowance
 
     def _project_url(self, project: NormalizedName) -> str:
         return f"{self._config.master}/simple/{project}/"

@@ -427,6 +427,36 @@ def test_a_narrower_allowlist_removes_projects_and_a_wider_one_adds_them(world: 
     assert not world.dry_run().jobs
 
 
+def test_a_quarantined_project_that_is_no_longer_selected_is_removed(world: World) -> None:
+    upload(world, "one", "two")
+    world.mirror_run()
+    world.index.quarantine_project("two")
+    world.mirror_run()
+    world.configure(sections=blocklist("two"))
+
+    assert reasons(world.dry_run()) == {"two": Reason.UNWANTED}
+
+    world.mirror_run()
+    assert not world.stored("web/simple/two/")
+    assert not world.dry_run().jobs
+
+
+def test_a_configuration_whose_planner_was_killed_is_followed_by_another(world: World) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    stored = world.read("state/selection.json")
+    world.configure("root_uri = https://files.example/")
+    world.mirror_run()
+    world.s3.put_object(Bucket=world.bucket, Key="state/selection.json", Body=stored)
+    world.configure()
+
+    world.mirror_run()
+
+    (file,) = world.page("one")["files"]
+    assert file["url"].startswith("../../packages/")
+    assert not world.dry_run().jobs
+
+
 def test_a_changed_release_filter_plans_only_its_project(world: World) -> None:
     for name in ("one", "two"):
         upload(world, name)

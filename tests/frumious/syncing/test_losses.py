@@ -246,6 +246,18 @@ def test_one_project_cannot_be_halved_again_and_again(world: World) -> None:
     assert result.outcome is Outcome.UPDATED
 
 
+def test_an_event_that_the_planner_does_not_know_allows_a_loss(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    (file,) = world.page("demo")["files"]
+    world.index.remove_file("demo", file["filename"])
+
+    assert world.sync("demo", run="run-2").outcome is Outcome.UPDATED
+
+    world.index.remove_project("demo")
+    assert world.sync("demo", run="run-3").outcome is Outcome.REMOVED
+
+
 def test_a_project_that_an_operator_names_may_lose_its_files(mirror: World) -> None:
     mirror.configure("max-losses = 0% 0 0GiB")
     mirror.index.remove_project("demo-a")
