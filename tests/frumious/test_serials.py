@@ -462,3 +462,19 @@ def test_a_first_run_requires_the_serials_of_a_root_index_that_is_newer(world: W
     world.upstream.faults.add(Fault(Rpc("changelog_last_serial", lambda _: old), "/pypi", times=1))
 
     assert world.dry_run().jobs == {"demo": world.index.serial}
+
+
+def test_an_event_that_never_was_holds_a_project_up_for_a_day_at_most(mirrored: World) -> None:
+    false_event = ["demo", "2.0", 1_767_000_000, "new release", mirrored.index.serial + 1]
+    mirrored.index.upload(wheel("other", "2.0"))
+    lie = Fault(Rpc("changelog_since_serial", lambda rows: [*rows, false_event]), "/pypi")
+    mirrored.upstream.faults.add(lie)
+    mirrored.plan()
+    mirrored.upstream.faults.remove(lie)
+    mirrored.work(last=True)
+    mirrored.finalize()
+    assert set(status(mirrored)["lagging"]) == {"demo"}
+
+    settle(mirrored, ticks=2)
+
+    assert not status(mirrored)["lagging"]

@@ -14,7 +14,7 @@ from frumious.local import run_here
 from frumious.model.jobs import Job, Report, Result
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects
-from frumious.planning.retry import retry
+from frumious.planning.retry import confirm_losses, retry
 from frumious.state import inbox
 from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
 from tests.simulation.queue import MAX_RECEIVES
@@ -22,7 +22,6 @@ from tests.simulation.queue import MAX_RECEIVES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from frumious.local import Done
     from frumious.messaging.dead_letter_queue import DeadLetterQueue
     from frumious.messaging.events import Event
     from frumious.messaging.job_queue import JobQueue
@@ -42,6 +41,8 @@ class Request:
     confirm_removals: int = 0
     force_check: bool = False
     retry: bool = False
+    reset_serials: bool = False
+    confirm_losses: int = 0
     dry_run: bool = False
 
     def __str__(self) -> str:
@@ -54,8 +55,7 @@ async def planner(request: Request, mirror: Mirror, queue: JobQueue) -> Plan:
     """Plan and send, as functions/planner/app.py does."""
     if request.dry_run:
         return await _plan(request, mirror)
-    if request.retry:
-        await retry(mirror, None)
+    await _confirm(request, mirror)
     plan: Plan | None = None
     try:
         plan = await _plan(request, mirror)
@@ -64,11 +64,21 @@ async def planner(request: Request, mirror: Mirror, queue: JobQueue) -> Plan:
     return plan
 
 
+async def _confirm(request: Request, mirror: Mirror) -> None:
+    if request.retry:
+        await retry(mirror, None)
+    if request.confirm_losses:
+        await confirm_losses(mirror, request.confirm_losses)
+
+
 async def _plan(request: Request, mirror: Mirror) -> Plan:
     if request.projects:
         return plan_projects(request.projects, allowed_removal=request.may_lose)
     return await plan_changes(
-        mirror, force=request.force_check, confirmed_removals=request.confirm_removals
+        mirror,
+        force=request.force_check,
+        reset=request.reset_serials,
+        confirmed_removals=request.confirm_removals,
     )
 
 
@@ -138,11 +148,10 @@ async def _publish(events: Iterable[Event]) -> None:
         pass
 
 
-async def command(request: Request, mirror: Mirror) -> Done | None:
-    """Do what `frumious mirror` or `frumious sync` does; None: the plan removes too much."""
-    if request.retry:
-        await retry(mirror, None)
+async def command(request: Request, mirror: Mirror) -> Plan:
+    """Do what `frumious mirror` or `frumious sync` does; a plan may be stopped."""
+    await _confirm(request, mirror)
     plan = await _plan(request, mirror)
-    if plan.stopped is not None or request.dry_run:
-        return None
-    return await run_here(plan, mirror, lambda _sent, _result: None)
+    if plan.stopped is None and not request.dry_run:
+        await run_here(plan, mirror, lambda _sent, _result: None)
+    return plan

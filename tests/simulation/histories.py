@@ -15,7 +15,7 @@ from frumious import backoff
 from frumious.messaging import batches, job_queue
 from frumious.planning import dispatch
 from tests.simulation.choices import Choices, trimmed
-from tests.simulation.witness import Violation
+from tests.simulation.seen import Violation
 from tests.simulation.world import World
 
 if TYPE_CHECKING:

@@ -1,10 +1,13 @@
-"""What a broken or hostile upstream writes into a project page, apart from what really changed."""
+"""What a broken or hostile upstream writes into its pages and changelog, apart from the truth."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
 
 from tests.upstream import PYPI
 from tests.upstream.pages import project_page
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from tests.upstream.pages import Addresses, Page
 
 _UNSAFE = ("../../status", "index.v1_json", ".frumious-x", "a" * 300, "x\0.whl", "x.metadata", "..")
+_FOREIGN = "no-such-project"
+_ABSURD = 2_000_000_000  # XML-RPC has no larger number
 
 
 class Liar:
@@ -70,6 +75,77 @@ class Liar:
     def absurd_serial(self, page: Page) -> None:
         page["meta"]["_last-serial"] = 10**15
 
+
+@dataclass(frozen=True, slots=True)
+class IndexLie:
+    """A lie in the changelog or the root index; what it does not concern is None."""
+
+    rows: Callable[[list[Any]], list[Any]] | None = None  # of changelog_since_serial
+    serial: Callable[[int], int] | None = None  # of changelog_last_serial
+    header: Callable[[int], int] | None = None  # of the root index
+    root: Callable[[Page], None] | None = None
+
+
+def _named(entries: list[Any], project: str) -> list[Any]:
+    return [each for each in entries if canonicalize_name(each["name"]) == project]
+
+
+def _without(page: Page, project: str) -> None:
+    for entry in _named(page["projects"], project):
+        page["projects"].remove(entry)
+
+
+def _at(page: Page, project: str, serial: int) -> None:
+    for entry in _named(page["projects"], project):
+        entry["_last-serial"] = serial
+
+
+def _foreign(page: Page) -> None:
+    serial = page["meta"]["_last-serial"]
+    names = (_FOREIGN, "..", "", "a" * 1000)
+    page["projects"] += [{"name": name, "_last-serial": serial} for name in names]
+
+
+def _row(rows: list[Any], project: str, action: str, serial: int | None = None) -> list[Any]:
+    last = max((row[-1] for row in rows), default=0)
+    return [*rows, [project, None, 1_767_000_000, action, last if serial is None else serial]]
+
+
+# Each is made for a project.
+INDEX_LIES: Final[dict[str, Callable[[str], IndexLie]]] = {
+    "no events of a project": lambda project: IndexLie(
+        rows=lambda rows: [row for row in rows if canonicalize_name(row[0]) != project]
+    ),
+    "an event with an absurd serial": lambda project: IndexLie(
+        rows=lambda rows: _row(rows, project, "new release", _ABSURD)
+    ),
+    "an event that removes a project": lambda project: IndexLie(
+        rows=lambda rows: _row(rows, project, "remove project")
+    ),
+    "events of foreign projects": lambda _: IndexLie(
+        rows=lambda rows: _row(_row(rows, _FOREIGN, "create"), "../..", "create")
+    ),
+    "an absurd serial": lambda _: IndexLie(serial=lambda _: _ABSURD),
+    "a high serial": lambda _: IndexLie(serial=lambda serial: serial + 1000),
+    "a low serial": lambda _: IndexLie(serial=lambda serial: serial - 5),
+    "a root index with an absurd serial": lambda _: IndexLie(header=lambda _: _ABSURD),
+    "a root index with a high serial": lambda _: IndexLie(header=lambda serial: serial + 1000),
+    "a root index with a low serial": lambda _: IndexLie(header=lambda _: 1),
+    "a root index without a project": lambda project: IndexLie(
+        root=lambda page: _without(page, project)
+    ),
+    "a root index of foreign projects": lambda _: IndexLie(root=_foreign),
+    "a project's absurd serial in the root index": lambda project: IndexLie(
+        root=lambda page: _at(page, project, _ABSURD)
+    ),
+    "a project's high serial in the root index": lambda project: IndexLie(
+        root=lambda page: _at(page, project, page["meta"]["_last-serial"] + 1000)
+    ),
+    "a project's low serial in the root index": lambda project: IndexLie(
+        root=lambda page: _at(page, project, 1)
+    ),
+    "an empty root index": lambda _: IndexLie(root=lambda page: page["projects"].clear()),
+}
 
 LIES: Final[dict[str, Callable[[Liar, Any], None]]] = {
     "fewer files": Liar.fewer_files,

@@ -19,8 +19,8 @@ from frumious.clock import Clock
 from frumious.upstream import client
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
-from tests.simulation.lies import LIES, Liar
-from tests.upstream.actions import WrongBytes
+from tests.simulation.lies import INDEX_LIES, LIES, IndexLie, Liar
+from tests.upstream.actions import Rpc, WrongBytes
 from tests.upstream.messages import Request, Response
 from tests.upstream.pages import Addresses
 from tests.upstream.rpc import called_method
@@ -55,6 +55,8 @@ class NetworkFault(IntEnum):
 
 
 _STATUSES = {NetworkFault.UNAVAILABLE: 503, NetworkFault.MISSING: 404, NetworkFault.FORBIDDEN: 403}
+_NO_CHANGELOG = frozenset({NetworkFault.MISSING, NetworkFault.FORBIDDEN})
+_SERIAL = "X-PyPI-Last-Serial"
 _STALE = 3  # serials
 _SLOW = 3600.0  # seconds
 
@@ -67,6 +69,9 @@ class Network:
         self._addresses = Addresses(MASTER, MASTER)
         self.site = Site(index, self._addresses, split=False)
         self._lies: dict[str, tuple[Callable[[Page], None], float]] = {}  # and until when
+        self._lie_about_all: tuple[IndexLie, float] = IndexLie(), 0.0
+        self.has_changelog = True
+        self.hid_changelog = False  # whether it ever seemed to have none
         self._kept: dict[str, tuple[int, float]] = {}  # project -> serial, and until when
 
     def keep(self, project: str, serial: int, until: float) -> None:
@@ -78,6 +83,10 @@ class Network:
         liar = Liar(self.index, self._addresses, other)
         self._lies[project] = partial(LIES[lie], liar), until
 
+    def lie_about_all(self, lie: str, project: str, until: float) -> None:
+        """Lie in the changelog or the root index."""
+        self._lie_about_all = INDEX_LIES[lie](project), until
+
     def respond(self, request: Request, fault: NetworkFault, now: float) -> Response:
         """Return the response to a request."""
         serial, until = self._kept.get(request.project or "", (0, 0.0))
@@ -86,16 +95,35 @@ class Network:
         edit, until = self._lies.get(request.project or "", (None, 0.0))
         if now < until and request.path.startswith("/simple/"):
             request = replace(request, edit=edit)
+        lie, until = self._lie_about_all
+        if now >= until:
+            lie = IndexLie()
+        if request.path == "/simple/":
+            request = replace(request, edit=lie.root)
+        if request.rpc is not None and (fault in _NO_CHANGELOG or not self.has_changelog):
+            self.hid_changelog = True
+            fault = fault if fault in _NO_CHANGELOG else NetworkFault.MISSING
         if fault is NetworkFault.STALE:
             request = replace(request, at=self.index.serial - _STALE)
         if (status := _STATUSES.get(fault)) is not None:
             return Response.plain(status)
         if fault is NetworkFault.LOGIN_PAGE:
             return Response.of(b"<!DOCTYPE html><p>Log in</p>", "text/html")
-        response = self.site.respond(request)
+        response = _deceived(self.site.respond(request), request, lie)
         if fault is NetworkFault.WRONG_BYTES:
             return WrongBytes().rewrite_response(response, request)
         return response
+
+
+def _deceived(response: Response, request: Request, lie: IndexLie) -> Response:
+    if lie.serial is not None:
+        response = Rpc("changelog_last_serial", lie.serial).rewrite_response(response, request)
+    if lie.header is not None and request.path == "/simple/" and _SERIAL in response.headers:
+        serial = str(lie.header(int(response.headers[_SERIAL])))
+        response = replace(response, headers={**response.headers, _SERIAL: serial})
+    if lie.rows is not None:
+        response = Rpc("changelog_since_serial", lie.rows).rewrite_response(response, request)
+    return response
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ class Disk:
         self.put(key, body)
         self.on_change = on_change
 
+    def lose(self, key: str) -> None:
+        """Delete an object behind everybody's back."""
+        del self.objects[key]
+
     def delete(self, key: str) -> None:
         before = self.objects.pop(key, None)
         if before is not None:

@@ -14,7 +14,8 @@ from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
 from tests.faults.verdict import _keys, _provenance_key
 from tests.simulation.changes import PROJECTS
 from tests.simulation.network import MASTER
-from tests.simulation.witness import ROOT, Kind, Violation, _root_names, seen
+from tests.simulation.seen import Kind, Violation, root_names, seen
+from tests.simulation.witness import ROOT
 from tests.soak.diff_files import unreported
 from tests.upstream import PYPI
 from tests.upstream.pages import Addresses, project_page
@@ -67,8 +68,11 @@ def _judge_project(view: ProjectView, disk: Disk) -> set[str]:
     if missing := expected - disk.objects.keys():
         raise Violation(Kind.DIFFERS, f"{project} lacks {min(missing)}")
     body = disk.objects[key].body
-    payload = json.loads(body)
-    payload["meta"].pop("_frumious")
+    try:
+        payload = json.loads(body)
+        payload["meta"].pop("_frumious")
+    except (ValueError, KeyError, TypeError) as error:
+        raise Violation(Kind.DIFFERS, f"{key} is still damaged: {error!r}") from error
     wanted = _expected(view)
     if payload != wanted:
         raise Violation(Kind.DIFFERS, f"{key} differs: {payload}, not {wanted}")
@@ -116,7 +120,7 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     if {name: serial for name, serial in found.items() if name not in exempt} != expected:
         raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
     for form in (HTML, V1_HTML):
-        if _root_names(disk.objects[f"web/simple/{form}"].body) != names:
+        if root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
 
 

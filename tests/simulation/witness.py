@@ -5,25 +5,25 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from tests.faults.pages import V1_JSON, Page, is_variant, read_page
-from tests.soak.witness import root_names
+from tests.faults.pages import V1_JSON, is_variant
+from tests.simulation.changes import PROJECTS
+from tests.simulation.seen import Kind, Seen, Violation, listed, root_names, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from frumious.model.plans import Plan
+    from tests.simulation.loop import SimulatedLoop
+    from tests.simulation.network import Network
     from tests.simulation.storage import Disk, Object
-    from tests.upstream.index import Index
 
 STATUS = "status"
 STATUS_JSON = "web/status.json"
 CURSOR = "state/cursor.json"
 LAGGING = "state/lagging.json"
+SELECTION = "state/selection.json"
 ROOT = f"web/simple/{V1_JSON}"
 _PAGE = re.compile(
     r"web/(?:gzip/)?simple/(?P<project>[^/]+)/index\.(?:html|v1_html|v1_json)(?:\.gz)?"
@@ -33,80 +33,40 @@ _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^
 _OTHER = re.compile(
     r"web/integrity/[^/]+/[^/]+/[^/]+/provenance"
     r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
-    r"|state/[a-z].*\.json"  # nobody but the mirror reads those
+    r"|state/damaged/.+|state/[a-z].*\.json"  # nobody but the mirror reads those
     r"|mirrored-files(?:-\d+)?(?:\.removed)?"
 )
 _LEAVING = ("remove project", "project quarantined")
+_REMOVING = ("remove ", "project quarantined", "release quarantined")
+_DAY = 24 * 3600.0
+_PROGRESS = 10_000  # serials that pages may be ahead of the root index, where there is no changelog
 _METADATA = ".metadata"
-
-
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    ALIEN = "alien"
-    BACKWARDS = "backwards"
-    CHANGED = "changed"
-    CLAIM = "claim"
-    CRASH = "crash"
-    DELETED = "deleted"
-    DIFF_FILE = "diff-file"
-    DIFFERS = "differs"
-    FOREIGN = "foreign"
-    LEFT_OVER = "left over"
-    MISSING = "missing"
-    OVERWRITTEN = "overwritten"
-    STUCK = "stuck"
-    UNFINISHED = "unfinished"
-    UNREADABLE = "unreadable"
-    WRONG = "wrong"
-
-
-class Violation(Exception):
-    """Something that always holds does not; `kind` says what."""
-
-    def __init__(self, kind: Kind, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
-class Seen(NamedTuple):
-    """A project page, and what it names: key -> sha256."""
-
-    page: Page
-    objects: dict[str, str]
-    provenance: frozenset[str]
-
-
-@lru_cache(maxsize=20_000)
-def seen(key: str, body: bytes) -> Seen:
-    """Read a page of the mirror's; the same one occurs in many histories."""
-    page = read_page(key, body)
-    provenance = []
-    if key.endswith(V1_JSON) and not is_variant(key):
-        project = key.split("/")[-2]
-        for file in json.loads(body)["files"]:
-            if address := file.get("provenance"):
-                version = address.split("/")[-3]
-                name = f"web/integrity/{project}/{version}/{file['filename']}/provenance"
-                provenance.append(name)
-    return Seen(page, page.objects(), frozenset(provenance))
 
 
 class Witness:
     """Checks one mirror, and keeps the first violation."""
 
-    def __init__(self, index: Index, disk: Disk, diffs: Disk, stop: Callable[[], None]) -> None:
+    def __init__(self, network: Network, disk: Disk, diffs: Disk, loop: SimulatedLoop) -> None:
         self.violation: Violation | None = None  # the first one
-        self._stop = stop
-        self._index = index
+        self._loop = loop
+        self._network = network
+        self._index = network.index
         self._disk = disk
         self.pages: dict[str, Seen] = {}  # by key: those that are stored
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
         self.blocked = ""
         self.spoilt = False  # whether reports were damaged, and with them what diff-files say
+        self.restored = False  # whether upstream counts serials a second time
+        self.resets = False  # whether an operator lets the mirror count anew
+        self.deceived = False  # whether the changelog or the root index lied
+        self.confirmed = False  # whether an operator lets the mirror lose more than its limits
+        self.max_losses: int | None = None  # files in a day
+        self.max_removals: int | None = None  # projects in a run
         self.differing: set[str] = set()  # projects that must not become as upstream has them
         self._ever_blocked: set[str] = set()
+        self._lost: dict[str, float] = {}  # files that pages no longer name, and since when
+        self._highest = 0  # serial that upstream ever had
         self._serials: dict[str, int] = {}  # the highest that was shown, by what showed it
         self._bytes: dict[str, str] = {}  # filename -> the sha256 that was first published
         self._events: dict[str, list[tuple[int, str]]] = {}
@@ -119,7 +79,7 @@ class Witness:
     def report(self, violation: Violation) -> None:
         """Take note of a violation, and stop the history."""
         self.violation = self.violation or violation
-        self._stop()
+        self._loop.stop()
 
     def take(self, key: str, after: Object | None, before: Object | None) -> None:
         """Check a change; whoever made it does not learn what is wrong with it."""
@@ -149,8 +109,11 @@ class Witness:
     # Pages and files
 
     def _take_page(self, key: str, project: str, after: Object | None) -> None:
+        is_manifest = key.endswith(V1_JSON) and not is_variant(key)
+        before = self.pages.get(key) if is_manifest else None
         if after is None:
             self.pages.pop(key, None)
+            self._take_losses(project, before, None)
             return
         try:
             page = seen(key, after.body)
@@ -164,10 +127,11 @@ class Witness:
                 raise Violation(Kind.WRONG, f"{key} names {name}, which has other bytes")
         if missing := page.provenance - self._disk.objects.keys():
             raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
-        self._take_serial(key, page.page.serial)
+        self._take_serial(key, page.page.serial, project)
         self.pages[key] = page
         self.published.add(key)
-        if key.endswith(V1_JSON) and not is_variant(key):
+        if is_manifest:
+            self._take_losses(project, before, page)
             self.published.update(page.objects, page.provenance)
             self.visible.update(page.objects, page.provenance)
             self.visible.update(each for each in self.pages if f"/{project}/" in each)
@@ -176,6 +140,25 @@ class Witness:
                 if link.sha256 != first:
                     text = f"{key} has other bytes under the name {link.filename} than before"
                     raise Violation(Kind.CHANGED, text)
+
+    def _take_losses(self, project: str, before: Seen | None, after: Seen | None) -> None:
+        """Check how many files a page stops naming, with those of the last day."""
+        names = {link.filename for link in before.page.links} if before is not None else set()
+        lost = names - {link.filename for link in after.page.links} if after is not None else names
+        now = self._loop.elapsed
+        self._lost = {name: since for name, since in self._lost.items() if now - since < _DAY}
+        if lost and project not in self._ever_blocked:
+            self._lost.update(dict.fromkeys(lost, now))
+        unlimited = self.max_losses is None or self.confirmed
+        if not unlimited and len(self._lost) > (self.max_losses or 0):
+            text = f"upstream took away {sorted(self._lost)} within a day: more than max-losses"
+            raise Violation(Kind.LIMIT, text)
+        unannounced = after is not None and not (self.confirmed or self.restored)
+        if unannounced and len(lost) * 2 > len(names) and project not in self._ever_blocked:
+            events = (action for _, action in self._events_of(project))
+            if not any(action.startswith(_REMOVING) for action in events):
+                text = f"{project} lost {sorted(lost)} of {sorted(names)} without an event"
+                raise Violation(Kind.LIMIT, text)
 
     def _take_file(
         self, key: str, path: str, filename: str, after: Object | None, before: Object | None
@@ -221,7 +204,7 @@ class Witness:
                     name = f"{key} of {canonicalize_name(entry['name'])}"
                     self._take_serial(name, entry["_last-serial"])
             else:
-                _root_names(after.body)
+                root_names(after.body)
         except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
             raise Violation(Kind.UNREADABLE, f"{key} cannot be read: {error!r}") from error
 
@@ -233,23 +216,35 @@ class Witness:
         if key == STATUS_JSON or (key == CURSOR and not self.spoilt):  # a lost run begins anew
             self._take_serial(key, payload["serial"] or 0)
 
-    def _take_serial(self, what: str, serial: int) -> None:
-        if serial > self._index.serial:
-            raise Violation(Kind.CLAIM, f"{what} is at {serial}, which upstream never had")
+    def _take_serial(self, what: str, serial: int, project: str = "") -> None:
+        self._highest = max(self._highest, self._index.serial)
+        if serial > self._highest:
+            believed = self.deceived or (project and self._network.hid_changelog)
+            if not believed or serial > self._highest + _PROGRESS:
+                raise Violation(Kind.CLAIM, f"{what} is at {serial}, which upstream never had")
+            if project and not self.deceived:  # it lags until it has an event above that
+                self.differing.add(project)
         before = self._serials.get(what, 0)
-        if serial < before:
+        if serial < before and not self.resets:
             raise Violation(Kind.BACKWARDS, f"{what} goes back from {before} to {serial}")
         self._serials[what] = serial
 
-    def _take_status(self, serial: int) -> None:
-        """Check that every event up to the serial has reached its page."""
-        self._take_serial(STATUS, serial)
+    def _events_of(self, project: str) -> list[tuple[int, str]]:
+        """Return the serials and actions of a project's events."""
         for change in self._index.changes_since(self._events_until):
             name = canonicalize_name(change.name)
             self._events.setdefault(name, []).append((change.serial, change.action))
             self._events_until = change.serial
+        return self._events.get(project, [])
+
+    def _take_status(self, serial: int) -> None:
+        """Check that every event up to the serial has reached its page."""
+        self._take_serial(STATUS, serial)
+        if self.restored or self.deceived:
+            return  # what events there are is not known
         lagging = self.lagging()
-        for project, events in self._events.items():
+        for project in PROJECTS:
+            events = self._events_of(project)
             due = max(
                 (at for at, action in events if at <= serial and not _concerns_roles(action)),
                 default=0,
@@ -257,9 +252,12 @@ class Witness:
             if not due or project in lagging or project in self._ever_blocked:
                 continue
             page = self.pages.get(f"web/simple/{project}/{V1_JSON}")
+            left = any(at >= due and action.startswith(_LEAVING) for at, action in events)
+            if left and (self.spoilt or self._network.hid_changelog):
+                continue  # where the comparison finds it, and a cache has a page, the next one does
             if page is None:
                 # Upstream does not list quarantined projects, so a new mirror does not know them.
-                if not any(at >= due and action.startswith(_LEAVING) for at, action in events):
+                if not left:
                     text = f"status claims {serial}, but {project!r} of {due} is missing"
                     raise Violation(Kind.CLAIM, text)
             elif page.page.serial < due:
@@ -268,30 +266,43 @@ class Witness:
                 )
                 raise Violation(Kind.CLAIM, text)
 
+    # Plans
+
+    def listed(self) -> frozenset[str]:
+        """Return the projects that the mirror's root index lists."""
+        stored = self._disk.objects.get(ROOT)
+        return frozenset() if stored is None else listed(stored.body)
+
+    def take_plan(self, plan: Plan, listed: frozenset[str]) -> None:
+        """Check how many of the projects a plan removes that were `listed` before it was made."""
+        if self.max_removals is None or self.confirmed or plan.stopped is not None:
+            return
+        removed = {project for project, reason in plan.reasons.items() if reason.removes}
+        if len(removed & listed & self.listed()) > self.max_removals:
+            text = f"a plan removes {sorted(removed)}: more than max-removals"
+            self.report(Violation(Kind.LIMIT, text))
+
     def block(self, project: str) -> None:
         """Learn which project the configuration blocks from now on; no name: none."""
         self.blocked = project
         self._ever_blocked.add(project)
 
-    def lagging(self) -> frozenset[str]:
-        """Return the projects that the mirror reports as lagging."""
+    def lagging(self, reason: str = "") -> frozenset[str]:
+        """Return the projects that the mirror reports as lagging, for a reason or for any."""
         stored = self._disk.objects.get(LAGGING)
-        return frozenset(json.loads(stored.body)["projects"] if stored is not None else ())
+        if stored is None:
+            return frozenset()
+        try:
+            projects = json.loads(stored.body)["projects"]
+        except (ValueError, TypeError):  # it is damaged
+            return frozenset(PROJECTS)
+        lagging = projects.items()
+        return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
 
     def open_runs(self) -> int:
         """Return how many runs are open."""
         stored = self._disk.objects.get(CURSOR)
         return 0 if stored is None else len(json.loads(stored.body)["runs"])
-
-    def has_planned_all(self) -> bool:
-        """Whether a first run has compared all projects with upstream."""
-        stored = self._disk.objects.get(CURSOR)
-        return stored is not None and json.loads(stored.body)["serial"] is not None
-
-    def has_stored_configuration(self) -> bool:
-        """Whether no change of the configuration remains to store."""
-        stored = self._disk.objects.get(CURSOR)
-        return stored is not None and bool(json.loads(stored.body)["selected"])
 
     def serial(self) -> int:
         """Return the serial that the mirror claims."""
@@ -301,8 +312,3 @@ class Witness:
 
 def _concerns_roles(action: str) -> bool:
     return " Owner " in action or " Maintainer " in action
-
-
-@lru_cache(maxsize=5000)
-def _root_names(body: bytes) -> dict[str, str]:
-    return root_names(body)

@@ -96,6 +96,10 @@ def _compare(
             return Proposal(project, 0, Reason.REMOVED)
         if current is not None and current < serial and snapshot.is_void(serial):
             return Proposal(project, current, Reason.REWOUND)
+        if lagging is not None and current is not None and current >= serial:
+            known = index.serial is not None and lagging.serial <= index.serial
+            if known and current < lagging.serial:  # there is no such event
+                return Proposal(project, current, Reason.REWOUND)
         if lagging is None and current is not None and _differs(current, serial, pending, snapshot):
             return Proposal(project, current, Reason.DIFFERS)
     return reselected

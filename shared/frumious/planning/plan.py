@@ -131,7 +131,10 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         reset=snapshot.reset,
         regressed=_REGRESSED if cursor.is_regressed(snapshot.now) else "",
         retries=retries,
-        recovering=frozenset(planned if snapshot.config.forced else planned & snapshot.lagging),
+        # A reset drops open runs, whose jobs may have left work behind.
+        recovering=frozenset(
+            planned if snapshot.config.forced or snapshot.reset else planned & snapshot.lagging
+        ),
         migrating=snapshot.migrating,
         quarantined=_quarantined(snapshot) & planned,
         due={
@@ -206,7 +209,8 @@ def _merge(
         if project in jobs or project in retries:
             if entry.rewinding or snapshot.is_void(entry.serial):
                 rewinding.add(project)
-            serial = 0 if snapshot.reset else _credible(entry.serial, snapshot)
+            void = snapshot.reset or reasons.get(project) is Reason.REWOUND
+            serial = 0 if void else _credible(entry.serial, snapshot)
             jobs[project] = max(serial, jobs.get(project, 0))
             reasons.setdefault(project, Reason.LAGGING)
             earlier = entry.allowed_removal_at(jobs[project])

@@ -1,0 +1,78 @@
+"""What is wrong in a history, and the mirror's pages as a reader sees them."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
+
+from tests.faults.pages import V1_JSON, Page, is_variant, read_page
+from tests.soak.witness import root_names as read_root_names
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    ALIEN = "alien"
+    BACKWARDS = "backwards"
+    CHANGED = "changed"
+    CLAIM = "claim"
+    CRASH = "crash"
+    DELETED = "deleted"
+    DIFF_FILE = "diff-file"
+    DIFFERS = "differs"
+    FOREIGN = "foreign"
+    LEFT_OVER = "left over"
+    LIMIT = "limit"
+    MISSING = "missing"
+    OVERWRITTEN = "overwritten"
+    STUCK = "stuck"
+    UNFINISHED = "unfinished"
+    UNREADABLE = "unreadable"
+    WRONG = "wrong"
+
+
+class Violation(Exception):
+    """Something that always holds does not; `kind` says what."""
+
+    def __init__(self, kind: Kind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Seen(NamedTuple):
+    """A project page, and what it names: key -> sha256."""
+
+    page: Page
+    objects: dict[str, str]
+    provenance: frozenset[str]
+
+
+@lru_cache(maxsize=20_000)
+def seen(key: str, body: bytes) -> Seen:
+    """Read a page of the mirror's; the same one occurs in many histories."""
+    page = read_page(key, body)
+    provenance = []
+    if key.endswith(V1_JSON) and not is_variant(key):
+        project = key.split("/")[-2]
+        for file in json.loads(body)["files"]:
+            if address := file.get("provenance"):
+                version = address.split("/")[-3]
+                name = f"web/integrity/{project}/{version}/{file['filename']}/provenance"
+                provenance.append(name)
+    return Seen(page, page.objects(), frozenset(provenance))
+
+
+@lru_cache(maxsize=5000)
+def listed(body: bytes) -> frozenset[str]:
+    """Return the projects of a JSON root index."""
+    return frozenset(canonicalize_name(each["name"]) for each in json.loads(body)["projects"])
+
+
+@lru_cache(maxsize=5000)
+def root_names(body: bytes) -> dict[str, str]:
+    """Return the names of an HTML root index, by their normalized form."""
+    return read_root_names(body)
