@@ -44,10 +44,13 @@ def batch(
 
 def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
     """Open the event's run, as the planner would."""
-    run = RunId(json.loads(event["Records"][0]["body"])["run"])
-    cursor = Cursor(runs=(OpenRun(run=run, since=None, sent=1.0),))
-    body = render(cursor)
-    s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=body)
+    s3.put_object(Bucket=bucket, Key=layout.CURSOR, Body=cursor([event]))
+
+
+def cursor(events: Iterable[dict[str, Any]]) -> bytes:
+    """Return a cursor in which the runs of some events are open."""
+    runs = (RunId(json.loads(event["Records"][0]["body"])["run"]) for event in events)
+    return render(Cursor(runs=tuple(OpenRun(run=run, since=None, sent=1.0) for run in runs)))
 
 
 def _record(run: str, project: str, *, allowed_removal: AllowedRemoval) -> dict[str, Any]:

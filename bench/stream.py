@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import jobs, large_files, null_queue, rclone
+from frumious.model import layout
 from localcloud import ExecutionEnvironment
 from localcloud.environment import CHECKOUT
 from localcloud.stack_reader import read_stack
@@ -64,6 +65,7 @@ SCENARIOS = (
     Scenario("one file of 300 MB", "medium", 1, 300 * MB),
     Scenario("one file of 3 GB", "large", 1, 3000 * MB),
     Scenario("ten files of 300 MB, all at once", "ten", 10, 300 * MB),
+    Scenario("sixty files of 15 MB, fifty at once", "sixty", 60, 15 * MB),
     Scenario("one file of 300 MB, in parts", "medium", 1, 300 * MB, largest_put=100 * MB),
 )
 
@@ -95,10 +97,14 @@ def _measure(scenario: Scenario, upstream: str) -> Measured:
             "AWS_ENDPOINT_URL_SQS": queue.endpoint,
         }
         runtime = jobs.runtime(upstream, **endpoints, **s3.credentials)
+        event: dict[str, Any] = jobs.batch([scenario.project])
+        first = jobs.batch([SMALL.project])
+        path = s3.bucket / layout.CURSOR
+        path.parent.mkdir()
+        path.write_bytes(jobs.cursor([first, event]))
         environment = ExecutionEnvironment(worker, runtime, _print_errors)
         try:
-            environment.invoke(jobs.batch([SMALL.project]))
-            event: dict[str, Any] = jobs.batch([scenario.project])
+            environment.invoke(first)
             if scenario.largest_put is not None:
                 event["largest_put"] = scenario.largest_put
             figures = environment.invoke(event)

@@ -13,17 +13,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines at the same time, and return their results in order.
+@asynccontextmanager
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Open a task group that raises the first error itself, not a group of errors.
 
-    When one fails, the others are cancelled and waited for: unlike with `asyncio.gather`, none of
-    them goes on behind the caller's back. Its error is raised, not a group.
+    When a task fails, the others are cancelled and waited for: unlike with `asyncio.gather`, none
+    of them goes on behind the caller's back.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+            yield group
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines in a `task_group`, and return their results in order."""
+    async with task_group() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]
 
 
@@ -32,10 +39,15 @@ class FairSlots:
 
     A free slot goes to the owner that uses the fewest, and in turn. If one owner uses all slots,
     there is one more for the others.
+
+    The number adapts to a server that refuses requests, as TCP adapts to a network: it is halved
+    at a refusal, and grows by one after as many successes as there are slots.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._max_size = size
+        self._size = float(size)
+        self._reductions = 0
         self._used: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}  # in their turn
 
@@ -56,6 +68,25 @@ class FairSlots:
                     self._waiting[owner] = self._waiting.pop(owner)  # behind all others
             self._grant()
 
+    @property
+    def reductions(self) -> int:
+        """How often the number was halved."""
+        return self._reductions
+
+    def refused(self, reductions: int) -> None:
+        """Halve the number of slots in use, because the server has refused a request.
+
+        `reductions` is the count of when the request began. Requests that began earlier than the
+        last reduction say nothing about the number since then.
+        """
+        if reductions == self._reductions:
+            self._reductions += 1
+            self._size = max(1.0, min(self._size, self._used.total()) / 2)
+
+    def succeeded(self) -> None:
+        """Let the number of slots recover, because the server has accepted a request."""
+        self._size = min(self._max_size, self._size + 1 / self._size)
+
     def _grant(self) -> None:
         while (owner := self._next_owner()) is not None:
             waiting = self._waiting.pop(owner)
@@ -72,4 +103,4 @@ class FairSlots:
             return None
         owner = min(self._waiting, key=lambda owner: self._used[owner])
         is_monopoly = len(self._used) == 1 and owner not in self._used
-        return owner if self._used.total() < self._size + is_monopoly else None
+        return owner if self._used.total() < int(self._size) + is_monopoly else None

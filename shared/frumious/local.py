@@ -6,14 +6,16 @@ what the open runs still lack.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from frumious.concurrency import run_all
+from frumious.concurrency import task_group
 from frumious.finalizing.finalize import finalize
 from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.planning.dispatch import start_runs
@@ -22,7 +24,7 @@ from frumious.state.ledger import LedgerCorrupt
 from frumious.syncing.delivery import Batch, Delivery, RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CONCURRENT_JOBS: Final = 10
 _DELIVERIES: Final = 3  # of a job; then its project lags, and a later run retries it
 _MAX_PAUSE: Final = 60  # seconds until jobs are retried
 _RECORDED_AT_ONCE: Final = 50  # reports; a process that is killed loses no more than these
@@ -122,13 +123,7 @@ class _WorkerPool:
         jobs, self.waiting = self.waiting, []
         try:
             for number in range(1, _DELIVERIES + 1):
-                batch = await Batch.begin(self.mirror)
-                retried: list[RetryLater] = []
-                coming = iter(jobs)
-                await run_all(
-                    self._work(coming, number, batch, retried)
-                    for _ in range(min(_CONCURRENT_JOBS, len(jobs)))
-                )
+                retried = await self._deliver(jobs, number)
                 if not retried or self.stopped:
                     break
                 pause = min(max(each.pause for each in retried), _MAX_PAUSE)
@@ -139,24 +134,49 @@ class _WorkerPool:
         finally:
             await self._record()
 
-    async def _work(
-        self, coming: Iterator[Job], number: int, batch: Batch, retried: list[RetryLater]
-    ) -> None:
-        for job in coming:
-            if self.stopped:
-                return
-            delivery = Delivery(job, number, last=number == _DELIVERIES, deadline=math.inf)
-            match await batch.work(delivery):
+    async def _deliver(self, jobs: Iterable[Job], number: int) -> list[RetryLater]:
+        """Do jobs, `workers` at a time, and return those that are retried later.
+
+        A project whose files are all on their way does not count, so that no connection is idle
+        until the last of them has arrived. It has one of the `downloads` or publishes its page.
+        """
+        config = self.mirror.config
+        batch = await Batch.begin(self.mirror)
+        retried: list[RetryLater] = []
+        workers = asyncio.Semaphore(config.workers)
+        unfinished = asyncio.Semaphore(config.workers + config.downloads)
+
+        async def work(job: Job) -> None:
+            async with unfinished:
+                with ExitStack() as turn:
+                    turn.callback(workers.release)
+                    delivery = Delivery(
+                        job,
+                        number,
+                        last=number == _DELIVERIES,
+                        deadline=math.inf,
+                        on_last_file=turn.close,
+                    )
+                    disposition = await batch.work(delivery)
+            match disposition:
                 case RetryLater() as later:
                     retried.append(later)
                     self._unrecorded.append(later.report)
                 case Result() as result:
                     self._unrecorded.append(Report(job, result))
-                    if result.error is not None and self.mirror.config.stop_on_error:
+                    if result.error is not None and config.stop_on_error:
                         self.stopped = True
                     self.on_progress(self._sent, result)
             if len(self._unrecorded) >= _RECORDED_AT_ONCE:
                 await self._record()
+
+        async with task_group() as group:
+            for job in jobs:
+                await workers.acquire()
+                if self.stopped:
+                    break
+                group.create_task(work(job))
+        return retried
 
     async def _record(self) -> None:
         reports, self._unrecorded = self._unrecorded, []

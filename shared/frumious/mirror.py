@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
-from frumious.concurrency import FairSlots
 from frumious.model.runs import Selected
 from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
@@ -39,7 +38,6 @@ class Mirror:
     ledger: Ledger
     pages: PageStore
     selection: Selection
-    transfers: FairSlots  # of files that are transferred at the same time, for all projects
 
     @classmethod
     def of(
@@ -56,7 +54,6 @@ class Mirror:
             ledger,
             PageStore(storage, config.page_layout, ledger),
             Selection.of(config.filters),
-            FairSlots(config.workers),
         )
 
     def fingerprint(self, project: NormalizedName) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
 
 NOT_MODIFIED = "304"
+_MB_FOR_DOWNLOAD = 20  # of a function's memory; a download takes up to 1.5 MB, and some CPU
 
 
 def read_configuration(path: Path) -> Config:
@@ -89,5 +90,7 @@ def for_the_stack(settings: Config) -> Config:
     if mistakes:
         msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
         raise ConfigError(msg)
+    memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
     # An endpoint for all of AWS is a stand-in for AWS: the bucket need not be probed.
-    return replace(settings, s3=replace(settings.s3, is_aws=settings.s3.endpoint_url is None))
+    s3 = replace(settings.s3, is_aws=settings.s3.endpoint_url is None)
+    return replace(settings, s3=s3, downloads=min(settings.downloads, memory // _MB_FOR_DOWNLOAD))

@@ -148,6 +148,46 @@ def test_a_cancelled_user_neither_takes_nor_keeps_a_slot() -> None:
     run(test())
 
 
+def test_slots_adapt_to_what_a_server_refuses() -> None:
+    async def test() -> None:
+        users = Users(8)
+        users.start("a", 20)
+        await settle()
+        for _ in range(5):  # they were sent at the same time
+            users.slots.refused(0)
+        for _ in range(8):
+            await users.free("a")
+        assert len(users.working) == 4
+        users.slots.refused(users.slots.reductions)
+        for _ in range(4):
+            await users.free("a")
+        assert len(users.working) == 2
+        users.slots.succeeded()
+        users.slots.succeeded()
+        users.slots.succeeded()
+        await users.free("a")
+        assert len(users.working) == 3
+        for _ in range(1000):
+            users.slots.succeeded()
+        users.start("a", 20)
+        await settle()
+        assert len(users.working) == 8
+
+    run(test())
+
+
+def test_one_slot_is_left_whatever_a_server_refuses() -> None:
+    async def test() -> None:
+        users = Users(2)
+        for _ in range(5):
+            users.slots.refused(users.slots.reductions)
+        users.start("a", 3)
+        await settle()
+        assert len(users.working) == 1
+
+    run(test())
+
+
 def test_a_user_that_fails_frees_its_slot() -> None:
     async def test() -> None:
         slots = FairSlots(1)

@@ -12,6 +12,7 @@ It shares no code with the mirror, so that it can verify the mirror's output.
 
 from .actions import (
     Action,
+    AtOnce,
     Chunked,
     Edit,
     Endless,
@@ -50,6 +51,7 @@ __all__ = [
     "NO_CHANGELOG",
     "PYPI",
     "Action",
+    "AtOnce",
     "Change",
     "Chunked",
     "Dist",

@@ -263,6 +263,33 @@ class Slow(Action):
         return replace(response, delay=self.delay, rate=self.rate)
 
 
+@dataclass
+class AtOnce(Action):
+    """Serve a number of responses at the same time, for a while each, and refuse more."""
+
+    size: int
+    refusal: Action = field(default_factory=lambda: Status(503))
+    seconds: float = 0.02  # for each block
+    refused: int = 0
+    peak: int = 0  # responses at the same time
+    _sending: int = 0
+
+    def rewrite_response(self, response: Response, request: Request) -> Response:
+        if self._sending >= self.size:
+            self.refused += 1
+            return self.refusal.rewrite_response(response, request)
+        self._sending += 1
+        self.peak = max(self.peak, self._sending)
+        rate = min(response.length or BLOCK, BLOCK) / self.seconds
+        return replace(response, body=lambda: self._send(response), rate=rate)
+
+    def _send(self, response: Response) -> Iterator[bytes]:
+        try:
+            yield from response.body()
+        finally:
+            self._sending -= 1
+
+
 @dataclass(frozen=True)
 class Truncated(Action):
     """Close the connection after some bytes of the body, before its Content-Length is reached.

@@ -32,7 +32,6 @@ _PLUGINS: Final = (
     "blocklist_project",
     "blocklist_release",
 )
-_MAX_WORKERS: Final = 10
 _PORTS: Final = {"https": 443, "http": 80}
 DIRECTORIES: Final = {
     Backend.FILESYSTEM: "the absolute path of a folder, such as /data/pypi/mirror",
@@ -146,14 +145,6 @@ def losses(text: str) -> LossLimit:
     return LossLimit(float(match[1]) / _ALL, int(match[2]), int(float(match[3]) * 1024**3))
 
 
-def workers(text: str) -> int:
-    """Parse the number of files that are transferred at the same time."""
-    if text.isdecimal() and 1 <= int(text) <= _MAX_WORKERS:
-        return int(text)
-    msg = f"must be a whole number from 1 to {_MAX_WORKERS}"
-    raise ValueError(msg)
-
-
 def whole_number(minimum: int) -> Callable[[str], int]:
     """Return a parser of whole numbers of at least `minimum`."""
 
@@ -164,6 +155,20 @@ def whole_number(minimum: int) -> Callable[[str], int]:
         raise ValueError(msg)
 
     return parse
+
+
+def _number_up_to(maximum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdecimal() and 1 <= int(text) <= maximum:
+            return int(text)
+        msg = f"must be a whole number from 1 to {maximum}"
+        raise ValueError(msg)
+
+    return parse
+
+
+workers = _number_up_to(10)  # bandersnatch's limit
+downloads = _number_up_to(200)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -20,7 +20,7 @@ from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from packaging.utils import NormalizedName
 
@@ -47,6 +47,9 @@ class Delivery:
     number: int  # 1 for the first time
     last: bool  # the queue will not deliver it again
     deadline: float  # when it is cancelled, by time.monotonic()
+    on_last_file: Callable[[], None] | None = (
+        None  # called when no file waits for its turn any more
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ async def work(
         totals=totals,
         open_runs=open_runs,
     )
-    transfer = Transfer.of(attempt, mirror)
+    transfer = Transfer.of(attempt, mirror, delivery.on_last_file)
     deadline = asyncio.timeout_at(delivery.deadline)
     try:
         async with deadline:

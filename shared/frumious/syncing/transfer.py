@@ -19,12 +19,11 @@ from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 
     from packaging.utils import NormalizedName
 
     from frumious.clock import Clock
-    from frumious.concurrency import FairSlots
     from frumious.mirror import Mirror
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
@@ -47,6 +46,8 @@ _FILE_FAULTS: Final = (
 )
 _TURNS: Final = 2  # of a file that is too slow; other files have theirs in between
 _MAX_SLOW: Final = 20  # transfers in a row that are too slow; the job ends before its deadline
+# Bytes. Core metadata has no known size, and a limit that is lower.
+_LARGE: Final = 16 * 1024**2
 _LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
@@ -55,12 +56,13 @@ class Transfer:
     """Stores the files of one project, and counts them.
 
     Attributes:
-        slots: Limit the files that are transferred at the same time, for all projects.
         resuming: Earlier attempts may have stored some.
         final: What upstream does not deliver now is left out.
+        on_last_file: Called when no file waits for its turn any more.
         undeleted: Files that the page does not name, and that are stored nevertheless.
         stored: How many have been stored.
         slow: How many in a row were too slow.
+        waiting: How many blobs wait for their turn.
         sha256: Of the stored files for which upstream publishes none.
     """
 
@@ -68,25 +70,28 @@ class Transfer:
     upstream: Upstream
     storage: Storage
     clock: Clock
-    slots: FairSlots
     resuming: bool = False
     final: bool = False
+    on_last_file: Callable[[], None] | None = None
     undeleted: frozenset[Key] = frozenset()
     stored: int = 0
     slow: int = 0
+    waiting: int = 0
     sha256: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, attempt: Attempt, mirror: Mirror) -> Transfer:
+    def of(
+        cls, attempt: Attempt, mirror: Mirror, on_last_file: Callable[[], None] | None = None
+    ) -> Transfer:
         """Prepare the transfer of a job's files."""
         return cls(
             attempt.job.project,
             mirror.upstream,
             mirror.storage,
             mirror.clock,
-            mirror.transfers,
             resuming=attempt.resuming,
             final=attempt.final,
+            on_last_file=on_last_file,
         )
 
     async def store(self, blobs: Collection[Blob]) -> dict[Key, str]:
@@ -95,14 +100,23 @@ class Transfer:
         Raises:
             UpstreamUnavailable, StorageUnavailable: nothing can be said of the rest for now.
         """
+        self.waiting = len(blobs)
         errors = await run_all(self._store(blob) for blob in blobs)
         return {blob.key: error for blob, error in zip(blobs, errors, strict=True) if error}
 
     async def _store(self, blob: Blob) -> str:
+        """Store a blob when its turn comes; large ones do not take all slots from small ones."""
+        if not _is_large(blob):
+            return await self._store_in_turn(blob)
+        async with self.upstream.large_downloads.use(self.project):
+            return await self._store_in_turn(blob)
+
+    async def _store_in_turn(self, blob: Blob) -> str:
         """Store a blob, and return why it cannot be stored; empty: it is."""
         faults = (*_FILE_FAULTS, UpstreamUnavailable) if self.final else _FILE_FAULTS
         for turn in range(1, _TURNS + 1):
-            async with self.slots.use(self.project):
+            async with self.upstream.downloads.use(self.project):
+                self._count_begun(turn)
                 known = self.resuming or blob.key in self.undeleted
                 if known and await self._is_stored(blob):
                     return ""
@@ -124,6 +138,11 @@ class Transfer:
         self.slow = 0
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
         return ""
+
+    def _count_begun(self, turn: int) -> None:
+        self.waiting -= turn == 1
+        if self.waiting == 0 and self.on_last_file is not None:
+            self.on_last_file()
 
     async def _is_stored(self, blob: Blob) -> bool:
         """Return whether the storage has the blob: it is visible only once it was verified."""
@@ -214,6 +233,14 @@ class Transfer:
                 logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
                 unlogged = 0
         logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
+
+
+def _is_large(blob: Blob) -> bool:
+    """Return whether a blob is large, or may be."""
+    expected = blob.expected
+    if expected is None:
+        return False
+    return (expected.max_size if expected.size is None else expected.size) > _LARGE
 
 
 def _with_length(expected: ExpectedContent, download: Download) -> ExpectedContent:

@@ -44,6 +44,7 @@ _TRANSIENT = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+_OVERLOADED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -59,6 +60,10 @@ class UpstreamUnavailable(Retryable):
     """Upstream did not respond, or with an error that may pass."""
 
     reason = Reason.UPSTREAM_UNAVAILABLE
+
+
+class Overloaded(UpstreamUnavailable):
+    """Upstream refused the request or the connection, perhaps because there are too many."""
 
 
 class TooSlow(UpstreamUnavailable):
@@ -182,7 +187,8 @@ class Client:
                     if response.status in _TRANSIENT:
                         msg = f"{url} returned the status {response.status} {response.reason}"
                         pause = self._pause(response, refused=True)
-                        raise UpstreamUnavailable(msg, retry_after=pause)
+                        kind = Overloaded if response.status in _OVERLOADED else UpstreamUnavailable
+                        raise kind(msg, retry_after=pause)
                     if response.status not in _REDIRECTS:
                         yield response
                         return
@@ -195,7 +201,9 @@ class Client:
             # Cut, because errors of the HTTP parser quote what they could not parse.
             text = redact(str(error)) or type(error).__name__
             msg = f"cannot read {url}: {text:.200}"
-            raise UpstreamUnavailable(msg) from None  # the cause may quote a password
+            is_refusal = isinstance(error, (aiohttp.ClientConnectionError, TimeoutError))
+            kind = Overloaded if is_refusal else UpstreamUnavailable
+            raise kind(msg) from None  # the cause may quote a password
         msg = f"more than {_MAX_REDIRECTS} redirects, the last one to {url}"
         raise UpstreamUnavailable(msg)
 

@@ -18,10 +18,12 @@ from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.model.checksums import WrongBytes
 from frumious.simple.values import valid_etag
-from frumious.upstream.client import CHUNK, Client, Pace, TooSlow, UpstreamUnavailable
+from frumious.upstream.client import CHUNK, Client, Overloaded, Pace, TooSlow, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from frumious.concurrency import FairSlots
 
 # Content-Encoding -> wbits of zlib. "deflate" has a header of zlib's, or none.
 _WBITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -88,8 +90,12 @@ class Download:
 
 
 @asynccontextmanager
-async def download(client: Client, url: str, size: int | None) -> AsyncIterator[Download]:
+async def download(
+    client: Client, slots: FairSlots, url: str, size: int | None
+) -> AsyncIterator[Download]:
     """Open a file and stream its bytes, `size` of them if that is known.
+
+    The caller has one of the `slots`, whose number adapts to what upstream refuses.
 
     Raises:
         FileMissing: upstream does not serve the file.
@@ -100,7 +106,7 @@ async def download(client: Client, url: str, size: int | None) -> AsyncIterator[
     """
     pace = client.pace(url)
     async with AsyncExitStack() as stack:
-        response = await _open(client, url, {}, stack)
+        response = await _open(client, slots, url, {}, stack)
         if response.status != HTTPStatus.OK:
             status = f"{response.status} {response.reason}"
             msg = f"upstream's page lists {url}, which returned the status {status}"
@@ -110,27 +116,34 @@ async def download(client: Client, url: str, size: int | None) -> AsyncIterator[
         length = response.content_length
         if length is None and not encoding:
             length = size
-        chunks = _chunks(client, pace, length, response, stack)
+        chunks = _chunks(client, slots, pace, length, response, stack)
         yield Download(url, response.content_length, encoding, chunks)
 
 
 async def _open(
-    client: Client, url: str, headers: Mapping[str, str], stack: AsyncExitStack
+    client: Client, slots: FairSlots, url: str, headers: Mapping[str, str], stack: AsyncExitStack
 ) -> aiohttp.ClientResponse:
     # Compressed content would not have the hash on the project page.
     headers = {"Accept-Encoding": "identity", **headers}
     backoff = Backoff(client.clock)
     while True:
+        reductions = slots.reductions
         try:
-            return await stack.enter_async_context(
+            response = await stack.enter_async_context(
                 client.open(url, headers=headers, auto_decompress=False)
             )
         except UpstreamUnavailable as error:
+            if isinstance(error, Overloaded):
+                slots.refused(reductions)
             await backoff.wait(error)
+        else:
+            slots.succeeded()
+            return response
 
 
-async def _chunks(
+async def _chunks(  # noqa: PLR0913, PLR0917 (a download)
     client: Client,
+    slots: FairSlots,
     pace: Pace,
     length: int | None,
     response: aiohttp.ClientResponse,
@@ -145,7 +158,7 @@ async def _chunks(
     backoff = Backoff(client.clock)
     try:
         while skip is not None:
-            before = received
+            before, reductions = received, slots.reductions
             try:
                 async for chunk in pace.chunks(response):
                     new = chunk[skip:]
@@ -160,6 +173,7 @@ async def _chunks(
                 is_complete = length is None or received >= length
             if is_complete:
                 return
+            slots.refused(reductions)
             if received > before:
                 backoff = Backoff(client.clock)
             with pace.waiting():
@@ -167,7 +181,7 @@ async def _chunks(
                 msg = f"{pace.url} broke off after {received} bytes"
                 await backoff.wait(DownloadInterrupted(msg))
                 headers = {"Range": f"bytes={received}-", **if_range}
-                response = await _open(client, pace.url, headers, stack)
+                response = await _open(client, slots, pace.url, headers, stack)
             skip = _bytes_to_skip(response, received)
     except TooSlow as error:
         raise DownloadTooSlow(str(error)) from error

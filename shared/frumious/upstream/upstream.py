@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
+from frumious.concurrency import FairSlots
 from frumious.errors import Reason, Retryable
 from frumious.simple import parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, parse_serial, valid_etag
@@ -45,6 +46,8 @@ MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
 
 logger = logging.getLogger(__name__)
 
+# They use most of the memory and of the bandwidth; more of them would be no faster together.
+_LARGE_DOWNLOADS: Final = 10
 _SIMPLE: Final = {
     "Accept": "application/vnd.pypi.simple.v1+json,"
     " application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -79,9 +82,17 @@ class PageCheck:
 
 
 class Upstream:
-    """The upstream index; its connections are kept for the life of the process."""
+    """The upstream index; its connections are kept for the life of the process.
+
+    Attributes:
+        downloads: Limit the files that are downloaded at the same time, for all projects.
+        large_downloads: Limit the large ones among them.
+    """
 
     def __init__(self, config: Config, client: Client) -> None:
+        self.downloads = FairSlots(config.downloads)
+        self.large_downloads = FairSlots(max(1, min(_LARGE_DOWNLOADS, config.downloads // 2)))
+        self._project_requests = asyncio.Semaphore(config.workers)
         self._config = config
         self._client = client
         self._plausible_serial: float = 0  # up to which pages are believed
@@ -106,7 +117,8 @@ class Upstream:
             InvalidPage, TooLarge, HostRefused: the response is not a project page.
         """
         url = self._project_url(project)
-        response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=_SIMPLE)
+        async with self._project_requests:
+            response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=_SIMPLE)
         if response.status in _MISSING:
             return None
         response.check_status()
@@ -180,7 +192,7 @@ class Upstream:
 
     def download(self, url: str, size: int | None) -> AbstractAsyncContextManager[Download]:
         """Open a download; see `frumious.upstream.download.download`."""
-        return download(self._client, url, size)
+        return download(self._client, self.downloads, url, size)
 
     async def provenance(self, url: str) -> bytes | None:
         """Return a file's provenance (PEP 740); None if upstream has none.
@@ -265,7 +277,8 @@ class Upstream:
         headers: Mapping[str, str],
         check: Callable[[Response, JsonObject], None] | None = None,
     ) -> bytes | None:
-        response = await self._client.fetch(url, limit=limit, headers=headers)
+        async with self._project_requests:
+            response = await self._client.fetch(url, limit=limit, headers=headers)
         if response.status in _MISSING:
             return None
         response.check_status()

@@ -159,6 +159,7 @@ def test_a_trickling_page_is_retried_later(world: World) -> None:
 
 
 def test_a_project_of_trickling_files_does_not_hold_up_another(world: World) -> None:
+    world.configure("downloads = 4")
     for number in range(20):
         world.index.add_file("slow", f"slow-{number}.tar.gz", size=SIZE)
     for number in range(5):
@@ -167,10 +168,10 @@ def test_a_project_of_trickling_files_does_not_hold_up_another(world: World) -> 
 
     async def sync_both(mirror: Mirror) -> Result:
         slow = asyncio.create_task(sync(mirror, "slow"))
-        while requests(world) < mirror.config.workers:  # noqa: ASYNC110 (in another thread)
+        while requests(world) < mirror.config.downloads:  # noqa: ASYNC110 (in another thread)
             await asyncio.sleep(0.01)
         result = await sync(mirror, "fast")
-        assert requests(world) == mirror.config.workers + 5
+        assert requests(world) == mirror.config.downloads + 5
         slow.cancel()
         await asyncio.wait([slow])
         return result
@@ -179,7 +180,7 @@ def test_a_project_of_trickling_files_does_not_hold_up_another(world: World) -> 
 
 
 def test_a_job_does_not_wait_for_one_trickling_file_after_another(world: World) -> None:
-    world.configure("timeout = 0.3")
+    world.configure("timeout = 0.3\ndownloads = 4")
     for number in range(100):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=SIZE)
     world.upstream.faults.add(Fault(Slow(rate=100), re.compile("/demo-(?!7.tar)")))
