@@ -59,7 +59,8 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
         key = pages.manifest(name)
         bodies[key] = render.project_page_json(page)
         bodies[pages.variant(key)] = gzipped.compress(bodies[key])
-    listed = [(name, ListedProject(page.name, 7)) for name, page in sorted(projects.items())]
+    items = [(name, ListedProject(page.name, 7)) for name, page in sorted(projects.items())]
+    listed = list(root_index.batched(items))
     html = root_index.html_page(listed)
     bodies |= dict.fromkeys(pages.root_html, html)
     bodies[pages.root_manifest] = root_index.json_page(root_index.json_projects(listed), 7, {})

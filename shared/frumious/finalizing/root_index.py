@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from frumious.model.pages import DelistedProject, ListedProject
     from frumious.model.types import Json, Key
+    from frumious.simple.project_list import Batch
     from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage, Stored
 
@@ -133,11 +134,15 @@ async def _merge(
     body = stored.body
     try:
         before = _Before.of(key, stored)
-        return before, await asyncio.to_thread(merge.render, lambda: root_index.entries(body, key))
+        projects = await asyncio.to_thread(
+            merge.render, lambda: root_index.batches(body, key), as_stored=before.etags is not None
+        )
     except InvalidPage as error:
         await set_aside(key, stored, error, pages.storage)
         listed = await pages.projects_with_pages()
-        return _Before(stored.etag), await asyncio.to_thread(merge.render, lambda: listed)
+        before = _Before(stored.etag)
+        projects = await asyncio.to_thread(merge.render, lambda: root_index.batched(listed))
+    return before, projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,36 +187,25 @@ class _Merge:
         self.totals = Totals(0, 0, 0)
         self.names_changed = False
 
-    def render(self, listed: Callable[[], Iterable[tuple[NormalizedName, ListedProject]]]) -> bytes:
-        """Render the list of projects after the changes."""
+    def render(self, listed: Callable[[], Iterable[Batch]], *, as_stored: bool = False) -> bytes:
+        """Render the list of projects after the changes, as `root_index.json_projects` does."""
         try:
-            return root_index.json_projects(self._counted(listed()))
+            return root_index.json_projects(self._counted(listed()), as_stored=as_stored)
         except root_index.NotSorted:  # another program wrote it
-            in_order = sorted(dict(listed()).items())
-            return root_index.json_projects(self._counted(in_order))
+            in_order = sorted(dict(item for batch in listed() for item in batch.items()).items())
+            return root_index.json_projects(self._counted(root_index.batched(in_order)))
 
-    def _counted(
-        self, listed: Iterable[tuple[NormalizedName, ListedProject]]
-    ) -> Iterator[tuple[NormalizedName, ListedProject]]:
-        """Merge, count, and compare the names of what changes."""
-        names: dict[NormalizedName, str] = {}  # before; the merge is one project ahead at most
-        self.names_changed = False
-
-        def remembered() -> Iterator[tuple[NormalizedName, ListedProject]]:
-            for project, before in listed:
-                if project in self._changes:
-                    names[project] = before.name
-                yield project, before
-
+    def _counted(self, listed: Iterable[Batch]) -> Iterator[Batch]:
+        """Merge, count, and find out whether names change."""
         projects = files = bytes_ = 0
-        for project, after in root_index.merge(remembered(), self._changes):
-            if project in self._changes and names.pop(project, None) != after.name:
-                self.names_changed = True
-            projects += 1
-            files += after.files
-            bytes_ += after.bytes_
-            yield project, after
-        self.names_changed = self.names_changed or bool(names)
+        self.names_changed = False
+        for batch, names_changed in root_index.merge(listed, self._changes):
+            self.names_changed |= names_changed
+            projects += len(batch.entries)
+            for entry in batch.entries:
+                files += entry.stored[0]
+                bytes_ += entry.stored[1]
+            yield batch
         self.totals = Totals(projects, files, bytes_)
 
 
@@ -234,7 +228,7 @@ async def _compress(page: bytes) -> bytes:
 
 async def _render_html(projects: bytes, serial: int | None, before: _Before, key: Key) -> bytes:
     page = root_index.json_page(projects, serial, before.meta)
-    return await asyncio.to_thread(lambda: root_index.html_page(root_index.entries(page, key)))
+    return await asyncio.to_thread(lambda: root_index.html_page(root_index.batches(page, key)))
 
 
 def _later(serial: int | None, other: int | None) -> int | None:

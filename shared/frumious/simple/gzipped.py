@@ -7,13 +7,16 @@ from typing import Final
 
 _GZIP: Final = 31  # wbits: a gzip header without a time, and the largest window
 _LEVEL: Final = 6
+_LARGE_LEVEL: Final = 4  # of the root index: half of the CPU time, and at most 4% more bytes
 _MAX_PAGE: Final = 512 * 1024**2  # bytes; upstream's pages have at most half of it
+_LARGE: Final = 8 * 1024**2  # bytes
 _CHUNK: Final = 1024**2  # bytes; compresses large pages without another large buffer
 
 
 def compress(page: bytes) -> bytes:
     """Compress a page with gzip."""
-    compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    level = _LEVEL if len(page) <= _LARGE else _LARGE_LEVEL
+    compressor = zlib.compressobj(level, wbits=_GZIP)
     view = memoryview(page)
     chunks = [compressor.compress(view[at : at + _CHUNK]) for at in range(0, len(view), _CHUNK)]
     return b"".join((*chunks, compressor.flush()))

@@ -1,7 +1,7 @@
-"""Streaming parser and renderer of the root index, upstream's and the mirror's own.
+"""Parser and renderer of the root index, upstream's and the mirror's own.
 
 PyPI lists some 740,000 projects in 37 MB. They are never all in memory as objects: upstream's list
-becomes names and serials, the mirror's own is merged and rendered while it is parsed.
+becomes names and serials, the mirror's own is merged and rendered batch by batch.
 """
 
 from __future__ import annotations
@@ -11,14 +11,25 @@ import json
 import logging
 import re
 import reprlib
+from bisect import bisect_right
 from contextlib import contextmanager
 from html import escape
-from itertools import accumulate, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import ijson
 
 from frumious.model.pages import DelistedProject, ListedProject, RootIndex
+from frumious.simple import project_list
+from frumious.simple.project_list import (
+    STORED,
+    Batch,
+    Entry,
+    Unusual,
+    head,
+    read_entries,
+    read_meta,
+)
 from frumious.simple.values import (
     InvalidPage,
     InvalidValue,
@@ -41,22 +52,13 @@ VERSION: Final = "1.4"  # of the mirror's own root index; no later version adds 
 # A limit of the memory that a body takes. A project takes three: enough for 1,500,000.
 _MAX_VALUES: Final = 4_500_000
 _OWN_META: Final = frozenset({"api-version", "_last-serial"})
-_STORED: Final = "_held"  # private to the mirror: [files, bytes] of a project
-_BATCH: Final = 1000  # projects; rendering them one by one takes twice the memory
-# Numbers as in C: the parser crashes on an integer that is too long for Python.
-_NUMBERS: Final = {"use_float": True}
+_BATCH: Final = 1000  # projects that are rendered at once
 # Halves of surrogate pairs and serials that the parser refuses, and the whole page with them.
 _LONE_SURROGATE: Final = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _NO_SERIAL: Final = re.compile(rb'("_last-serial"\s*:\s*)(?:-?[0-9][0-9.eE+-]{18,}|-?Infinity|NaN)')
-# The parser takes time with the square of the depth.
-_MAX_DEPTH: Final = 100
-_OPENING: Final = b"[{"
-_NO_BRACKETS: Final = bytes({*range(256)} - {*b"[]{}"})
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_BOM: Final = b"\xef\xbb\xbf"
 
 _quoted = json.JSONEncoder().encode
 
@@ -73,26 +75,47 @@ def parse(body: bytes, url: str) -> RootIndex:
     if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
         msg = f"{url} has more than {_MAX_VALUES} values"
         raise InvalidPage(msg)
-    body = _LONE_SURROGATE.sub(rb"\\ufffd", _NO_SERIAL.sub(rb"\1null", body))
-    projects: dict[NormalizedName, int | None] = {}
-    invalid = nameless = 0
     with _invalid_page(url):
-        page_meta = _meta(body)
+        try:
+            projects, page, invalid, nameless = _valid_projects(body), head(body), 0, 0
+        except Unusual:
+            page = _mended(body)
+            projects, invalid, nameless = _all_projects(page)
+        page_meta = read_meta(_mended(page))
         check_api_version(page_meta.get("api-version"))
         serial = _valid_serial(page_meta)
-        for entry in _projects(body):
-            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-                nameless += 1
-            elif (project := project_name(entry["name"])) is None:
-                invalid += 1
-            else:
-                projects[project] = _valid_serial(entry)
     if nameless > len(projects):
         msg = f"{url} is not a root index: {nameless} of its entries have no name"
         raise InvalidPage(msg)
     if invalid or nameless:
         logger.warning("%s lists %d projects without a valid name", url, invalid + nameless)
     return RootIndex(projects=projects, serial=serial)
+
+
+def _valid_projects(body: bytes) -> dict[NormalizedName, int | None]:
+    projects: dict[NormalizedName, int | None] = {}
+    for batch in project_list.batches(body):
+        serials = [entry.serial for entry in batch.entries]
+        projects.update(zip(batch.projects, serials, strict=True))
+    return projects
+
+
+def _all_projects(body: bytes) -> tuple[dict[NormalizedName, int | None], int, int]:
+    """Return the projects, and how many entries have an invalid name or none."""
+    projects: dict[NormalizedName, int | None] = {}
+    invalid = nameless = 0
+    for entry in read_entries(body):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            nameless += 1
+        elif (project := project_name(entry["name"])) is None:
+            invalid += 1
+        else:
+            projects[project] = _valid_serial(entry)
+    return projects, invalid, nameless
+
+
+def _mended(body: bytes) -> bytes:
+    return _LONE_SURROGATE.sub(rb"\\ufffd", _NO_SERIAL.sub(rb"\1null", body))
 
 
 def meta(body: bytes, key: Key) -> JsonObject:
@@ -102,11 +125,11 @@ def meta(body: bytes, key: Key) -> JsonObject:
         InvalidPage: `body` is not a root index.
     """
     with _invalid_page(repr(key)):
-        page_meta = _meta(body)
+        page_meta = read_meta(body)
         return {**page_meta, "_last-serial": parse_serial(page_meta.get("_last-serial"))}
 
 
-def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProject]]:
+def batches(body: bytes, key: Key) -> Iterator[Batch]:
     """Yield the projects of the mirror's own root index in stored order.
 
     They are sorted by normalised name, unless another program wrote the page. Names that no
@@ -115,22 +138,44 @@ def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProje
     Raises:
         InvalidPage: while iterating; `body` is not a root index.
     """
+    count = 0
     with _invalid_page(repr(key)):
-        for entry in _projects(body):
-            if not isinstance(entry, dict) or not isinstance(name := entry.get("name"), str):
-                msg = f"the project {reprlib.repr(entry)} has no name"
-                raise InvalidValue(msg)
-            files, bytes_ = _files_and_bytes(entry.get(_STORED))
-            serial = parse_serial(entry.get("_last-serial"))
-            if (project := project_name(name)) is not None:
-                yield project, ListedProject(name, serial, files, bytes_)
+        try:
+            for batch in project_list.batches(body):
+                yield batch
+                count += len(batch.entries)
+        except Unusual:
+            yield from batched(_own_projects(islice(read_entries(body), count, None)))
+
+
+def entries(body: bytes, key: Key) -> Iterator[tuple[NormalizedName, ListedProject]]:
+    """Yield the projects of `batches`."""
+    for batch in batches(body, key):
+        yield from batch.items()
+
+
+def batched(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> Iterator[Batch]:
+    """Yield projects in batches."""
+    remaining = iter(listed)
+    while items := list(islice(remaining, _BATCH)):
+        yield Batch.of(items)
+
+
+def _own_projects(stored: Iterable[Json]) -> Iterator[tuple[NormalizedName, ListedProject]]:
+    for entry in stored:
+        if not isinstance(entry, dict) or not isinstance(name := entry.get("name"), str):
+            msg = f"the project {reprlib.repr(entry)} has no name"
+            raise InvalidValue(msg)
+        files, bytes_ = _files_and_bytes(entry.get(STORED))
+        serial = parse_serial(entry.get("_last-serial"))
+        if (project := project_name(name)) is not None:
+            yield project, ListedProject(name, serial, files, bytes_)
 
 
 def merge(
-    listed: Iterable[tuple[NormalizedName, ListedProject]],
-    changes: Mapping[NormalizedName, ListedProject | DelistedProject],
-) -> Iterator[tuple[NormalizedName, ListedProject]]:
-    """Yield the projects after the changes, sorted by normalised name, in one pass.
+    listed: Iterable[Batch], changes: Mapping[NormalizedName, ListedProject | DelistedProject]
+) -> Iterator[tuple[Batch, bool]]:
+    """Yield the batches after the changes, and whether the names in each have changed.
 
     Ignores a change with a lower serial than the listed one, unless it is `rewinding`: no serial
     goes backwards.
@@ -138,41 +183,59 @@ def merge(
     Raises:
         NotSorted: while iterating; `listed` is not sorted.
     """
-    pending = iter(sorted(changes.items()))
-    change = next(pending, None)
-    previous = ""
-    for project, current in listed:
-        if project <= previous:
-            msg = f"{project!r} follows {previous!r}"
+    pending = sorted(changes.items())
+    names = [project for project, _ in pending]
+    start, previous = 0, ""
+    for batch in listed:
+        if not batch.follows(previous):
+            msg = f"the projects after {previous!r} are not in order"
             raise NotSorted(msg)
-        previous = project
-        while change is not None and change[0] < project:
-            if isinstance(change[1], ListedProject):
-                yield change[0], change[1]
-            change = next(pending, None)
-        merged: ListedProject | DelistedProject = current
-        if change is not None and change[0] == project:
-            if change[1].rewinding or (change[1].serial or 0) >= (current.serial or 0):
-                merged = change[1]
-            change = next(pending, None)
-        if isinstance(merged, ListedProject):
-            yield project, merged
-    while change is not None:
-        if isinstance(change[1], ListedProject):
-            yield change[0], change[1]
-        change = next(pending, None)
+        previous = batch.projects[-1]
+        stop = bisect_right(names, previous, start)
+        yield (batch, False) if start == stop else _merged(batch, pending[start:stop])
+        start = stop
+    for first in range(start, len(pending), _BATCH):
+        yield _merged(Batch((), ()), pending[first : first + _BATCH])
+
+
+def _merged(
+    batch: Batch, changes: Iterable[tuple[NormalizedName, ListedProject | DelistedProject]]
+) -> tuple[Batch, bool]:
+    listed = dict(batch.items())
+    names_changed = False
+    for project, change in changes:
+        before = listed.get(project)
+        outdated = before is not None and (change.serial or 0) < (before.serial or 0)
+        if outdated and not change.rewinding:
+            continue
+        if isinstance(change, ListedProject):
+            listed[project] = change
+            names_changed |= before is None or before.name != change.name
+        else:
+            names_changed |= listed.pop(project, None) is not None
+    return Batch.of(sorted(listed.items())), names_changed
 
 
 class NotSorted(Exception):
     """The list of projects is not sorted by normalised name."""
 
 
-def json_projects(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
+def json_projects(listed: Iterable[Batch], *, as_stored: bool = False) -> bytes:
     """Render the list of projects for `json_page`, with serials in PyPI's format.
 
-    The number of files and bytes is a private key (PEP 691: a leading underscore).
+    The number of files and bytes is a private key (PEP 691: a leading underscore). With
+    `as_stored`, batches that are stored in this format are not rendered anew.
     """
-    return _joined("[", (_json(project) for _, project in listed), ",", "]")
+    page = io.BytesIO()
+    page.write(b"[")
+    separator = b""
+    for batch in listed:
+        stored = batch.stored if as_stored else None
+        if rendered := stored or ",".join(map(_json, batch.entries)).encode():
+            page.write(separator + rendered)
+            separator = b","
+    page.write(b"]")
+    return page.getvalue()
 
 
 def json_page(projects: bytes, serial: int | None, more_meta: Mapping[str, Json]) -> bytes:
@@ -185,78 +248,29 @@ def json_page(projects: bytes, serial: int | None, more_meta: Mapping[str, Json]
     return b"".join((b'{"meta":', rendered, b',"projects":', projects, b"}"))
 
 
-def html_page(listed: Iterable[tuple[NormalizedName, ListedProject]]) -> bytes:
+def html_page(listed: Iterable[Batch]) -> bytes:
     """Render the root index as HTML (PEP 503)."""
-    opening = (
+    page = io.BytesIO()
+    page.write(
         "<!DOCTYPE html>\n<html>\n  <head>\n"
         f'    <meta name="pypi:repository-version" content="{VERSION}">\n'
-        "    <title>Simple index</title>\n  </head>\n  <body>\n"
+        "    <title>Simple index</title>\n  </head>\n  <body>\n".encode()
     )
-    lines = (
-        f'    <a href="{escape(project)}/">{escape(entry.name)}</a><br/>\n'
-        for project, entry in listed
-    )
-    return _joined(opening, lines, "", "  </body>\n</html>")
-
-
-def _joined(opening: str, items: Iterable[str], separator: str, ending: str) -> bytes:
-    page = io.BytesIO()
-    page.write(opening.encode())
-    leading = ""
-    remaining = iter(items)
-    while batch := list(islice(remaining, _BATCH)):
-        page.write((leading + separator.join(batch)).encode(errors="xmlcharrefreplace"))
-        leading = separator
-    page.write(ending.encode())
+    for batch in listed:
+        lines = [
+            f'    <a href="{project}/">{escape(entry.name)}</a><br/>\n'
+            for project, entry in zip(batch.projects, batch.entries, strict=True)
+        ]
+        page.write("".join(lines).encode(errors="xmlcharrefreplace"))
+    page.write(b"  </body>\n</html>")
     return page.getvalue()
 
 
-def _json(project: ListedProject) -> str:
+def _json(project: Entry) -> str:
     serial = "" if project.serial is None else f'"_last-serial":{project.serial},'
-    stored = ""
-    if project.files or project.bytes_:
-        stored = f'"{_STORED}":[{project.files},{project.bytes_}],'
+    files, bytes_ = project.stored
+    stored = f'"{STORED}":[{files},{bytes_}],' if files or bytes_ else ""
     return f'{{{serial}{stored}"name":{_quoted(project.name)}}}'
-
-
-def _meta(body: bytes) -> JsonObject:
-    """Return `meta`, and check that there is a list of projects.
-
-    Usually both come first, and the rest is not parsed.
-    """
-    if _depth(body) > _MAX_DEPTH and _depth(_STRING.sub(b"", body)) > _MAX_DEPTH:
-        msg = f"it is nested more than {_MAX_DEPTH} levels deep"
-        raise InvalidValue(msg)
-    builder = ijson.ObjectBuilder()
-    has_meta = has_projects = False
-    for prefix, event, value in ijson.parse(_stream(body), **_NUMBERS):
-        if prefix == "meta" or prefix.startswith("meta."):
-            builder.event(event, value)
-            has_meta = has_meta or (prefix == "meta" and event == "end_map")
-        elif prefix == "projects":
-            has_projects = has_projects or event == "start_array"
-        if has_meta and has_projects:
-            page_meta: JsonObject = builder.value
-            return page_meta
-    msg = "it has no 'projects'" if has_meta else "it has no 'meta'"
-    raise InvalidValue(msg)
-
-
-def _depth(body: bytes) -> int:
-    """Return how deep a page is nested, or more: brackets in strings count as well."""
-    brackets = body.translate(None, _NO_BRACKETS)
-    return max(accumulate(1 if sign in _OPENING else -1 for sign in brackets), default=0)
-
-
-def _projects(body: bytes) -> Iterator[Json]:
-    yield from ijson.items(_stream(body), "projects.item", **_NUMBERS)
-
-
-def _stream(body: bytes) -> io.BytesIO:
-    stream = io.BytesIO(body)  # does not copy
-    if body.startswith(_BOM):
-        stream.seek(len(_BOM))
-    return stream
 
 
 def _valid_serial(values: JsonObject) -> int | None:
@@ -273,7 +287,7 @@ def _files_and_bytes(value: Json) -> tuple[int, int]:
         files, bytes_ = value
         if type(files) is int and type(bytes_) is int and min(files, bytes_) >= 0:
             return files, bytes_
-    msg = f"{_STORED!r} is {reprlib.repr(value)}, not [files, bytes]"
+    msg = f"{STORED!r} is {reprlib.repr(value)}, not [files, bytes]"
     raise InvalidValue(msg)
 
 

@@ -117,13 +117,39 @@ def test_bandersnatch_s_root_index_is_read() -> None:
     assert root_index.meta(body, KEY)["_last-serial"] == 17
 
 
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"name": "p1500", "_last-serial": "1500"},
+        {"name": "p1500", "_last-serial": 1500, "x": "},{"},
+        {"name": "p1500", "_last-serial": 1500, "x": [{"projects": []}, {"y": [{}, {}]}]},
+        {"x": "\u2603", "name": "P1500", "_last-serial": 1500, "_held": None},
+    ],
+)
+@pytest.mark.parametrize("form", [{}, {"indent": 1}, {"separators": (",", ":")}], ids=str)
+def test_an_unusual_entry_changes_nothing_for_the_others(
+    unusual: dict[str, object], form: dict[str, Any]
+) -> None:
+    projects: list[dict[str, object]] = [
+        {"name": f"p{number:04}", "_last-serial": number} for number in range(3000)
+    ]
+    projects[1500] = unusual
+    meta = {"api-version": "1.0", "x": [{"projects": [7]}, '"projects":[']}
+    body = json.dumps({"meta": meta, "projects": projects}, **form).encode()
+    expected = {f"p{number:04}": number for number in range(3000)}
+
+    assert {name: each.serial for name, each in root_index.entries(body, KEY)} == expected
+    assert root_index.parse(body, URL).projects == expected
+    assert root_index.meta(body, KEY)["x"] == meta["x"]
+
+
 def test_the_root_index_carries_private_project_data() -> None:
     listed = {
         A: ListedProject("A", 5, 3, 1000),
         B: ListedProject("b", None),
         C: ListedProject("c", 7, 0, 0),
     }
-    projects = root_index.json_projects(listed.items())
+    projects = root_index.json_projects(root_index.batched(listed.items()))
     body = root_index.json_page(projects, 9, {"_last-serial": 1, "api-version": "0"})
 
     assert json.loads(body) == {
@@ -146,10 +172,11 @@ def test_a_page_with_foreign_private_data_is_not_the_mirror_s(private: object) -
 def test_a_large_root_index_is_never_in_memory_as_a_whole() -> None:
     names = (f"p{number:06}" for number in range(10_000))
     listed = ((canonicalize_name(name), ListedProject(name, 5)) for name in names)
-    body = root_index.json_page(root_index.json_projects(listed), 9, {})
+    body = root_index.json_page(root_index.json_projects(root_index.batched(listed)), 9, {})
     changes = {canonicalize_name("p000007"): ListedProject("p7", 10**6)}
     tracemalloc.start()
-    after = root_index.json_projects(root_index.merge(root_index.entries(body, KEY), changes))
+    merged = root_index.merge(root_index.batches(body, KEY), changes)
+    after = root_index.json_projects(batch for batch, _ in merged)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -160,7 +187,7 @@ def test_a_merge_requires_a_sorted_list() -> None:
     for names in ("ba", "aa"):
         listed = [(canonicalize_name(name), ListedProject(name, 1)) for name in names]
         with pytest.raises(root_index.NotSorted):
-            list(root_index.merge(listed, {}))
+            list(root_index.merge(root_index.batched(listed), {}))
 
 
 # Published

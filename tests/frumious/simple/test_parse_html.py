@@ -426,7 +426,7 @@ def test_a_root_index_that_is_rendered_and_parsed_is_the_same() -> None:
     listed = {
         canonicalize_name(name): ListedProject(name, None) for name in ("six", "Zope.Interface")
     }
-    found = parse_html.root_index(root_index.html_page(listed.items()), ROOT)
+    found = parse_html.root_index(root_index.html_page(root_index.batched(listed.items())), ROOT)
     assert found == RootIndex(projects=dict.fromkeys(listed))
 
 

@@ -201,7 +201,9 @@ CHANGES = st.dictionaries(
 def test_a_root_index_that_is_rendered_and_read_is_the_same(
     listed: dict[NormalizedName, ListedProject], serial: int | None
 ) -> None:
-    page = root_index.json_page(root_index.json_projects(listed.items()), serial, {"a": 1})
+    page = root_index.json_page(
+        root_index.json_projects(root_index.batched(listed.items())), serial, {"a": 1}
+    )
 
     assert dict(root_index.entries(page, Key("key"))) == listed
     meta = {"api-version": "1.4", "_last-serial": serial, "a": 1}
@@ -227,9 +229,11 @@ def test_a_merge_says_what_replacing_one_by_one_says(
         else:
             expected[project] = change
 
-    found = list(root_index.merge(sorted(listed.items()), changes))
+    merged = list(root_index.merge(root_index.batched(sorted(listed.items())), changes))
 
-    assert found == sorted(expected.items())
+    assert [item for batch, _ in merged for item in batch.items()] == sorted(expected.items())
+    names = [{project: each.name for project, each in side.items()} for side in (listed, expected)]
+    assert any(names_changed for _, names_changed in merged) == (names[0] != names[1])
 
 
 class Reader(HTMLParser):
@@ -325,7 +329,7 @@ def test_html_has_the_anchors_of_the_files_and_nothing_else(page: ProjectPage) -
 def test_no_name_becomes_markup(name: str) -> None:
     page = Reader(render.project_page_html(ProjectPage(name=name)))
     listed = [(canonicalize_name("six"), ListedProject(name, None))]
-    root = Reader(root_index.html_page(listed))
+    root = Reader(root_index.html_page(root_index.batched(listed)))
 
     assert page.text == dict.fromkeys(("title", "h1"), f"Links for {as_html(name)}")
     assert page.tags == ["html", "head", "meta", "title", "body", "h1"]

@@ -100,14 +100,15 @@ def own_root_index(data: bytes) -> None:
     """The mirror's own root index, which the finalizer changes."""
     try:
         meta = root_index.meta(data, _ROOT_KEY)
-        listed = list(root_index.entries(data, _ROOT_KEY))
-        merged = list(root_index.merge(listed, {}))
+        listed = root_index.merge(root_index.batches(data, _ROOT_KEY), {})
+        merged = [batch for batch, _ in listed]
     except (InvalidPage, root_index.NotSorted):
         return
     serial = meta.pop("_last-serial")
     assert serial is None or isinstance(serial, int)
     page = root_index.json_page(root_index.json_projects(merged), serial, meta)
-    assert list(root_index.entries(page, _ROOT_KEY)) == merged
+    projects = [project for batch in merged for project in batch.items()]
+    assert list(root_index.entries(page, _ROOT_KEY)) == projects
     assert root_index.meta(page, _ROOT_KEY)["_last-serial"] == serial
     root_index.parse(page, _ROOT_URL)
     parse_html.root_index(root_index.html_page(merged), _ROOT_URL)
