@@ -99,6 +99,11 @@ bench-peers: $(dev_env) $(servers_env) $(bandersnatch_env) ## Compare with bande
 bench-start: $(dev_env) $(bandersnatch_env) $(native_layer) ## Measure how long the command and the functions take to start (ARGS="--rounds 30")
 	PYTHONPATH=shared .venv/bin/python -m bench.start $(ARGS)
 
+.PHONY: bench-worker
+bench-worker: $(dev_env) $(built) $(native_layer) ## Measure the built worker's jobs: time, CPU and memory (ARGS="--rounds 10")
+	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
+	PYTHONPATH=shared .venv/bin/python -m bench.worker $(ARGS)
+
 .PHONY: bench-scale
 bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000: fewer projects)
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
@@ -222,6 +227,7 @@ $(lambda_env): $(dev_env)
 $(native_layer): $(lambda_env)
 	$(UV) pip install --quiet --python .venv-lambda/bin/python --target .venv-lambda/layer \
 	  --require-hashes -r requirements/runtime.txt
+	.venv-lambda/bin/python -m compileall -q -j 0 .venv-lambda/layer
 	@touch $@
 
 # LocalStack pins many of the libraries that we use.

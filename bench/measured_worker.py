@@ -1,6 +1,6 @@
-"""The worker's handler, which also returns the memory that each invocation used.
+"""The worker's handler, which also returns the memory and the time that each invocation used.
 
-Runs in the function's process, and calls the deployed handler. Needs Linux's /proc.
+Runs in the function's process, where `app` is the function's module. Needs Linux's /proc.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import app  # type: ignore[import-not-found]
+
 from frumious.storage.s3 import storage
-from functions.worker import app
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,13 +29,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     storage.LARGEST_PUT = event.get("largest_put", storage.LARGEST_PUT)
     _CLEAR.write_text(_RESET_PEAK, encoding="ascii")
     before = _resident("VmRSS")
-    started = time.monotonic()
+    called, started, cpu_before = time.time(), time.monotonic(), time.process_time()
     response = app.handler(event, context)
     return {
         "response": response,
         "before": before,
         "peak": _resident("VmHWM"),
         "seconds": time.monotonic() - started,
+        "called": called,
+        "cpu": time.process_time() - cpu_before,
+        "cpu_before": cpu_before,
     }
 
 

@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mypy_boto3_s3.client import S3Client
 
 # Where `make bench` and `make test-servers` install it.
 _FOLDERS = (sysconfig.get_path("scripts"), str(Path(__file__).parents[1] / ".venv-servers/bin"))
@@ -36,6 +40,17 @@ class S3Server:
     endpoint: str
     credentials: dict[str, str]  # as environment variables
     bucket: Path
+
+    def client(self) -> S3Client:
+        """Return a client for the server."""
+        key, secret = self.credentials.values()
+        return boto3.client(
+            "s3",
+            "us-east-1",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+        )
 
     def stored(self) -> list[int]:
         """Return the sizes of the mirrored files in the bucket."""

@@ -45,6 +45,20 @@ def test_peers_are_compared() -> None:
     assert "S3, 5% changed" in done.stdout
 
 
+def test_starts_are_measured() -> None:
+    done = bench("bench.start", "--rounds", "1")
+
+    assert "INIT of the worker" in done.stdout, done.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(240)
+def test_the_worker_is_measured() -> None:
+    done = bench("bench.worker", "--small", "--rounds", "1")
+
+    assert "CPU for each new file" in done.stdout, done.stderr
+
+
 @pytest.mark.servers
 @pytest.mark.timeout(240)
 def test_every_step_of_planner_and_finalizer_is_measured() -> None:

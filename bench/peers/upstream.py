@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import uvloop
 
@@ -22,9 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from bench.peers.catalogue import Catalogue
+    from tests.upstream import Index
 
 _HEAD_END: Final = b"\r\n\r\n"
+
+
+class Projects(Protocol):
+    """What is served, before and after a change."""
+
+    def index(self) -> Index:
+        """Return an index that has the projects."""
+
+    def change(self, index: Index) -> None:
+        """Change some of them."""
 
 
 class PeersUpstream:
@@ -41,17 +51,17 @@ class PeersUpstream:
 
 
 @contextmanager
-def serving(catalogue: Catalogue) -> Iterator[PeersUpstream]:
+def serving(catalogue: Projects) -> Iterator[PeersUpstream]:
     """Serve a catalogue."""
     with in_child(_serve, catalogue) as pipe:
         yield PeersUpstream(pipe.recv(), pipe)
 
 
-def _serve(catalogue: Catalogue, pipe: Connection) -> None:
+def _serve(catalogue: Projects, pipe: Connection) -> None:
     uvloop.run(_run(catalogue, pipe))
 
 
-async def _run(catalogue: Catalogue, pipe: Connection) -> None:
+async def _run(catalogue: Projects, pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
     index = catalogue.index()
     before = index.serial
