@@ -26,7 +26,7 @@ _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^
 _PROVENANCE = re.compile(r"web/integrity/[^/]+/[^/]+/[^/]+/provenance")
 _OTHER_KEY = re.compile(
     rf"web/(?:gzip/)?simple/{_FORM}(?:\.gz)?|web/(?:last-modified|status\.json|index\.html)|status|generation"
-    r"|state/(?:cursor|lagging|losses|selection)\.json|state/(?:tombstones|removed)/[^/]+\.json"
+    r"|state/(?:cursor|lagging|losses|selection|s3-server)\.json|state/(?:tombstones|removed)/[^/]+\.json"
     r"|state/runs/[^/]+/(?:plan|progress)\.json|state/(?:inbox|damaged)/[^/]+\.json|state/deletions/[^/]+/[^/]+\.json"
     r"|\.lock|\.frumious/lock"  # locks stay, so that no process locks a deleted file
 )

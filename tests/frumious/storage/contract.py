@@ -81,7 +81,8 @@ async def store(
 
 
 async def listed(storage: Storage, prefix: str = "", after: str = "") -> list[str]:
-    return [entry.key async for entry in storage.list(prefix, after=after)]
+    keys = [entry.key async for entry in storage.list(prefix, after=after)]
+    return [key for key in keys if key != "state/s3-server.json"]
 
 
 @statement

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import threading
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -30,7 +32,13 @@ from frumious.storage.s3.signed_get import is_intact
 from frumious.storage.s3.storage import S3Storage
 from tests.frumious.storage.contract import FILE, PAGE, expected, listed, store
 from tests.servers.makers import ALL_AT_ONCE, Checksums, Conditions, Traits
-from tests.servers.recording_proxy import Fault, RecordedRequest, RecordingProxy, WrongRegion
+from tests.servers.recording_proxy import (
+    Fault,
+    RecordedRequest,
+    RecordingProxy,
+    Response,
+    WrongRegion,
+)
 from tests.servers.s3 import S3Server
 
 if TYPE_CHECKING:
@@ -289,6 +297,33 @@ def test_a_server_is_probed_once_and_its_probes_are_not_counted(server: S3Server
     assert len(proxy.requests) == probes + 1  # the second bucket
 
 
+@pytest.mark.parametrize("change", ["", "a day later", "another server", "damaged"])
+def test_what_a_server_supports_is_remembered_for_a_day(
+    server: S3Server, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare() -> int:
+        monkeypatch.setattr("frumious.storage.s3.storage._PROBED", {})  # as in a new process
+        proxy.requests.clear()
+        assert with_storage(settings, lambda storage: storage.prepare()) == UNVERIFIED
+        return len(proxy.requests)
+
+    with RecordingProxy(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config()
+        assert prepare() > 3
+        assert prepare() == 1
+        key = "some/prefix/state/s3-server.json"
+        if change == "a day later":
+            monkeypatch.setattr("frumious.storage.s3.findings._MAX_AGE", timedelta(0))
+        elif change:
+            body = server.client().get_object(Bucket=settings.bucket, Key=key)["Body"].read()
+            named = b'"server":"' in body
+            assert named
+            other = body.replace(b'"server":"', b'"server":"not ') if "server" in change else b"{"
+            server.client().put_object(Bucket=settings.bucket, Key=key, Body=other)
+
+        assert prepare() == 1 if not change else prepare() > 3
+
+
 @pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "eusc-de-east-1"])
 def test_aws_is_not_probed(aws: Aws, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
@@ -542,6 +577,55 @@ def test_the_parts_of_an_upload_have_the_same_size(server: S3Server) -> None:
     parts = [request.headers for request in proxy.requests if "partNumber" in request.query]
     sizes = [int(headers["content-length"]) for headers in parts]
     assert sizes == [part, part, len(body) - 2 * part]
+
+
+class _Together(RecordingProxy):
+    """Answers parts only when three of them are under way at the same time."""
+
+    barrier: threading.Barrier | None = None
+
+    def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
+        if self.barrier is not None and "partNumber" in request.query:
+            self.barrier.wait()
+        return super()._refuse(request, body)
+
+
+def test_parts_of_an_upload_are_sent_at_the_same_time(server: S3Server) -> None:
+    part = 8 * 1024**2
+    body = b"a" * part + b"b" * part + b"c"
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    async def use(storage: S3Storage) -> None:
+        await storage.prepare()
+        proxy.barrier = threading.Barrier(3, timeout=30)
+        await storage.store(FILE, FileStream(chunks(), expected(body, size=False), "upstream"))
+        read = await storage.read(FILE)
+        assert read is not None
+        assert read.body == body
+
+    with _Together(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+
+def test_an_upload_is_aborted_when_a_part_fails(server: S3Server) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b"a" * 8 * 1024**2
+
+    async def use(storage: S3Storage) -> None:
+        await storage.prepare()
+        proxy.requests.clear()
+        proxy.faults.append(Fault("PUT", 403, "AccessDenied"))
+        upload = expected(b"a", size=False)
+        with pytest.raises(StorageRefused):
+            await storage.store(FILE, FileStream(chunks(), upload, "upstream"))
+
+    with RecordingProxy(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+    assert proxy.requests[-1].method == "DELETE"
 
 
 @pytest.mark.parametrize(

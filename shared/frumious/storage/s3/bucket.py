@@ -38,6 +38,7 @@ class Bucket:
         self.name = config.bucket
         self.prefix = f"{config.prefix}/" if config.prefix else ""
         self.requests = 0
+        self.server = ""  # as its last response names it
         self.threads = ThreadPool(CONNECTIONS)
         self._parameters = config.s3.parameters
         session = open_session(config.s3)
@@ -51,6 +52,7 @@ class Bucket:
         self.signed_get = SignedGet(config, self.signed_put, checksums=self.is_amazon)
         self.endpoint = self.client.meta.endpoint_url
         self.client.meta.events.register("before-send.s3", self._before_send)
+        self.client.meta.events.register("after-call.s3", self._after_call)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -131,6 +133,9 @@ class Bucket:
     def _before_send(self, **_: object) -> None:
         self.threads.check_cancelled()  # boto3 would retry for nobody
         self.requests += 1
+
+    def _after_call(self, parsed: dict[str, Any], **_: object) -> None:
+        self.server = parsed["ResponseMetadata"]["HTTPHeaders"].get("server", "")
 
 
 def _headers(key: Key) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from frumious.concurrency import task_group
 from frumious.storage.protocol import StorageRefused, StorageUnavailable, join_chunks
 from frumious.storage.s3.errors import NoSuchObject
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MIN_PART_SIZE: Final = 8 * 1024**2  # bytes; a few parts are in memory at the same time
+_MIN_PART_SIZE: Final = 8 * 1024**2  # bytes
+_MAX_IN_FLIGHT: Final = 3 * _MIN_PART_SIZE  # bytes; another two parts' are being joined
 _MAX_PARTS: Final = 10_000
 
 
@@ -34,6 +37,8 @@ async def upload_in_parts(
     capabilities: Capabilities,
 ) -> None:
     """Upload in parts, each of which S3 verifies; `chunks` verifies the file before its end.
+
+    Several parts are sent at the same time, as many as memory allows.
 
     Without checksums, the signature of a part contains its sha256.
     """
@@ -68,11 +73,22 @@ async def upload_in_parts(
         )
         return {"ETag": response["ETag"], "PartNumber": number, **checksum}
 
-    parts: list[Any] = []  # CompletedPart
+    size = part_size(expected.size)
+    slots = asyncio.Semaphore(max(1, _MAX_IN_FLIGHT // size))
+
+    async def send(body: bytes, number: int) -> Any:  # noqa: ANN401 (CompletedPart)
+        try:
+            return await bucket.run(lambda: upload_part(body, number), key)
+        finally:
+            slots.release()
+
     try:
-        async for body in join_chunks(chunks, part_size(expected.size)):
-            number = len(parts) + 1
-            parts.append(await bucket.run(lambda: upload_part(body, number), key))  # noqa: B023
+        async with task_group() as group:
+            sent: list[asyncio.Task[Any]] = []
+            async for body in join_chunks(chunks, size):
+                await slots.acquire()
+                sent.append(group.create_task(send(body, len(sent) + 1)))
+        parts = [task.result() for task in sent]
         await bucket.run(
             lambda: client.complete_multipart_upload(
                 **target,

@@ -1,4 +1,4 @@
-"""Finds out which features of S3 a server other than AWS's supports, by trying them once.
+"""Finds out which features of S3 a server other than AWS's supports, by trying them.
 
 Some servers silently ignore conditions, so that nothing but a try shows it. A response 400 to wrong
 bytes shows nothing unless the server accepts the right ones.
@@ -47,19 +47,22 @@ async def probe(bucket: Bucket, key: Key) -> Capabilities:
         StorageRefused: the object cannot be written at all.
     """
     try:
-        capabilities = await _try_all(bucket, key)
+        return await _try_all(bucket, key)
     finally:
         await Objects(bucket, Capabilities(delete_objects=False)).delete([key])
+
+
+def log_missing(endpoint: str, capabilities: Capabilities) -> None:
+    """Log what the server does not support."""
     if not (capabilities.if_none_match and capabilities.if_match):
         logger.warning(
             "%s does not support conditional writes: let only one process write this mirror at a"
             " time",
-            bucket.endpoint,
+            endpoint,
         )
     for name, text in _MISSING.items():
         if not getattr(capabilities, name):
-            logger.info("%s does not %s", bucket.endpoint, text)
-    return capabilities
+            logger.info("%s does not %s", endpoint, text)
 
 
 async def _try_all(bucket: Bucket, key: Key) -> Capabilities:

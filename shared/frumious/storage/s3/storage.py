@@ -17,9 +17,10 @@ from frumious.storage.protocol import Conflict, Entry, Head, Stored
 from frumious.storage.s3.bucket import Bucket
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.errors import NoSuchObject
+from frumious.storage.s3.findings import keep_findings, read_findings
 from frumious.storage.s3.multipart import abort_uploads
 from frumious.storage.s3.objects import Objects
-from frumious.storage.s3.probing import probe
+from frumious.storage.s3.probing import log_missing, probe
 from frumious.storage.s3.signed_get import NotRead
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class S3Storage:
         self._global_timeout = config.global_timeout
         self._probe_lock = asyncio.Lock()
         self._write_lock = asyncio.Lock()  # for servers without conditional writes
-        # Parts are in memory; one file at a time limits how much.
+        # Parts are in memory, several of a file; one file at a time limits how much.
         self._multipart_lock = asyncio.Lock()
 
     async def aclose(self) -> None:
@@ -52,14 +53,19 @@ class S3Storage:
         await self._bucket.aclose()
 
     async def prepare(self) -> Capabilities:
-        """Find out what the server supports: once per process, and not for AWS."""
+        """Find out what the server supports: once a day, and not for AWS."""
         if self._bucket.is_amazon:
             return Capabilities()
         async with self._probe_lock:
             if self._bucket.endpoint not in _PROBED:
                 before = self._bucket.requests
-                key = Key(f"{_PROBES}{uuid.uuid4()}")  # another process may be probing, too
-                _PROBED[self._bucket.endpoint] = await probe(self._bucket, key)
+                capabilities = await read_findings(self._bucket)
+                if capabilities is None:
+                    key = Key(f"{_PROBES}{uuid.uuid4()}")  # another process may be probing, too
+                    capabilities = await probe(self._bucket, key)
+                    await keep_findings(self._bucket, capabilities)
+                log_missing(self._bucket.endpoint, capabilities)
+                _PROBED[self._bucket.endpoint] = capabilities
                 self._bucket.requests = before  # not requests of the mirror
         return _PROBED[self._bucket.endpoint]
 
