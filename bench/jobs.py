@@ -50,7 +50,8 @@ def open_run(event: dict[str, Any], s3: S3Client, bucket: str) -> None:
 def cursor(events: Iterable[dict[str, Any]]) -> bytes:
     """Return a cursor in which the runs of some events are open."""
     runs = (RunId(json.loads(event["Records"][0]["body"])["run"]) for event in events)
-    return render(Cursor(runs=tuple(OpenRun(run=run, since=None, sent=1.0) for run in runs)))
+    open_runs = tuple(OpenRun(run=run, since=None, sent=1.0) for run in runs)
+    return render(Cursor(runs=open_runs, lagging=False))
 
 
 def _record(run: str, project: str, *, allowed_removal: AllowedRemoval) -> dict[str, Any]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from bench.recording import RecordedRequest, Recording
 
-BATCH = BATCH_READS + BATCH_WRITES  # reads cursor and lagging projects, writes the reports
+BATCH = BATCH_READS + BATCH_WRITES  # reads the cursor, writes the reports
 NEW = PAGES + MANIFEST + REMOVED_FILES  # a new project, without its files
 FIRST_BATCH = 1  # of a process: reads the previous layout of pages
 PROJECTS = BATCH_JOBS
@@ -78,10 +78,10 @@ def main() -> int:
     console.print(_table(counted))
     console.print(
         "Allowed: 1 for each new file, 4 pages and 1 read (the manifest) for each project; 1 read"
-        " for an unchanged project, 2 for a new one. For a batch: the cursor and the list of"
-        " lagging projects are read, and its reports are written; a process reads once how pages"
-        " were laid out before. For comparison: bandersnatch 8 makes about 10"
-        " for each file (42,413 for 4,301 files, into moto).",
+        " for an unchanged project, 2 for a new one. For a batch: the cursor is read, and its"
+        " reports are written; a process reads once how pages were laid out before. For"
+        " comparison: bandersnatch 8 makes about 10 for each file (42,413 for 4,301 files, into"
+        " moto).",
         style="dim",
     )
     return 0 if all(row.is_fine for row in counted) else 1

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.finalizing.finalize import Finalized
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
@@ -57,22 +58,36 @@ async def run_here(
     Raises:
         StorageUnavailable, StorageRefused, LedgerCorrupt: this cannot go on; the next run will.
     """
-    workers = _WorkerPool(mirror, on_progress)
+    workers, ledger = _WorkerPool(mirror, on_progress), mirror.ledger
+    if _is_hourly(plan):
+        await mirror.storage.remove_leftovers()
+    if plan is None or plan.base is None:
+        await ledger.cursor()  # nobody has read it yet
     if plan is None or not plan.reset:
         workers.send(await _undone_jobs(mirror))
-    await start_runs(plan, mirror, workers)
+    await start_runs(plan, mirror, workers, in_process=True)
+    finalized: Finalized | None = None
     while workers.waiting and not workers.stopped:
         await workers.drain()
-        await finalize(mirror)
-        if not workers.stopped:
+        finalized = await finalize(mirror, cursor=await ledger.known_cursor())
+        if finalized.open and not workers.stopped:
             await start_runs(None, mirror, workers)  # the next stages of a large plan
-    await finalize(mirror)
-    return Done(lagging=await mirror.ledger.lagging(), stopped=workers.stopped)
+    if finalized is None or finalized.open:
+        finalized = await finalize(mirror, cursor=await ledger.known_cursor())
+    lagging = await ledger.lagging() if finalized.lagging else {}
+    return Done(lagging=lagging, stopped=workers.stopped)
+
+
+def _is_hourly(plan: Plan | None) -> bool:
+    """Return whether the plan does what is done once an hour, or is not one of the mirror's."""
+    if plan is None or plan.base is None or plan.cursor is None:
+        return True
+    return plan.cursor.deletions != plan.base.deletions
 
 
 async def _undone_jobs(mirror: Mirror) -> list[Job]:
     """Return the jobs that were sent to a process that is no more, and left no result."""
-    open_runs = (await mirror.ledger.cursor()).runs
+    open_runs = (await mirror.ledger.known_cursor()).runs
     if not open_runs:
         return []
     reported = await inbox.read(mirror.storage)
@@ -141,7 +156,7 @@ class _WorkerPool:
         until the last of them has arrived. It has one of the `downloads` or publishes its page.
         """
         config = self.mirror.config
-        batch = await Batch.begin(self.mirror)
+        batch = await Batch.begin(self.mirror, await self.mirror.ledger.known_cursor())
         retried: list[RetryLater] = []
         workers = asyncio.Semaphore(config.workers)
         unfinished = asyncio.Semaphore(config.workers + config.downloads)

@@ -244,7 +244,6 @@ def test_results_of_a_later_version_are_left_to_it(mirror: World) -> None:
 def test_a_run_of_a_later_version_is_left_to_it(mirror: World, what: str) -> None:
     mirror.index.upload(wheel("one", "2.0"))
     (run,) = mirror.plan()
-    mirror.work(last=True)
     write(mirror, getattr(layout, what)(run.run), b'{"version": 2}')
     mirror.clock.advance(121)
 

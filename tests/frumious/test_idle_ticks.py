@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from frumious.finalizing.finalize import finalize
+from frumious.local import run_here
+from frumious.planning.plan import plan_changes
 from tests.upstream import Fault, Status, wheel
 from tests.world import before_requests_to_s3
 
@@ -47,6 +49,18 @@ def tick(world: World) -> tuple[int, int]:
     return planned, requests(world)
 
 
+def command(world: World) -> int:
+    """Mirror as the command does, in a process of its own; return the number of its requests."""
+
+    async def mirror_here(mirror: Mirror) -> int:
+        await run_here(await plan_changes(mirror), mirror, lambda _sent, _result: None)
+        return mirror.storage.pop_request_count()
+
+    world.close()
+    world.clock.advance(60)
+    return world.run(mirror_here)
+
+
 def status(world: World) -> Any:
     return json.loads(world.read("web/status.json"))
 
@@ -58,6 +72,26 @@ def test_an_idle_tick_makes_two_requests(idle: World) -> None:
     refreshed = [finalizer for _, finalizer in counts if finalizer > 2]
     assert [finalizer for _, finalizer in counts if finalizer <= 2] == [2] * 16
     assert refreshed == [4] * 4, "status.json and status each five minutes"
+
+
+def test_a_command_without_work_makes_three_requests(idle: World) -> None:
+    counts = [command(idle) for _ in range(10)]
+
+    assert sorted(counts)[:8] == [3] * 8, "the cursor is read and written, status.json is read"
+    assert sorted(counts)[8:] == [5] * 2, "status.json and status each five minutes"
+
+
+def test_a_command_with_two_changed_projects_makes_few_requests(world: World) -> None:
+    projects = ("one", "two")
+    own_requests = 2 * (1 + 2 + 4)  # each project's manifest, file and core metadata, and pages
+    counts = []
+    for version in ("1.0", "2.0", "3.0"):
+        for project in projects:
+            world.index.upload(wheel(project, version))
+        counts.append(command(world))
+
+    assert counts[-1] <= own_requests + 19
+    assert all("3.0" in world.page(project)["versions"] for project in projects)
 
 
 def test_changes_of_projects_that_are_not_mirrored_cost_nothing_more(idle: World) -> None:
@@ -98,7 +132,7 @@ def test_a_project_that_begins_to_lag_while_an_idle_tick_finds_none_is_not_forgo
     entry = {"serial": 7, "reason": "no", "attempts": 1, "due": 0.0, "run": "run"}
     lagging = json.dumps({"version": 1, "projects": {"mirrored": entry}}).encode()
     cursor = json.loads(idle.read("state/cursor.json"))
-    cursor["asked"] += 1
+    cursor["failures"] += 1
     overtaken: list[str] = []
 
     def overtake(request: Any, **_: object) -> None:

@@ -113,7 +113,7 @@ async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, excl
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with open_mirror(settings) as mirror:
-        if exclusive:
+        if exclusive and settings.backend is Backend.FILESYSTEM:
             await mirror.storage.remove_leftovers()
         return await work(mirror)
 

@@ -17,7 +17,7 @@ PAGES: Final = 4  # writes, for a project that changed; one is compressed
 MANIFEST: Final = 1  # read
 REMOVED_FILES: Final = 1  # read, for a project that the mirror does not have
 # An invocation of the worker.
-BATCH_READS: Final = 2
+BATCH_READS: Final = 1
 BATCH_WRITES: Final = 1
 BATCH_JOBS: Final = 10
 
@@ -27,7 +27,7 @@ IDLE_PLANNER: Final = Requests(reads=1, writes=1 + 1 / 60)
 IDLE_FINALIZER: Final = Requests(reads=2.2, writes=0.6)
 # What a tick with jobs or results takes in addition.
 BUSY_PLANNER: Final = Requests(reads=0, writes=2)
-BUSY_FINALIZER: Final = Requests(reads=16, writes=11)
+BUSY_FINALIZER: Final = Requests(reads=9, writes=10)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
 # Lambda's pollers of a queue: five, without fewer while it is idle where a maximum concurrency is

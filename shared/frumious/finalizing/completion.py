@@ -59,8 +59,10 @@ async def review_run(  # noqa: PLR0913 (what decides)
     age = 0.0 if entry.sent is None else now - entry.sent
     if not reports and age < _PATIENCE:
         return None
-    run = None
-    stored = await ledger.progress(entry.run)
+    run = stored = None
+    done = (report for report in reports if report.result.outcome is not Outcome.RETRY_LATER)
+    if not entry.jobs or len({report.job.project for report in done}) < entry.jobs:
+        stored = await ledger.progress(entry.run)  # else what was counted before is counted again
     if stored is None:
         run = await ledger.plan(entry.run)
         stored = RunProgress.of(run), ""

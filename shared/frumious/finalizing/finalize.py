@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_KEPT: Final = 7 * 24 * 3600  # seconds that a closed run's plan is kept
-_LATE: Final = 2 * 3600  # seconds; a message that a crashed worker held is visible again by then
+_HOUR: Final = 3600  # seconds
+_KEPT: Final = 7 * 24 * _HOUR  # seconds that a closed run's plan is kept
+_LATE: Final = 2 * _HOUR  # seconds; a message that a crashed worker held is visible again by then
 _CRASHED: Final = Reason.NO_RESULT.explain(
     "its worker crashed, or ran out of memory or time, at each of its deliveries"
 )
@@ -71,17 +72,19 @@ async def finalize(
     dead: Sequence[Job] = (),
     publish_events: Callable[[Iterable[Event]], Awaitable[None]] | None = None,
     deadline: float = math.inf,
+    cursor: Cursor | None = None,
 ) -> Finalized:
     """Publish what the inbox reports, and close the runs that wait for nothing any more.
 
     `dead` are the jobs on the dead-letter queue. After the `deadline` (by time.monotonic()) no
-    more reports are read.
+    more reports are read. With `cursor`, as this process has just written it, the tick need not
+    read it to find out whether there is anything to do.
 
     Raises:
         Conflict: another finalizer is at work; the next tick goes on.
     """
     ledger, now = mirror.ledger, mirror.clock.now()
-    cursor = (await ledger.cursor()).at(now)
+    cursor = (cursor or await ledger.cursor()).at(now)
     if not (dead or cursor.runs or await _is_lagging(cursor, ledger)):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
@@ -89,7 +92,9 @@ async def finalize(
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: a finalizer deletes a report after it has written what follows from it.
     cursor = await _read_cursor(mirror, consumed, now)
-    lagging = await ledger.lagging()
+    lagging = await ledger.lagging() if cursor.lagging else {}
+    tidying = now >= cursor.tidied + _HOUR
+    failures = cursor.failures  # as they were before the lagging projects were read
     open_runs = {entry.run for entry in cursor.runs}
     crashed = [Report(job, failure(job, _CRASHED)) for job in dead if job.run in open_runs]
     reports = _in_order((*consumed.reports, *crashed), now)
@@ -105,7 +110,7 @@ async def finalize(
         return update_lagging(lagging, accepted, cursor.departures, pause=pause, now=now)
 
     if any(report.result.error is not None for report in accepted):
-        lagging = await ledger.change_lagging(lambda lagging: {**lagging, **updated(lagging)})
+        lagging = await ledger.add_lagging(lambda lagging: {**lagging, **updated(lagging)})
     totals = None
     if accepted or closed:
         changes = changes_of(accepted, cursor.departures, now)
@@ -115,6 +120,7 @@ async def finalize(
             mirror.pages,
             resets=after.resets,
             replacing=root_etag,
+            verify=tidying,
         )
         await announcer.announce(accepted, reviews, consumed, mirror)
     freshness = Freshness.of(after, now)
@@ -133,14 +139,17 @@ async def finalize(
     # Only now: while no run is open, the inbox is read because a project lags.
     if lagging.keys() - updated(lagging).keys():
         lagging = await ledger.change_lagging(updated)
-    if accepted or closed or lost or bool(lagging) > cursor.lagging:
+    if accepted or closed or lost:
         after = await ledger.change_cursor(
-            lambda current: _note_lagging(
-                _advance(current, closed, lost, accepted, now), lagging, totals
+            lambda current: _note(
+                _advance(current, closed, lost, accepted, now),
+                lags=bool(lagging) or current.failures != failures,
+                totals=totals,
+                tidied=now - now % _HOUR if closed and tidying else current.tidied,
             )
         )
     await mirror.storage.delete(consumed.keys)
-    if closed:
+    if closed and tidying:
         # By a clock that is ahead, the plan of a run that is about to open would be old.
         before = min(run_id(now - _KEPT), *(review.entry.run for review in closed))
         await ledger.prune(before, keeping=[entry.run for entry in after.runs])
@@ -157,16 +166,18 @@ async def finalize(
 async def _is_lagging(cursor: Cursor, ledger: Ledger) -> bool:
     """Return whether any project lags; if none does, let the cursor know.
 
-    Projects begin to lag in runs, and the cursor says so in the write that closes the run. So it is
-    only replaced as it was before the lagging projects were read.
+    It says so before any project begins to lag. So it is only replaced if none has since it was
+    read, which was before the lagging projects were.
     """
     if not cursor.lagging:
         return False
     if await ledger.lagging():
         return True
-    await ledger.change_cursor(
-        lambda current: replace(current, lagging=False) if current == cursor else current
-    )
+
+    def change(current: Cursor) -> Cursor:
+        return replace(current, lagging=current.failures != cursor.failures)
+
+    await ledger.change_cursor(change)
     return False
 
 
@@ -290,11 +301,9 @@ def _advance(
     return replace(cursor, runs=runs, departures=recent)
 
 
-def _note_lagging(
-    cursor: Cursor, lagging: Mapping[NormalizedName, Lagging], totals: Totals | None
-) -> Cursor:
+def _note(cursor: Cursor, *, lags: bool, totals: Totals | None, tidied: float) -> Cursor:
     """Keep in the cursor what ticks without work would otherwise read elsewhere."""
-    cursor = replace(cursor, lagging=cursor.lagging or bool(lagging))
+    cursor = replace(cursor, lagging=cursor.lagging and lags, tidied=tidied)
     if totals is None:
         return cursor
     return replace(cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_)

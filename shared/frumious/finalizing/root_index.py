@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -19,15 +20,17 @@ from frumious.state.ledger import set_aside
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.model.pages import DelistedProject, ListedProject
-    from frumious.model.types import Json, Key
+    from frumious.model.types import Json, JsonObject, Key
     from frumious.simple.project_list import Batch
     from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage, Stored
+
+logger = logging.getLogger(__name__)
 
 _PRIVATE = "_frumious"  # in `meta`; a leading underscore, as PEP 691 has it
 _ALL_HTML = (layout.root_page(layout.HTML), layout.root_page(layout.V1_HTML))
@@ -58,13 +61,14 @@ async def read_totals(pages: PageStore) -> Totals:
     return Totals(projects, files, bytes_)
 
 
-async def publish_root_index(
+async def publish_root_index(  # noqa: PLR0913 (what it is made of)
     changes: Mapping[NormalizedName, ListedProject | DelistedProject],
     serial: int | None,
     pages: PageStore,
     *,
     resets: int = 0,
     replacing: str | None,
+    verify: bool = True,
 ) -> Totals:
     """Merge changes into the root index; the JSON page last, as it is what the mirror reads.
 
@@ -72,13 +76,34 @@ async def publish_root_index(
     page knows `resets`, how often it did. Nothing is written where nothing
     changes, and the HTML pages only where a name does, or where they are not those that were
     written with the JSON page: one is missing, or a finalizer died or was overtaken in between.
-    Compressed variants are written with their pages, that of the JSON page right before it.
+    Compressed variants are written with their pages, that of the JSON page first of all.
     `replacing` is the JSON page's ETag from before the changes were known. A damaged page is made
     again from the projects that have a page; their serials come with their next jobs.
+
+    Without `verify` the other pages are taken for those that were written with the JSON page.
+    The first one that is written is replaced only if it is: whoever died or was overtaken in
+    between has written it before all others. Then all are verified.
 
     Raises:
         Conflict: another finalizer has written the root index since.
     """
+    if not verify and pages.layout.has_json_variants:
+        try:
+            return await _publish(changes, serial, pages, resets, replacing, verify=False)
+        except Conflict:
+            logger.info("a page of the root index is not the one that was expected")
+    return await _publish(changes, serial, pages, resets, replacing, verify=True)
+
+
+async def _publish(  # noqa: PLR0913 (as above)
+    changes: Mapping[NormalizedName, ListedProject | DelistedProject],
+    serial: int | None,
+    pages: PageStore,
+    resets: int,
+    replacing: str | None,
+    *,
+    verify: bool,
+) -> Totals:
     storage = pages.storage
     key, html_keys = pages.layout.root_manifest, pages.layout.root_html
     variants = pages.layout.root_variants
@@ -86,31 +111,38 @@ async def publish_root_index(
     if (stored.etag if stored is not None and stored_at == key else None) != replacing:
         msg = f"{key!r} was replaced by another finalizer"
         raise Conflict(msg)
-    etags = {each: await _etag(each, storage) for each in (*html_keys, *variants)}
+    others = (*html_keys, *variants)
+    etags = {} if verify else _recorded_etags(stored_at, stored, others)
+    etags = etags or {each: await _etag(each, storage) for each in others}
     merge = _Merge(changes)
     before, projects = await _merge(merge, stored_at, stored, pages)
     stored = None  # it is large
     serial, resets = before.counting(serial, resets)
     outdated = [*etags.values()] != before.etags or None in etags.values()
+
+    def is_new() -> bool:
+        page = _json_page(projects, serial, before, etags, resets)
+        return stored_at != key or _digest(page) != before.digest
+
+    renders_html = bool(html_keys) and (outdated or merge.names_changed)
+    writes = renders_html or is_new()
+    if writes and pages.layout.has_json_variants:
+        # Without the private part, which says whether this is the variant of the page.
+        page = await _compress(root_index.json_page(projects, serial, before.meta))
+        variant = pages.layout.variant(key)
+        etags[variant] = await _write(variant, page, etags[variant], storage)
+        del page
     if outdated and not html_keys:
         await storage.delete(_ALL_HTML)
-    elif html_keys and (outdated or merge.names_changed):
+    elif renders_html:
         html = await _render_html(projects, serial, before, key)
-        for html_key in html_keys:
-            etags[html_key] = await _write(html_key, html, etags[html_key], storage)
+        etags |= await _write_all(html_keys, html, etags, storage)
         html_variants = [pages.layout.variant(each) for each in html_keys if variants]
         html = await _compress(html) if html_variants else b""  # it is large, as is all here
-        for variant in html_variants:
-            etags[variant] = await _write(variant, html, etags[variant], storage)
+        etags |= await _write_all(html_variants, html, etags, storage)
         del html
-    page = _json_page(projects, serial, before, etags, resets)
-    if stored_at != key or _digest(page) != before.digest:
-        if pages.layout.has_json_variants:
-            # Without the private part, which says whether this is the variant of the page.
-            page = await _compress(root_index.json_page(projects, serial, before.meta))
-            variant = pages.layout.variant(key)
-            etags[variant] = await _write(variant, page, etags[variant], storage)
-            page = _json_page(projects, serial, before, etags, resets)
+    if is_new() if renders_html else writes:
+        page = _json_page(projects, serial, before, etags, resets)
         if stored_at != key:
             await storage.create(key, page)
         else:
@@ -123,6 +155,22 @@ async def publish_root_index(
     if former:
         await storage.delete(sorted(former))
     return merge.totals
+
+
+def _recorded_etags(
+    key: Key, stored: Stored | None, others: Sequence[Key]
+) -> dict[Key, str | None]:
+    """Return the ETags of what was written with the JSON page; nothing if it does not say."""
+    if stored is None:
+        return {}
+    with suppress(InvalidPage):
+        etags = _private(root_index.meta(stored.body, key)).get("html")
+        if isinstance(etags, list) and len(etags) == len(others):
+            return {
+                each: etag if isinstance(etag, str) else None
+                for each, etag in zip(others, etags, strict=True)
+            }
+    return {}
 
 
 async def _merge(
@@ -159,9 +207,8 @@ class _Before:
     @classmethod
     def of(cls, key: Key, stored: Stored) -> _Before:
         meta = root_index.meta(stored.body, key)
-        private = meta.pop(_PRIVATE, None)
-        if not isinstance(private, dict):
-            private = {}
+        private = _private(meta)
+        meta.pop(_PRIVATE, None)
         resets = private.get("resets", 0)
         return cls(
             stored.etag,
@@ -177,6 +224,11 @@ class _Before:
         if serial is None or resets == self.resets:
             return _later(self.serial, serial), self.resets
         return serial, resets
+
+
+def _private(meta: JsonObject) -> JsonObject:
+    private = meta.get(_PRIVATE)
+    return private if isinstance(private, dict) else {}
 
 
 class _Merge:
@@ -242,6 +294,12 @@ def _digest(page: bytes) -> bytes:
 async def _etag(key: Key, storage: Storage) -> str | None:
     head = await storage.head(key)
     return None if head is None else head.etag
+
+
+async def _write_all(
+    keys: Iterable[Key], page: bytes, etags: Mapping[Key, str | None], storage: Storage
+) -> dict[Key, str | None]:
+    return {key: await _write(key, page, etags[key], storage) for key in keys}
 
 
 async def _write(key: Key, page: bytes, etag: str | None, storage: Storage) -> str:

@@ -92,6 +92,7 @@ class OpenRun(Struct, frozen=True, kw_only=True, rename="kebab"):
     behind: Seconds = 0.0  # since when the mirror lacks what the run brings
     staged: bool = False  # one of several runs of a large plan, which are not sent all at once
     retries: frozenset[ProjectName] = frozenset()  # lagging projects that it retries
+    jobs: Count = 0  # 0: unknown
     # Version 0 kept results below the run's own prefix, and may still add some.
     own_results: bool = False
 
@@ -156,7 +157,9 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     # Projects that left the mirror of late: an older result must not list them again.
     departures: Mapping[ProjectName, Departure] = {}
     # Versions that do not know the key drop it: then projects may lag.
-    lagging: bool = True  # False: while no run is open, no project lags
+    lagging: bool = True  # False: no project lags
+    failures: Count = 0  # grows before projects may begin to lag
+    tidied: Seconds = 0.0  # the hour in which the finalizer last did what it does once in each
     projects: Count | None = None  # that the mirror's root index lists; None: unknown
     files: Count = 0  # of these projects; 0: perhaps unknown
     bytes_: Count = 0  # of these files
@@ -201,6 +204,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             reconciled=self.reconciled if self.reconciled <= latest else 0.0,
             swept_at=self.swept_at if self.swept_at <= latest else 0.0,
             deletions=self.deletions if self.deletions <= latest else 0.0,
+            tidied=self.tidied if self.tidied <= latest else 0.0,
             regressed=min(self.regressed, now),
             runs=tuple(
                 replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs

@@ -50,11 +50,17 @@ class _Overtaken(FrumiousError):
 
 
 async def start_runs(
-    plan: Plan | None, mirror: Mirror, queue: Queue, *, deadline: float = math.inf
+    plan: Plan | None,
+    mirror: Mirror,
+    queue: Queue,
+    *,
+    deadline: float = math.inf,
+    in_process: bool = False,
 ) -> list[RunId]:
     """Open a plan's runs unless it is stopped, and send all jobs that are not sent yet.
 
-    `deadline` is by time.monotonic(): what is not sent by then is left to the next tick. Returns
+    `deadline` is by time.monotonic(): what is not sent by then is left to the next tick. With
+    `in_process` the queue ends with the process: runs count as sent when they are opened. Returns
     the runs that were opened: none where there is nothing to do, or where another planner was
     faster.
 
@@ -64,29 +70,35 @@ async def start_runs(
     opened: Sequence[Run] = ()
     cursor: Cursor | None = None
     if plan is not None and plan.stopped is None:
-        opened, cursor = await _open(plan, mirror)
+        opened, cursor = await _open(plan, mirror, in_process=in_process)
     if cursor is None:
         cursor = await mirror.ledger.cursor()
     await _send(opened, cursor, queue, mirror, deadline)
     return [run.run for run in opened]
 
 
-async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | None]:
+async def _open(
+    plan: Plan, mirror: Mirror, *, in_process: bool
+) -> tuple[Sequence[Run], Cursor | None]:
     """Store the runs' plans, then open the runs and move the cursor in one write.
 
     Returns the runs and that cursor; neither if another planner was faster.
     """
     ledger = mirror.ledger
-    runs = _split(plan, mirror.clock.now())
+    now = mirror.clock.now()
+    runs = _split(plan, now)
+    staged = len(plan.jobs) > _MAX_RUN_SIZE
     for run in runs:
-        await ledger.write_plan(run)
+        await ledger.write_plan(run, in_memory=in_process)
     opened = tuple(
         OpenRun(
             run=run.run,
             since=run.since,
             behind=plan.outdated_since,
-            staged=len(plan.jobs) > _MAX_RUN_SIZE,
+            sent=now if in_process and not staged else None,
+            staged=staged,
             retries=plan.retries & run.jobs.keys(),
+            jobs=len(run.jobs),
         )
         for run in runs
     )
@@ -106,6 +118,8 @@ async def _open(plan: Plan, mirror: Mirror) -> tuple[Sequence[Run], Cursor | Non
             selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
             departures=cursor.departures,
             lagging=cursor.lagging,
+            failures=cursor.failures,
+            tidied=cursor.tidied,
             projects=cursor.projects,
             files=cursor.files,
             bytes_=cursor.bytes_,
@@ -173,9 +187,11 @@ async def _send(
     in_memory = {run.run: run for run in opened}
     stages = sum(run.staged and run.sent is not None for run in runs)
     for unsent in runs:
-        if unsent.sent is not None or (unsent.staged and stages >= _CONCURRENT_STAGES):
+        run = in_memory.get(unsent.run)
+        is_sent = unsent.sent is not None and run is None
+        if is_sent or (unsent.staged and stages >= _CONCURRENT_STAGES):
             continue
-        run = in_memory.get(unsent.run) or await _read_plan(unsent.run, ledger)
+        run = run or await _read_plan(unsent.run, ledger)
         if run is None:
             continue
         jobs = [run.job(project) for project in run.jobs]
@@ -183,6 +199,8 @@ async def _send(
             logger.info("the next tick sends the remaining jobs", extra={"run": run.run})
             return
         stages += unsent.staged
+        if unsent.sent is not None:
+            continue
         sent = mirror.clock.now()
         await ledger.change_cursor(lambda now: _mark_sent(now, run.run, sent))  # noqa: B023
 

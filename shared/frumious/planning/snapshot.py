@@ -116,7 +116,7 @@ async def read_snapshot(
         now=now,
         cursor=structs.replace(cursor, master=master),
         reset=reset,
-        lagging=await mirror.ledger.lagging() if cursor.lagging or cursor.runs else {},
+        lagging=await mirror.ledger.lagging() if cursor.lagging else {},
         config=await _read_config_changes(cursor, mirror, force=force),
         names=_polled_names(mirror.selection, discovery),
     )

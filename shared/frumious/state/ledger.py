@@ -6,6 +6,7 @@ replaced as they were read; plans are written once. Losing any process at any po
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
@@ -65,13 +67,21 @@ class Ledger:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._layouts_lock = asyncio.Lock()
         self._layouts: Sequence[PageLayout] | None = None
         self._cursor: Stored | None = None  # as it was last read or written here
+        self._plan: Run | None = None  # the last one that is kept in memory
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
         self._cursor = await self._storage.read(layout.CURSOR)
         return Cursor() if self._cursor is None else parse(layout.CURSOR, self._cursor, Cursor)
+
+    async def known_cursor(self) -> Cursor:
+        """Return the cursor as it was last read or written here: others may have replaced it."""
+        if self._cursor is None:
+            return await self.cursor()
+        return parse(layout.CURSOR, self._cursor, Cursor)
 
     async def change_cursor(self, change: Callable[[Cursor], Cursor]) -> Cursor:
         """Replace the cursor by what `change` makes of it, however many do so at once.
@@ -97,6 +107,20 @@ class Ledger:
         file = await self._read(layout.LAGGING, _LaggingFile)
         return {} if file is None else file.projects
 
+    async def add_lagging(
+        self,
+        change: Callable[[Mapping[NormalizedName, Lagging]], Mapping[NormalizedName, Lagging]],
+    ) -> Mapping[NormalizedName, Lagging]:
+        """Change the lagging projects where some may begin to lag: the cursor says so first.
+
+        Raises:
+            Conflict: others replaced one of them again and again.
+        """
+        await self.change_cursor(
+            lambda cursor: replace(cursor, lagging=True, failures=cursor.failures + 1)
+        )
+        return await self.change_lagging(change)
+
     async def change_lagging(
         self,
         change: Callable[[Mapping[NormalizedName, Lagging]], Mapping[NormalizedName, Lagging]],
@@ -119,9 +143,10 @@ class Ledger:
         """
         return await self._change(layout.LOSSES, Losses(), change)
 
-    async def write_plan(self, run: Run) -> None:
-        """Keep a run's plan; it counts only once the cursor names the run."""
+    async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
+        """Keep a run's plan, also in memory; it counts only once the cursor names the run."""
         await self._storage.write(layout.plan(run.run), render(run))
+        self._plan = run if in_memory else None
 
     async def plan(self, run: RunId) -> Run:
         """Return a run's plan.
@@ -129,6 +154,8 @@ class Ledger:
         Raises:
             LedgerCorrupt: it is missing, or is not what the mirror wrote.
         """
+        if self._plan is not None and self._plan.run == run:
+            return self._plan
         key = layout.plan(run)
         plan = await self._read(key, Run)
         if plan is None:
@@ -164,11 +191,12 @@ class Ledger:
 
     async def layouts(self) -> Sequence[PageLayout]:
         """Return every layout that the mirror's pages have had; read once in a process."""
-        if self._layouts is None:
-            selected = await self.selected()
-            names = selected.layouts if selected is not None else ()
-            self._layouts = [PageLayout.named(name) for name in names]
-        return self._layouts
+        async with self._layouts_lock:
+            if self._layouts is None:
+                selected = await self.selected()
+                names = selected.layouts if selected is not None else ()
+                self._layouts = [PageLayout.named(name) for name in names]
+            return self._layouts
 
     async def prune(self, before: RunId, *, keeping: Iterable[RunId]) -> int:
         """Delete the runs that are older than `before`, except those in `keeping`.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.runs import Cursor
     from frumious.model.types import RunId
 
 logger = logging.getLogger(__name__)
@@ -102,15 +103,17 @@ class Batch:
         self._retried_later: dict[NormalizedName, RetryLater] = {}
 
     @classmethod
-    async def begin(cls, mirror: Mirror) -> Self:
+    async def begin(cls, mirror: Mirror, cursor: Cursor | None = None) -> Self:
         """Begin a batch, knowing which runs are open and which projects lag.
 
-        In this order: a project lags before its run is closed.
+        In this order: a project lags before its run is closed. `cursor` is what this process knows
+        of it already.
         """
-        cursor = await mirror.ledger.cursor()
+        cursor = cursor or await mirror.ledger.cursor()
+        lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         open_runs = frozenset(entry.run for entry in cursor.runs)
         totals = Loss(cursor.files, cursor.bytes_)
-        return cls(mirror, open_runs, await mirror.ledger.lagging(), totals)
+        return cls(mirror, open_runs, lagging, totals)
 
     async def work(self, delivery: Delivery) -> Disposition:
         """Do a job when its turn comes: after the earlier jobs of its project."""

@@ -324,6 +324,54 @@ def test_a_missing_or_outdated_html_page_is_rewritten(world: World, key: Key) ->
     assert world.read(key) == right
 
 
+async def trust(
+    changes: dict[NormalizedName, ListedProject | DelistedProject], mirror: Mirror
+) -> None:
+    """Merge as most ticks do: the other pages are taken for those of the JSON page."""
+    etag = await root_index_etag(mirror.pages)
+    await publish_root_index(changes, 12, mirror.pages, replacing=etag, verify=False)
+
+
+def test_most_ticks_request_the_json_page_alone(world: World) -> None:
+    publish(world, a=ListedProject("a", 5))
+    requests(world)
+
+    world.run(lambda mirror: trust({A: ListedProject("a", 6)}, mirror))
+
+    assert requests(world) == 4
+    assert root_page(world)["projects"] == [{"_last-serial": 6, "name": "a"}]
+
+
+@pytest.mark.parametrize("killed_at", sorted(PAGES))
+def test_pages_of_a_finalizer_that_died_are_noticed(
+    world: World, monkeypatch: pytest.MonkeyPatch, killed_at: Key
+) -> None:
+    publish(world, a=ListedProject("a", 5))
+
+    async def killed(mirror: Mirror) -> None:
+        storage: S3Storage = mirror.storage  # type: ignore[assignment]
+        write = storage.write
+
+        async def write_or_die(key: Key, body: bytes, *, replacing: str | None = None) -> str:
+            if key == killed_at:
+                raise RuntimeError
+            return await write(key, body, replacing=replacing)
+
+        monkeypatch.setattr(storage, "write", write_or_die)
+        await trust({B: ListedProject("b", 6)}, mirror)
+
+    with pytest.raises(RuntimeError):
+        world.run(killed)
+    monkeypatch.undo()
+    # The project is removed before the next finalizer comes: no name changes.
+    world.run(lambda mirror: trust({B: DelistedProject(7)}, mirror))
+
+    for key in (HTML, V1_HTML):
+        assert b'href="b/"' not in world.read(key)
+        assert gzip.decompress(world.read(LAYOUT.variant(key))) == world.read(key)
+    assert b'"b"' not in gzip.decompress(world.read(LAYOUT.variant(KEY)))
+
+
 def test_bandersnatch_s_root_index_is_migrated(world: World) -> None:
     body = page({"name": "Zope"}, {"name": "a.b"}, {"name": "a"}, **{"_last-serial": "17", "x": 1})
     world.s3.put_object(Bucket=world.bucket, Key=KEY, Body=body)

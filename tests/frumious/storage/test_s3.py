@@ -576,7 +576,7 @@ def test_the_parts_of_an_upload_have_the_same_size(server: S3Server) -> None:
 
     parts = [request.headers for request in proxy.requests if "partNumber" in request.query]
     sizes = [int(headers["content-length"]) for headers in parts]
-    assert sizes == [part, part, len(body) - 2 * part]
+    assert sorted(sizes) == [len(body) - 2 * part, part, part]
 
 
 class _Together(RecordingProxy):
@@ -610,17 +610,17 @@ def test_parts_of_an_upload_are_sent_at_the_same_time(server: S3Server) -> None:
 
 
 def test_an_upload_is_aborted_when_a_part_fails(server: S3Server) -> None:
+    body = b"a" * 32 * 1024**2
+
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(4):
-            yield b"a" * 8 * 1024**2
+        yield body
 
     async def use(storage: S3Storage) -> None:
         await storage.prepare()
         proxy.requests.clear()
         proxy.faults.append(Fault("PUT", 403, "AccessDenied"))
-        upload = expected(b"a", size=False)
         with pytest.raises(StorageRefused):
-            await storage.store(FILE, FileStream(chunks(), upload, "upstream"))
+            await storage.store(FILE, FileStream(chunks(), expected(body, size=False), "upstream"))
 
     with RecordingProxy(server.endpoint) as proxy:
         with_storage(replace(server, endpoint=proxy.url).config(), use)
