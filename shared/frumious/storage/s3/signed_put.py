@@ -10,13 +10,13 @@ import io
 import logging
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import urllib3
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,13 +28,13 @@ from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.errors import error_for
 from frumious.storage.s3.session import is_amazon
+from frumious.storage.s3.signature import sign
 from frumious.storage.streamed_put import PutClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from botocore.awsrequest import AWSPreparedRequest
-    from botocore.credentials import ReadOnlyCredentials
     from botocore.session import Session
     from mypy_boto3_s3.client import S3Client
 
@@ -132,7 +132,6 @@ class SignedPut:
         self, method: str, url: str, headers: Mapping[str, str], sha256: str, region: str
     ) -> dict[str, str]:
         """Return the headers of a request whose body has this sha256, with its signature."""
-        request = AWSRequest(method, url, headers=headers)
         if self._credentials is None:  # which existed when the session was opened
             msg = "the AWS credentials are no longer available"
             raise StorageRefused(msg)
@@ -143,8 +142,7 @@ class SignedPut:
             )
         else:
             credentials = self._credentials.get_frozen_credentials()
-        _PayloadHashAuth(credentials, region, sha256).add_auth(request)
-        return dict(request.headers.items())
+        return sign(method, url, headers, sha256, region, credentials, datetime.now(UTC))
 
     def _headers(self, key: str, options: Mapping[str, Any], size: int) -> dict[str, str]:
         """Serialize the parameters of PutObject into headers, as boto3 does."""
@@ -179,17 +177,6 @@ class SignedPut:
                     self.target.region,
                 )
             self.target = target
-
-
-class _PayloadHashAuth(S3SigV4Auth):
-    """Signature V4 of a body that has not arrived yet, by its sha256."""
-
-    def __init__(self, credentials: ReadOnlyCredentials, region: str, sha256: str) -> None:
-        super().__init__(credentials, "s3", region)
-        self._sha256 = sha256
-
-    def payload(self, _request: AWSRequest) -> str:
-        return self._sha256
 
 
 def _find_target(client: S3Client, bucket: str) -> Target:
