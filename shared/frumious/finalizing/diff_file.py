@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PUBLISHED: Final = (Outcome.UPDATED, Outcome.QUARANTINED)
 _MAX_EXTENDED: Final = 64 * 1024 * 1024  # bytes; a larger file is not read again, but replaced
 
 
@@ -126,7 +127,7 @@ async def _publish_with_epoch(bodies: Sequence[bytes], mirror: Mirror) -> None:
 
 def written_keys(result: Result, pages: PageLayout) -> list[Key]:
     """Return the keys that a job wrote."""
-    published = result.outcome in {Outcome.UPDATED, Outcome.QUARANTINED}
+    published = result.outcome in _PUBLISHED
     return [*result.added, *pages.keys(result.project)] if published else []
 
 

@@ -88,7 +88,7 @@ class Outcome(StrEnum):
     @property
     def done(self) -> bool:
         """Whether the job brought its project in step with upstream, as far as it could."""
-        return self not in {Outcome.FAILED, Outcome.RETRY_LATER}
+        return self is not Outcome.FAILED and self is not Outcome.RETRY_LATER
 
 
 _RESULT_KEYS: Final = {"bytes_": "bytes", "added_bytes": "added-bytes"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -35,6 +36,7 @@ REGRESSION_PATIENCE: Final = 3600  # seconds that upstream's replicas and caches
 MAX_PAUSE: Final = 6 * 3600  # seconds between two retries of a lagging project
 
 
+@lru_cache(8)  # the reports of a tick are sorted by one time
 def run_id(seconds: float) -> RunId:
     """Return the beginning of the ids of runs that open at this time."""
     return RunId(time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)))
