@@ -1,6 +1,6 @@
-"""A GET of a whole object, for a fifth of the CPU time that boto3 takes.
+"""A GET of a whole object, for a fifth of the CPU time that botocore takes.
 
-It knows two answers: the object, and that there is none. After any other, boto3 asks for the
+It knows two answers: the object, and that there is none. After any other, botocore asks for the
 object: it retries, follows redirects, and limits its rate.
 """
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from frumious.storage.s3.signed_put import SignedPut
 
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
-_PAUSE: Final = 60  # seconds in which boto3 makes all requests after one that failed here
+_PAUSE: Final = 60  # seconds in which botocore makes all requests after one that failed here
 _NO_SUCH_KEY: Final = b"<Code>NoSuchKey</Code>"
 _CRC32: Final = "x-amz-checksum-crc32"
 _CHECKSUM_MODE: Final = "x-amz-checksum-mode"
 
 
 class NotRead(Exception):
-    """Whether the object exists is not known: boto3 finds out."""
+    """Whether the object exists is not known: botocore finds out."""
 
 
 class SignedGet:
@@ -82,7 +82,7 @@ class SignedGet:
         signer, body = self._signer, io.BytesIO()
         url = signer.target.url + quote(key, safe="/-_.~")
         headers = await signer.sign("GET", url, self._headers, _EMPTY, signer.target.region)
-        headers["Accept-Encoding"] = "identity"  # unsigned, as boto3 sends it
+        headers["Accept-Encoding"] = "identity"  # unsigned, as botocore sends it
         async with self._session.get(
             URL(url, encoded=True), headers=headers, proxy=signer.proxy, allow_redirects=False
         ) as response:
