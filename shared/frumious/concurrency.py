@@ -48,6 +48,7 @@ class FairSlots:
         self._max_size = size
         self._size = float(size)
         self._reductions = 0
+        self._in_use = 0
         self._used: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}  # in their turn
 
@@ -62,8 +63,10 @@ class FairSlots:
             yield
         finally:
             if granted.done() and not granted.cancelled():
+                self._in_use -= 1
                 self._used[owner] -= 1
-                self._used += Counter()  # drops owners without slots
+                if not self._used[owner]:
+                    del self._used[owner]
                 if owner in self._waiting:
                     self._waiting[owner] = self._waiting.pop(owner)  # behind all others
             self._grant()
@@ -81,7 +84,7 @@ class FairSlots:
         """
         if reductions == self._reductions:
             self._reductions += 1
-            self._size = max(1.0, min(self._size, self._used.total()) / 2)
+            self._size = max(1.0, min(self._size, self._in_use) / 2)
 
     def succeeded(self) -> None:
         """Let the number of slots recover, because the server has accepted a request."""
@@ -94,13 +97,15 @@ class FairSlots:
             if waiting:
                 self._waiting[owner] = waiting
             if not granted.cancelled():
+                self._in_use += 1
                 self._used[owner] += 1
                 granted.set_result(None)
 
     def _next_owner(self) -> Hashable | None:
         """Return whose turn it is; None if nobody waits or there is no slot."""
-        if not self._waiting:
+        size = int(self._size)
+        if not self._waiting or self._in_use > size:
             return None
         owner = min(self._waiting, key=lambda owner: self._used[owner])
         is_monopoly = len(self._used) == 1 and owner not in self._used
-        return owner if self._used.total() < int(self._size) + is_monopoly else None
+        return owner if self._in_use < size + is_monopoly else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,24 +37,25 @@ class ThreadPool:
         A thread cannot be stopped. A caller that is cancelled leaves a `read_only` call at once,
         and waits for any other call, so that nothing is written after it has given up.
         """
-        cancelled = threading.Event()
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
 
-        def run() -> T:
-            self._current.cancelled = cancelled
-            return call()
+        def run() -> None:
+            self._current.outcome = outcome
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 (the caller gets it)
+                loop.call_soon_threadsafe(_set, outcome.set_exception, error, outcome)
+            else:
+                loop.call_soon_threadsafe(_set, outcome.set_result, result, outcome)
 
         submitted = self._executor.submit(run)
-        running = asyncio.wrap_future(submitted)
         try:
-            await asyncio.wait([running])
+            return await outcome  # asyncio.wrap_future costs twice as much as all of this
         except asyncio.CancelledError:
-            cancelled.set()
-            if read_only:
-                running.cancel()
-            elif not submitted.cancel():
-                await asyncio.gather(running, return_exceptions=True)
+            if not submitted.cancel() and not read_only:
+                await asyncio.wait([asyncio.wrap_future(submitted)])
             raise
-        return running.result()
 
     def check_cancelled(self) -> None:
         """End the call of this thread if it was cancelled; for calls that send several requests.
@@ -62,5 +63,10 @@ class ThreadPool:
         Raises:
             Abandoned: it was.
         """
-        if self._current.cancelled.is_set():
+        if self._current.outcome.cancelled():
             raise Abandoned
+
+
+def _set(setter: Callable[[Any], None], value: object, outcome: asyncio.Future[Any]) -> None:
+    if not outcome.done():  # else its caller has left
+        setter(value)

@@ -106,8 +106,6 @@ class Client:
         self._config = config
         self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
-        trace = aiohttp.TraceConfig()
-        trace.on_request_start.append(self._count)
         # `timeout` limits connecting and each read; `total` limits everything, also slow bodies.
         self._router = ProxyRouter(
             config.proxy,
@@ -118,7 +116,6 @@ class Client:
                 total=config.global_timeout, connect=config.timeout, sock_read=config.timeout
             ),
             read_bufsize=CHUNK,
-            trace_configs=[trace],
         )
 
     async def close(self) -> None:
@@ -176,6 +173,7 @@ class Client:
             for _ in range(_MAX_REDIRECTS + 1):
                 if target.origin() != origin:
                     login = {}
+                self.requests += 1
                 async with self._router.session_for(url).request(
                     method,
                     target,
@@ -239,9 +237,6 @@ class Client:
         """Return what limits the time of a response, or of several with parts of one file."""
         window = _SPEED_WINDOW * self._config.timeout
         return Pace(url, self.clock, window, self._config.lowest_speed, self._config.global_timeout)
-
-    async def _count(self, *_: object) -> None:
-        self.requests += 1
 
 
 class Pace:

@@ -26,9 +26,10 @@ class ProxyRouter:
     ) -> None:
         self._resolver = resolver
         self._no_proxy = [name.strip().lstrip(".").lower() for name in no_proxy.split(",")]
-        self._direct = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=resolver), **options
-        )
+        options["cookie_jar"] = aiohttp.DummyCookieJar()  # upstream needs none
+        # Others limit the connections.
+        connector = aiohttp.TCPConnector(resolver=resolver, limit=0)
+        self._direct = aiohttp.ClientSession(connector=connector, **options)
         self._proxied: aiohttp.ClientSession | None = None
         self.errors: tuple[type[Exception], ...] = (aiohttp.ClientError, TimeoutError)
         if proxy.startswith("socks"):
@@ -41,11 +42,13 @@ class ProxyRouter:
             )
 
             # curl's socks5h lets the proxy resolve names; here it always does.
-            connector = ProxyConnector.from_url(proxy.replace("socks5h", "socks5", 1), rdns=True)
+            url = proxy.replace("socks5h", "socks5", 1)
+            connector = ProxyConnector.from_url(url, rdns=True, limit=0)
             self._proxied = aiohttp.ClientSession(connector=connector, **options)
             self.errors = (*self.errors, ProxyError, ProxyConnectionError, ProxyTimeoutError)
         elif proxy:
-            self._proxied = aiohttp.ClientSession(proxy=proxy, **options)
+            connector = aiohttp.TCPConnector(limit=0)
+            self._proxied = aiohttp.ClientSession(proxy=proxy, connector=connector, **options)
 
     def session_for(self, url: str) -> aiohttp.ClientSession:
         """Return the session for a URL."""

@@ -53,7 +53,8 @@ def test_a_server_that_refuses_many_downloads_at_once_gets_fewer(
 
     assert stored(tmp_path) == 200
     assert busy.peak == 5
-    assert busy.refused < 150, "45 at the start, twice if the client repeats what is reset"
+    repeated = isinstance(refusal, Reset)  # by aiohttp, which takes the connection for an old one
+    assert busy.refused < (240 if repeated else 120)
 
 
 def test_projects_overlap(index: Index, upstream: Server, tmp_path: Path) -> None:

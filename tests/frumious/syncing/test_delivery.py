@@ -71,6 +71,7 @@ def test_a_job_that_runs_out_of_time_publishes_nothing(world: World) -> None:
 def test_a_job_that_made_progress_before_its_deadline_gets_a_continuation(
     world: World,
 ) -> None:
+    world.configure("downloads = 4")
     for number in range(8):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=120_000)
     world.upstream.faults.add(Fault(Slow(rate=100_000), "/packages/"))

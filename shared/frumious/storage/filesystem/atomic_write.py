@@ -13,6 +13,7 @@ import re
 import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from frumious.storage.filesystem.lock import open_locked
@@ -32,6 +33,8 @@ TEMP_NAME = re.compile(r"\.frumious-[0-9a-f]{16}\.tmp")
 
 _COPIED_AT_ONCE = 1024**2  # bytes
 _DISK_DEPTH = 2  # directories below the mirror's folder; another disk is mostly mounted there
+_MAX_NUMBER = 2**64 - 1
+_numbers = count(secrets.randbits(64))  # of temporary files; other processes begin elsewhere
 _MAX_TRIES = 100  # to use a directory before another process removes it because it is empty
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES})
 
@@ -230,7 +233,7 @@ class TempFile:
             self._path.replace(self._target)
 
     def _create(self, *, elsewhere: bool) -> None:
-        name = f".frumious-{secrets.token_hex(8)}.tmp"
+        name = f".frumious-{next(_numbers) & _MAX_NUMBER:016x}.tmp"
         directory = self._target.parent if elsewhere else self._folder.internal
         if elsewhere:
             self._marker = self._create_marker(self._folder.internal / name)

@@ -35,7 +35,6 @@ from frumious.storage.protocol import (
     Head,
     StorageRefused,
     Stored,
-    join_chunks,
 )
 from frumious.storage.threads import ThreadPool
 
@@ -50,7 +49,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BLOCK_SIZE = 1024**2  # bytes of one write
+_BLOCK_SIZE = 1024**2  # bytes that are written in one call of a thread
+_BLOCK_CHUNKS = 1000  # that they consist of, in case these are tiny
 _PAGE_SIZE = 1000  # entries of a listing
 _MAX_CALLS = 32  # at once
 
@@ -130,28 +130,31 @@ class FilesystemStorage:
         """
         path = self._path(key)
         file = TempFile(self._folder, path)
-        blocks = join_chunks(stream.chunks, _BLOCK_SIZE)
         self._requests += 1
 
-        def write(block: bytes) -> None:
-            stream.update(block)
-            file.write(block)
+        def write(chunks: list[bytes]) -> None:
+            for chunk in chunks:
+                stream.update(chunk)
+                file.write(chunk)
 
-        def publish(last: bytes) -> None:
+        def publish(chunks: list[bytes]) -> None:
             with file:
-                stream.update(last)
+                write(chunks or [b""])
                 stream.finish()
-                file.write(last)
                 file.flush()  # else its path may have other bytes after a power failure
                 file.publish(flush=not barrier.IS_SUPPORTED)
                 self._barrier.add(self._folder.disk_of(path))
 
-        block = await anext(blocks)
+        chunks: list[bytes] = []  # are not joined, which would copy them
+        size = 0
         try:
-            async for following in blocks:
-                await self._run(partial(write, block), key)
-                block = following
-            await self._run(partial(publish, block), key)
+            async for chunk in stream.chunks:
+                if size >= _BLOCK_SIZE or len(chunks) >= _BLOCK_CHUNKS:
+                    await self._run(partial(write, chunks), key)
+                    chunks, size = [], 0
+                chunks.append(chunk)
+                size += len(chunk)
+            await self._run(partial(publish, chunks), key)
         except BaseException:
             await self._run(file.discard, key)
             raise
