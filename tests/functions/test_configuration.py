@@ -33,6 +33,17 @@ def test_the_configuration_can_be_a_file_in_the_layer(tmp_path: Path) -> None:
     assert read_configuration(file).workers == 7
 
 
+@pytest.mark.parametrize(("memory", "downloads"), [("512", 25), ("1769", 50)])
+def test_a_small_worker_downloads_fewer_files_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: str, downloads: int
+) -> None:
+    file = tmp_path / "mirror.conf"
+    file.write_text(TEXT)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory)
+
+    assert read_configuration(file).downloads == downloads
+
+
 def test_the_configuration_can_be_an_object_in_a_bucket(aws: Aws, bucket: str) -> None:
     aws.s3.put_object(Bucket=bucket, Key="some/mirror.conf", Body=TEXT.encode())
 

@@ -231,14 +231,19 @@ def _as_mirrored(
             and not isinstance(file.core_metadata, bool)
             and not _too_weak(file.core_metadata, config)
         )
-        owned = owners_of(file.filename) == {project}
-        metadata = verifiable and owned and mirrored.metadata_key not in keys
+        metadata = (
+            verifiable
+            and owners_of(file.filename) == {project}
+            and mirrored.metadata_key not in keys
+        )
         core_metadata = file.core_metadata if metadata else False
     elif unquote(link_to(mirrored, config)) == unquote(file.url):  # upstream's own
         gpg_sig = file.gpg_sig
         core_metadata = file.core_metadata if config.core_metadata else False
     else:
         core_metadata = False
+    if core_metadata is file.core_metadata and gpg_sig is file.gpg_sig:
+        return mirrored
     return mirrored.showing(replace(file, core_metadata=core_metadata, gpg_sig=gpg_sig))
 
 
