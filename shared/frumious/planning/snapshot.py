@@ -215,7 +215,7 @@ async def _read_upstream_index(
     reselecting = snapshot.config.projects and selection.exact_projects is None
     if not due and not reselecting:
         return snapshot
-    etag = cursor.root_etag if by_index and not reselecting else ""
+    etag = cursor.root_etag if by_index and not (reselecting or overdue) else ""
     try:
         index = await upstream.root_index(etag=etag)
     except FrumiousError as error:

@@ -24,6 +24,7 @@ from tests.upstream import (
     Fault,
     RateLimited,
     Redirect,
+    Stale,
     Status,
     sdist,
     wheel,
@@ -188,6 +189,23 @@ def test_an_unchanged_root_index_is_not_downloaded(world: World) -> None:
     (request,) = (request for request in world.upstream.requests if request.path == "/simple/")
     assert request.status == 304
     assert not [request for request in world.upstream.requests if request.path == "/pypi"]
+
+
+def test_an_unchanged_root_index_is_compared_once_a_day(world: World) -> None:
+    world.upstream.personality = NO_XML_RPC
+    upload(world, "one", "two")
+    world.mirror_run()
+    cached = world.index.serial
+    world.index.remove_project("two")
+    stale = world.upstream.faults.add(Fault(Stale(cached), "/simple/two/"))
+    world.mirror_run()
+    assert world.stored("web/simple/two/")
+    world.upstream.faults.remove(stale)
+
+    world.clock.advance(DAY)
+    world.mirror_run()
+
+    assert not world.stored("web/simple/two/")
 
 
 def test_projects_of_open_runs_are_not_planned_from_the_root_index(world: World) -> None:
