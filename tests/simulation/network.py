@@ -96,9 +96,8 @@ class Network:
         if now < until and request.path.startswith("/simple/"):
             request = replace(request, edit=edit)
         lie, until = self._lie_about_all
-        if now >= until:
-            lie = IndexLie()
-        if request.path == "/simple/":
+        deceives = now < until
+        if deceives and request.path == "/simple/":
             request = replace(request, edit=lie.root)
         if request.rpc is not None and (fault in _NO_CHANGELOG or not self.has_changelog):
             self.hid_changelog = True
@@ -109,7 +108,9 @@ class Network:
             return Response.plain(status)
         if fault is NetworkFault.LOGIN_PAGE:
             return Response.of(b"<!DOCTYPE html><p>Log in</p>", "text/html")
-        response = _deceived(self.site.respond(request), request, lie)
+        response = self.site.respond(request)
+        if deceives:
+            response = _deceived(response, request, lie)
         if fault is NetworkFault.WRONG_BYTES:
             return WrongBytes().rewrite_response(response, request)
         return response

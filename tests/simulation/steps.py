@@ -29,6 +29,7 @@ _CACHED = 600.0  # seconds
 _LIE = 8 * _HOUR
 _BATCH = 10
 _CLOCK_ERRORS = (0.0, _HOUR, -_HOUR, 400 * 24 * _HOUR, -400 * 24 * _HOUR)
+_RESTORES = 6  # histories in which upstream is restored from a backup
 _NO_CHANGELOG, _LIMITS = 10, 11  # histories with such an upstream, and with small limits
 _MAX_LOSSES = 2  # files
 _MAX_REMOVALS = 1
@@ -90,7 +91,7 @@ class Steps(Stack):
             self._log(f"limits: {self._options[2:]}")
             self._faults = True
         self._configure_mirror(*self._options)
-        self._backup = self.index.backup()
+        self._backup = self.index.backup() if odd == _RESTORES else None
         self._restored = False
 
     def _weighted_steps(self, odd: int) -> Sequence[tuple[Callable[[Choices], None], int]]:
@@ -187,6 +188,7 @@ class Steps(Stack):
             self._log(f"upstream: backup (serial {self.index.serial})")
             self._backup = self.index.backup()
             return
+        assert self._backup is not None
         self.index.restore(self._backup)
         self._log(f"upstream: restored from a backup (serial {self.index.serial})")
         self.witness.restored = self._restored = True
