@@ -31,8 +31,8 @@ _BATCH = 10
 _CLOCK_ERRORS = (0.0, _HOUR, -_HOUR, 400 * 24 * _HOUR, -400 * 24 * _HOUR)
 _RESTORES = 6  # histories in which upstream is restored from a backup
 _NO_CHANGELOG, _LIMITS = 10, 11  # histories with such an upstream, and with small limits
-_MAX_LOSSES = 2  # files
-_MAX_REMOVALS = 1
+_MAX_LOSSES = 1  # file
+_MAX_REMOVALS = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Steps(Stack):
         self._configure_mirror(*self._options)
         self._backup = self.index.backup() if odd == _RESTORES else None
         self._restored = False
+        self._named: set[str] = set()  # projects that were requested by name
 
     def _weighted_steps(self, odd: int) -> Sequence[tuple[Callable[[Choices], None], int]]:
         """Return what a step can be, and how often; what is odd has histories of its own."""
@@ -166,8 +167,10 @@ class Steps(Stack):
         self._faults = True
 
     def _configure(self, choices: Choices) -> None:
-        """Block a project, or none."""
+        """Block a project, or none; not one whose run may still be open, as somebody named it."""
         blocked = (*PROJECTS, "")[choices.below(len(PROJECTS) + 1)]
+        if blocked in self._named:
+            return
         self._log(f"mirror.conf blocks {blocked or 'no project'}")
         plugins = f"[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = {blocked}"
         self._configure_mirror(*self._options, *((plugins,) if blocked else ()))
@@ -260,7 +263,9 @@ class Steps(Stack):
         """Choose what is asked for: mostly everything that changed."""
         match choices.rarely(0.1, 4):
             case 1 if not self.witness.blocked:
-                return Request(projects=(PROJECTS[choices.below(len(PROJECTS))],))
+                project = PROJECTS[choices.below(len(PROJECTS))]
+                self._named.add(project)
+                return Request(projects=(project,))
             case 2:
                 return Request(retry=True)
             case 3:
