@@ -191,7 +191,8 @@ class Steps(Stack):
             self._log(f"upstream: backup (serial {self.index.serial})")
             self._backup = self.index.backup()
             return
-        assert self._backup is not None
+        if self._backup is None:
+            return
         self.index.restore(self._backup)
         self._log(f"upstream: restored from a backup (serial {self.index.serial})")
         self.witness.restored = self._restored = True
