@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from frumious.model.runs import Cursor
-from frumious.planning import discovery, plan
+from frumious.planning import plan
 from frumious.syncing import sync, transfer
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.upstream.upstream import StalePage
@@ -108,18 +108,12 @@ def _unannounced_losses() -> AbstractContextManager[None]:
     return _planted(patch.object(sync, "check_losses", lambda *_: None))
 
 
-def _mixed_serials() -> AbstractContextManager[None]:
-    """Count an upstream's serials anew without comparing what has the same ones."""
-    return _planted(patch.object(discovery, "MAX_PROGRESS", -1_000_000))
-
-
 PLANTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "boastful-status": _boastful_status,
     "files-deleted-first": _files_deleted_first,
     "lying-storage": _lying_storage,
     "pages-before-files": _pages_before_files,
     "stale-pages": _stale_pages,
-    "mixed-serials": _mixed_serials,
     "unannounced-losses": _unannounced_losses,
     "unlimited-losses": _unlimited_losses,
     "unlimited-removals": _unlimited_removals,
