@@ -34,6 +34,16 @@ async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+async def to_the_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine, to its end even if the caller is cancelled."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 class FairSlots:
     """A number of slots that no owner uses up while others wait.
 

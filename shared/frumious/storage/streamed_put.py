@@ -1,4 +1,4 @@
-"""A PUT that sends a file as it arrives, for S3 and for Swift.
+"""A PUT that sends a file as it arrives, for S3 and for Swift, or a small body as a whole.
 
 It holds nothing in memory but the current chunk, and ends as soon as the server responds, the
 connection breaks, or no byte has moved for the timeout.
@@ -84,20 +84,12 @@ class PutClient:
         body = _Body(chunks, size, self._timeout)
         is_finished = False
         try:
-            async with self._session.put(
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                proxy=proxy,
-                allow_redirects=False,
-            ) as response:
-                text = await _read_text(response)
+            response = await self._send(url, body, headers, name, proxy)
             is_finished = body.is_complete
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except StorageUnavailable:
             if body.error is not None:
                 raise body.error from None
-            msg = f"{self._server} did not accept {name}: {str(error) or 'timeout'}"
-            raise StorageUnavailable(msg) from error
+            raise
         finally:
             await body.stopped.wait()
             if not is_finished:
@@ -107,6 +99,44 @@ class PutClient:
         if response.status < HTTPStatus.MULTIPLE_CHOICES and not body.is_complete:
             msg = f"{self._server} responds {response.status} before it has received all of {name}"
             raise StorageUnavailable(msg)
+        return response
+
+    async def put_whole(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        name: str,
+        proxy: str | None = None,
+    ) -> PutResponse:
+        """Send a small body in one piece; follow no redirect.
+
+        Raises:
+            StorageUnavailable: the server did not respond.
+        """
+        return await self._send(url, body, headers, name, proxy)
+
+    async def _send(
+        self,
+        url: str,
+        body: bytes | _Body,
+        headers: Mapping[str, str],
+        name: str,
+        proxy: str | None,
+    ) -> PutResponse:
+        try:
+            async with self._session.put(
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                proxy=proxy,
+                allow_redirects=False,
+            ) as response:
+                text = await _read_text(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            msg = f"{self._server} did not accept {name}: {str(error) or 'timeout'}"
+            raise StorageUnavailable(msg) from error
         return PutResponse(response.status, response.headers, text)
 
 

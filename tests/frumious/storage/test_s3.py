@@ -479,7 +479,7 @@ def test_a_file_for_another_region_is_accepted_at_the_second_attempt(
         await store(storage, FILE, b"file")
 
     with RecordingProxy(server.endpoint, wrong_region=wrong_region) as proxy:
-        moved = replace(settings, s3=replace(settings.s3, endpoint_url=proxy.url))
+        moved = replace(settings, s3=replace(settings.s3, endpoint_url=proxy.url, is_aws=True))
         with_storage(moved, put_twice)
 
     stored = server.client().get_object(Bucket=settings.bucket, Key=f"some/prefix/{FILE}")
@@ -541,7 +541,10 @@ def test_the_diff_file_can_be_in_another_folder_of_the_bucket(aws: Aws) -> None:
     asyncio.run(write())
 
     contents = aws.s3.list_objects_v2(Bucket=bucket)["Contents"]
-    assert [entry["Key"] for entry in contents] == ["lists/diff", f"mirror/{PAGE}"]
+    assert {entry["Key"] for entry in contents} - {"mirror/state/s3-server.json"} == {
+        "lists/diff",
+        f"mirror/{PAGE}",
+    }
 
 
 def test_head_returns_the_sha256_that_s3_stores(server: S3Server) -> None:
@@ -696,6 +699,26 @@ def test_boto3_reads_what_a_quick_read_does_not_get(
         by_boto3 = with_storage(replace(server, endpoint=proxy.url).config(), use)
 
     assert by_boto3 == [False, True, True]
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, "InternalError"), (403, "AccessDenied")])
+def test_boto3_writes_what_a_quick_write_does_not(server: S3Server, status: int, code: str) -> None:
+    async def use(storage: S3Storage) -> list[bool]:
+        etag = await storage.write(PAGE, b"page")
+        proxy.requests.clear()
+        storage.pop_request_count()
+        proxy.faults[:] = [Fault("PUT", status, code)]
+        etag = await storage.write(PAGE, b"other", replacing=etag)
+        with pytest.raises(Conflict):
+            await storage.create(PAGE, b"new")
+        await storage.write(PAGE, b"last", replacing=etag)
+        assert storage.pop_request_count() == len(proxy.requests)
+        return ["Botocore" in request.headers["user-agent"] for request in proxy.requests]
+
+    with RecordingProxy(server.endpoint) as proxy:
+        by_boto3 = with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+    assert by_boto3 == [False, True, True, True]
 
 
 def test_a_read_with_another_checksum_than_the_stored_one_is_not_trusted() -> None:

@@ -144,9 +144,9 @@ def watch(world: World, look: Callable[..., None]) -> None:
             look(method=request.method, url=request.url)
 
     async def register(mirror: Mirror) -> None:
-        mirror.storage._bucket.client.meta.events.register(  # type: ignore[attr-defined]
-            "before-send.s3", watched
-        )
+        bucket = mirror.storage._bucket  # type: ignore[attr-defined]
+        bucket.signed_put._is_possible = False  # boto3 makes all requests
+        bucket.client.meta.events.register("before-send.s3", watched)
 
     world.run(register)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import zlib
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from frumious.concurrency import run_all
+from frumious.concurrency import run_all, to_the_end
 from frumious.storage.protocol import Head
 from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.multipart import upload_in_parts
+from frumious.storage.s3.signed_put import NotWritten
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -51,18 +54,28 @@ class Objects:
     async def put(self, key: Key, body: bytes, **conditions: Any) -> str:  # noqa: ANN401
         """Write an object and return its etag; `conditions` are parameters of PutObject."""
         bucket = self._bucket
+        options = {**bucket.options("PutObject", key), **conditions}
+        checksum = {}
+        if bucket.is_amazon:  # as boto3 does; S3 keeps it, and reads are compared with it
+            crc32 = zlib.crc32(body).to_bytes(4)
+            checksum = {"ChecksumCRC32": base64.b64encode(crc32).decode()}
 
         def put() -> str:
             response = bucket.client.put_object(
-                Bucket=bucket.name,
-                Key=bucket.prefix + key,
-                Body=body,
-                **bucket.options("PutObject", key),
-                **conditions,
+                Bucket=bucket.name, Key=bucket.prefix + key, Body=body, **options
             )
             return response["ETag"]
 
-        return await bucket.run(put, key)
+        async def write() -> str:
+            if bucket.signed_put.can_write(body):
+                bucket.requests += 1
+                with suppress(NotWritten):
+                    return await bucket.signed_put.write(
+                        bucket.prefix + key, body, {**options, **checksum}
+                    )
+            return await bucket.run(put, key)
+
+        return await to_the_end(write())
 
     async def put_signed(
         self, key: Key, chunks: AsyncIterator[bytes], sha256: str, size: int

@@ -6,9 +6,11 @@ S3 refuses a body with another sha256 than the signed one.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import logging
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MAX_WHOLE: Final = 256 * 1024  # bytes of a body that is sent in one piece
+_PAUSE: Final = 60  # seconds in which boto3 makes all writes after one that failed here
 _CODE: Final = re.compile("<Code>([^<]*)</Code>")
 _WRONG_BYTES: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"})
 # How S3 refuses a request to another region than the bucket's: regions launched before March 20,
@@ -66,6 +70,10 @@ class Target:
     region: str
 
 
+class NotWritten(Exception):
+    """The object may have been written, or not: boto3 writes it."""
+
+
 class SignedPut:
     """Uploads files to one bucket over one session."""
 
@@ -73,6 +81,8 @@ class SignedPut:
         self, config: Config, client: S3Client, session: Session, threads: ThreadPool
     ) -> None:
         self._threads = threads
+        self._is_possible = config.s3.signature_version in {None, "s3v4"}
+        self._paused_until = 0.0  # by time.monotonic()
         self._credentials = session.get_credentials()
         self._bucket = config.bucket
         self._s3 = client
@@ -89,20 +99,45 @@ class SignedPut:
         """Close the connections."""
         await self._client.aclose()
 
+    def can_write(self, body: bytes) -> bool:
+        """Return whether `write` is likely to succeed."""
+        is_small = len(body) <= _MAX_WHOLE
+        return is_small and self._is_possible and time.monotonic() >= self._paused_until
+
+    async def write(self, key: str, body: bytes, options: Mapping[str, Any]) -> str:
+        """Write a small object as a whole; return its ETag.
+
+        It knows three answers. After any other, boto3 makes the request, and others for a while:
+        it retries, follows redirects, and limits its rate.
+
+        Raises:
+            NotWritten: S3 gave another answer, or none.
+            Conflict, NoSuchObject: a condition in `options` does not hold.
+        """
+        sha256 = hashlib.sha256(body).hexdigest()
+        try:
+            if etag := await self.send(key, body, options, sha256=sha256, size=len(body)):
+                return etag
+        except (StorageUnavailable, StorageRefused, WrongBytes, BotoCoreError) as error:
+            logger.debug("boto3 writes %r, as %s", key, error)
+        self._paused_until = time.monotonic() + _PAUSE
+        raise NotWritten
+
     async def send(
         self,
         key: str,
-        chunks: AsyncIterator[bytes],
+        body: bytes | AsyncIterator[bytes],
         options: Mapping[str, Any],
         *,
         sha256: str,
         size: int,
-    ) -> None:
+    ) -> str:
         """Upload `size` bytes with this sha256 to `key`, which includes the mirror's prefix.
 
-        `options` are the parameters of boto3's PutObject.
+        `options` are the parameters of boto3's PutObject. Returns the ETag.
 
         Raises:
+            Conflict, NoSuchObject: a condition in `options` does not hold.
             WrongBytes: the body has another sha256 or size.
             StorageUnavailable: S3 did not respond, or refused for now.
             StorageRefused: S3 refuses the object.
@@ -111,11 +146,16 @@ class SignedPut:
         url = target.url + quote(key, safe="/-_.~")
         headers = self._headers(key, options, size)
         headers = await self.sign("PUT", url, headers, sha256, target.region)
-        response = await self._client.put(
-            url, chunks, headers, size=size, name=repr(key), proxy=self.proxy
-        )
+        if isinstance(body, bytes):
+            response = await self._client.put_whole(
+                url, body, headers, name=repr(key), proxy=self.proxy
+            )
+        else:
+            response = await self._client.put(
+                url, body, headers, size=size, name=repr(key), proxy=self.proxy
+            )
         if response.status == HTTPStatus.OK:
-            return
+            return response.headers.get("ETag", "")
         msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
         found = _CODE.search(response.text)
         code = found[1] if found is not None else ""

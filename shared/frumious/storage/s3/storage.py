@@ -1,7 +1,7 @@
 """The mirror in an S3 bucket.
 
-boto3 makes every request but the streamed upload of a file, which `signed_put` makes, and the read
-of a whole object, which `signed_get` tries first.
+boto3 makes every request but the streamed upload of a file, which `signed_put` makes, and the reads
+and writes of whole objects, which `signed_get` and `signed_put` try first.
 """
 
 from __future__ import annotations
