@@ -193,9 +193,10 @@ class Steps(Stack):
             return
         if self._backup is None:
             return
+        self.witness.restore()
         self.index.restore(self._backup)
         self._log(f"upstream: restored from a backup (serial {self.index.serial})")
-        self.witness.restored = self._restored = True
+        self._restored = True
         self._faults = self._changes.silent = True
 
     def _lie_about_all(self, choices: Choices) -> None:

@@ -287,6 +287,11 @@ class Witness:
         self.blocked = project
         self._ever_blocked.add(project)
 
+    def restore(self) -> None:
+        """Learn that upstream is about to go back to a backup."""
+        self._highest = max(self._highest, self._index.serial)
+        self.restored = True
+
     def lagging(self, reason: str = "") -> frozenset[str]:
         """Return the projects that the mirror reports as lagging, for a reason or for any."""
         stored = self._disk.objects.get(LAGGING)
