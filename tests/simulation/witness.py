@@ -201,8 +201,8 @@ class Witness:
                 payload = json.loads(after.body)
                 self._take_serial(key, payload["meta"].get("_last-serial") or 0)
                 for entry in payload["projects"]:
-                    name = f"{key} of {canonicalize_name(entry['name'])}"
-                    self._take_serial(name, entry["_last-serial"])
+                    name = canonicalize_name(entry["name"])
+                    self._take_serial(f"{key} of {name}", entry["_last-serial"], name)
             else:
                 root_names(after.body)
         except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
