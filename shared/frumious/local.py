@@ -59,12 +59,12 @@ async def run_here(
         StorageUnavailable, StorageRefused, LedgerCorrupt: this cannot go on; the next run will.
     """
     workers, ledger = _WorkerPool(mirror, on_progress), mirror.ledger
-    if _is_hourly(plan):
-        await mirror.storage.remove_leftovers()
     if plan is None or plan.base is None:
         await ledger.cursor()  # nobody has read it yet
-    if plan is None or not plan.reset:
-        workers.send(await _undone_jobs(mirror))
+    undone = [] if plan is not None and plan.reset else await _undone_jobs(mirror)
+    if undone or _is_hourly(plan):  # a process that was killed may have left something
+        await mirror.storage.remove_leftovers()
+    workers.send(undone)
     await start_runs(plan, mirror, workers, in_process=True)
     finalized: Finalized | None = None
     while workers.waiting and not workers.stopped:
