@@ -68,7 +68,8 @@ def _work(mirror: MirrorUnderTest, expected: Expected) -> str:
     if expected.error is not None:
         with pytest.raises(FrumiousError) as caught:
             mirror.sync("demo")
-        assert type(caught.value) is expected.error, str(caught.value)
+        assert isinstance(caught.value, expected.error), str(caught.value)
+        assert caught.value.reason is expected.error.reason
         return str(caught.value)
     result = mirror.sync("demo")
     if expected.outcome is not None:

@@ -190,13 +190,22 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
 async def _last_serial(since: int | None, upstream: Upstream) -> int:
     """Return upstream's serial: where it is far ahead, not above that of the root index.
 
-    What is left out by that comes next. A wrong serial would leave out everything, for ever.
+    What is left out by that comes next. A wrong serial would leave out everything, for ever. Where
+    the root index has none, an event must have it.
+
+    Raises:
+        UpstreamUnavailable: no event has it.
     """
     serial = await upstream.last_serial()
     if since is not None and serial - since <= MAX_PROGRESS:
         return serial
     root = await upstream.root_serial()
-    if root is None or serial - root <= MAX_PROGRESS:
+    if root is None:
+        if (await upstream.changes_since(serial - 1, until=serial)).serial < serial:
+            msg = f"upstream's changelog says that its serial is {serial}, but no event has it"
+            raise UpstreamUnavailable(msg)
+        return serial
+    if serial - root <= MAX_PROGRESS:
         return serial
     extra = {"changelog": serial, "root_index": root}
     logger.warning("the changelog's serial is implausible: the root index counts", extra=extra)
