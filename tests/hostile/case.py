@@ -23,6 +23,8 @@ from tests.upstream.messages import Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from frumious.errors import FrumiousError
+
 WHEEL: Final = "demo-1.0-py3-none-any.whl"
 SDIST: Final = "demo-1.0.tar.gz"
 VICTIM: Final = "demo-2.0-py3-none-any.whl"  # has core metadata and provenance
@@ -42,7 +44,7 @@ class Expected:
     with `files`.
     """
 
-    error: type[Exception] | None = None
+    error: type[FrumiousError] | None = None
     reports: str | None = None  # part of the error, or of the job's report; None: no report
     files: tuple[str, ...] = FILES
     entry: Mapping[str, Any] | None = None  # of the VICTIM, or of its replacement, in JSON
@@ -76,7 +78,7 @@ class Case:
 def refuses_page(
     case: str,
     on_page: Action,
-    error: type[Exception] = InvalidPage,
+    error: type[FrumiousError] = InvalidPage,
     reports: str = "",
     *,
     full: Expected | None = None,
