@@ -10,7 +10,7 @@ import pytest
 from frumious.model import layout
 from frumious.model.types import Key
 from frumious.state.ledger import NewerFormat
-from tests.upstream import wheel
+from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def test_files_are_neither_lost_nor_fetched_again_after_damage(
 def test_a_damaged_manifest_is_no_reason_to_remove_a_project(mirror: World) -> None:
     before = mirror.files()
     write(mirror, "web/simple/one/index.v1_json", b"{")
-    mirror.index.remove_project("one")
+    mirror.upstream.faults.add(Fault(Status(404), "/simple/one/"))
 
     mirror.mirror_run(["one"])  # no event allows it
 

@@ -18,8 +18,8 @@ def make_runtime(folder: Path, upstream: Server) -> Runtime:
     """Return the functions' runtime, with a mirror.conf for the fake upstream."""
     config = folder / "mirror.conf"
     config.write_text(
-        "[mirror]\ndirectory = /bucket\nstorage-backend = s3\nallow-non-https = true\nworkers = 4\n"
-        "delete-after = 0\n"
+        "[mirror]\ndirectory = /bucket\nstorage-backend = s3\nallow-non-https = true\n"
+        "downloads = 4\ndelete-after = 0\n"
         "diff-file = {{mirror_directory}}/mirrored-files\n"
     )
     return Runtime(config=config, environment={"FRUMIOUS_MASTER": upstream.url})

@@ -66,16 +66,13 @@ class Objects:
             )
             return response["ETag"]
 
-        async def write() -> str:
-            if bucket.signed_put.can_write(body):
-                bucket.requests += 1
-                with suppress(NotWritten):
-                    return await bucket.signed_put.write(
-                        bucket.prefix + key, body, {**options, **checksum}
-                    )
-            return await bucket.run(put, key)
-
-        return await to_the_end(write())
+        if bucket.signed_put.can_write(body):
+            bucket.requests += 1
+            with suppress(NotWritten):
+                return await to_the_end(
+                    bucket.signed_put.write(bucket.prefix + key, body, {**options, **checksum})
+                )
+        return await bucket.run(put, key)
 
     async def put_signed(
         self, key: Key, chunks: AsyncIterator[bytes], sha256: str, size: int
