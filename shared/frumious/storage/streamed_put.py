@@ -84,7 +84,7 @@ class PutClient:
         body = _Body(chunks, size, self._timeout)
         is_finished = False
         try:
-            response = await self._send(url, body, headers, name, proxy)
+            response = await self.put_whole(url, body, headers, name=name, proxy=proxy)
             is_finished = body.is_complete
         except StorageUnavailable:
             if body.error is not None:
@@ -104,27 +104,17 @@ class PutClient:
     async def put_whole(
         self,
         url: str,
-        body: bytes,
+        body: bytes | _Body,
         headers: Mapping[str, str],
         *,
         name: str,
         proxy: str | None = None,
     ) -> PutResponse:
-        """Send a small body in one piece; follow no redirect.
+        """Send a body in one request; follow no redirect.
 
         Raises:
             StorageUnavailable: the server did not respond.
         """
-        return await self._send(url, body, headers, name, proxy)
-
-    async def _send(
-        self,
-        url: str,
-        body: bytes | _Body,
-        headers: Mapping[str, str],
-        name: str,
-        proxy: str | None,
-    ) -> PutResponse:
         try:
             async with self._session.put(
                 URL(url, encoded=True),

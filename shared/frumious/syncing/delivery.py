@@ -48,9 +48,7 @@ class Delivery:
     number: int  # 1 for the first time
     last: bool  # the queue will not deliver it again
     deadline: float  # when it is cancelled, by time.monotonic()
-    on_last_file: Callable[[], None] | None = (
-        None  # called when no file waits for its turn any more
-    )
+    on_last_file: Callable[[], None] | None = None  # called when no file waits for its turn
 
 
 @dataclass(frozen=True, slots=True)
