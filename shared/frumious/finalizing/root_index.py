@@ -81,8 +81,8 @@ async def publish_root_index(  # noqa: PLR0913 (what it is made of)
     again from the projects that have a page; their serials come with their next jobs.
 
     Without `verify` the other pages are taken for those that were written with the JSON page.
-    The first one that is written is replaced only if it is: whoever died or was overtaken in
-    between has written it before all others. Then all are verified.
+    The first of them is replaced only if it is the recorded one. A finalizer that was killed or
+    overtaken has written it before all others, so that there is a conflict; then all are verified.
 
     Raises:
         Conflict: another finalizer has written the root index since.

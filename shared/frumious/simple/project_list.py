@@ -33,7 +33,7 @@ _SLICE: Final = 8 * 1024  # bytes, at least: those in which nothing changes are 
 _BOUNDARY: Final = re.compile(rb"\}([ \t\r\n]*,[ \t\r\n]*)\{")
 _LIST: Final = re.compile(rb'"projects"[ \t\r\n]*:[ \t\r\n]*\[')
 _MAX_HEAD: Final = 1024**2  # bytes before the list; more are left to ijson
-# As `project_name` checks them, but for the few letters beyond ASCII that it takes.
+# As `project_name` checks them, except for the few characters beyond ASCII that it takes.
 _NAME: Final = "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _NAMES: Final = re.compile(f"{_NAME}(?:\n{_NAME})*")
 _SEPARATORS: Final = re.compile(r"[-_.]+")
