@@ -141,7 +141,9 @@ async def _publish(  # noqa: PLR0913 (as above)
         html = await _compress(html) if html_variants else b""  # it is large, as is all here
         etags |= await _write_all(html_variants, html, etags, storage)
         del html
-    if is_new() if renders_html else writes:
+    if renders_html:
+        writes = is_new()  # perhaps only an HTML page was missing
+    if writes:
         page = _json_page(projects, serial, before, etags, resets)
         if stored_at != key:
             await storage.create(key, page)
