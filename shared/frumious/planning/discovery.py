@@ -62,7 +62,7 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
     differing = list(filter(None, compared))
     reselected = (_reselect(project, snapshot, selection.wants) for project in snapshot.reselected)
     differing += filter(None, reselected)
-    unlisted = {*snapshot.unwanted}
+    unlisted = {*snapshot.with_pages}
     listed: set[NormalizedName] = set()
     projects = 0
     for project, entry in snapshot.own_index:
@@ -74,7 +74,11 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
             differing.append(proposal)
         if project in may_be_removed or (proposal is not None and proposal.reason.removes):
             listed.add(project)
-    differing += (Proposal(project, 0, Reason.UNWANTED) for project in sorted(unlisted))
+    for project in sorted(unlisted):
+        if not selection.wants(project):
+            differing.append(Proposal(project, 0, Reason.UNWANTED))
+        elif project not in missing:
+            differing.append(Proposal(project, 0, Reason.DIFFERS))
     return Comparison(differing, missing, listed, projects)
 
 

@@ -74,8 +74,9 @@ class Snapshot:
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
-    # Projects with a page that the configuration does not want: no index lists quarantined ones.
-    unwanted: frozenset[NormalizedName] = frozenset()
+    # Projects with a page that the configuration no longer wants, or, in a reset, with any page:
+    # perhaps no index lists them, as they are quarantined or their job's result was never read.
+    with_pages: frozenset[NormalizedName] = frozenset()
 
     def is_reached(self, serial: int) -> bool:
         """Return whether upstream has counted up to a serial, as far as it says."""
@@ -135,10 +136,14 @@ async def read_snapshot(
     snapshot = await _read_due_deletions(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
-    if snapshot.config.projects:
+    if snapshot.config.projects or reset:
         wants, stored = mirror.selection.wants, mirror.pages.stored_projects()
-        unwanted = {project async for project in stored if not wants(project)}
-        snapshot = replace(snapshot, unwanted=frozenset(unwanted))
+        with_pages = {
+            project
+            async for project in stored
+            if (reset if wants(project) else snapshot.config.projects)
+        }
+        snapshot = replace(snapshot, with_pages=frozenset(with_pages))
     return snapshot
 
 
