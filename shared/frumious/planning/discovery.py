@@ -62,7 +62,7 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
     differing = list(filter(None, compared))
     reselected = (_reselect(project, snapshot, selection.wants) for project in snapshot.reselected)
     differing += filter(None, reselected)
-    unlisted = {*snapshot.with_pages}
+    unlisted = {*snapshot.unlisted}
     listed: set[NormalizedName] = set()
     projects = 0
     for project, entry in snapshot.own_index:

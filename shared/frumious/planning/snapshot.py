@@ -30,13 +30,13 @@ from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
     from frumious.model.pages import ListedProject, RootIndex
-    from frumious.model.runs import Cursor, Lagging
+    from frumious.model.runs import Cursor, Lagging, OpenRun, Run
     from frumious.selection.selection import Selection
     from frumious.state.ledger import Ledger
     from frumious.storage.protocol import Storage
@@ -74,9 +74,9 @@ class Snapshot:
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
-    # Projects with a page that the configuration no longer wants, or, in a reset, with any page:
-    # perhaps no index lists them, as they are quarantined or their job's result was never read.
-    with_pages: frozenset[NormalizedName] = frozenset()
+    # Projects that may have a page although no index lists them: quarantined ones that are not
+    # wanted any more, and at a first run or a reset those of jobs whose results were not read yet.
+    unlisted: frozenset[NormalizedName] = frozenset()
 
     def is_reached(self, serial: int) -> bool:
         """Return whether upstream has counted up to a serial, as far as it says."""
@@ -108,6 +108,7 @@ async def read_snapshot(
     discovery = mirror.config.discovery
     now = mirror.clock.now()
     cursor = (await mirror.ledger.cursor()).at(now)
+    open_runs = cursor.runs
     master = _fingerprint(mirror.config.master)
     if reset:
         cursor = cursor.rewound(master)
@@ -136,15 +137,15 @@ async def read_snapshot(
     snapshot = await _read_due_deletions(snapshot, mirror)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
-    if snapshot.config.projects or reset:
-        wants, stored = mirror.selection.wants, mirror.pages.stored_projects()
-        with_pages = {
-            project
-            async for project in stored
-            if (reset if wants(project) else snapshot.config.projects)
-        }
-        snapshot = replace(snapshot, with_pages=frozenset(with_pages))
-    return snapshot
+    wants = mirror.selection.wants
+    unlisted: set[NormalizedName] = set()
+    if snapshot.cursor.serial is None:
+        async for run in _plans(open_runs, mirror.ledger):
+            unlisted |= {*filter(wants, run.jobs)}
+    if snapshot.config.projects:
+        stored = mirror.pages.stored_projects()
+        unlisted |= {project async for project in stored if not wants(project)}
+    return replace(snapshot, unlisted=frozenset(unlisted))
 
 
 async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -> ConfigChanges:
@@ -278,11 +279,16 @@ async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:
     if config.forced or not (config.projects or config.pages or config.releases):
         return snapshot
     projects: set[NormalizedName] = set()
-    for entry in snapshot.cursor.runs:
-        with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
-            run = await ledger.plan(entry.run)
-            projects |= run.jobs.keys() - run.named
+    async for run in _plans(snapshot.cursor.runs, ledger):
+        projects |= run.jobs.keys() - run.named
     return replace(snapshot, reselected=frozenset(projects))
+
+
+async def _plans(runs: Iterable[OpenRun], ledger: Ledger) -> AsyncIterator[Run]:
+    """Yield the plans of runs, but for those that are lost: their projects are compared again."""
+    for entry in runs:
+        with suppress(LedgerCorrupt):
+            yield await ledger.plan(entry.run)
 
 
 async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
