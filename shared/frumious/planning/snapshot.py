@@ -75,7 +75,7 @@ class Snapshot:
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
     # Projects that may have a page although no index lists them: quarantined ones that are not
-    # wanted any more, and at a first run or a reset those of jobs whose results were not read yet.
+    # wanted any more, and in the first comparison those of jobs whose results were not read yet.
     unlisted: frozenset[NormalizedName] = frozenset()
 
     def is_reached(self, serial: int) -> bool:
@@ -139,7 +139,7 @@ async def read_snapshot(
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
     wants = mirror.selection.wants
     unlisted: set[NormalizedName] = set()
-    if snapshot.cursor.serial is None:
+    if snapshot.upstream_index is not None and not snapshot.cursor.reconciled:
         async for run in _plans(open_runs, mirror.ledger):
             unlisted |= {*filter(wants, run.jobs)}
     if snapshot.config.projects:

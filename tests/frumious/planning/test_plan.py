@@ -218,6 +218,17 @@ def test_projects_of_open_runs_are_not_planned_from_the_root_index(world: World)
 
 
 @pytest.mark.parametrize("personality", [BANDERSNATCH, HTML_ONLY])
+def test_projects_of_open_runs_are_not_planned_again_without_serials(
+    world: World, personality: object
+) -> None:
+    world.upstream.personality = personality  # type: ignore[assignment]
+    upload(world, "one", "two")
+    assert world.plan()
+
+    assert not world.plan()
+
+
+@pytest.mark.parametrize("personality", [BANDERSNATCH, HTML_ONLY])
 def test_an_upstream_without_a_change_feed_is_polled_by_project(
     world: World, personality: object
 ) -> None:
