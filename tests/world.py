@@ -58,16 +58,16 @@ class Aws:
 
 @contextmanager
 def before_requests_to_s3(mirror: Mirror, hook: Callable[..., None]) -> Iterator[None]:
-    """Call `hook` with each request to S3 before it is sent; boto3 makes all of them."""
+    """Call `hook` with each request to S3 before it is sent; botocore makes all of them."""
     bucket = mirror.storage._bucket  # type: ignore[attr-defined]
-    bucket.signed_get._is_possible = bucket.signed_put._is_possible = False
+    bucket.signed_put._is_possible = False
     events = bucket.client.meta.events
     events.register_first("before-send.s3", hook)
     try:
         yield
     finally:
         events.unregister("before-send.s3", hook)
-        bucket.signed_get._is_possible = bucket.signed_put._is_possible = True
+        bucket.signed_put._is_possible = True
 
 
 class World:

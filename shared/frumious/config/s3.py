@@ -26,7 +26,7 @@ def _signature(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Config:
-    """Access to the bucket; boto3 determines what is None."""
+    """Access to the bucket; botocore determines what is None."""
 
     region_name: str | None = option(values.text_or_none, None)
     aws_access_key_id: str | None = option(values.text_or_none, None, secret=True)

@@ -1,6 +1,6 @@
 """The parameters of S3's operations and their types, from botocore's description of S3.
 
-Does not know a parameter's meaning: parameters that AWS adds work with a newer boto3.
+Does not know a parameter's meaning: parameters that AWS adds work with a newer botocore.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def check(name: str, text: str) -> None:
 
 
 def for_call(operation: str, parameters: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """Return the parameters that an operation accepts, with values for boto3."""
+    """Return the parameters that an operation accepts, with values for botocore."""
     if not parameters:
         return {}  # loading the description takes longer than a request
     shapes = _shapes(operation)

@@ -67,8 +67,8 @@ class Config:
     global_timeout: float = option(values.seconds, 1800.0)  # of a request or download
     # Bytes per second over three times `timeout`; a slower response is broken off.
     lowest_speed: int = option(values.whole_number(0), 1024)
-    workers: int = option(values.workers, 10)  # projects at a time
-    downloads: int = option(values.downloads, 50)  # files at a time, of all projects
+    workers: int = option(values.whole_number(1, 10), 10)  # projects at a time
+    downloads: int = option(values.whole_number(1, 200), 50)  # files at a time, of all projects
     verifiers: int = option(values.whole_number(1), 3)  # no effect yet
     stop_on_error: bool = option(values.boolean, False)
     contact: str = option(values.header_text, "")  # of the operators, in the User-Agent

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import math
 import posixpath
 import re
 from pathlib import Path
@@ -145,30 +146,17 @@ def losses(text: str) -> LossLimit:
     return LossLimit(float(match[1]) / _ALL, int(match[2]), int(float(match[3]) * 1024**3))
 
 
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers of at least `minimum`."""
+def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `minimum` to `maximum`."""
+    limits = f"of at least {minimum}" if maximum == math.inf else f"from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        if text.isascii() and text.isdecimal() and int(text) >= minimum:
+        if text.isascii() and text.isdecimal() and minimum <= int(text) <= maximum:
             return int(text)
-        msg = f"must be a whole number of at least {minimum}"
+        msg = f"must be a whole number {limits}"
         raise ValueError(msg)
 
     return parse
-
-
-def _number_up_to(maximum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if text.isascii() and text.isdecimal() and 1 <= int(text) <= maximum:
-            return int(text)
-        msg = f"must be a whole number from 1 to {maximum}"
-        raise ValueError(msg)
-
-    return parse
-
-
-workers = _number_up_to(10)  # bandersnatch's limit
-downloads = _number_up_to(200)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 _HOUR: Final = 3600  # seconds
 _KEPT: Final = 7 * 24 * _HOUR  # seconds that a closed run's plan is kept
-_LATE: Final = 2 * _HOUR  # seconds; a message that a crashed worker held is visible again by then
+_LATE: Final = 2 * _HOUR  # seconds; a message that a crashed worker had is visible again by then
 _CRASHED: Final = Reason.NO_RESULT.explain(
     "its worker crashed, or ran out of memory or time, at each of its deliveries"
 )

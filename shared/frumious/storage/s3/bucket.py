@@ -1,4 +1,4 @@
-"""Calls of boto3 to one bucket: adds the configured parameters, counts them, maps errors."""
+"""Calls of botocore to one bucket: adds the configured parameters, counts them, maps errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Bucket:
         return options
 
     async def run(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
-        """Make a boto3 call in a thread.
+        """Make a botocore call in a thread.
 
         A caller that is cancelled leaves a `read_only` call at once.
 
@@ -94,7 +94,7 @@ class Bucket:
             raise StorageUnavailable(msg) from error
 
     async def find(self, call: Callable[[], T], key: str) -> T | None:
-        """Make a boto3 call that reads an object; return None if there is none.
+        """Make a botocore call that reads an object; return None if there is none.
 
         Some servers respond 403 for a missing object, as AWS does without the permission to list.
         The response to a HEAD does not give the reason for a 400 or 403. A listing tells both.
@@ -131,7 +131,7 @@ class Bucket:
         return any(entry["Key"] == name for entry in page.get("Contents", ()))
 
     def _before_send(self, **_: object) -> None:
-        self.threads.check_cancelled()  # boto3 would retry for nobody
+        self.threads.check_cancelled()  # botocore would retry for nobody
         self.requests += 1
 
     def _after_call(self, parsed: dict[str, Any], **_: object) -> None:

@@ -12,7 +12,7 @@ from frumious.concurrency import run_all, to_the_end
 from frumious.storage.protocol import Head
 from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.multipart import upload_in_parts
-from frumious.storage.s3.signed_put import NotWritten
+from frumious.storage.s3.signed_put import MAX_WHOLE, NotWritten
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -56,7 +56,7 @@ class Objects:
         bucket = self._bucket
         options = {**bucket.options("PutObject", key), **conditions}
         checksum = {}
-        if bucket.is_amazon:  # as boto3 does; S3 keeps it, and reads are compared with it
+        if bucket.is_amazon:  # as botocore does; S3 keeps it, and reads are compared with it
             crc32 = zlib.crc32(body).to_bytes(4)
             checksum = {"ChecksumCRC32": base64.b64encode(crc32).decode()}
 
@@ -66,7 +66,7 @@ class Objects:
             )
             return response["ETag"]
 
-        if bucket.signed_put.can_write(body):
+        if len(body) <= MAX_WHOLE and bucket.signed_put.is_ready:
             bucket.requests += 1
             with suppress(NotWritten):
                 return await to_the_end(

@@ -59,7 +59,7 @@ def open_session(config: S3Config) -> Session:
     if credentials is None:
         msg = (
             "there are no AWS credentials: set a key, a profile_name or a role_arn in [s3],"
-            " or provide some where boto3 looks for them"
+            " or provide some where botocore looks for them"
         )
         raise StorageRefused(msg)
     if config.role_arn is None:
@@ -77,7 +77,7 @@ def open_client(session: Session, config: S3Config, *, timeout: float) -> S3Clie
     if config.is_aws or is_amazon(client):
         return client
     client.close()
-    # Many servers do not support the checksums that boto3 adds by default.
+    # Many servers do not support the checksums that botocore adds by default.
     client = _client(
         session,
         config,
@@ -128,7 +128,7 @@ class _AssumedRole(CredentialProvider):
 
 
 def _use_md5(request: AWSRequest, **_: object) -> None:
-    """Replace boto3's checksum of DeleteObjects by its MD5, which servers of all ages accept."""
+    """Replace botocore's checksum of DeleteObjects by its MD5, which servers of all ages accept."""
     for name in [name for name in request.headers if "checksum" in name.lower()]:
         del request.headers[name]
     md5 = hashlib.md5(request.data or b"", usedforsecurity=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 import zlib
 from base64 import b64decode
 from http import HTTPStatus
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from frumious.storage.s3.signed_put import SignedPut
 
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
-_PAUSE: Final = 60  # seconds in which botocore makes all requests after one that failed here
 _NO_SUCH_KEY: Final = b"<Code>NoSuchKey</Code>"
 _CRC32: Final = "x-amz-checksum-crc32"
 _CHECKSUM_MODE: Final = "x-amz-checksum-mode"
@@ -45,8 +43,6 @@ class SignedGet:
     def __init__(self, config: Config, signer: SignedPut, *, checksums: bool) -> None:
         self._signer = signer
         self._headers = {_CHECKSUM_MODE: "ENABLED"} if checksums else {}
-        self._is_possible = config.s3.signature_version in {None, "s3v4"}
-        self._paused_until = 0.0  # by time.monotonic()
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(
                 total=config.global_timeout,
@@ -56,11 +52,6 @@ class SignedGet:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
             auto_decompress=False,
         )
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether requests are likely to succeed."""
-        return self._is_possible and time.monotonic() >= self._paused_until
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -75,7 +66,7 @@ class SignedGet:
         try:
             return await self._read(key)
         except (aiohttp.ClientError, TimeoutError, BotoCoreError, NotRead) as error:
-            self._paused_until = time.monotonic() + _PAUSE
+            self._signer.pause()
             raise NotRead from error
 
     async def _read(self, key: str) -> Stored | None:

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_WHOLE: Final = 256 * 1024  # bytes of a body that is sent in one piece
-_PAUSE: Final = 60  # seconds in which boto3 makes all writes after one that failed here
+MAX_WHOLE: Final = 256 * 1024  # bytes of a body that is sent in one piece
+_PAUSE: Final = 60  # seconds in which botocore makes all requests after one that failed here
 _CODE: Final = re.compile("<Code>([^<]*)</Code>")
 _WRONG_BYTES: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest", "InvalidDigest"})
 # How S3 refuses a request to another region than the bucket's: regions launched before March 20,
@@ -71,7 +71,7 @@ class Target:
 
 
 class NotWritten(Exception):
-    """The object may have been written, or not: boto3 writes it."""
+    """The object may have been written, or not: botocore writes it."""
 
 
 class SignedPut:
@@ -90,7 +90,7 @@ class SignedPut:
         self._target_lock = asyncio.Lock()
         self._operation = client.meta.service_model.operation_model("PutObject")
         self._serializer = create_serializer("rest-xml", include_validation=False)
-        # The proxy that boto3 uses for all other requests.
+        # The proxy that botocore uses for all other requests.
         proxies = get_environ_proxies(self.target.url)
         self.proxy = proxies.get(urlsplit(self.target.url).scheme)
         self._client = PutClient("S3", timeout=config.timeout, global_timeout=config.global_timeout)
@@ -99,15 +99,19 @@ class SignedPut:
         """Close the connections."""
         await self._client.aclose()
 
-    def can_write(self, body: bytes) -> bool:
-        """Return whether `write` is likely to succeed."""
-        is_small = len(body) <= _MAX_WHOLE
-        return is_small and self._is_possible and time.monotonic() >= self._paused_until
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests for whole objects are likely to succeed without botocore."""
+        return self._is_possible and time.monotonic() >= self._paused_until
+
+    def pause(self) -> None:
+        """Let botocore make the requests for whole objects for a while."""
+        self._paused_until = time.monotonic() + _PAUSE
 
     async def write(self, key: str, body: bytes, options: Mapping[str, Any]) -> str:
-        """Write a small object as a whole; return its ETag.
+        """Write an object of up to `MAX_WHOLE` bytes as a whole; return its ETag.
 
-        It knows three answers. After any other, boto3 makes the request, and others for a while:
+        It knows three answers. After any other, botocore makes the request, and others for a while:
         it retries, follows redirects, and limits its rate.
 
         Raises:
@@ -119,8 +123,8 @@ class SignedPut:
             if etag := await self.send(key, body, options, sha256=sha256, size=len(body)):
                 return etag
         except (StorageUnavailable, StorageRefused, WrongBytes, BotoCoreError) as error:
-            logger.debug("boto3 writes %r, as %s", key, error)
-        self._paused_until = time.monotonic() + _PAUSE
+            logger.debug("botocore writes %r, as %s", key, error)
+        self.pause()
         raise NotWritten
 
     async def send(
@@ -134,7 +138,7 @@ class SignedPut:
     ) -> str:
         """Upload `size` bytes with this sha256 to `key`, which includes the mirror's prefix.
 
-        `options` are the parameters of boto3's PutObject. Returns the ETag.
+        `options` are the parameters of botocore's PutObject. Returns the ETag.
 
         Raises:
             Conflict, NoSuchObject: a condition in `options` does not hold.
@@ -185,17 +189,17 @@ class SignedPut:
         return sign(method, url, headers, sha256, region, credentials, datetime.now(UTC))
 
     def _headers(self, key: str, options: Mapping[str, Any], size: int) -> dict[str, str]:
-        """Serialize the parameters of PutObject into headers, as boto3 does."""
+        """Serialize the parameters of PutObject into headers, as botocore does."""
         params = {"Bucket": self._bucket, "Key": key, "ContentLength": size, **options}
         sse_md5(params)
         request = self._serializer.serialize_to_request(params, self._operation)
         return {name: str(value) for name, value in request["headers"].items()}
 
     async def _find_region(self, response: PutResponse) -> None:
-        """Find out the bucket's region, as boto3 does for its own requests.
+        """Find out the bucket's region, as botocore does for its own requests.
 
-        boto3 follows redirects, and remembers the region. HeadBucket is redirected as well; only a
-        server that reports regions is asked, because boto3 never ends at another one.
+        botocore follows redirects, and remembers the region. HeadBucket is redirected as well; only
+        a server that reports regions is asked, because botocore never ends at another one.
         """
         reports_region = is_amazon(self._s3) or "x-amz-bucket-region" in response.headers
 
@@ -220,9 +224,9 @@ class SignedPut:
 
 
 def _find_target(client: S3Client, bucket: str) -> Target:
-    """Return where boto3 itself sends requests for the bucket: virtual host or path, endpoint.
+    """Return where botocore itself sends requests for the bucket: virtual host or path, endpoint.
 
-    A presigned URL does not show it: boto3 builds those for S3's global endpoint, which only
+    A presigned URL does not show it: botocore builds those for S3's global endpoint, which only
     us-east-1 and, for buckets older than a day, regions launched before March 20, 2019 serve
     ("Virtual hosting of general purpose buckets" in the S3 user guide).
     """

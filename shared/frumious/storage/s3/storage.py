@@ -1,7 +1,7 @@
 """The mirror in an S3 bucket.
 
-boto3 makes every request but the streamed upload of a file, which `signed_put` makes, and the reads
-and writes of whole objects, which `signed_get` and `signed_put` try first.
+botocore makes every request but the streamed upload of a file, which `signed_put` makes, and the
+reads and writes of whole objects, which `signed_get` and `signed_put` try first.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class S3Storage:
         """Read a whole object (GetObject); return None if it does not exist."""
         bucket = self._bucket
         options = bucket.options("GetObject")
-        if not options and bucket.signed_get.is_ready:
+        if not options and bucket.signed_put.is_ready:
             bucket.requests += 1
             with suppress(NotRead):
                 return await bucket.signed_get.read(bucket.prefix + key)
