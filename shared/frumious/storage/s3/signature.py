@@ -1,6 +1,6 @@
 """Signature Version 4 of a request to S3 whose body has a known sha256, and which has no query.
 
-botocore makes the same one from a copy of the request, for ten times the CPU time ("Signature
+botocore makes the same one from a copy of the request, for three times the CPU time ("Signature
 Calculations for the Authorization Header" in the S3 API reference).
 """
 
