@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from frumious import __version__
+from frumious.cli.options import Verbs, common_options, pass_options
 from frumious.cli.tokens import token
 
 if TYPE_CHECKING:
     from frumious.cli.estimate import Measured
+    from frumious.cli.options import Options
     from frumious.config.settings import Config
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan
@@ -24,21 +26,10 @@ TEMPLATE: Final = Path(__file__).with_name("template.conf")  # docs/configuratio
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default="mirror.conf",
-    show_default=True,
-    envvar="FRUMIOUS_CONFIG",
-    help="What is mirrored, from where and into what; bandersnatch's keys.",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show what is done, step by step.")
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@common_options
 @click.version_option(__version__, prog_name="frumious")
-@click.pass_context
-def main(context: click.Context, path: Path, *, verbose: bool) -> None:
+def main() -> None:
     """Mirror PyPI, or a part of it, into a folder, an S3 bucket or a Swift container.
 
     \b
@@ -48,9 +39,8 @@ def main(context: click.Context, path: Path, *, verbose: bool) -> None:
       frumious mirror         does it; from cron, again and again
 
     Exit status: 0 when all went well, 1 when projects are lagging or something else failed, 2 for
-    a configuration or a command line that cannot be used.
+    a configuration or a command line that cannot be used, 130 after Ctrl-C.
     """  # noqa: D301 - click's sign for lines that stay as they are
-    context.obj = (path, verbose)
 
 
 main.add_command(token)
@@ -77,9 +67,9 @@ main.add_command(token)
     is_flag=True,
     help="Count upstream's serials anew: it was restored from a backup, or master has changed.",
 )
-@click.pass_obj
+@pass_options
 def mirror(
-    options: tuple[Path, bool],
+    options: Options,
     *,
     force_check: bool,
     confirm_removals: int,
@@ -118,8 +108,8 @@ def mirror(
     is_flag=True,
     help="Believe upstream when most of their files are gone.",
 )
-@click.pass_obj
-def sync(options: tuple[Path, bool], projects: tuple[str, ...], *, allowed_removal: bool) -> None:
+@pass_options
+def sync(options: Options, projects: tuple[str, ...], *, allowed_removal: bool) -> None:
     """Bring the named projects in step with upstream, past the filters of projects."""
     from frumious.cli.runs import run
     from frumious.planning.plan import InvalidProject, plan_projects
@@ -132,17 +122,15 @@ def sync(options: tuple[Path, bool], projects: tuple[str, ...], *, allowed_remov
     async def plan(_mirror: Mirror) -> Plan:
         return planned
 
-    run(options, plan)
+    run(options, plan, concerned=planned.named)
 
 
 @main.command()
 @click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
 @click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.pass_obj
-def plan(
-    options: tuple[Path, bool], *, force_check: bool, reset_serials: bool, as_json: bool
-) -> None:
+@pass_options
+def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: bool) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing.
 
     Exit status 1 also where the run would not start: it removes more than max-removals allows.
@@ -176,8 +164,8 @@ def plan(
 
 @main.command()
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
-@click.pass_obj
-def retry(options: tuple[Path, bool], projects: tuple[str, ...]) -> None:
+@pass_options
+def retry(options: Options, projects: tuple[str, ...]) -> None:
     """Let the next run take up lagging projects, all or the named ones, without their pause."""
     from packaging.utils import canonicalize_name
 
@@ -216,9 +204,9 @@ def retry(options: tuple[Path, bool], projects: tuple[str, ...]) -> None:
     help="Minutes between two ticks of the planner (PlannerRate).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.pass_obj
+@pass_options
 def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
-    options: tuple[Path, bool],
+    options: Options,
     projects: int | None,
     files: float | None,
     bytes_: float | None,
@@ -267,10 +255,10 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
 
 @main.command()
-@click.pass_obj
-def init(options: tuple[Path, bool]) -> None:
+@pass_options
+def init(options: Options) -> None:
     """Write a commented mirror.conf to begin with."""
-    path, _ = options
+    path = options.path
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.read_text(encoding="utf-8"))

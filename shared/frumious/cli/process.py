@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import frumious.certificates  # noqa: F401 (before aiohttp)
+from frumious.cli.options import Terminated
 from frumious.config import loading
 from frumious.config.choices import Backend
-from frumious.errors import FrumiousError
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
 from frumious.storage.filesystem.lock import lock
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
+    from frumious.cli.options import Options
     from frumious.config.settings import Config
 
 T = TypeVar("T")
@@ -39,33 +40,28 @@ class _InvalidConfig(click.ClickException):
 
 
 def with_mirror(
-    options: tuple[Path, bool], work: Callable[[Mirror], Awaitable[T]], *, exclusive: bool = False
+    options: Options, work: Callable[[Mirror], Awaitable[T]], *, exclusive: bool = False
 ) -> T:
-    """Return the result of `work` with the mirror; `options` are config path and verbosity.
+    """Return the result of `work` with the mirror.
 
     An `exclusive` command locks a mirror in a folder against other processes of this machine.
 
     Raises:
-        ClickException: the command failed; exit code 2 if the configuration is invalid.
+        ClickException: the configuration is invalid, or a signal stopped the command.
+        FrumiousError: the command failed.
     """
     settings = _load(options)
-
-    def run() -> T:
-        with ExitStack() as stack:
-            if exclusive and settings.backend is Backend.FILESYSTEM:
-                stack.enter_context(lock(Path(settings.directory)))
-            return _run_until_complete(_run(settings, work, exclusive=exclusive))
-
-    return _explain(run)
+    with ExitStack() as stack:
+        if exclusive and settings.backend is Backend.FILESYSTEM:
+            stack.enter_context(lock(Path(settings.directory)))
+        return _run_until_complete(_run(settings, work, exclusive=exclusive))
 
 
-def with_upstream(
-    options: tuple[Path, bool], work: Callable[[Upstream, Config], Awaitable[T]]
-) -> T:
+def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable[T]]) -> T:
     """Return the result of `work` with upstream alone; the storage is not opened.
 
     Raises:
-        ClickException: as for `with_mirror`.
+        ClickException, FrumiousError: as for `with_mirror`.
     """
     settings = _load(options)
 
@@ -73,15 +69,15 @@ def with_upstream(
         async with aclosing(Upstream(settings, Client(settings, CLOCK))) as upstream:
             return await work(upstream, settings)
 
-    return _explain(lambda: _run_until_complete(opened()))
+    return _run_until_complete(opened())
 
 
-def _load(options: tuple[Path, bool]) -> Config:
-    path, verbose = options
+def _load(options: Options) -> Config:
+    path = options.path
     sys.excepthook = _print_exception
     try:
         settings = loading.load(path, os.environ)
-        _configure_logging(settings, verbose=verbose)
+        _configure_logging(settings, verbose=options.verbose)
     except loading.ConfigError as error:
         raise _InvalidConfig(str(error)) from error
     for warning in settings.warnings:
@@ -89,23 +85,16 @@ def _load(options: tuple[Path, bool]) -> Config:
     return settings
 
 
-def _explain(run: Callable[[], T]) -> T:
-    try:
-        return run()
-    except FrumiousError as error:
-        raise click.ClickException(str(error)) from error
-    except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        msg = "stopped; run again to continue"
-        raise click.ClickException(msg) from error
-
-
 def _run_until_complete(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in uvloop's event loop where it is installed: it takes a third less time."""
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
         from uvloop import new_event_loop as loop_factory  # noqa: PLC0415 (not on every platform)
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(work)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(work)
+    except asyncio.CancelledError as error:
+        raise Terminated from error
 
 
 async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, exclusive: bool) -> T:

@@ -14,17 +14,26 @@ from frumious.errors import FrumiousError
 from frumious.local import run_here
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Collection
 
+    from packaging.utils import NormalizedName
+
+    from frumious.cli.options import Options
     from frumious.local import Done
     from frumious.mirror import Mirror
     from frumious.model.jobs import Result
     from frumious.model.plans import Plan
 
 
-def run(options: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -> None:
-    """Carry out a plan, show how it goes, and exit with 1 if the mirror is not in step afterwards.
+def run(
+    options: Options,
+    plan: Callable[[Mirror], Awaitable[Plan]],
+    *,
+    concerned: Collection[NormalizedName] | None = None,
+) -> None:
+    """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
+
+    Only `concerned` projects count, if they are given.
 
     Raises:
         ClickException: as for `with_mirror`.
@@ -51,9 +60,14 @@ def run(options: tuple[Path, bool], plan: Callable[[Mirror], Awaitable[Plan]]) -
     absent = sorted(planned.named & tally.absent)
     for project in absent:
         click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
-    for project, entry in sorted(done.lagging.items()):
+    lagging = {
+        project: entry
+        for project, entry in sorted(done.lagging.items())
+        if concerned is None or project in concerned
+    }
+    for project, entry in lagging.items():
         click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
     if planned.regressed:
         click.echo(regressed_text(planned), err=True)
-    if absent or done.lagging or done.stopped or planned.regressed:
+    if absent or lagging or done.stopped or planned.regressed:
         raise SystemExit(1)

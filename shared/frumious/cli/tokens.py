@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 _MAX_DAYS = 3650
 
 
-class _Tokens(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        from frumious.errors import FrumiousError
-
-        try:
-            return super().invoke(ctx)
-        except FrumiousError as error:
-            raise click.ClickException(str(error)) from error
-
-
 def _open_store(_context: click.Context, _parameter: click.Parameter, arn: str) -> TokenStore:
     from frumious.access.token_store import TokenStore
 
@@ -40,7 +30,7 @@ _store_option = click.option(
 )
 
 
-@click.group(cls=_Tokens)
+@click.group()
 def token() -> None:
     """Create, list and revoke the access tokens of a private mirror in AWS.
 
