@@ -12,6 +12,7 @@ import click
 
 from frumious import __version__
 from frumious.cli.options import Verbs, common_options, pass_options
+from frumious.cli.serve import serve
 from frumious.cli.tokens import token
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 main.add_command(token)
+main.add_command(serve)
 
 
 @main.command()

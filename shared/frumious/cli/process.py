@@ -50,7 +50,7 @@ def with_mirror(
         ClickException: the configuration is invalid, or a signal stopped the command.
         FrumiousError: the command failed.
     """
-    settings = _load(options)
+    settings = load_config(options)
     with ExitStack() as stack:
         if exclusive and settings.backend is Backend.FILESYSTEM:
             stack.enter_context(lock(Path(settings.directory)))
@@ -63,7 +63,7 @@ def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable
     Raises:
         ClickException, FrumiousError: as for `with_mirror`.
     """
-    settings = _load(options)
+    settings = load_config(options)
 
     async def opened() -> T:
         async with aclosing(Upstream(settings, Client(settings, CLOCK))) as upstream:
@@ -72,7 +72,12 @@ def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable
     return _run_until_complete(opened())
 
 
-def _load(options: Options) -> Config:
+def load_config(options: Options) -> Config:
+    """Return the configuration; print its warnings, and configure logging.
+
+    Raises:
+        ClickException: it is invalid; exit code 2.
+    """
     path = options.path
     sys.excepthook = _print_exception
     try:

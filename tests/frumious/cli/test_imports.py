@@ -31,7 +31,8 @@ SLOW = {
 }
 OF_THE_COMMAND = {
     "frumious",
-    *("frumious.cli", "frumious.cli.main", "frumious.cli.options", "frumious.cli.tokens"),
+    *("frumious.cli", "frumious.cli.main", "frumious.cli.options"),
+    *("frumious.cli.serve", "frumious.cli.tokens"),
     *("frumious.errors", "frumious.redaction"),
 }
 

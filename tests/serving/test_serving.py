@@ -1,4 +1,4 @@
-"""nginx with the documented configuration serves pip, uv and other clients."""
+"""nginx with the documented configuration, and `frumious serve`, for pip, uv and other clients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from multidict import CIMultiDict
 
 from tests.clients import HTML, JSON, TEXT, found_by_pip, get
 from tests.installers import PIP, UV, install
+from tests.serving.command import serve
 from tests.serving.folder import write_mirror
 from tests.serving.nginx import Nginx
 from tests.upstream import sdist, wheel
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from frumious.model.types import Key
-
-pytestmark = pytest.mark.servers
 
 DISTS = [
     wheel("needy", "1.0", requires=["elsewhere"]),
@@ -35,8 +35,6 @@ DISTS = [
     wheel("cooling", "3.0"),
 ]
 ACCEPT = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
-PAGE = "public, max-age=60"
-FILE = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Site:
-    """A mirror served by nginx."""
+    """A mirror served by nginx or by the command."""
 
     url: str
+    is_nginx: bool
     keys: Mapping[str, Key]  # of each file, by filename
 
     def request(
@@ -65,21 +64,40 @@ class Site:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
         fields = {name: ", ".join(response.headers.get_all(name, ())) for name in response.headers}
-        received = Response(response.status, fields, response.read())
+        received = Response(response.status, CIMultiDict(fields), response.read())
         connection.close()
         return received
+
+    @property
+    def page_caching(self) -> str:
+        """The Cache-Control of pages."""
+        return "public, max-age=60" if self.is_nginx else "public, max-age=20, s-maxage=30"
+
+    @property
+    def file_caching(self) -> str:
+        """The Cache-Control of files."""
+        shared = "" if self.is_nginx else " s-maxage=86400,"
+        return f"public, max-age=31536000,{shared} immutable"
 
     def path(self, filename: str) -> str:
         """Return the path of a file's URL."""
         return "/" + self.keys[filename].removeprefix("web/")
 
 
-@pytest.fixture(scope="module", params=["plain", "hash-index"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((True, False), marks=pytest.mark.servers, id="nginx"),
+        pytest.param((True, True), marks=pytest.mark.servers, id="nginx-hash-index"),
+        pytest.param((False, False), id="command"),
+        pytest.param((False, True), id="command-hash-index"),
+    ],
+)
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("mirror")
-    hash_index = request.param == "hash-index"
+    is_nginx, hash_index = request.param
     keys = write_mirror(folder, DISTS, hash_index=hash_index)
     # It must never be served.
     (folder / "web/packages/.frumious-0123456789abcdef.tmp").write_text("half")
@@ -88,8 +106,9 @@ def site(
     (folder / "web/packages/odd.tar.gz").write_text("tar.gz")
     for variant in folder.glob("web/simple/**/no-variant/*.gz"):
         variant.unlink()
-    with Nginx(folder, tmp_path_factory.mktemp("nginx"), hash_index=hash_index) as nginx:
-        yield Site(nginx.url, keys)
+    server = Nginx if is_nginx else serve
+    with server(folder, tmp_path_factory.mktemp("server"), hash_index=hash_index) as started:
+        yield Site(started.url, is_nginx, keys)
 
 
 @pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
@@ -138,7 +157,6 @@ def test_pip_finds_files_and_metadata_where_the_page_says(site: Site) -> None:
         ("application/vnd.pypi.simple.latest+json", JSON),
         (ACCEPT, JSON),
         (f"{JSON}, */*;q=0.1", JSON),
-        (f"{TEXT}, {JSON};q=0", JSON),  # q-values are ignored
     ],
 )
 def test_content_negotiation_selects_the_page_format(
@@ -147,12 +165,20 @@ def test_content_negotiation_selects_the_page_format(
     response = site.request(path, accept)
     assert response.status == 200
     assert response.headers["Content-Type"] == kind
-    assert response.headers["Cache-Control"] == PAGE
+    assert response.headers["Cache-Control"] == site.page_caching
     assert response.headers["Vary"] == "Accept-Encoding, Accept"
     assert "Content-Encoding" not in response.headers
     assert (kind == JSON) == response.body.startswith(b"{")
     assert site.request(path, accept, "HEAD").headers["Content-Length"] == str(len(response.body))
     assert site.request(path, accept, "HEAD").body == b""
+
+
+def test_only_the_command_knows_quality_values(site: Site) -> None:
+    response = site.request("/simple/needy/", f"{TEXT}, {JSON};q=0")
+    expected = JSON if site.is_nginx else "text/html; charset=utf-8"
+    assert response.headers["Content-Type"] == expected
+    only_others = site.request("/simple/needy/", "image/png")
+    assert only_others.status == (200 if site.is_nginx else 406)
 
 
 @pytest.mark.parametrize("path", ["/simple/", "/simple/needy/"])
@@ -163,7 +189,7 @@ def test_content_negotiation_selects_the_page_format(
 def test_each_page_format_has_its_own_url(site: Site, path: str, form: str, kind: str) -> None:
     response = site.request(path + form)
     assert (response.status, response.headers["Content-Type"]) == (200, kind)
-    assert response.headers["Cache-Control"] == PAGE
+    assert response.headers["Cache-Control"] == site.page_caching
     assert response.headers["Vary"] == "Accept-Encoding"
 
 
@@ -185,8 +211,12 @@ def test_pages_are_compressed_for_clients_that_accept_gzip(
     plain = site.request(path, accept, **{"Accept-Encoding": "gzip;q=0"})
     response = site.request(path, accept, **{"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in plain.headers
-    assert response.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(response.body) == plain.body
+    # The command sends the stored variants, and compresses nothing itself.
+    if site.is_nginx or path == "/simple/" or (path == "/simple/needy/" and accept == JSON):
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(response.body) == plain.body
+    else:
+        assert response.body == plain.body
     for name in ("Content-Type", "Cache-Control", "Vary"):
         assert response.headers[name] == plain.headers[name]
 
@@ -210,7 +240,7 @@ def test_files_are_served_uncompressed_and_cacheable(site: Site, method: str) ->
         )
         assert response.status == 200
         assert response.headers["Content-Type"] == "application/octet-stream"
-        assert response.headers["Cache-Control"] == FILE
+        assert response.headers["Cache-Control"] == site.file_caching
         assert response.headers["Content-Length"] == str(len(dist.content))
         assert "Content-Encoding" not in response.headers
         assert response.body == (dist.content if method == "GET" else b"")
@@ -243,7 +273,7 @@ def test_range_requests_return_part_of_a_file(site: Site) -> None:
 def test_other_paths_have_the_right_content_type(site: Site, path: str, kind: str) -> None:
     response = site.request(path)
     assert (response.status, response.headers["Content-Type"]) == (200, kind)
-    assert response.headers["Cache-Control"] == PAGE
+    assert response.headers["Cache-Control"] == site.page_caching
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""`frumious serve`: a mirror in a folder over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from frumious.cli.options import pass_options
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+    from frumious.cli.options import Options
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port to listen on; 0: any free one.",
+)
+@pass_options
+def serve(options: Options, host: str, port: int) -> None:
+    """Serve the mirror's folder over HTTP, to try it out or for a small team; Ctrl-C ends it.
+
+    There is no TLS: installers trust plain HTTP on loopback alone. nginx serves the same URLs with
+    docs/serving/nginx.conf.
+    """
+    import asyncio
+
+    from frumious.cli.process import load_config
+    from frumious.config.choices import Backend
+    from frumious.web_server import Site, run
+
+    config = load_config(options)
+    if config.backend is not Backend.FILESYSTEM:
+        msg = f"only a mirror in a folder can be served; storage-backend is {config.backend}"
+        raise click.ClickException(msg)
+    folder = Path(config.directory)
+    if not (folder / "web").is_dir():
+        msg = f"there is no mirror in {config.directory!r} yet: run 'frumious mirror' first"
+        raise click.ClickException(msg)
+
+    def show(url: URL) -> None:
+        click.echo(f"Serving {folder / 'web'} at {url} until Ctrl-C. To install from it:")
+        click.echo(f"  pip install --index-url {url / 'simple'}/ PROJECT")
+
+    try:
+        asyncio.run(run(Site(folder, config.page_layout), host, port, show))
+    except OSError as error:
+        msg = f"cannot listen on {host!r}, port {port}: {error.strerror}; try another --port"
+        raise click.ClickException(msg) from error
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
