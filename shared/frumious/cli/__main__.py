@@ -2,4 +2,4 @@
 
 from frumious.cli.main import main
 
-main()
+main(prog_name="frumious")
