@@ -69,10 +69,12 @@ corpus: $(dev_env) ## Test all hostile responses of upstream, with a full and an
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 -m "whole or not whole" tests/hostile
 
 .PHONY: lint
-lint: $(dev_env) ## Check style (ruff) and types (mypy --strict)
+lint: $(dev_env) ## Check style (ruff), types (mypy --strict) and the files of docker/
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy --strict $(wildcard shared functions localcloud tests bench)
+	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml
 
 .PHONY: format
 format: $(dev_env) ## Format the code, and fix what ruff can fix
@@ -143,7 +145,7 @@ simulation: $(dev_env) ## Run 100,000 short histories of the protocol under faul
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev lambda sam checkov bench servers clients bandersnatch fuzz; do \
+	for name in runtime dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
 	  case "$$name" in servers|fuzz) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
