@@ -4,6 +4,8 @@ A tick is an empty event. The others are sent by hand:
 
     {"projects": ["six"]}       plan these alone, and do not ask upstream what changed; with
                                 "may_lose": true they may lose most of their files without an event
+    {"delete": ["six"]}         remove these at once, and keep them out of the mirror until they are
+                                planned by name, or the configuration asks for them anew
     {"dry_run": true}           show what would be done, and why; do nothing
     {"confirm_removals": 57}    a tick that may remove up to 57 projects
     {"confirm_losses": 5700}    a tick that retries what max-losses stopped; upstream may take away
@@ -24,7 +26,8 @@ from frumious.errors import FrumiousError
 from frumious.messaging.job_queue import JobQueue
 from frumious.model.plans import Plan
 from frumious.planning.dispatch import start_runs
-from frumious.planning.plan import plan_changes, plan_projects, summary
+from frumious.planning.named import delete, parse_names, request
+from frumious.planning.plan import plan_changes, plan_deletions, plan_projects, summary
 from frumious.planning.retry import confirm_losses, retry
 from frumious_lambda.environment import Environment
 from frumious_lambda.planner_event import check_event
@@ -62,6 +65,10 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     mirror = environment.mirror
     plan: Plan | None = None
     try:
+        if "projects" in event:
+            await request(mirror, parse_names(event["projects"]))
+        if names := event.get("delete"):
+            await delete(mirror, parse_names(names))
         if names := event.get("retry"):
             await retry(mirror, None if names is True else names)
         if files := event.get("confirm_losses"):
@@ -79,14 +86,16 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         removals_planned=sum(reason.removes for reason in started.reasons.values()),
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
-        runs_stopped=None if "projects" in event else int(_is_stopped(plan)),
-        upstream_regressed=None if "projects" in event else int(bool(plan.regressed)),
+        runs_stopped=None if plan.base is None else int(_is_stopped(plan)),
+        upstream_regressed=None if plan.base is None else int(bool(plan.regressed)),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
 
 
 async def _plan(event: dict[str, Any]) -> Plan:
+    if names := event.get("delete"):
+        return plan_deletions(names)
     if (names := event.get("projects")) is not None:
         return plan_projects(names, allowed_removal=event.get("may_lose", False))
     return await plan_changes(

@@ -18,6 +18,7 @@ class _Event(Struct, forbid_unknown_fields=True):
     """The keys and the types of their values; `functions/planner/app.py` describes them."""
 
     projects: list[str] | None = None
+    delete: list[str] = []
     may_lose: bool = False
     dry_run: bool = False
     confirm_losses: Annotated[int, Meta(ge=0)] = 0

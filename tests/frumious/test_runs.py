@@ -14,7 +14,8 @@ from frumious.finalizing.finalize import finalize
 from frumious.messaging.job_queue import JobQueue, QueueUnavailable
 from frumious.model.jobs import Report
 from frumious.planning.dispatch import start_runs
-from frumious.planning.plan import InvalidProject, plan_projects
+from frumious.planning.named import InvalidProject
+from frumious.planning.plan import plan_projects
 from tests.upstream import Fault, Status, WrongBytes, wheel
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from frumious import __version__
+from frumious.cli.delete import delete
 from frumious.cli.options import Verbs, common_options, pass_options
 from frumious.cli.serve import serve
 from frumious.cli.tokens import token
@@ -44,6 +45,7 @@ def main() -> None:
     """  # noqa: D301 - click's sign for lines that stay as they are
 
 
+main.add_command(delete)
 main.add_command(token)
 main.add_command(serve)
 
@@ -112,16 +114,22 @@ def mirror(
 )
 @pass_options
 def sync(options: Options, projects: tuple[str, ...], *, allowed_removal: bool) -> None:
-    """Bring the named projects in step with upstream, past the filters of projects."""
+    """Bring the named projects in step with upstream, past the filters of projects.
+
+    Projects that the configuration does not select stay in the mirror, and are refreshed with the
+    others, until 'frumious delete' removes them.
+    """
     from frumious.cli.runs import run
-    from frumious.planning.plan import InvalidProject, plan_projects
+    from frumious.planning.named import InvalidProject, request
+    from frumious.planning.plan import plan_projects
 
     try:
         planned = plan_projects(projects, allowed_removal=allowed_removal)
     except InvalidProject as error:
         raise click.BadParameter(str(error)) from error
 
-    async def plan(_mirror: Mirror) -> Plan:
+    async def plan(mirror: Mirror) -> Plan:
+        await request(mirror, planned.named)
         return planned
 
     run(options, plan, concerned=planned.named)

@@ -28,12 +28,13 @@ class Reason(StrEnum):
     LAGGING = "lagging, and due for a retry"
     REMOVED = "removed upstream"
     UNWANTED = "no longer selected"
+    DELETED = "deleted by name"
     DUE = "its removed files are due for deletion"
 
     @property
     def removes(self) -> bool:
         """Whether the project is to leave the mirror."""
-        return self is Reason.REMOVED or self is Reason.UNWANTED
+        return self in {Reason.REMOVED, Reason.UNWANTED, Reason.DELETED}
 
 
 class Proposal(NamedTuple):
@@ -86,6 +87,14 @@ class Plan:
     outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch
     base: Cursor | None = None  # that it was planned from; None: named projects, from any
     cursor: Cursor | None = None  # that it leads to, apart from the runs
+    settles_named: bool = False  # what is stored of named projects changes when the runs are open
     selected: Selected | None = None  # to store when the runs are open; None: as it is stored
     stopped: RemovalLimit | None = None  # None: the plan may start
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
+
+    @property
+    def deleted(self) -> frozenset[NormalizedName]:
+        """The projects that somebody deleted by name."""
+        return frozenset(
+            project for project, reason in self.reasons.items() if reason is Reason.DELETED
+        )

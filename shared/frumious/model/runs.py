@@ -153,6 +153,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     master: str = ""  # whose serials these are: a fingerprint of `master`
     regressed: Seconds = 0.0  # since when they are not upstream's any more
     resets: int = 0  # how often an operator let the mirror count anew
+    named: bool = False  # somebody has requested or deleted projects by name
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     selecting: str = ""  # Selected.fingerprint of the last one by which runs were opened
     # What the finalizer keeps here.

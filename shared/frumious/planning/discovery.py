@@ -114,6 +114,8 @@ def _reselect(
 ) -> Proposal | None:
     """Propose what the configuration changes for a project."""
     config = snapshot.config
+    if project in snapshot.named.deleted:
+        return Proposal(project, 0, Reason.DELETED)
     if config.projects and not wants(project):
         return Proposal(project, 0, Reason.UNWANTED)
     if config.pages or project in config.releases:
@@ -153,6 +155,12 @@ def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Prop
         pending = snapshot.in_progress.get(project, -1)
         if project not in snapshot.lagging and (serial or 0) > pending:
             yield Proposal(project, serial or 0, Reason.NEW)
+
+
+def propose_named(snapshot: Snapshot) -> Iterator[Proposal]:
+    """Propose the deleted projects that are still stored, and those that come back."""
+    yield from (Proposal(project, 0, Reason.DELETED) for project in snapshot.named.pending)
+    yield from (Proposal(project, 0, Reason.NEW) for project in snapshot.restored)
 
 
 def propose_due(snapshot: Snapshot) -> Iterator[Proposal]:

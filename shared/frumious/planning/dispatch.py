@@ -18,6 +18,7 @@ from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.runs import OpenRun, Run, run_id
 from frumious.model.types import RunId
+from frumious.planning.named import settle
 from frumious.state.ledger import LedgerCorrupt
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ async def start_runs(
     cursor: Cursor | None = None
     if plan is not None and plan.stopped is None:
         opened, cursor = await _open(plan, mirror, in_process=in_process)
+        if cursor is not None and plan.settles_named:
+            deleted, selection = plan.deleted, mirror.selection
+            await mirror.ledger.change_named(lambda named: settle(named, selection, deleted))
     if cursor is None:
         cursor = await mirror.ledger.cursor()
     await _send(opened, cursor, queue, mirror, deadline)

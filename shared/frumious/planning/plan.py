@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
-from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason, RemovalLimit
-from frumious.model.types import MAX_NAME_LENGTH
 from frumious.planning import discovery, sweep
+from frumious.planning.named import parse_names
 from frumious.planning.retry import refused_losses
 from frumious.planning.snapshot import read_snapshot
-from frumious.simple.values import InvalidPage, project_name
+from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE)
+_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE, Reason.DELETED)
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 _REGRESSED: Final = (
@@ -46,10 +45,6 @@ _FOREIGN: Final = (
 )
 
 
-class InvalidProject(FrumiousError):
-    """A name that no project can have."""
-
-
 def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Plan:
     """Plan named projects, whatever their serial; upstream is not asked.
 
@@ -58,22 +53,27 @@ def plan_projects(names: Iterable[str], *, allowed_removal: bool = False) -> Pla
     Raises:
         InvalidProject: a name is not a project's.
     """
-    projects: list[NormalizedName] = []
-    for name in names:
-        project = project_name(name)
-        if project is None:
-            msg = (
-                f"{name!r:.120} is not a project's name: up to {MAX_NAME_LENGTH} letters, digits,"
-                " '.', '-' and '_' are allowed"
-            )
-            raise InvalidProject(msg)
-        projects.append(project)
+    projects = parse_names(names)
     return Plan(
         jobs=dict.fromkeys(projects, 0),
         reasons=dict.fromkeys(projects, Reason.NAMED),
         allowed_removals=dict.fromkeys(projects if allowed_removal else (), AllowedRemoval.PROJECT),
         named=frozenset(projects),
         confirmed=frozenset(projects if allowed_removal else ()),
+    )
+
+
+def plan_deletions(names: Iterable[str]) -> Plan:
+    """Plan the removal of named projects, which `named.delete` has recorded.
+
+    Raises:
+        InvalidProject: a name is not a project's.
+    """
+    projects = parse_names(names)
+    return Plan(
+        jobs=dict.fromkeys(projects, 0),
+        reasons=dict.fromkeys(projects, Reason.DELETED),
+        settles_named=True,
     )
 
 
@@ -111,6 +111,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
     """Return the plan that follows from a snapshot. Pure."""
     if snapshot.foreign:
         return _foreign_plan(snapshot)
+    selection = replace(selection, named=snapshot.named)
     comparison = discovery.compare(snapshot, selection)
     proposals = chain(
         discovery.propose_changed(snapshot),
@@ -119,6 +120,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         # Polled names are in no comparison: there a missing page counts.
         sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
         discovery.propose_due(snapshot),
+        discovery.propose_named(snapshot),
     )
     retries = _due_retries(snapshot)
     merged = _merge(proposals, retries, snapshot, selection)
@@ -142,7 +144,9 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
             for project, hours in (snapshot.due or {}).items()
             if project in planned and not merged.reasons[project].removes
         },
-        named=frozenset(project for project in retries if snapshot.lagging[project].named),
+        named=frozenset(project for project in retries if snapshot.lagging[project].named)
+        | (planned & snapshot.named.requested.keys()),
+        settles_named=bool(snapshot.restored or snapshot.named.pending),
         outdated_since=snapshot.now if earliest is None else earliest,
         base=snapshot.cursor,
         cursor=cursor,
@@ -231,7 +235,9 @@ def _credible(serial: int, snapshot: Snapshot) -> int:
 
 def _check_removals(plan: Plan, comparison: Comparison, limit: Removals) -> RemovalLimit | None:
     """Return the verdict that keeps a mistake, here or upstream, from emptying the mirror."""
+    deleted = plan.deleted
     removed = [project for project, reason in plan.reasons.items() if reason.removes]
+    removed = [project for project in removed if project not in deleted]  # each is confirmed
     if len(removed) <= limit.number:
         return None
     removals = sum(project in comparison.listed for project in removed)

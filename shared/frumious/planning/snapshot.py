@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,7 +19,10 @@ from msgspec import structs
 from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
+from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.planning.config_changes import ConfigChanges, config_changes
+from frumious.planning.due_deletions import read_due
+from frumious.planning.named import read_named, settle
 from frumious.planning.page_checks import read_turn
 from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
@@ -47,8 +49,6 @@ logger = logging.getLogger(__name__)
 _MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by root index
 _COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
 _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
-_DELETION_INTERVAL: Final = 3600  # seconds
-_MAX_DUE: Final = 10_000  # projects with files that are due for deletion, in one plan
 _MAX_LOGGED: Final = 20  # projects in one log record
 
 
@@ -63,6 +63,8 @@ class Snapshot:
     serial: int | None = None  # upstream's own; None: it says nothing of it now
     lagging: Mapping[NormalizedName, Lagging] = field(default_factory=dict)
     config: ConfigChanges = field(default_factory=ConfigChanges)
+    named: NamedProjects = NO_NAMED_PROJECTS  # without those that the configuration asks for again
+    restored: frozenset[NormalizedName] = frozenset()  # what these are
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
     changes: Changes | None = None  # by changelog; None: upstream has none
     migrating: bool = False  # the mirror was begun by another program
@@ -114,9 +116,15 @@ async def read_snapshot(
         cursor = cursor.rewound(master)
     elif cursor.master not in {"", master}:
         return Snapshot(now=now, cursor=cursor, foreign=True)
+    overdue = now >= cursor.reconciled + _COMPARISON_INTERVAL
+    named = await read_named(cursor, mirror.ledger, verify=overdue or force)
+    settled = settle(named, mirror.selection)
+    mirror = replace(mirror, selection=replace(mirror.selection, named=settled))
     snapshot = Snapshot(
         now=now,
-        cursor=structs.replace(cursor, master=master),
+        cursor=structs.replace(cursor, master=master, named=bool(named) or cursor.named),
+        named=settled,
+        restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
         reset=reset,
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
         config=await _read_config_changes(cursor, mirror, force=force),
@@ -134,9 +142,17 @@ async def read_snapshot(
     )
     snapshot = await _read_open_runs(snapshot, mirror.ledger)
     snapshot = await _check_pages(snapshot, mirror)
-    snapshot = await _read_due_deletions(snapshot, mirror)
+    due = await read_due(snapshot.cursor, snapshot.lagging, mirror, now)
+    snapshot = replace(snapshot, due=due)
     if _needs_own_index(snapshot, uncounted_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
+    return replace(snapshot, unlisted=await _unlisted(snapshot, open_runs, mirror))
+
+
+async def _unlisted(
+    snapshot: Snapshot, open_runs: Iterable[OpenRun], mirror: Mirror
+) -> frozenset[NormalizedName]:
+    """Return the projects that may have a page although no index lists them."""
     wants = mirror.selection.wants
     unlisted: set[NormalizedName] = set()
     if snapshot.upstream_index is not None and not snapshot.cursor.reconciled:
@@ -145,7 +161,7 @@ async def read_snapshot(
     if snapshot.config.projects:
         stored = mirror.pages.stored_projects()
         unlisted |= {project async for project in stored if not wants(project)}
-    return replace(snapshot, unlisted=frozenset(unlisted))
+    return frozenset(unlisted)
 
 
 async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -> ConfigChanges:
@@ -166,7 +182,7 @@ def _polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedNa
     exact = selection.exact_projects
     if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
         return None
-    return sorted(filter(selection.wants, exact))
+    return sorted(filter(selection.wants, {*exact, *selection.named.requested}))
 
 
 async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Storage) -> Snapshot:
@@ -311,27 +327,6 @@ def _fingerprint(master: str) -> str:
     """Identify the upstream index, whatever the scheme."""
     parts = urlsplit(master)
     return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:16]
-
-
-async def _read_due_deletions(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
-    """Add the projects whose removed files are due for deletion: once an hour, with one listing.
-
-    Lagging projects come later: their jobs are likely to fail.
-    """
-    if snapshot.now < snapshot.cursor.deletions + _DELETION_INTERVAL:
-        return snapshot
-    now, at_once = layout.hour(snapshot.now), not mirror.config.delete_after
-    due: defaultdict[NormalizedName, list[str]] = defaultdict(list)
-    async for entry in mirror.storage.list(layout.DELETIONS):
-        deletion = layout.deletion_of(entry.key)
-        if deletion is None:
-            continue
-        hour, project = deletion
-        if len(due) >= _MAX_DUE or (hour > now and not at_once):
-            break
-        if project not in snapshot.lagging:
-            due[project].append(hour)
-    return replace(snapshot, due={project: tuple(hours) for project, hours in due.items()})
 
 
 def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:

@@ -16,6 +16,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -38,6 +40,7 @@ class Selection:
     blocked_projects: frozenset[NormalizedName]
     allowed_releases: Mapping[NormalizedName, list[SpecifierSet]]
     blocked_releases: Mapping[NormalizedName, list[SpecifierSet]]
+    named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
 
     @classmethod
     def of(cls, filters: Filters) -> Selection:
@@ -72,8 +75,18 @@ class Selection:
         """The projects with filters of releases."""
         return frozenset(self.allowed_releases) | frozenset(self.blocked_releases)
 
+    def entry(self, project: NormalizedName) -> str:
+        """Return how the configuration asks for the project by name; empty if it does not."""
+        listed = self.exact_projects is not None and project in self.exact_projects
+        releases = self.allowed_releases.get(project)
+        if project in self.blocked_projects or not (listed or releases):
+            return ""
+        return _fingerprint(listed, sorted(map(str, releases or ())))
+
     def wants(self, project: NormalizedName) -> bool:
-        """Return whether the project is selected."""
+        """Return whether the project is selected, or requested by name, and not deleted."""
+        if project in self.named.deleted or project in self.named.requested:
+            return project in self.named.requested
         allowed = self.exact_projects is None or project in self.exact_projects
         return allowed and project not in self.blocked_projects
 

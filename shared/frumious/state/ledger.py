@@ -20,6 +20,7 @@ from packaging.utils import NormalizedName
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.losses import Losses
+from frumious.model.named import NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.storage.protocol import Conflict, Stored
@@ -43,6 +44,7 @@ _REPAIRS: Final = {
     layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
     " --force-check",
     layout.SELECTION: "delete it and run once with --force-check",
+    layout.NAMED: "restore an earlier version of the object, or run 'frumious doctor --repair'",
 }
 
 
@@ -142,6 +144,21 @@ class Ledger:
             Conflict: others replaced it again and again.
         """
         return await self._change(layout.LOSSES, Losses(), change)
+
+    async def named(self) -> NamedProjects:
+        """Return the projects that somebody requested or deleted by name."""
+        return await self._read(layout.NAMED, NamedProjects) or NamedProjects()
+
+    async def change_named(self, change: Callable[[NamedProjects], NamedProjects]) -> NamedProjects:
+        """Replace the named projects by what `change` makes of them, as `change_cursor` does.
+
+        The cursor says first that there may be any, and never takes that back.
+
+        Raises:
+            Conflict: others replaced them again and again.
+        """
+        await self.change_cursor(lambda cursor: replace(cursor, named=True))
+        return await self._change(layout.NAMED, NamedProjects(), change)
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from frumious.errors import FrumiousError, Reason, Retryable, explain
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
 from frumious.model.losses import NOTHING, Loss
+from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.state import inbox
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
@@ -92,8 +93,10 @@ class Batch:
         open_runs: frozenset[RunId],
         lagging: Collection[NormalizedName],
         totals: Loss = NOTHING,
+        named: NamedProjects = NO_NAMED_PROJECTS,
     ) -> None:
         self._mirror = mirror
+        self._named = named
         self._open_runs = open_runs
         self._lagging = lagging
         self._totals = totals
@@ -105,13 +108,14 @@ class Batch:
         """Begin a batch, knowing which runs are open and which projects lag.
 
         In this order: a project lags before its run is closed. `cursor` is what this process knows
-        of it already.
+        of it already. What people have named since the jobs were sent counts as well.
         """
         cursor = cursor or await mirror.ledger.cursor()
+        named = await mirror.ledger.named() if cursor.named else NO_NAMED_PROJECTS
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         open_runs = frozenset(entry.run for entry in cursor.runs)
         totals = Loss(cursor.files, cursor.bytes_)
-        return cls(mirror, open_runs, lagging, totals)
+        return cls(mirror, open_runs, lagging, totals, named)
 
     async def work(self, delivery: Delivery) -> Disposition:
         """Do a job when its turn comes: after the earlier jobs of its project."""
@@ -130,6 +134,7 @@ class Batch:
                 open_runs=self._open_runs,
                 lagging=lagging,
                 totals=self._totals,
+                named=self._named,
             )
             if isinstance(disposition, RetryLater):
                 self._retried_later[project] = disposition
@@ -141,13 +146,14 @@ def retry_pause(number: int) -> int:
     return min(_FIRST_PAUSE << (number - 1), _MAX_PAUSE)
 
 
-async def work(
+async def work(  # noqa: PLR0913 (what is known)
     delivery: Delivery,
     mirror: Mirror,
     *,
     open_runs: frozenset[RunId] = frozenset(),
     lagging: bool = False,
     totals: Loss = NOTHING,
+    named: NamedProjects = NO_NAMED_PROJECTS,
 ) -> Disposition:
     """Do a job.
 
@@ -157,11 +163,12 @@ async def work(
     job = delivery.job
     recovering = job.recovering or lagging
     attempt = Attempt(
-        job=replace(job, recovering=recovering),
+        job=replace(job, recovering=recovering, named=job.named or job.project in named.requested),
         resuming=recovering or delivery.number > 1 or job.continuation > 0,
         final=delivery.last,
         totals=totals,
         open_runs=open_runs,
+        deleted=job.project in named.deleted,
     )
     transfer = Transfer.of(attempt, mirror, delivery.on_last_file)
     deadline = asyncio.timeout_at(delivery.deadline)

@@ -34,6 +34,7 @@ class Attempt:
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
     totals: Loss = NOTHING  # what the mirror has
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
+    deleted: bool = False  # somebody deleted the project by name: it leaves at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ async def remove_project(
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:
-        at_once = current.quarantined or job.quarantined
+        at_once = current.quarantined or job.quarantined or attempt.deleted
         delay = 0.0 if at_once else publisher.config.delete_after
         tombstone = await _tombstone(job, current, publisher.pages, delayed=delay > 0)
         await tombstone.write(key, storage)

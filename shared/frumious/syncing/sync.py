@@ -72,8 +72,9 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
     for _ in range(_MAX_RACES):
         try:
             result = await _sync_once(attempt, mirror, transfer)
-            if attempt.job.due or attempt.job.quarantined:
-                hours = None if attempt.job.quarantined else attempt.job.due
+            at_once = attempt.job.quarantined or attempt.deleted
+            if attempt.job.due or at_once:
+                hours = None if at_once else attempt.job.due
                 await delete_due(project, hours, mirror.clock.now(), mirror.pages)
             return result  # noqa: TRY300
         except Conflict:
@@ -91,7 +92,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True)
         transfer.resuming = True  # what is stored already is found again
-    if not job.named and not mirror.selection.wants(project):
+    if attempt.deleted or (not job.named and not mirror.selection.wants(project)):
         return await _remove_unwanted(attempt, current, publisher, mirror)
     parsed = await _read_upstream(attempt, current, mirror)
     if parsed is None:
@@ -154,11 +155,11 @@ async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, Pr
 async def _remove_unwanted(
     attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher, mirror: Mirror
 ) -> Result:
-    """Remove a project that is not selected.
+    """Remove a project that is not selected, or deleted by name.
 
     It stays where only its removed files are due: somebody requested it by name.
     """
-    if attempt.job.due and current is not None:
+    if attempt.job.due and current is not None and not attempt.deleted:
         files = mirrored_files(publisher.project, current)
         return _result(publisher.project, BuiltPage(current, files, {}), report=False)
     return await remove_project(attempt, current, publisher, mirror.clock.now())

@@ -6,7 +6,8 @@ import json
 
 from frumious.access.tokens import Token, TokenError
 from frumious.config.loading import ConfigError, parse
-from frumious.planning.plan import InvalidProject, plan_projects
+from frumious.planning.named import InvalidProject
+from frumious.planning.plan import plan_projects
 from frumious.selection.selection import Selection
 from frumious_lambda.planner_event import InvalidEvent, check_event
 from tests.fuzz.targets.checks import PROJECT, check_project
