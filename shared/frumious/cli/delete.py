@@ -50,7 +50,7 @@ def delete(options: Options, projects: tuple[str, ...], *, dry_run: bool) -> Non
     if dry_run:
         with_mirror(options, show)
         return
-    run(options, plan, concerned=names)
+    run(options, plan, concerned=planned.jobs)
     click.echo(f"'frumious sync {' '.join(names)}' brings back what is deleted.", err=True)
 
 

@@ -146,7 +146,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         },
         named=frozenset(project for project in retries if snapshot.lagging[project].named)
         | (planned & snapshot.named.requested.keys()),
-        settles_named=bool(snapshot.restored or snapshot.named.pending),
+        settles_named=snapshot.settles_named or bool(snapshot.named.pending),
         outdated_since=snapshot.now if earliest is None else earliest,
         base=snapshot.cursor,
         cursor=cursor,

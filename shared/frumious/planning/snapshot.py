@@ -65,6 +65,7 @@ class Snapshot:
     config: ConfigChanges = field(default_factory=ConfigChanges)
     named: NamedProjects = NO_NAMED_PROJECTS  # without those that the configuration asks for again
     restored: frozenset[NormalizedName] = frozenset()  # what these are
+    settles_named: bool = False  # `named` is not what is stored
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
     changes: Changes | None = None  # by changelog; None: upstream has none
     migrating: bool = False  # the mirror was begun by another program
@@ -125,6 +126,7 @@ async def read_snapshot(
         cursor=structs.replace(cursor, master=master, named=bool(named) or cursor.named),
         named=settled,
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
+        settles_named=settled != named,
         reset=reset,
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
         config=await _read_config_changes(cursor, mirror, force=force),

@@ -31,7 +31,7 @@ SLOW = {
 }
 OF_THE_COMMAND = {
     "frumious",
-    *("frumious.cli", "frumious.cli.main", "frumious.cli.options"),
+    *("frumious.cli", "frumious.cli.delete", "frumious.cli.main", "frumious.cli.options"),
     *("frumious.cli.serve", "frumious.cli.tokens"),
     *("frumious.errors", "frumious.redaction"),
 }
