@@ -109,6 +109,30 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     assert finish(cloud) == {"soon": "removed", "gone": "removed"}
 
 
+def test_a_deleted_project_stays_away_until_it_is_planned_by_name(
+    cloud: LocalCloud, index: Index
+) -> None:
+    index.upload(wheel("malware", "1.0"))
+    plan(cloud)
+    finish(cloud)
+    before = stored(cloud)
+
+    assert plan(cloud, delete=["Malware"], dry_run=True)["plan"]["removed"] == {
+        "malware": "deleted by name"
+    }
+    assert (stored(cloud), jobs_waiting(cloud)) == (before, 0)
+
+    assert plan(cloud, delete=["Malware"])["jobs"] == 1
+    assert finish(cloud) == {"malware": "removed"}
+    assert not [key for key in stored(cloud) if "malware" in key and key.startswith("web/")]
+    index.upload(wheel("malware", "2.0"))
+    plan(cloud, force_check=True)
+    assert "malware" not in finish(cloud)
+
+    assert plan(cloud, projects=["malware"])["jobs"] == 1
+    assert finish(cloud) == {"malware": "updated"}
+
+
 def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("unknown", "1.0"))
     before = stored(cloud)

@@ -22,6 +22,7 @@ from xmlrpc.client import dumps
 import msgspec
 
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
+from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import (
     Cursor,
     Departure,
@@ -71,6 +72,7 @@ _STATE: Final = {
     r"state/cursor\.json": "cursor",
     r"state/lagging\.json": "lagging",
     r"state/selection\.json": "selection",
+    r"state/named\.json": "named",
     r"state/runs/.*/plan\.json": "plan",
     r"state/runs/.*/progress\.json": "progress",
     r"state/runs/.*/results/.*": "own_results",
@@ -247,6 +249,8 @@ def _state() -> Iterator[tuple[str, bytes]]:
     yield "cursor", render(Cursor())
     yield "lagging", render(_LaggingFile({PROJECT: Lagging(serial=7, reason="why", due=1.8e9)}))
     yield "selection", render(Selected(projects="a", pages="b", releases={PROJECT: "c"}))
+    deletion = Deletion(at=1.8e9, entry="d", pending=True)
+    yield "named", render(NamedProjects(requested={PROJECT: 1.8e9}, deleted={PROJECT: deletion}))
     yield "removed_hashes", render(RemovedFiles({"demo-1.0.tar.gz": {"sha256": "ab" * 32}}))
     yield "tombstone", render(Tombstone(_RUN, 7, (key,)))
     yield (

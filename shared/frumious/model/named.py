@@ -27,8 +27,8 @@ class Deletion(Struct, frozen=True, kw_only=True):
 class NamedProjects(Struct, frozen=True, kw_only=True):
     """The projects that somebody requested or deleted by name, whatever the filters select."""
 
-    requested: Mapping[ProjectName, Seconds] = {}  # -> when
-    deleted: Mapping[ProjectName, Deletion] = {}
+    requested: Mapping[ProjectName, Seconds]  # -> when
+    deleted: Mapping[ProjectName, Deletion]
 
     def __bool__(self) -> bool:
         """Return whether there are any."""
@@ -61,7 +61,7 @@ class NamedProjects(Struct, frozen=True, kw_only=True):
         return replace(self, requested=_without(self.requested, projects))
 
 
-NO_NAMED_PROJECTS: Final = NamedProjects()
+NO_NAMED_PROJECTS: Final = NamedProjects(requested={}, deleted={})
 
 
 def _without(

@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.losses import Losses
-from frumious.model.named import NamedProjects
+from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.storage.protocol import Conflict, Stored
@@ -44,7 +44,8 @@ _REPAIRS: Final = {
     layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
     " --force-check",
     layout.SELECTION: "delete it and run once with --force-check",
-    layout.NAMED: "restore an earlier version of the object, or run 'frumious doctor --repair'",
+    layout.NAMED: "restore an earlier version of the object, or delete it with"
+    " 'frumious doctor --repair', which keeps what the pages and tombstones say",
 }
 
 
@@ -147,7 +148,7 @@ class Ledger:
 
     async def named(self) -> NamedProjects:
         """Return the projects that somebody requested or deleted by name."""
-        return await self._read(layout.NAMED, NamedProjects) or NamedProjects()
+        return await self._read(layout.NAMED, NamedProjects) or NO_NAMED_PROJECTS
 
     async def change_named(self, change: Callable[[NamedProjects], NamedProjects]) -> NamedProjects:
         """Replace the named projects by what `change` makes of them, as `change_cursor` does.
@@ -158,7 +159,7 @@ class Ledger:
             Conflict: others replaced them again and again.
         """
         await self.change_cursor(lambda cursor: replace(cursor, named=True))
-        return await self._change(layout.NAMED, NamedProjects(), change)
+        return await self._change(layout.NAMED, NO_NAMED_PROJECTS, change)
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

@@ -25,6 +25,7 @@ READS: dict[Key, Callable[[Mirror], Awaitable[Any]]] = {
     layout.CURSOR: lambda mirror: mirror.ledger.cursor(),
     layout.LAGGING: lambda mirror: mirror.ledger.lagging(),
     layout.SELECTION: lambda mirror: mirror.ledger.selected(),
+    layout.NAMED: lambda mirror: mirror.ledger.named(),
     layout.plan(RUN): lambda mirror: mirror.ledger.plan(RUN),
     layout.progress(RUN): lambda mirror: mirror.ledger.progress(RUN),
 }

@@ -13,9 +13,11 @@ from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.jobs import Job
+from frumious.model.named import NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Run, RunProgress, Selected
 from frumious.model.types import RunId
+from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
 from frumious.state import inbox as inboxes
 from frumious.state.ledger import (
@@ -30,7 +32,14 @@ from frumious.state.page_store import PageStore
 from frumious.storage.protocol import Stored
 from frumious.syncing.recovery import Tombstone
 from frumious.syncing.removed_files import RemovedFiles
-from tests.fuzz.targets.checks import InstantClock, MemoryStorage, check_key, check_project, run
+from tests.fuzz.targets.checks import (
+    SELECTION,
+    InstantClock,
+    MemoryStorage,
+    check_key,
+    check_project,
+    run,
+)
 
 if TYPE_CHECKING:
     from frumious.model.types import Key
@@ -125,6 +134,16 @@ def selection(data: bytes) -> None:
         PageLayout.named(name)
 
 
+def named(data: bytes) -> None:
+    """The projects that somebody requested or deleted by name."""
+    value = _read(layout.NAMED, data, NamedProjects)
+    if value is None:
+        return
+    for project in (*value.requested, *value.deleted):
+        check_project(project)
+    assert settle(value, SELECTION).deleted.keys() <= value.deleted.keys()
+
+
 def inbox(data: bytes) -> None:
     """The reports of a batch."""
     value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
@@ -187,6 +206,7 @@ TARGETS = (
     progress,
     lagging,
     selection,
+    named,
     inbox,
     own_results,
     removed_hashes,
