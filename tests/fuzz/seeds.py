@@ -36,8 +36,8 @@ from frumious.model.types import Key, RunId
 from frumious.simple import gzipped
 from frumious.state.inbox import _ReportsFile, _ResultsFile
 from frumious.state.ledger import _LaggingFile, render
+from frumious.state.removed_files import RemovedFiles
 from frumious.syncing.recovery import Tombstone
-from frumious.syncing.removed_files import RemovedFiles
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT

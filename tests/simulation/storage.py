@@ -12,7 +12,7 @@ from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, Entry, Head, StorageUnavailable, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncGenerator, Callable, Collection
 
     from frumious.model.checksums import FileStream
     from tests.simulation.process import Process
@@ -99,6 +99,14 @@ class MemoryStorage:
             return None
         return Head(len(found.body), found.etag, found.sha256 if found.shows_sha256 else None)
 
+    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+        found = await self.read(key)
+
+        async def chunks(body: bytes) -> AsyncGenerator[bytes, None]:
+            yield body
+
+        return None if found is None else chunks(found.body)
+
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         def write() -> str:
             current = self.disk.objects.get(key)
@@ -129,7 +137,7 @@ class MemoryStorage:
 
         await self._request("stores", key, store)
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         def entries() -> list[Entry]:
             stored = self.disk.objects
             keys = sorted((key for key in stored if key.startswith(prefix)), key=str.encode)

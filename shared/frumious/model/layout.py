@@ -38,6 +38,10 @@ ANNOUNCED = Key("state/announced.json")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
 DELETIONS = Key("state/deletions/")
+AUDIT = Key("state/audit.json")
+AUDIT_FOLDER = Key("state/audit/")
+FILES = Key("web/packages/")
+PROVENANCE = Key("web/integrity/")
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"

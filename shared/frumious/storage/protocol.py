@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from frumious.errors import FrumiousError, Reason, Retryable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
     from frumious.model.checksums import FileStream
     from frumious.model.types import Key
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A server may take that many times `timeout` to respond to what it has received: it may be
 # assembling a large object, which AWS says can take minutes (API page of CompleteMultipartUpload).
 RESPONSE_TIMEOUTS: Final = 6
+
+CHUNK: Final = 1024**2  # bytes of a chunk of `Storage.stream`
 
 
 class StorageUnavailable(Retryable):
@@ -75,10 +77,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object in a listing."""
+    """An object in a listing. What a storage's listing does not contain is None."""
 
     key: Key
     size: int  # bytes
+    modified: float | None = None  # seconds since the epoch
+    etag: str | None = None  # on many servers the content's MD5; not always that of Stored
+    content_type: str | None = None
 
 
 async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
@@ -110,6 +115,12 @@ class Storage(Protocol):
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata; return None if it does not exist."""
 
+    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+        """Return an object's bytes as chunks of some MiB; None if it does not exist.
+
+        The caller closes the generator.
+        """
+
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object and return its new etag.
 
@@ -136,7 +147,7 @@ class Storage(Protocol):
             WrongBytes: the chunks are not what is expected.
         """
 
-    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+    def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         """Yield the objects with a prefix and a key above `after`, in the order of UTF-8."""
 
     async def delete(self, keys: Collection[Key]) -> None:

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from frumious.errors import FrumiousError, Reason, explain
 from frumious.model import layout
+from frumious.model.blobs import MirroredFile, same_bytes
 from frumious.model.checksums import strong_hashes
 from frumious.model.jobs import AllowedRemoval
 from frumious.selection.selection import owners_of
-from frumious.syncing.blobs import CurrentPage, MirroredFile, same_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.model.blobs import Blob
     from frumious.model.checksums import ExpectedContent
     from frumious.model.jobs import Job
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
     from frumious.simple.values import ParsedPage
-    from frumious.syncing.blobs import Blob
+    from frumious.state.removed_files import RemovedFiles
 
 _MAX_MINOR: Final = 4  # of the API versions 1.x that the mirror implements
 _UNSUPPORTED: Final = frozenset({"namespaces"})  # keys that belong to later versions
@@ -35,6 +36,21 @@ class MassLoss(FrumiousError):
     """Upstream's page lacks most of the files that the mirror has, and no event says why."""
 
     reason = Reason.FILES_LOST
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPage:
+    """A project page of the mirror's; None: it has none."""
+
+    page: ProjectPage | None
+    files: tuple[MirroredFile, ...]  # that are stored
+    removed: RemovedFiles  # that it named once, if upstream names one of them
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the configuration that shaped the page; None: unknown."""
+        publication = self.page.publication if self.page is not None else None
+        return publication.selection if publication is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.selection import owners_of
 from frumious.simple.values import InvalidPage
-from frumious.syncing.blobs import keys_of, mirrored_files
-from frumious.syncing.removed_files import forget_deleted, read_removed_files
+from frumious.state.removed_files import forget_deleted, read_removed_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection

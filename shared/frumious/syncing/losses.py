@@ -14,8 +14,8 @@ from frumious.errors import FrumiousError, Reason
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.losses import Loss
+from frumious.state.removed_files import Booked, read_removed_files
 from frumious.syncing.comparison import lost_files
-from frumious.syncing.removed_files import Booked, read_removed_files
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from frumious.errors import Reason
 from frumious.model import layout
+from frumious.model.blobs import MirroredFile, keys_of
 from frumious.model.pages import Publication
-from frumious.syncing.blobs import MirroredFile, keys_of
 from frumious.syncing.comparison import link_to
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from frumious.model import layout
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key
 from frumious.simple import gzipped, render
-from frumious.syncing.blobs import keys_of, mirrored_files
 from frumious.syncing.deletion import delete_files
 
 if TYPE_CHECKING:

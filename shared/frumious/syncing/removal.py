@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome, Result
-from frumious.syncing.blobs import keys_of, mirrored_files
+from frumious.state.removed_files import keep_removed_files
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.recovery import Tombstone
-from frumious.syncing.removed_files import keep_removed_files
 
 if TYPE_CHECKING:
     from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
     from frumious.state.page_store import PageStore
+    from frumious.state.removed_files import Booked
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
-    from frumious.syncing.removed_files import Booked
 
 
 async def remove_project(

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from frumious.model import layout
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.pages import ProjectPage
 from frumious.model.types import Key
 from frumious.simple import legacy_json, render
 from frumious.state.ledger import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
+from frumious.state.removed_files import (
+    Booked,
+    RemovedFiles,
+    keep_removed_files,
+    read_removed_files,
+)
 from frumious.storage.protocol import Conflict
-from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
-from frumious.syncing.comparison import MassLoss, check_losses, compare
+from frumious.syncing.comparison import CurrentPage, MassLoss, check_losses, compare
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.losses import announced_removal, book_loss, unannounced_losses
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
-from frumious.syncing.removed_files import (
-    Booked,
-    RemovedFiles,
-    keep_removed_files,
-    read_removed_files,
-)
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from frumious.clock import Clock
     from frumious.mirror import Mirror
+    from frumious.model.blobs import Blob
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
-    from frumious.syncing.blobs import Blob
     from frumious.syncing.recovery import Attempt
     from frumious.upstream.download import Download
     from frumious.upstream.upstream import Upstream

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -206,6 +208,37 @@ async def a_file_is_stored_as_it_arrives(subject: Subject) -> None:
     assert head is not None
     assert head.size == len(body)
     assert head.sha256 in {None, hashlib.sha256(body).hexdigest()}
+
+
+@statement
+async def a_file_is_read_in_chunks(subject: Subject) -> None:
+    storage = subject.storage
+    for body in (b"", b"few", bytes(range(256)) * 40_000):
+        await store(storage, FILE, body)
+
+        stream = await storage.stream(FILE)
+
+        assert stream is not None
+        async with aclosing(stream):
+            assert b"".join([chunk async for chunk in stream]) == body
+    assert await storage.stream(PAGE) is None
+
+
+@statement
+async def a_listing_says_what_an_object_is(subject: Subject) -> None:
+    storage = subject.storage
+    began = time.time()
+    await storage.write(PAGE, b"page")
+    await store(storage, FILE, b"file" * 1000)
+
+    file, page = [entry async for entry in storage.list("web/")]
+
+    assert (file.key, file.size) == (FILE, 4000)
+    assert (page.key, page.size) == (PAGE, 4)
+    for entry in (file, page):
+        assert entry.modified is not None
+        assert abs(entry.modified - began) < 60
+        assert entry.content_type in {None, headers_of(entry.key).content_type}
 
 
 @statement

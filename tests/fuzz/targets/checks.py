@@ -10,16 +10,16 @@ from packaging.utils import canonicalize_name, is_normalized_name
 
 from frumious.clock import Clock
 from frumious.config.loading import parse as parse_configuration
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key, RunId
 from frumious.selection.selection import Selection
 from frumious.simple import parse_html, parse_json, render
+from frumious.state.removed_files import RemovedFiles
 from frumious.storage.protocol import Conflict, Stored
-from frumious.syncing.blobs import CurrentPage, keys_of, mirrored_files
-from frumious.syncing.comparison import compare
+from frumious.syncing.comparison import CurrentPage, compare
 from frumious.syncing.page_builder import build_page
 from frumious.syncing.recovery import Recovery
-from frumious.syncing.removed_files import RemovedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -6,10 +6,10 @@ import zlib
 from typing import Final
 
 from frumious.model import layout
+from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.types import Key
 from frumious.simple import gzipped, parse_html, parse_json, render, root_index
 from frumious.simple.values import InvalidPage
-from frumious.syncing.blobs import keys_of, mirrored_files
 from tests.fuzz.targets.checks import (
     MANIFEST,
     PROJECT,

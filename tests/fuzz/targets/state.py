@@ -29,9 +29,9 @@ from frumious.state.ledger import (
     render,
 )
 from frumious.state.page_store import PageStore
+from frumious.state.removed_files import RemovedFiles
 from frumious.storage.protocol import Stored
 from frumious.syncing.recovery import Tombstone
-from frumious.syncing.removed_files import RemovedFiles
 from tests.fuzz.targets.checks import (
     SELECTION,
     InstantClock,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -31,6 +31,7 @@ from frumious.storage.filesystem.lock import LOCK
 from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.walk import Walk
 from frumious.storage.protocol import (
+    CHUNK,
     Conflict,
     Head,
     StorageRefused,
@@ -39,7 +40,13 @@ from frumious.storage.protocol import (
 from frumious.storage.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Callable,
+        Collection,
+        Iterator,
+        Sequence,
+    )
     from io import BufferedReader
     from pathlib import Path
 
@@ -101,6 +108,21 @@ class FilesystemStorage:
         self._requests += 1
         return await self._run(lambda: _head(path), key, read_only=True)
 
+    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+        """Return an object's bytes as chunks; None if it does not exist."""
+        path = self._path(key)
+        self._requests += 1
+        opened = ExitStack()
+        file = await self._run(lambda: opened.enter_context(_open_file(path)), key, read_only=True)
+        return None if file is None else self._chunks(key, file, opened)
+
+    async def _chunks(
+        self, key: Key, file: BufferedReader, opened: ExitStack
+    ) -> AsyncGenerator[bytes, None]:
+        with opened:
+            while chunk := await self._run(lambda: file.read(CHUNK), key):
+                yield chunk
+
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object; with `replacing`, only if it still has that etag."""
 
@@ -159,7 +181,7 @@ class FilesystemStorage:
             await self._run(file.discard, key)
             raise
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         """Yield the objects with a prefix, in order, with one directory at a time in memory."""
         folder, _, _ = prefix.rpartition("/")
         if folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from frumious.model.types import Key
 from frumious.storage.protocol import Entry
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Identity = tuple[int, int]  # device and inode
+
+
+class _Name(NamedTuple):
+    """A file or a directory."""
+
+    name: bytes  # relative to its directory
+    size: int  # bytes
+    modified: float  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +45,20 @@ class Walk:
         identity, names = contents
         if identity in parents:
             return  # a link to a parent, whose files are listed there
-        for name, size in names:
+        for name, size, modified in names:
             key = folder + name
             if name.endswith(b"/"):
                 yield from self.entries(key, (*parents, identity))
             else:
-                yield Entry(Key(os.fsdecode(key)), size)
+                yield Entry(Key(os.fsdecode(key)), size, modified)
 
-    def _read_directory(self, folder: bytes) -> tuple[Identity, list[tuple[bytes, int]]] | None:
-        """Return the names to list and their sizes, sorted; None if the directory is gone.
+    def _read_directory(self, folder: bytes) -> tuple[Identity, list[_Name]] | None:
+        """Return the names to list, sorted; None if the directory is gone.
 
         The names of directories end with a slash, which counts in the order: `a-b` < `a/b` < `ab`.
         """
         path = os.path.join(self.top, folder)  # noqa: PTH118 - bytes
-        names: list[tuple[bytes, int]] = []
+        names: list[_Name] = []
         try:
             directory = os.stat(path)  # noqa: PTH116 - bytes
             with os.scandir(path) as entries:
@@ -59,9 +67,10 @@ class Walk:
                     name = entry.name + b"/" if is_directory else entry.name
                     if not self._matches(folder + name, is_directory=is_directory):
                         continue
-                    size = 0 if is_directory else _size(entry)
-                    if size is not None:
-                        names.append((name, size))
+                    if is_directory:
+                        names.append(_Name(name, 0, 0.0))
+                    elif (status := _status(entry)) is not None:
+                        names.append(_Name(name, status.st_size, status.st_mtime))
         except (FileNotFoundError, NotADirectoryError):
             return None
         names.sort()
@@ -84,10 +93,10 @@ def _is_directory(entry: os.DirEntry[bytes]) -> bool:
         return False  # a link to itself
 
 
-def _size(entry: os.DirEntry[bytes]) -> int | None:
-    """Return a file's size; None if it is no regular file, or gone."""
+def _status(entry: os.DirEntry[bytes]) -> os.stat_result | None:
+    """Return a file's status; None if it is no regular file, or gone."""
     try:
         status = entry.stat()
     except OSError:
         return None  # gone, or a broken link
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return status if stat.S_ISREG(status.st_mode) else None

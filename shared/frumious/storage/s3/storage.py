@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from frumious.model.types import Key
-from frumious.storage.protocol import Conflict, Entry, Head, Stored
+from frumious.storage.protocol import CHUNK, Conflict, Entry, Head, Stored
 from frumious.storage.s3.bucket import Bucket
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.errors import NoSuchObject
@@ -24,8 +24,9 @@ from frumious.storage.s3.probing import log_missing, probe
 from frumious.storage.s3.signed_get import NotRead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from frumious.config.settings import Config
@@ -95,6 +96,23 @@ class S3Storage:
         """Read an object's metadata (HeadObject); return None if it does not exist."""
         return await (await self._objects()).head(key)
 
+    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+        """Return an object's bytes as chunks (GetObject); None if it does not exist."""
+        bucket = self._bucket
+        options = bucket.options("GetObject")
+        body = await bucket.find(
+            lambda: bucket.client.get_object(
+                Bucket=bucket.name, Key=bucket.prefix + key, **options
+            )["Body"],
+            key,
+        )
+        return None if body is None else self._chunks(key, body)
+
+    async def _chunks(self, key: Key, body: StreamingBody) -> AsyncGenerator[bytes, None]:
+        with closing(body):
+            while chunk := await self._bucket.run(lambda: body.read(CHUNK), key):
+                yield chunk
+
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object (PutObject, with If-Match for `replacing`)."""
         objects = await self._objects()
@@ -130,10 +148,15 @@ class S3Storage:
             async with self._multipart_lock:
                 await objects.put_in_parts(key, chunks, stream.expected)
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         """Yield the objects with a prefix, in order (ListObjectsV2)."""
         async for entry in self._list(prefix, after):
-            yield Entry(Key(entry["Key"].removeprefix(self._bucket.prefix)), entry["Size"])
+            yield Entry(
+                Key(entry["Key"].removeprefix(self._bucket.prefix)),
+                entry["Size"],
+                entry["LastModified"].timestamp(),
+                entry.get("ETag"),
+            )
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects (DeleteObjects, a thousand at a time)."""

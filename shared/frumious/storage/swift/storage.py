@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
@@ -32,7 +33,7 @@ from frumious.storage.swift.put import SwiftPut
 from frumious.storage.swift.segments import ChunkSplitter, Segments
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, Collection
 
     from frumious.config.settings import Config
     from frumious.model.checksums import FileStream
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 _SHA256: Final = "X-Object-Meta-Sha256"
 # Replicas become consistent a little later, but the mirror's decisions need the newest version.
 _NEWEST: Final = {"X-Newest": "true"}
+_RANGE: Final = 8 * 1024**2  # bytes of a chunk of `stream`
 
 
 class SwiftStorage:
@@ -100,6 +102,23 @@ class SwiftStorage:
             return None
         return Head(int(headers["content-length"]), _etag(headers), headers.get(_SHA256.lower()))
 
+    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+        """Return an object's bytes as chunks; None if it does not exist."""
+        head = await self.head(key)
+        return None if head is None else self._chunks(key, head)
+
+    async def _chunks(self, key: Key, head: Head) -> AsyncGenerator[bytes, None]:
+        """Read an object range by range: a response that is open would block its connection."""
+        location = self._locations.of_key(key)
+        for start in range(0, head.size, _RANGE):
+            headers = {"Range": f"bytes={start}-{start + _RANGE - 1}", "If-Match": head.etag}
+            _, body = await self._account.run(
+                lambda swift: swift.get_object(location.container, location.name, headers=headers),  # noqa: B023
+                str(location),
+                read_only=True,
+            )
+            yield body
+
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object; with `replacing`, compare the etag right before."""
         if replacing is None:
@@ -142,14 +161,21 @@ class SwiftStorage:
             msg = f"Swift received other bytes than were sent for {location}"
             raise StorageUnavailable(msg)
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         """Yield the objects with a prefix, in order."""
         for span in self._locations.spans(prefix, after):
             await self._containers.ensure(span.container, read_only=True)
             async with aclosing(list_objects(self._account, span)) as entries:
                 async for entry in entries:
                     name = entry["name"].removeprefix(self._locations.directory)
-                    yield Entry(Key(name), entry["bytes"])
+                    modified = datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC)
+                    yield Entry(
+                        Key(name),
+                        entry["bytes"],
+                        modified.timestamp(),
+                        entry["hash"],
+                        entry["content_type"],
+                    )
 
     async def remove_leftovers(self) -> int:
         """Do nothing: the next upload or deletion of a file removes its segments."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
-    from frumious.syncing.removed_files import RemovedFiles
 
 _MAX_METADATA: Final = 16 * 1024**2  # bytes; upstream does not publish the size
 
@@ -95,21 +94,6 @@ class MirroredFile:
         }
         blobs = tuple(blob for blob in self.blobs if blob.key not in dropped)
         return MirroredFile(file, self.key, blobs)
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentPage:
-    """A project page of the mirror's; None: it has none."""
-
-    page: ProjectPage | None
-    files: tuple[MirroredFile, ...]  # that are stored
-    removed: RemovedFiles  # that it named once, if upstream names one of them
-
-    @property
-    def fingerprint(self) -> str | None:
-        """The fingerprint of the configuration that shaped the page; None: unknown."""
-        publication = self.page.publication if self.page is not None else None
-        return publication.selection if publication is not None else None
 
 
 def mirrored_files(project: NormalizedName, page: ProjectPage | None) -> tuple[MirroredFile, ...]:

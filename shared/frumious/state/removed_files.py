@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.blobs import MirroredFile
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
-    from frumious.syncing.blobs import MirroredFile
 
 _HOUR: Final = 3600  # seconds
 _REMEMBERED: Final = 7 * 24 * _HOUR

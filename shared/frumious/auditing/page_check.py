@@ -1,0 +1,219 @@
+"""One project's pages, against each other and against what is listed."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from frumious.model import layout
+from frumious.model.audits import Finding, Kind, NamedPage
+from frumious.model.blobs import mirrored_files
+from frumious.model.headers import headers_of
+from frumious.simple import gzipped, render
+from frumious.state.page_store import UnreadableManifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.auditing.listing import ProjectObjects
+    from frumious.config.settings import Config
+    from frumious.mirror import Mirror
+    from frumious.model.blobs import MirroredFile
+    from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key
+    from frumious.state.page_store import Manifest
+    from frumious.storage.protocol import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCheck:
+    """What was found out about a project's pages."""
+
+    project: NormalizedName
+    has_page: bool = True  # in any form
+    manifest: Manifest | None = None  # None: there is none, or it is damaged
+    files: tuple[MirroredFile, ...] = ()  # that the page names, or the HTML page instead of it
+    findings: tuple[Finding, ...] = ()
+    candidates: tuple[Entry, ...] = ()  # that nothing on the page names
+
+    @property
+    def named_page(self) -> NamedPage | None:
+        """What the root index should say of the project; without a name if nobody knows."""
+        if not self.has_page:
+            return None
+        if self.manifest is None:
+            return NamedPage(self.project, "", None, True, 0, 0)  # noqa: FBT003 (a row)
+        page = self.manifest.page
+        return NamedPage(
+            self.project,
+            page.name,
+            page.serial,
+            not page.quarantined,
+            len(self.files),
+            sum(each.file.size or 0 for each in self.files),
+            page.publication.run if page.publication is not None else "",
+        )
+
+
+async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
+    """Read a project's JSON page, and compare the other objects of the project with it."""
+    project, pages = objects.project, mirror.pages
+    findings: list[Finding] = []
+    manifest: Manifest | None = None
+    forms = {*pages.layout.keys(project), pages.layout.manifest(project)}
+    has_page = not forms.isdisjoint(objects.entries)
+    try:
+        manifest = await pages.read_manifest(project)
+        page = manifest.page if manifest is not None else None
+        if page is None and has_page:
+            findings.append(Finding(Kind.MISSING_PAGE, pages.layout.manifest(project), project))
+    except UnreadableManifest as error:
+        findings.append(Finding(Kind.UNREADABLE_PAGE, error.key, project, _brief(error)))
+        page = None
+    if page is None:
+        page = await pages.read_first_page(project)
+    files = mirrored_files(project, page)
+    if manifest is not None:
+        findings += await _compare(manifest, objects, mirror)
+    provenance = {blob.key for each in files for blob in each.blobs if blob.expected is None}
+    findings += [
+        Finding(Kind.MISSING_PROVENANCE, key, project)
+        for key in sorted(provenance - objects.entries.keys())
+    ]
+    known = {*forms, *provenance}
+    for former in await pages.former_layouts():
+        known |= {*former.keys(project), former.manifest(project)}
+    unreadable = manifest is None and not files
+    return PageCheck(
+        project=project,
+        has_page=has_page or manifest is not None,
+        manifest=manifest,
+        files=files,
+        findings=tuple(findings),
+        candidates=tuple(
+            entry
+            for key, entry in objects.entries.items()
+            if key not in known
+            and layout.age_of_version(key) is None
+            and not (unreadable and key.startswith(layout.PROVENANCE))
+        ),
+    )
+
+
+async def _compare(manifest: Manifest, objects: ProjectObjects, mirror: Mirror) -> list[Finding]:
+    """Compare the pages that were published with the JSON page.
+
+    What another program published, or this one by another configuration, is left alone: a job
+    will publish it anew.
+    """
+    project, pages = objects.project, mirror.pages.layout
+    publication = manifest.page.publication
+    key = pages.manifest(project)
+    if publication is None or manifest.key != key:
+        return []
+    if publication.selection != mirror.fingerprint(project):
+        return []
+    findings: list[Finding] = []
+    page = as_published(manifest.page, mirror.config)
+    if render.project_page_json(page) != manifest.stored.body:
+        detail = "its bytes are not those that its content has"
+        findings.append(Finding(Kind.WRONG_PAGE, key, project, detail))
+    comparer = _Comparer(manifest, objects.entries, mirror)
+    for other, body in other_pages(page, manifest, mirror):
+        if (problem := await comparer.problem(other, body)) is not None:
+            findings.append(problem)
+    entry = objects.entries.get(key)
+    if entry is not None and is_wrong_type(entry):
+        findings.append(Finding(Kind.WRONG_TYPE, key, project, entry.content_type or ""))
+    return findings
+
+
+def as_published(page: ProjectPage, config: Config) -> ProjectPage:
+    """Return a page that was read as it was rendered: with relative links."""
+    if page.publication is None or not page.publication.stored:
+        return page
+    files = (
+        replace(file, url=layout.file_url(layout.stored_key(file), config.root_uri))
+        for file in page.files
+    )
+    return replace(page, files=tuple(files))
+
+
+def other_pages(
+    page: ProjectPage, manifest: Manifest, mirror: Mirror
+) -> Iterator[tuple[Key, bytes]]:
+    """Yield the pages that are published with a JSON page, in the order in which they are."""
+    pages, config = mirror.pages.layout, mirror.config
+    key = manifest.key
+    project = pages.project_of(key) or ""
+    html = render.project_page_html(page, config.digest_name) if pages.html else b""
+    for form in pages.forms:
+        if pages.page(project, form) != key:
+            yield pages.page(project, form), html
+    publication = page.publication
+    if pages.has_json_variants and publication is not None and publication.compressed:
+        yield pages.variant(key), manifest.stored.body
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparer:
+    """Compares stored pages with what they should be: by the listing, where it is enough."""
+
+    manifest: Manifest
+    entries: Mapping[Key, Entry]
+    mirror: Mirror
+
+    async def problem(self, key: Key, body: bytes) -> Finding | None:
+        """Return what is wrong with a page."""
+        project = self.mirror.pages.layout.project_of(self.manifest.key) or ""
+        entry = self.entries.get(key)
+        if entry is None:
+            return Finding(Kind.MISSING_PAGE, key, project)
+        compressed = key == self.mirror.pages.layout.variant(self.manifest.key)
+        expected = gzipped.compress(body) if compressed else body
+        if not self._is_listed(entry, expected):
+            stored = await self.mirror.storage.read(key)
+            if stored is None:
+                return Finding(Kind.MISSING_PAGE, key, project)
+            if stored.body != expected and not (compressed and is_variant(stored.body, body)):
+                detail = "it is not what the JSON page says"
+                return Finding(Kind.WRONG_PAGE, key, project, detail)
+        if is_wrong_type(entry):
+            return Finding(Kind.WRONG_TYPE, key, project, entry.content_type or "")
+        return None
+
+    def _is_listed(self, entry: Entry, body: bytes) -> bool:
+        """Return whether the listing proves that an object has these bytes.
+
+        Its etag does where the etag of the JSON page, which was read, is an MD5.
+        """
+        manifest = self.entries.get(self.manifest.key)
+        if entry.size != len(body) or manifest is None:
+            return False
+        return _is_md5(manifest, self.manifest.stored.body) and _is_md5(entry, body)
+
+
+def is_wrong_type(entry: Entry) -> bool:
+    """Return whether a listing says that readers get another content type than they should."""
+    return entry.content_type not in {None, headers_of(entry.key).content_type}
+
+
+def _is_md5(entry: Entry, body: bytes) -> bool:
+    md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    return entry.etag is not None and entry.etag.strip('"') == md5
+
+
+def is_variant(stored: bytes, body: bytes) -> bool:
+    """Return whether stored bytes are the page, compressed by another version of zlib."""
+    try:
+        return gzipped.decompress(stored, len(body) + 1) == body
+    except zlib.error:
+        return False
+
+
+def _brief(error: Exception) -> str:
+    return f"{str(error).rpartition(': ')[2]:.200}"

@@ -1,0 +1,74 @@
+"""What is stored outside of the folders of projects and files: strays, leftovers, state."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from frumious.auditing.file_check import MAX_JOB_AGE
+from frumious.auditing.listing import PAGES
+from frumious.config.choices import Backend
+from frumious.errors import FrumiousError
+from frumious.model import layout
+from frumious.model.audits import Finding, Kind
+from frumious.model.runs import Cursor, Selected
+from frumious.model.types import Key
+from frumious.state.ledger import NewerFormat, parse
+
+if TYPE_CHECKING:
+    from frumious.mirror import Mirror
+
+# The folders that other checks look through, and the legacy JSON, which upstream alone knows.
+_FOLDERS: Final = (layout.FILES, layout.PROVENANCE, PAGES, "web/json/", "web/pypi/")
+_LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own
+_MAX_STRAYS: Final = 1000  # a person may have put anything there
+
+
+async def check_rest(mirror: Mirror) -> list[Finding]:
+    """Return leftovers of other programs below the mirror's directory, and damaged state."""
+    return [*await _strays(mirror), *await _damaged_state(mirror)]
+
+
+async def _strays(mirror: Mirror) -> list[Finding]:
+    now = mirror.clock.now()
+    in_folder = mirror.config.backend is Backend.FILESYSTEM
+    known = {layout.FRONT_PAGE, layout.STATUS_JSON, layout.LAST_MODIFIED}
+    folders = (*_FOLDERS, layout.GZIP_FOLDER)
+    findings = [
+        Finding(Kind.LEFTOVER, key, detail="another mirror program's")
+        for key in (layout.TODO, *(() if in_folder else (_LOCK,)))
+        if await mirror.storage.head(key) is not None
+    ]
+    after: str | None = ""
+    while after is not None:
+        begin, after = after, None
+        async with aclosing(mirror.storage.list("web/", after=begin)) as listing:
+            async for entry in listing:
+                folder = next((each for each in folders if entry.key.startswith(each)), None)
+                if folder is not None:  # a new listing goes on behind it
+                    after = f"{folder.removesuffix('/')}0"  # "0" follows the slash
+                    break
+                is_old = entry.modified is None or entry.modified <= now - MAX_JOB_AGE
+                if entry.key not in known and is_old and len(findings) < _MAX_STRAYS:
+                    findings.append(Finding(Kind.LEFTOVER, entry.key))
+    return findings
+
+
+async def _damaged_state(mirror: Mirror) -> list[Finding]:
+    findings: list[Finding] = []
+    for key, kind in ((layout.CURSOR, Cursor), (layout.SELECTION, Selected)):
+        stored = await mirror.storage.read(key)
+        try:
+            if stored is not None:
+                parse(key, stored, kind)
+        except NewerFormat:
+            raise
+        except FrumiousError as error:
+            findings.append(Finding(Kind.DAMAGED_STATE, key, detail=str(error)))
+    try:
+        await mirror.ledger.lagging()
+    except NewerFormat:
+        raise
+    except FrumiousError as error:
+        findings.append(Finding(Kind.DAMAGED_STATE, layout.LAGGING, detail=str(error)))
+    return findings

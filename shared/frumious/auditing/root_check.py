@@ -1,0 +1,179 @@
+"""The root index, against the pages that projects have."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+from frumious.auditing.listing import folder_order, in_folder_order
+from frumious.auditing.page_check import is_variant
+from frumious.errors import FrumiousError
+from frumious.model.audits import Finding, Kind
+from frumious.simple import project_list, root_index
+from frumious.simple.values import InvalidPage
+from frumious.state.page_store import UnreadableManifest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterator
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.audits import NamedPage
+    from frumious.model.pages import ListedProject, ProjectPage
+    from frumious.model.types import Key
+    from frumious.state.audit import AuditStore
+    from frumious.storage.protocol import Stored
+
+_PRIVATE = "_frumious"
+
+
+async def check_root(batches: int, mirror: Mirror, store: AuditStore) -> list[Finding]:
+    """Compare the root index with the pages that were checked, and its other pages with it."""
+    key, stored = await mirror.pages.read_root_index()
+    pages = _named_pages(batches, store)
+    if stored is None:
+        first = await anext(pages, None)
+        return [] if first is None else [Finding(Kind.WRONG_ROOT, key, detail="it is missing")]
+    try:
+        findings = await _compare_entries(key, stored, pages, mirror)
+        if key == mirror.pages.layout.root_manifest:
+            findings += await _compare_pages(key, stored.body, mirror)
+    except InvalidPage as error:
+        return [Finding(Kind.WRONG_ROOT, key, detail=str(error))]
+    return findings
+
+
+async def _named_pages(batches: int, store: AuditStore) -> AsyncIterator[NamedPage]:
+    for batch in range(batches):
+        for page in await store.named_pages(batch):
+            yield page
+
+
+async def _compare_entries(
+    key: Key, stored: Stored, pages: AsyncIterator[NamedPage], mirror: Mirror
+) -> list[Finding]:
+    """Merge both lists, which are in the order of the projects' folders."""
+    suspects: list[str] = []
+    page = await anext(pages, None)
+    for project, entry in _entries(stored.body, key):
+        while page is not None and folder_order(page.project) < folder_order(project):
+            suspects += [page.project] if page.listed else []
+            page = await anext(pages, None)
+        if page is None or page.project != project:
+            suspects.append(project)
+            continue
+        is_right = page.listed and (page.name, page.serial) == (entry.name, entry.serial)
+        if page.name and not is_right:
+            suspects.append(project)
+        page = await anext(pages, None)
+    while page is not None:
+        suspects += [page.project] if page.listed else []
+        page = await anext(pages, None)
+    return await _confirmed(key, cast("list[NormalizedName]", suspects), mirror)
+
+
+def _entries(body: bytes, key: Key) -> Iterator[tuple[str, ListedProject]]:
+    """Return the entries in the order of the projects' folders."""
+    names = (project for project, _ in root_index.entries(body, key))
+    if all(first < second for first, second in pairwise(names)):
+        return in_folder_order(root_index.entries(body, key))
+    return in_folder_order(sorted(root_index.entries(body, key)))  # another program wrote it
+
+
+async def _confirmed(
+    key: Key, suspects: Collection[NormalizedName], mirror: Mirror
+) -> list[Finding]:
+    """Compare entries with pages again: jobs and finalizers may have changed both.
+
+    What a job of an open run has published gets into the root index once its result is read.
+    """
+    if not suspects:
+        return []
+    suspected = frozenset(suspects)
+    try:
+        open_runs = {entry.run for entry in (await mirror.ledger.cursor()).runs}
+    except FrumiousError:
+        open_runs = set()
+    listed = await mirror.pages.listed_projects()
+    entries = {project: entry for project, entry in listed if project in suspected}
+    findings: list[Finding] = []
+    for project in sorted(suspected):
+        try:
+            manifest = await mirror.pages.read_manifest(project)
+        except UnreadableManifest:
+            continue  # as the check of pages has found
+        page = manifest.page if manifest is not None else None
+        if page is None or page.publication is None or page.publication.run not in open_runs:
+            finding = _compare(key, project, page, entries.get(project), mirror)
+            findings += [] if finding is None else [finding]
+    return findings
+
+
+def _compare(
+    key: Key,
+    project: NormalizedName,
+    page: ProjectPage | None,
+    entry: ListedProject | None,
+    mirror: Mirror,
+) -> Finding | None:
+    if page is None:
+        if entry is None:
+            return None
+        detail = "the root index lists it"
+        return Finding(Kind.MISSING_PAGE, mirror.pages.layout.manifest(project), project, detail)
+    if entry is None:
+        return None if page.quarantined else Finding(Kind.UNLISTED, key, project)
+    if page.quarantined:
+        return Finding(Kind.WRONG_ENTRY, key, project, "upstream has it in quarantine")
+    if (entry.name, entry.serial) != (page.name, page.serial):
+        detail = f"serial {entry.serial}, but its page has {page.serial}"
+        return Finding(Kind.WRONG_ENTRY, key, project, detail)
+    return None
+
+
+async def _compare_pages(key: Key, body: bytes, mirror: Mirror) -> list[Finding]:
+    """Compare the HTML pages and the compressed variants with the JSON page."""
+    pages, findings = mirror.pages.layout, list[Finding]()
+    if pages.root_html:
+        html = await asyncio.to_thread(lambda: root_index.html_page(root_index.batches(body, key)))
+        for page in pages.root_html:
+            findings += await _compare_page(page, html, mirror)
+        del html
+    if pages.has_json_variants:
+        findings += await _compare_page(key, _public(body, key), mirror, is_compared=False)
+    return findings
+
+
+async def _compare_page(
+    key: Key, body: bytes, mirror: Mirror, *, is_compared: bool = True
+) -> list[Finding]:
+    """Compare a page and its compressed variant with what they should be."""
+    storage, pages = mirror.storage, mirror.pages.layout
+    findings: list[Finding] = []
+    if is_compared:
+        stored = await storage.read(key)
+        if stored is None or stored.body != body:
+            findings.append(_wrong(key, stored))
+        stored = None  # it is large
+    if pages.gzip:
+        variant = pages.variant(key)
+        stored = await storage.read(variant)
+        if stored is None or not await asyncio.to_thread(is_variant, stored.body, body):
+            findings.append(_wrong(variant, stored))
+    return findings
+
+
+def _public(body: bytes, key: Key) -> bytes:
+    """Return the JSON page without its private part, as its variant has it."""
+    meta = root_index.meta(body, key)
+    meta.pop(_PRIVATE, None)
+    serial = cast("int | None", meta.pop("_last-serial"))
+    start = len(project_list.head(body)) - len(b"]}")
+    return root_index.json_page(body[start - 1 : -1], serial, meta)
+
+
+def _wrong(key: Key, stored: Stored | None) -> Finding:
+    detail = "it is missing" if stored is None else "it is not what the JSON page says"
+    return Finding(Kind.WRONG_ROOT, key, detail=detail)

@@ -1,0 +1,97 @@
+"""An audit's state: how far it is, what it found, and what pages name.
+
+All of it is in the mirror's own storage, so that any process can continue an audit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from frumious.model import layout
+from frumious.model.audits import AuditProgress, Finding, NamedPage
+from frumious.model.types import Key
+from frumious.state.ledger import parse, read_or_set_aside, render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from frumious.storage.protocol import Storage
+
+_DELETED_AT_ONCE = 1000
+
+
+class _Findings(Struct):
+    findings: list[Finding]
+
+
+class AuditStore:
+    """Reads and writes an audit's state; only one audit runs at a time."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def progress(self) -> AuditProgress | None:
+        """Return how far the last audit is; None: there was none, or its state is damaged."""
+        progress, _ = await read_or_set_aside(layout.AUDIT, AuditProgress, self._storage)
+        return progress
+
+    async def write_progress(self, progress: AuditProgress) -> None:
+        """Keep how far the audit is."""
+        await self._storage.write(layout.AUDIT, render(progress))
+
+    async def findings(self, progress: AuditProgress) -> AsyncIterator[Finding]:
+        """Yield what the audit has found so far."""
+        for number in range(progress.reported):
+            key = _findings(number)
+            stored = await self._storage.read(key)
+            if stored is not None:
+                for finding in parse(key, stored, _Findings).findings:
+                    yield finding
+
+    async def write_findings(self, number: int, findings: Sequence[Finding]) -> None:
+        """Keep some findings."""
+        await self._storage.write(_findings(number), render(_Findings([*findings])))
+
+    async def named_pages(self, batch: int) -> list[NamedPage]:
+        """Return a batch of pages, in the order in which they were checked."""
+        stored = await self._storage.read(_batch(batch, "pages"))
+        return [] if stored is None else msgspec.json.decode(stored.body, type=list[NamedPage])
+
+    async def write_named_pages(self, batch: int, pages: Sequence[NamedPage]) -> None:
+        """Keep a batch of pages."""
+        await self._storage.write(_batch(batch, "pages"), msgspec.json.encode(pages))
+
+    async def records(self, batch: int, shard: int) -> bytes:
+        """Return what a batch of pages names in a shard."""
+        stored = await self._storage.read(_batch(batch, f"{shard:03}"))
+        return b"" if stored is None else stored.body
+
+    async def write_records(self, batch: int, shard: int, records: bytes) -> None:
+        """Keep what a batch of pages names in a shard."""
+        await self._storage.write(_batch(batch, f"{shard:03}"), records)
+
+    async def clear(self, prefix: str = layout.AUDIT_FOLDER) -> None:
+        """Delete what an earlier audit has left."""
+        keys: list[Key] = []
+        async for entry in self._storage.list(prefix):
+            keys.append(entry.key)
+            if len(keys) == _DELETED_AT_ONCE:
+                await self._storage.delete(keys)
+                keys = []
+        if keys:
+            await self._storage.delete(keys)
+
+    async def clear_batches(self) -> None:
+        """Delete what pages name: the audit is over."""
+        await self.clear(f"{layout.AUDIT_FOLDER}named/")
+
+
+def _findings(number: int) -> Key:
+    return Key(f"{layout.AUDIT_FOLDER}findings/{number:06}.json")
+
+
+def _batch(batch: int, part: str) -> Key:
+    return Key(f"{layout.AUDIT_FOLDER}named/{batch:06}-{part}")
