@@ -66,8 +66,8 @@ async def audit(
 ) -> AuditProgress:
     """Continue the audit that is under way, or begin one; return how far it is.
 
-    It stops when `deadline`, by time.monotonic(), has passed: then `phase` is not DONE. What it has
-    found is read with `AuditStore.findings`.
+    It stops when `deadline`, by time.monotonic(), has passed, and makes some progress even if it
+    already has: then `phase` is not DONE. What it has found is read with `AuditStore.findings`.
 
     Raises:
         StorageUnavailable, StorageRefused: the next call goes on from the last checkpoint.
@@ -124,10 +124,9 @@ class _Audit:
             Phase.REST: self._check_rest,
             Phase.ROOT: self._check_root,
         }
-        while self.progress.phase is not Phase.DONE and not self._is_over():
-            phase = self.progress.phase
+        while (phase := self.progress.phase) is not Phase.DONE:
             await steps[phase]()
-            if self._is_over() and self.progress.phase is phase:
+            if self._is_over():
                 return
 
     async def _check_pages(self) -> None:

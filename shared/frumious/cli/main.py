@@ -15,6 +15,7 @@ from frumious.cli.delete import delete
 from frumious.cli.options import Verbs, common_options, pass_options
 from frumious.cli.serve import serve
 from frumious.cli.tokens import token
+from frumious.cli.verify import verify
 
 if TYPE_CHECKING:
     from frumious.cli.estimate import Measured
@@ -48,6 +49,7 @@ def main() -> None:
 main.add_command(delete)
 main.add_command(token)
 main.add_command(serve)
+main.add_command(verify)
 
 
 @main.command()

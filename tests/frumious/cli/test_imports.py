@@ -32,7 +32,7 @@ SLOW = {
 OF_THE_COMMAND = {
     "frumious",
     *("frumious.cli", "frumious.cli.delete", "frumious.cli.main", "frumious.cli.options"),
-    *("frumious.cli.serve", "frumious.cli.tokens"),
+    *("frumious.cli.serve", "frumious.cli.tokens", "frumious.cli.verify"),
     *("frumious.errors", "frumious.redaction"),
 }
 
