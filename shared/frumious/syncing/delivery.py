@@ -124,15 +124,15 @@ class Batch:
         async with self._locks[project]:
             if (earlier := self._retried_later.get(project)) is not None:
                 return RetryLater(job, earlier.pause, earlier.reason)
-            lagging = project in self._lagging
-            if job.run not in self._open_runs and not lagging and delivery.number == 1:
+            is_open, lagging = job.run in self._open_runs, project in self._lagging
+            if not is_open and not lagging and delivery.number == 1:
                 logger.info("job is obsolete", extra={"project": project, "run": job.run})
                 return Obsolete(job)
             disposition = await work(
                 delivery,
                 self._mirror,
                 open_runs=self._open_runs,
-                lagging=lagging,
+                recovering=lagging or not is_open,
                 totals=self._totals,
                 named=self._named,
             )
@@ -151,17 +151,17 @@ async def work(  # noqa: PLR0913 (what is known)
     mirror: Mirror,
     *,
     open_runs: frozenset[RunId] = frozenset(),
-    lagging: bool = False,
+    recovering: bool = False,
     totals: Loss = NOTHING,
     named: NamedProjects = NO_NAMED_PROJECTS,
 ) -> Disposition:
-    """Do a job.
+    """Do a job; `recovering` as in Job: the project lags, or the job's run is closed.
 
     After a fault that may pass it is retried later. At its last delivery, and after a fault that
     stays, the result says that the project failed and why.
     """
     job = delivery.job
-    recovering = job.recovering or lagging
+    recovering = recovering or job.recovering
     attempt = Attempt(
         job=replace(job, recovering=recovering, named=job.named or job.project in named.requested),
         resuming=recovering or delivery.number > 1 or job.continuation > 0,

@@ -143,3 +143,17 @@ def test_a_job_to_retry_later_delays_its_project_s_other_jobs(world: World) -> N
 
     assert [outcome.pause for outcome in outcomes if isinstance(outcome, RetryLater)] == [100, 100]
     assert len(world.upstream.requests) == 1
+
+
+def test_a_late_job_of_a_closed_run_reports_what_nobody_has_reported_yet(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    added = world.sync("demo", run="run-2").added  # its worker is killed before it reports that
+
+    async def deliver_again(mirror: Mirror) -> Disposition:
+        batch = Batch(mirror, frozenset(), ())  # a reset has dropped both runs
+        return await batch.work(delivery(number=2))
+
+    result = world.run(deliver_again)
+
+    assert isinstance(result, Result)
+    assert result.added == added
