@@ -146,6 +146,24 @@ def test_a_damaged_manifest_is_no_reason_to_remove_a_project(mirror: World) -> N
     assert mirror.files() == before
 
 
+def test_a_removal_is_finished_although_the_page_that_names_the_file_is_damaged(
+    mirror: World,
+) -> None:
+    mirror.index.upload(wheel("one", "2.0"))
+    mirror.mirror_run()
+    before = mirror.files()
+    mirror.index.remove_release("one", "1.0")
+    mirror.mirror_run()
+    for key, body in before.items():  # as if the job had been killed after it wrote HTML
+        write(mirror, key, body)
+    write(mirror, "web/simple/one/index.v1_json", b"{")
+
+    mirror.clock.advance(2 * 3600)
+    mirror.mirror_run()
+
+    assert mirror.files() == {key: body for key, body in before.items() if "one-1.0" not in key}
+
+
 def test_a_manifest_of_another_project_is_made_again(mirror: World) -> None:
     write(mirror, "web/simple/one/index.v1_json", mirror.read("web/simple/two/index.v1_json"))
 

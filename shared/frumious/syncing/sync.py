@@ -255,13 +255,13 @@ async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
     named = {file.filename for file in built.page.files}
     dropped = [each for each in current_page.files if each.file.filename not in named]
     delay = mirror.config.delete_after
-    removed, scheduled = {*publication.removed}, set[Key]()
+    removed = {*publication.removed}
     if built.page.quarantined or job.quarantined:
         delay = 0.0
         removed |= current_page.removed.undeleted - keys_of(built.files)  # some came back
     removed = {*await own_keys(project, removed, pages)}
-    if delay:
-        scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
+    # Also what this job deletes: if it is killed, and the page damaged, nothing else names that.
+    scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
     delete_at = mirror.clock.now() + delay
     await keep_removed_files(project, dropped, scheduled, delete_at, booked, mirror.storage)
     publication = msgspec.structs.replace(
