@@ -50,7 +50,7 @@ async def read_turn(  # noqa: PLR0913 (what decides)
     projects = 0
     slow = sweep_days and cursor.swept_at and not cursor.no_change_feed
     if slow and now >= cursor.swept_at + SWEEP_INTERVAL:
-        projects = await _project_count(cursor, mirror.storage)
+        projects = await _project_count(cursor, mirror.storage) or 1
     turn = next_turn(cursor, now, sweep_days, projects)
     if not turn.size:
         return turn
@@ -63,7 +63,10 @@ async def read_turn(  # noqa: PLR0913 (what decides)
 
 
 async def _project_count(cursor: Cursor, storage: Storage) -> int:
-    """Return how many projects the mirror has; earlier versions kept it in status.json alone."""
+    """Return how many projects the mirror lists: quarantined ones have a page as well.
+
+    Earlier versions kept that in status.json alone.
+    """
     if cursor.projects is not None:
         return cursor.projects
     projects = parse_status(await storage.read(layout.STATUS_JSON)).get("projects")

@@ -398,6 +398,22 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
     assert reasons(world.dry_run()) == {"one": Reason.REMOVED}
 
 
+def test_the_sweep_repairs_the_page_of_the_only_project_although_it_is_quarantined(
+    world: World,
+) -> None:
+    upload(world, "one")
+    world.mirror_run()
+    world.index.quarantine_project("one")
+    world.mirror_run()
+    world.clock.advance(2 * 3600)
+    world.mirror_run()  # of what is due for deletion nothing is left
+    world.s3.put_object(Bucket=world.bucket, Key="web/simple/one/index.v1_json", Body=b"{")
+
+    world.clock.advance(31 * DAY)
+
+    assert reasons(world.dry_run()) == {"one": Reason.DIFFERS}
+
+
 def test_the_sweep_plans_no_more_than_its_share(world: World) -> None:
     names = [f"p{number}" for number in range(10)]
     upload(world, *names)
