@@ -253,8 +253,8 @@ class Witness:
                 continue
             page = self.pages.get(f"web/simple/{project}/{V1_JSON}")
             left = any(at >= due and action.startswith(_LEAVING) for at, action in events)
-            if left and (self.spoilt or self._network.hid_changelog):
-                continue  # where the comparison finds it, and a cache has a page, the next one does
+            if left and self.spoilt:
+                continue  # nobody knows that a lost run has a page: the next comparison finds it
             if page is None:
                 # Upstream does not list quarantined projects, so a new mirror does not know them.
                 if not left:
@@ -303,6 +303,13 @@ class Witness:
             return frozenset(PROJECTS)
         lagging = projects.items()
         return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
+
+    def named(self, project: str = "") -> set[str]:
+        """Return a project's pages and what they name; without a project, those of all."""
+        pages = [key for key in self.pages if f"/{project}/" in key or not project]
+        return {*pages}.union(
+            *({*self.pages[key].objects} | self.pages[key].provenance for key in pages)
+        )
 
     def open_runs(self) -> int:
         """Return how many runs are open."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.pages import RootIndex
     from frumious.model.runs import Cursor
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
@@ -97,7 +98,9 @@ def _compare(
         current = index.projects.get(project, -1)
         pending = snapshot.in_progress.get(project, -1)
         if current == pending == -1:
-            return Proposal(project, 0, Reason.REMOVED)
+            # Where the index is newer than the page, the event that removed the project is as well.
+            newer = serial and index.serial is not None and serial < index.serial
+            return Proposal(project, serial + 1 if newer else 0, Reason.REMOVED)
         if current is not None and current < serial and snapshot.is_void(serial):
             return Proposal(project, current, Reason.REWOUND)
         if lagging is not None and current is not None and current >= serial:
@@ -190,13 +193,24 @@ def advance(snapshot: Snapshot) -> Cursor:
     if index is None:
         return cursor
     # A changelog that is away may come back with removals, which no index has: its serial stays.
-    if index.serial is not None and not cursor.changelog:
+    if index.serial is not None and not cursor.changelog and not _has_left(snapshot, index):
         cursor = replace(cursor, serial=max(cursor.serial or 0, index.serial))
     return replace(
         cursor,
         upstream=index.serial,
         root_etag="" if snapshot.in_progress else index.etag,  # those are compared again
         no_change_feed=all(serial is None for serial in index.projects.values()),
+    )
+
+
+def _has_left(snapshot: Snapshot, index: RootIndex) -> bool:
+    """Return whether a project of an open run has left upstream's index since.
+
+    It is removed once the run is closed; until then, the mirror has not reached the index.
+    """
+    return any(
+        0 < serial < (index.serial or 0) and project not in index.projects
+        for project, serial in snapshot.in_progress.items()
     )
 
 

@@ -113,6 +113,15 @@ def test_the_comparison_skips_projects_that_are_already_planned(
     assert plan.allowed_removals == dict.fromkeys(removed, AllowedRemoval.PROJECT)
 
 
+@pytest.mark.parametrize(("serial", "required"), [(9, 6), (5, 0), (None, 0)])
+def test_the_page_of_a_project_that_left_a_newer_root_index_has_to_be_newer_too(
+    serial: int | None, required: int
+) -> None:
+    plan = decide(upstream_index=upstream(serial, other=2), own_index=own(gone=5, other=2))
+
+    assert plan.jobs == {"gone": required}
+
+
 @pytest.mark.parametrize(
     ("config", "selection", "reasons"),
     [
@@ -268,13 +277,17 @@ def test_a_missing_page_removes_only_polled_projects(
             {"serial": 9, "upstream": 9, "root_etag": '"t"', "no_change_feed": False},
         ),
         (
+            {"upstream_index": upstream(a=8), "in_progress": {"a": 8, "removed-since": 7}},
+            {"serial": 5, "upstream": 9, "root_etag": ""},
+        ),
+        (
             {"upstream_index": upstream(None, a=None), "in_progress": {"a": 3}},
             {"serial": 5, "upstream": None, "root_etag": "", "no_change_feed": True},
         ),
         ({"names": []}, {"serial": 5, "no_change_feed": True, "reconciled": NOW}),
         ({}, {"serial": 5, "asked": NOW, "reconciled": NOW - DAY}),
     ],
-    ids=["changelog", "compared", "index", "no-serials", "names", "unchanged"],
+    ids=["changelog", "compared", "index", "removed", "no-serials", "names", "unchanged"],
 )
 def test_the_cursor_advances_to_upstream_s_serial(
     answers: dict[str, Any], cursor: dict[str, Any]
