@@ -41,16 +41,18 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     expected |= {_variant(f"web/simple/{form}", disk) for form in FORMS}
     for project in PROJECTS:
         if project in witness.differing:
-            expected |= _named(project, witness)
+            expected |= witness.named(project)
             continue
         view = None if project == witness.blocked else index.project(project)
         if view is not None and not _may_be_missing(view, disk):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
+    undeleted = {*_undeleted(disk, now)}
     if not witness.spoilt:
-        for problem in unreported(witness.diffs, "mirror", _stored(disk, now), witness.visible):
+        stored = {*disk.objects} - undeleted | witness.named()  # what came back is due all the same
+        for problem in unreported(witness.diffs, "mirror", stored, witness.visible):
             raise Violation(Kind.DIFF_FILE, problem)
-    expected |= {*_undeleted(disk, now)}
+    expected |= undeleted
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue
@@ -124,18 +126,6 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     for form in (HTML, V1_HTML):
         if root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
-
-
-def _named(project: str, witness: Witness) -> set[str]:
-    """Return a project's pages, and what they name."""
-    pages = {key: page for key, page in witness.pages.items() if f"/{project}/" in key}
-    return {*pages}.union(
-        *(page.objects | dict.fromkeys(page.provenance) for page in pages.values())
-    )
-
-
-def _stored(disk: Disk, now: float) -> set[str]:
-    return {*disk.objects} - {*_undeleted(disk, now)}
 
 
 def _undeleted(disk: Disk, now: float) -> Iterator[str]:
