@@ -51,7 +51,7 @@ class AuditSettings:
     deep: bool = False  # read all bytes
     sample: float = 1.0  # the share of files that a deep audit reads
     max_rate: float = math.inf  # bytes per second that it reads
-    workers: int = 8  # files that it reads at a time
+    workers: int = 3  # files that it reads at a time
     restart: bool = False  # do not continue an earlier audit
     checkpoint: float = 60.0  # seconds between two
     max_records: int = 1_000_000  # in memory: 28 bytes each

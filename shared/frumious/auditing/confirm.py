@@ -58,9 +58,7 @@ async def confirm_pages(projects: Collection[NormalizedName], mirror: Mirror) ->
         objects = await objects_of(project, mirror.pages.layout, mirror.storage)
         return (await check_pages(objects, mirror)).findings
 
-    return [
-        finding for found in await _in_groups(map(check, sorted(projects))) for finding in found
-    ]
+    return [finding for found in await in_groups(map(check, sorted(projects))) for finding in found]
 
 
 async def confirm_files(
@@ -71,12 +69,10 @@ async def confirm_files(
     async def check(project: NormalizedName) -> list[Finding]:
         blobs = await named_blobs(project, mirror)
         wanted = [blob for key, blob in blobs.items() if key_hash(key) in suspects[project]]
-        found = await _in_groups(check_blob(project, blob, mirror) for blob in wanted)
+        found = await in_groups(check_blob(project, blob, mirror) for blob in wanted)
         return [finding for finding in found if finding is not None]
 
-    return [
-        finding for found in await _in_groups(map(check, sorted(suspects))) for finding in found
-    ]
+    return [finding for found in await in_groups(map(check, sorted(suspects))) for finding in found]
 
 
 async def named_blobs(project: NormalizedName, mirror: Mirror) -> dict[Key, Blob]:
@@ -145,7 +141,7 @@ async def confirm_orphans(keys: Collection[Key], mirror: Mirror) -> list[Finding
     projects whose page cannot be read, nobody can say it.
     """
     known = _KnownKeys(mirror)
-    found = await _in_groups(_orphan(key, known) for key in sorted(keys))
+    found = await in_groups(_orphan(key, known) for key in sorted(keys))
     return [finding for finding in found if finding is not None]
 
 
@@ -189,7 +185,8 @@ class _KnownKeys:
         return keys_of(mirrored_files(project, page)) | removed.undeleted
 
 
-async def _in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines, some at a time, and return their results in order."""
     results: list[T] = []
     remaining = iter(coroutines)
     while group := [*islice(remaining, _AT_ONCE)]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from frumious.auditing.page_check import is_wrong_type
+from frumious.auditing.page_check import is_placeholder, is_wrong_type
 from frumious.auditing.records import HASH_SIZE, RECORD, key_hash, shard_start
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
@@ -55,7 +55,8 @@ async def check_shard(
             check.objects += 1
             position = named.pop(entry.key)
             if position is None:
-                if entry.modified is None or entry.modified <= oldest:
+                is_old = entry.modified is None or entry.modified <= oldest
+                if is_old and not is_placeholder(entry.key):
                     check.candidates.append(entry.key)
                 continue
             if named.size(position) not in {-1, entry.size}:

@@ -98,6 +98,7 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
             entry
             for key, entry in objects.entries.items()
             if key not in known
+            and not is_placeholder(key)
             and layout.age_of_version(key) is None
             and not (unreadable and key.startswith(layout.PROVENANCE))
         ),
@@ -123,7 +124,7 @@ async def _compare(manifest: Manifest, objects: ProjectObjects, mirror: Mirror) 
         detail = "its bytes are not those that its content has"
         findings.append(Finding(Kind.WRONG_PAGE, key, project, detail))
     comparer = _Comparer(manifest, objects.entries, mirror)
-    for other, body in other_pages(page, manifest, mirror):
+    for other, body in other_pages(page, key, manifest.stored.body, mirror):
         if (problem := await comparer.problem(other, body)) is not None:
             findings.append(problem)
     entry = objects.entries.get(key)
@@ -144,11 +145,10 @@ def as_published(page: ProjectPage, config: Config) -> ProjectPage:
 
 
 def other_pages(
-    page: ProjectPage, manifest: Manifest, mirror: Mirror
+    page: ProjectPage, key: Key, body: bytes, mirror: Mirror
 ) -> Iterator[tuple[Key, bytes]]:
-    """Yield the pages that are published with a JSON page, in the order in which they are."""
+    """Yield the pages that are published before the JSON page at `key`, in their order."""
     pages, config = mirror.pages.layout, mirror.config
-    key = manifest.key
     project = pages.project_of(key) or ""
     html = render.project_page_html(page, config.digest_name) if pages.html else b""
     for form in pages.forms:
@@ -156,7 +156,7 @@ def other_pages(
             yield pages.page(project, form), html
     publication = page.publication
     if pages.has_json_variants and publication is not None and publication.compressed:
-        yield pages.variant(key), manifest.stored.body
+        yield pages.variant(key), body
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +195,11 @@ class _Comparer:
         if entry.size != len(body) or manifest is None:
             return False
         return _is_md5(manifest, self.manifest.stored.body) and _is_md5(entry, body)
+
+
+def is_placeholder(key: Key) -> bool:
+    """Return whether an object is one that bandersnatch puts into each folder of a bucket."""
+    return layout.filename(key) == ".s3keep"
 
 
 def is_wrong_type(entry: Entry) -> bool:

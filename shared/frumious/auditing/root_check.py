@@ -45,6 +45,17 @@ async def check_root(batches: int, mirror: Mirror, store: AuditStore) -> list[Fi
     return findings
 
 
+async def check_root_pages(mirror: Mirror) -> list[Finding]:
+    """Compare the other pages of the root index with its JSON page."""
+    key, stored = await mirror.pages.read_root_index()
+    if stored is None:
+        return [_wrong(key, None)]
+    try:
+        return await _compare_pages(key, stored.body, mirror)
+    except InvalidPage as error:
+        return [Finding(Kind.WRONG_ROOT, key, detail=str(error))]
+
+
 async def _named_pages(batches: int, store: AuditStore) -> AsyncIterator[NamedPage]:
     for batch in range(batches):
         for page in await store.named_pages(batch):
@@ -71,7 +82,7 @@ async def _compare_entries(
     while page is not None:
         suspects += [page.project] if page.listed else []
         page = await anext(pages, None)
-    return await _confirmed(key, cast("list[NormalizedName]", suspects), mirror)
+    return await check_entries(cast("list[NormalizedName]", suspects), mirror)
 
 
 def _entries(body: bytes, key: Key) -> Iterator[tuple[str, ListedProject]]:
@@ -82,16 +93,14 @@ def _entries(body: bytes, key: Key) -> Iterator[tuple[str, ListedProject]]:
     return in_folder_order(sorted(root_index.entries(body, key)))  # another program wrote it
 
 
-async def _confirmed(
-    key: Key, suspects: Collection[NormalizedName], mirror: Mirror
-) -> list[Finding]:
-    """Compare entries with pages again: jobs and finalizers may have changed both.
+async def check_entries(suspects: Collection[NormalizedName], mirror: Mirror) -> list[Finding]:
+    """Compare entries of the root index with pages as both are now.
 
     What a job of an open run has published gets into the root index once its result is read.
     """
     if not suspects:
         return []
-    suspected = frozenset(suspects)
+    suspected, key = frozenset(suspects), mirror.pages.layout.root_manifest
     try:
         open_runs = {entry.run for entry in (await mirror.ledger.cursor()).runs}
     except FrumiousError:

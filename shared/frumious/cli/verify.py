@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,10 +11,9 @@ import click
 from frumious.cli.options import pass_options
 
 if TYPE_CHECKING:
-    from frumious.auditing.audit import AuditSettings
+    from frumious.cli.findings import Verified
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
-    from frumious.model.audits import AuditProgress, Finding
 
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
@@ -67,11 +67,22 @@ class _Rate(click.ParamType[float]):
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
-    default=8,
-    show_default=True,
-    help="How many files are read at a time.",
+    help="How many files are read at a time, instead of verifiers in the configuration.",
 )
 @click.option("--restart", is_flag=True, help="Begin anew instead of continuing.")
+@click.option(
+    "--repair",
+    "--json-update",
+    is_flag=True,
+    help="Fetch what is damaged again, and publish the pages concerned.",
+)
+@click.option(
+    "--delete-orphans",
+    "--delete",
+    is_flag=True,
+    help="Delete the files that no page names.",
+)
+@click.option("--dry-run", is_flag=True, help="Repair and delete nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_options
 def verify(  # noqa: PLR0913 (one parameter for each option)
@@ -80,44 +91,43 @@ def verify(  # noqa: PLR0913 (one parameter for each option)
     deep: bool,
     sample: float,
     max_rate: float,
-    workers: int,
+    workers: int | None,
     restart: bool,
+    repair: bool,
+    delete_orphans: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Find what is missing or damaged in the mirror, and what does not belong there.
 
     Compares what the stored pages name with a listing of the storage: sizes, and with --deep
-    hashes. If it is interrupted, the next call goes on from there.
+    hashes. If it is interrupted, the next call goes on from there. --delete and --json-update are
+    bandersnatch's names of --delete-orphans and --repair.
 
-    Exit status 1 if there is damage. Orphans and leftovers only take space.
+    Exit status 1 if damage is left. Orphans and leftovers only take space.
     """
     from frumious.auditing.audit import AuditSettings
-    from frumious.cli.findings import show
+    from frumious.cli.findings import show, verify_mirror
+    from frumious.cli.process import with_mirror
 
     settings = AuditSettings(
         deep=deep or sample < 1,
         sample=sample,
         max_rate=max_rate,
-        workers=workers,
         restart=restart,
     )
-    progress, findings = _audit(options, settings, shows_progress=not (options.quiet or as_json))
-    show(progress, findings, as_json=as_json)
-    if progress.damaged:
+    repair, delete_orphans = repair and not dry_run, delete_orphans and not dry_run
+
+    async def work(mirror: Mirror) -> Verified:
+        return await verify_mirror(
+            mirror,
+            replace(settings, workers=workers or mirror.config.verifiers),
+            repair=repair,
+            delete_orphans=delete_orphans,
+            shows_progress=not (options.quiet or as_json),
+        )
+
+    verified = with_mirror(options, work, exclusive=repair or delete_orphans)
+    show(verified, as_json=as_json)
+    if verified.is_damaged:
         raise SystemExit(1)
-
-
-def _audit(
-    options: Options, settings: AuditSettings, *, shows_progress: bool
-) -> tuple[AuditProgress, list[Finding]]:
-    from frumious.auditing.audit import audit
-    from frumious.cli.findings import AuditBar
-    from frumious.cli.process import with_mirror
-    from frumious.state.audit import AuditStore
-
-    async def work(mirror: Mirror) -> tuple[AuditProgress, list[Finding]]:
-        with AuditBar(shown=shows_progress) as bar:
-            progress = await audit(mirror, settings, on_progress=bar.update)
-        return progress, [each async for each in AuditStore(mirror.storage).findings(progress)]
-
-    return with_mirror(options, work)

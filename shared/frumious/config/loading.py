@@ -122,8 +122,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
             " and list the projects as [allowlist] packages"
         )
-    for section, key in (("mirror", "verifiers"), ("s3", "verify_concurrency")):
-        reader.warn_unused(section, key, "there is no verify yet")
+    reader.warn_unused("s3", "verify_concurrency", "verify lists the bucket")
     return Config(
         **options,
         backend=backend,

@@ -39,7 +39,7 @@ class S3Config:
     addressing_style: str = option(values.one_of("auto", "path", "virtual"), "auto")
     signature_version: str | None = option(_signature, None)
     max_attempts: int = option(values.whole_number(1), 10)  # of each request
-    verify_concurrency: int = option(values.whole_number(1), 50)  # no effect yet
+    verify_concurrency: int = option(values.whole_number(1), 50)  # no effect
     # (name, text) for every call that accepts it; not shown, as it may be an encryption key.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 

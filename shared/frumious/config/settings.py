@@ -69,7 +69,7 @@ class Config:
     lowest_speed: int = option(values.whole_number(0), 1024)
     workers: int = option(values.whole_number(1, 10), 10)  # projects at a time
     downloads: int = option(values.whole_number(1, 200), 50)  # files at a time, of all projects
-    verifiers: int = option(values.whole_number(1), 3)  # no effect yet
+    verifiers: int = option(values.whole_number(1), 3)  # files that `verify` reads at a time
     stop_on_error: bool = option(values.boolean, False)
     contact: str = option(values.header_text, "")  # of the operators, in the User-Agent
     root_uri: str = ""  # base of absolute file URLs

@@ -154,6 +154,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
             for project, entry in sorted(lagging.items())
         },
         "runs": _last_runs(before, closed),
+        **({"audit": before["audit"]} if "audit" in before else {}),
         "front_page": front_page.VERSION,
         # Of the serial in `status`, which a mirror that counts anew has only later.
         "resets": before.get("resets", 0) if freshness.serial is None else freshness.resets,

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     REMOVED = "removed upstream"
     UNWANTED = "no longer selected"
     DELETED = "deleted by name"
+    DAMAGED = "damaged here"
     DUE = "its removed files are due for deletion"
 
     @property

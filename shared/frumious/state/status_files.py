@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.types import MAX_SERIAL, Count, RunName, Serial
+from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from frumious.model.audits import AuditProgress
     from frumious.model.types import JsonObject
-    from frumious.storage.protocol import Stored
+    from frumious.storage.protocol import Storage, Stored
 
 logger = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 5
 
 
 class _Run(Struct):
@@ -49,6 +57,39 @@ def parse_status(stored: Stored | None) -> JsonObject:
         logger.error("%r is damaged (%s): it is made again", layout.STATUS_JSON, error)  # noqa: TRY400
         return {}
     return cast("JsonObject", payload)
+
+
+async def publish_audit(
+    progress: AuditProgress, left: Mapping[str, int], repaired: int, storage: Storage
+) -> None:
+    """Say in status.json what an audit has found and what of it is left, by kind.
+
+    A mirror that has no status.json yet gets none.
+
+    Raises:
+        Conflict: others wrote it again and again.
+    """
+    audit = {
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(progress.finished)),
+        "deep": progress.deep,
+        "sample": progress.sample,
+        "projects": progress.projects,
+        "objects": progress.objects,
+        "found": dict(progress.counts),
+        "repaired": repaired,
+        "left": dict(left),
+    }
+    for _ in range(_ATTEMPTS):
+        stored = await storage.read(layout.STATUS_JSON)
+        payload = parse_status(stored)
+        if stored is None or not payload:
+            return
+        body = json.dumps({**payload, "audit": audit}, indent=1).encode()
+        with suppress(Conflict):
+            await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
+            return
+    msg = f"{layout.STATUS_JSON!r} was replaced by others {_ATTEMPTS} times in a row"
+    raise Conflict(msg)
 
 
 def parse_serial(stored: Stored | None) -> int | None:

@@ -13,6 +13,7 @@ from frumious.local import run_here
 from frumious.mirror import Mirror, open_mirror
 from frumious.model.types import Key
 from frumious.planning.plan import plan_changes
+from frumious.repairing import repair_here
 from frumious.state.audit import AuditStore
 from tests.clock import MovableClock
 
@@ -90,6 +91,13 @@ class AuditedMirror:
 
     def found(self, **settings: Any) -> set[tuple[str, str]]:
         return {(each.kind.value, each.key) for each in self.findings(**settings)}
+
+    def repair(self, **settings: Any) -> dict[str, str]:
+        """Audit anew, repair what is found, and return what became of each key."""
+        findings = self.findings(**settings)
+        repaired, _ = self.run(repair_here(findings, self.mirror, lambda *_: None))
+        self.clock.advance(2 * DAY)
+        return {each.finding.key: each.outcome.value for each in repaired}
 
     def keys(self, prefix: str = "") -> list[Key]:
         async def read() -> list[Key]:

@@ -1,0 +1,165 @@
+"""Prepares repairs, and finds out what they came to.
+
+A repair withholds what is damaged, and plans a job for each project, which fetches and publishes
+it as any other job does.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, cast
+
+from frumious.auditing.confirm import (
+    check_blob,
+    confirm_orphans,
+    confirm_pages,
+    in_groups,
+    named_blobs,
+)
+from frumious.auditing.root_check import check_entries, check_root_pages
+from frumious.auditing.withhold import withhold
+from frumious.model.audits import Kind
+from frumious.model.plans import Plan, Reason
+from frumious.simple.values import InvalidPage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.audits import Finding
+    from frumious.model.types import Key
+
+# Of these an object is stored, and is not what it should be.
+_WRONG: Final = frozenset({Kind.WRONG_SIZE, Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_TYPE})
+_ROOT: Final = frozenset({Kind.WRONG_ROOT, Kind.UNLISTED, Kind.WRONG_ENTRY})
+_DELETED_AT_ONCE: Final = 100
+
+
+class Outcome(StrEnum):
+    """What became of a finding."""
+
+    REPAIRED = "repaired"
+    LOST = "lost"  # upstream no longer has it: the page does not name it any more
+    DAMAGED = "damaged"  # as before
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A finding, and what became of it."""
+
+    finding: Finding
+    outcome: Outcome
+
+
+async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
+    """Withhold what is damaged, and return the plan that repairs the projects.
+
+    Jobs may take pages that are older than the mirror's, but none that are older than the root
+    index says: a damaged page may have any serial.
+
+    Raises:
+        Conflict: a job has published one of the projects meanwhile.
+    """
+    projects = _by_project(findings)
+
+    async def prepare_project(project: NormalizedName) -> None:
+        found = projects[project]
+        damaged = {each.key for each in found if each.kind.is_content or _is_file(each)}
+        wrong = {each.key for each in found if each.key in damaged and each.kind in _WRONG}
+        await withhold(project, damaged, wrong, mirror)
+
+    await in_groups(prepare_project(project) for project in sorted(projects))
+    serials = await _serials(projects, mirror)
+    planned = frozenset(projects)
+    unselected = {project for project in planned if not mirror.selection.wants(project)}
+    return Plan(
+        jobs=serials,
+        reasons=dict.fromkeys(planned, Reason.DAMAGED),
+        recovering=planned,
+        rewinding=planned,
+        named=frozenset(unselected),
+    )
+
+
+async def outcomes(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired]:
+    """Look at what was damaged again."""
+    projects = _by_project(findings)
+    pages = {
+        cast("NormalizedName", each.project)
+        for each in findings
+        if each.project and not each.kind.is_content and each.kind not in _ROOT
+    }
+    damaged = {each.key for each in await confirm_pages(pages, mirror)}
+    damaged |= {each.key for each in await check_root_pages(mirror)}
+    entries = {each.project for each in findings if each.kind in {Kind.UNLISTED, Kind.WRONG_ENTRY}}
+    unlisted = {
+        each.project for each in await check_entries(cast("set[NormalizedName]", entries), mirror)
+    }
+    results: list[Repaired] = []
+    for finding in findings:
+        if finding.kind in {Kind.UNLISTED, Kind.WRONG_ENTRY}:
+            is_left = finding.project in unlisted
+        elif not finding.kind.is_content:
+            is_left = finding.key in damaged
+        else:
+            continue
+        results.append(Repaired(finding, Outcome.DAMAGED if is_left else Outcome.REPAIRED))
+
+    async def look(project: NormalizedName) -> list[Repaired]:
+        blobs = await named_blobs(project, mirror)
+        looked: list[Repaired] = []
+        for finding in projects[project]:
+            if finding.kind.is_content:
+                outcome = Outcome.LOST
+                if (blob := blobs.get(finding.key)) is not None:
+                    is_right = await check_blob(project, blob, mirror, deep=True) is None
+                    outcome = Outcome.REPAIRED if is_right else Outcome.DAMAGED
+                looked.append(Repaired(finding, outcome))
+        return looked
+
+    for group in await in_groups(look(project) for project in sorted(projects)):
+        results += group
+    return results
+
+
+async def delete_orphans(keys: Collection[Key], mirror: Mirror) -> list[Key]:
+    """Delete files that no page names, looking again right before; return which they were."""
+    deleted: list[Key] = []
+    remaining = sorted(keys)
+    for start in range(0, len(remaining), _DELETED_AT_ONCE):
+        found = await confirm_orphans(remaining[start : start + _DELETED_AT_ONCE], mirror)
+        orphans = [each.key for each in found if each.kind is Kind.ORPHAN]
+        if orphans:
+            await mirror.storage.delete(orphans)
+        deleted += orphans
+    return deleted
+
+
+def _by_project(findings: Iterable[Finding]) -> dict[NormalizedName, list[Finding]]:
+    projects: dict[NormalizedName, list[Finding]] = {}
+    for finding in findings:
+        if finding.project and finding.kind.is_damage:
+            projects.setdefault(cast("NormalizedName", finding.project), []).append(finding)
+    return projects
+
+
+def _is_file(finding: Finding) -> bool:
+    return finding.kind is Kind.WRONG_TYPE and finding.key.startswith("web/packages/")
+
+
+async def _serials(
+    projects: Collection[NormalizedName], mirror: Mirror
+) -> dict[NormalizedName, int]:
+    """Return the serials that the root index says projects have, as far as they are credible."""
+    serials = dict.fromkeys(sorted(projects), 0)
+    cursor = await mirror.ledger.cursor()
+    highest = max(cursor.serial or 0, cursor.upstream or 0)
+    with suppress(InvalidPage):
+        for project, entry in await mirror.pages.listed_projects():
+            if project in serials and (entry.serial or 0) <= highest:
+                serials[project] = entry.serial or 0
+    return serials

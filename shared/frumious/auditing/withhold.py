@@ -1,0 +1,139 @@
+"""Takes what is damaged from a project's page, so that the next job fetches it as a new file.
+
+A page never names what is not stored and verified. So the page goes first, then the wrong bytes,
+and an ordinary job compares the page with upstream's. What upstream no longer has stays away.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from frumious.auditing.page_check import as_published, other_pages
+from frumious.model.blobs import mirrored_files
+from frumious.simple import gzipped, parse_json, render
+from frumious.simple.values import InvalidPage
+from frumious.state.page_store import UnreadableManifest
+from frumious.state.removed_files import keep_removed_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.blobs import MirroredFile
+    from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key
+    from frumious.state.page_store import Manifest
+
+logger = logging.getLogger(__name__)
+
+
+async def withhold(
+    project: NormalizedName, damaged: Collection[Key], wrong: Collection[Key], mirror: Mirror
+) -> None:
+    """Publish a project's pages without what is damaged, then delete the `wrong` objects of it.
+
+    All pages are written from the JSON page. A project without a readable one is left to its job.
+
+    Raises:
+        Conflict: a job has published the project meanwhile.
+    """
+    manifest = await _read_manifest(project, mirror)
+    if manifest is not None:
+        await _publish(project, manifest, damaged, mirror)
+    if wrong:
+        await mirror.storage.delete(sorted(wrong))
+
+
+async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | None:
+    """Return the JSON page; restore it from its compressed variant if it is gone or damaged."""
+    pages, storage = mirror.pages, mirror.storage
+    etag: str | None = None
+    try:
+        manifest = await pages.read_manifest(project)
+    except UnreadableManifest as error:
+        manifest, etag = None, error.stored.etag
+    key = pages.layout.manifest(project)
+    if manifest is not None or not pages.layout.has_json_variants:
+        return manifest
+    variant = await storage.read(pages.layout.variant(key))
+    if variant is None:
+        return None
+    try:
+        body = gzipped.decompress(variant.body)
+        parse_json.manifest(body, key)
+    except (InvalidPage, zlib.error):
+        return None
+    if etag is None:
+        await storage.create(key, body)
+    else:
+        await storage.write(key, body, replacing=etag)
+    try:
+        return await pages.read_manifest(project)
+    except UnreadableManifest:  # another project's page
+        return None
+
+
+async def _publish(
+    project: NormalizedName, manifest: Manifest, damaged: Collection[Key], mirror: Mirror
+) -> None:
+    """Write the pages as a job does: the JSON page last, and only as it was read."""
+    files = mirrored_files(project, manifest.page)
+    dropped = [each for each in files if each.key in damaged]
+    await keep_removed_files(project, dropped, (), 0.0, None, mirror.storage)
+    page = as_published(manifest.page, mirror.config)
+    names = {each.file.filename for each in dropped}
+    shown = {each.file.filename: each for each in _without(files, damaged)}
+    kept = (file for file in page.files if file.filename not in names)
+    publication = page.publication
+    if publication is not None:  # with no etag, the sweep takes it for outdated
+        publication = structs.replace(
+            publication, etag="", removed_files=publication.removed_files or bool(dropped)
+        )
+    page = replace(
+        page,
+        files=tuple(
+            replace(
+                file,
+                core_metadata=shown[file.filename].file.core_metadata,
+                provenance=file.provenance and shown[file.filename].file.provenance,
+            )
+            if file.filename in shown
+            else file
+            for file in kept
+        ),
+        publication=publication,
+    )
+    await _write(page, manifest, mirror)
+    if damaged:
+        extra = {"project": project, "objects": len(damaged)}
+        logger.warning("damaged files are taken from the pages", extra=extra)
+
+
+def _without(files: Collection[MirroredFile], damaged: Collection[Key]) -> Iterator[MirroredFile]:
+    """Yield the files that stay, without the core metadata and the provenance that are damaged."""
+    for each in files:
+        if each.key in damaged:
+            continue
+        file, keys = each.file, {blob.key for blob in each.blobs if blob.key in damaged}
+        if each.metadata_key in keys:
+            file = replace(file, core_metadata=False)
+        if keys - {each.metadata_key}:
+            file = replace(file, provenance=None)
+        yield each.showing(file)
+
+
+async def _write(page: ProjectPage, manifest: Manifest, mirror: Mirror) -> None:
+    storage, layout = mirror.storage, mirror.pages.layout
+    body = render.project_page_json(page)
+    if manifest.page.publication is not None and layout.project_of(manifest.key) is not None:
+        for key, other in other_pages(page, manifest.key, body, mirror):
+            compressed = key == layout.variant(manifest.key)
+            await storage.write(key, gzipped.compress(other) if compressed else other)
+    await storage.write(manifest.key, body, replacing=manifest.stored.etag)

@@ -1,0 +1,178 @@
+"""Repairs: what upstream still has comes back, and the rest is on no page."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from frumious.auditing.audit import AuditSettings
+from frumious.auditing.repair import delete_orphans
+from frumious.cli.findings import verify_mirror
+from frumious.model.types import Key
+from tests.upstream import Fault, Status
+
+if TYPE_CHECKING:
+    from tests.frumious.auditing.mirrors import AuditedMirror
+    from tests.upstream import Server
+
+WHEEL = "demo-1.0-py3-none-any.whl"
+OTHER = "demo-2.0-py3-none-any.whl"
+
+
+def names(audited: AuditedMirror, project: str = "demo") -> set[str]:
+    page = json.loads(audited.read(f"web/simple/{project}/index.v1_json"))
+    return {file["filename"] for file in page["files"]}
+
+
+def test_what_is_missing_or_wrong_is_fetched_again(audited: AuditedMirror) -> None:
+    missing, wrong = audited.file(WHEEL), audited.file(OTHER)
+    metadata = f"{wrong}.metadata"
+    before = {key: audited.read(key) for key in (missing, wrong, metadata)}
+    audited.delete(missing)
+    audited.write(wrong, before[wrong][::-1])
+    audited.write(metadata, b"x")
+
+    outcomes = audited.repair(deep=True)
+
+    assert outcomes == dict.fromkeys(before, "repaired")
+    assert {key: audited.read(key) for key in before} == before
+    assert audited.found(deep=True) == set()
+
+
+def test_pages_are_published_again(audited: AuditedMirror) -> None:
+    keys = audited.keys("web/simple/")
+    before = {key: audited.read(key) for key in keys if "demo" in key}
+    audited.write("web/simple/demo/index.v1_json", b"{")
+    audited.delete("web/simple/demo0/index.v1_json", "web/simple/demo-more/index.html")
+    audited.write("web/simple/demo-more/index.v1_html", b"<!--SERIAL 99999999999-->")
+
+    assert set(audited.repair().values()) == {"repaired"}
+
+    assert audited.found() == set()
+    for key, page in before.items():
+        if key.endswith("html"):
+            assert audited.read(key) == page
+
+
+def test_a_project_without_pages_is_published_again(audited: AuditedMirror) -> None:
+    audited.delete(*audited.keys("web/simple/demo/"), *audited.keys("web/gzip/simple/demo/"))
+
+    assert set(audited.repair().values()) == {"repaired"}
+
+    assert names(audited) == {WHEEL, OTHER, "demo-1.0.tar.gz"}
+    assert audited.found() == set()
+
+
+def test_an_older_page_that_was_put_back_is_brought_up_to_date(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    keys = [*audited.keys("web/simple/demo/"), *audited.keys("web/gzip/simple/demo/")]
+    old = {key: audited.read(key) for key in keys}
+    upstream.index.remove_release("demo", "1.0")
+    audited.sync()
+    for key, page in old.items():
+        audited.write(key, page)
+
+    audited.repair()
+
+    assert names(audited) == {OTHER}
+    assert audited.found() == set()
+
+
+def test_the_root_index_is_repaired(audited: AuditedMirror) -> None:
+    before = json.loads(audited.read("web/simple/index.v1_json"))["projects"]
+    html = audited.read("web/simple/index.html")
+    root = {"meta": {"api-version": "1.4"}, "projects": [{"name": "demo"}, {"name": "gone"}]}
+    for body in (json.dumps(root).encode(), b"{"):
+        audited.write("web/simple/index.v1_json", body)
+        audited.write("web/simple/index.html", b"")
+
+        assert "damaged" not in audited.repair().values()
+
+        assert audited.found() == set()
+        assert json.loads(audited.read("web/simple/index.v1_json"))["projects"] == before
+        assert audited.read("web/simple/index.html") == html
+    audited.delete("web/simple/index.v1_json")
+
+    audited.repair()
+
+    assert audited.found() == set()
+
+
+def test_what_upstream_no_longer_has_is_taken_from_the_page(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    wrong, kept = audited.file(WHEEL), audited.file(OTHER)
+    audited.write(wrong, b"x" * len(audited.read(wrong)))
+    upstream.faults.add(Fault(Status(404), match=re.compile(WHEEL)))
+
+    outcomes = audited.repair(deep=True)
+
+    assert outcomes == {wrong: "lost"}
+    assert names(audited) == {OTHER, "demo-1.0.tar.gz"}
+    assert wrong not in audited.keys("web/packages/")
+    assert kept in audited.keys("web/packages/")
+    assert {kind for kind, _ in audited.found(deep=True)} <= {"orphan"}
+
+
+def test_what_upstream_does_not_deliver_now_comes_back_later(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    missing = audited.file(WHEEL)
+    audited.delete(missing)
+    upstream.faults.add(Fault(Status(503), match="/simple/demo/"))
+
+    assert audited.repair() == {missing: "lost"}
+    assert names(audited) == {OTHER, "demo-1.0.tar.gz"}, "no page names what is missing"
+    upstream.faults.clear()
+    audited.sync()
+
+    assert names(audited) == {WHEEL, OTHER, "demo-1.0.tar.gz"}
+    assert audited.found() == set()
+
+
+def test_other_bytes_under_the_name_of_a_damaged_file_are_refused(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    missing = audited.file(WHEEL)
+    audited.delete(missing)
+    upstream.index.remove_file("demo", WHEEL)
+    upstream.index.add_file("demo", WHEEL, content=b"other")
+
+    assert audited.repair() == {missing: "lost"}
+
+    assert WHEEL not in names(audited)
+
+
+def test_orphans_are_deleted_unless_a_page_names_them_again(audited: AuditedMirror) -> None:
+    named = audited.file(WHEEL)
+    orphan = Key(named.replace(WHEEL, "demo-9.9-py3-none-any.whl"))
+    audited.write(orphan, b"")
+
+    deleted = audited.run(delete_orphans([orphan, named], audited.mirror))
+
+    assert deleted == [orphan]
+    assert named in audited.keys("web/packages/")
+    assert audited.found() == set()
+
+
+def test_the_status_says_what_the_last_audit_left(audited: AuditedMirror) -> None:
+    audited.delete(audited.file(WHEEL))
+    for repair in (False, True):
+        audited.run(
+            verify_mirror(
+                audited.mirror,
+                AuditSettings(),
+                repair=repair,
+                delete_orphans=False,
+                shows_progress=False,
+            )
+        )
+        status = json.loads(audited.read("web/status.json"))["audit"]
+        assert status["found"] == {"missing-file": 1}
+        assert status["left"] == ({} if repair else {"missing-file": 1})
+        assert status["repaired"] == repair
+    audited.sync()
+
+    assert json.loads(audited.read("web/status.json"))["audit"]["repaired"] == 1
