@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
 from frumious.model.runs import Selected
-from frumious.selection.selection import Selection
 from frumious.state.ledger import Ledger
 from frumious.state.page_store import PageStore
 from frumious.storage.opening import open_storage
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.selection.selection import Selection
     from frumious.storage.protocol import Storage
 
 CLOCK: Final = Clock()
@@ -53,19 +53,23 @@ class Mirror:
             diffs,
             ledger,
             PageStore(storage, config.page_layout, ledger),
-            Selection.of(config.filters),
+            config.selection,
         )
 
     def fingerprint(self, project: NormalizedName) -> str:
         """Identify all of the configuration that shapes the project's page."""
-        return self.config.pages_fingerprint + self.selection.releases_fingerprint(project)
+        return self._pages_fingerprint + self.selection.releases_fingerprint(project)
+
+    @property
+    def _pages_fingerprint(self) -> str:
+        return self.config.pages_fingerprint + self.selection.pages_fingerprint
 
     @property
     def selected(self) -> Selected:
         """What the configuration makes of the mirror as a whole."""
         return Selected(
             projects=self.selection.projects_fingerprint,
-            pages=self.config.pages_fingerprint,
+            pages=self._pages_fingerprint,
             releases={
                 project: self.selection.releases_fingerprint(project)
                 for project in self.selection.projects_with_rules

@@ -18,7 +18,7 @@ from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.checksums import FileStream, WrongBytes
-from frumious.selection.selection import owners_of
+from frumious.selection.filenames import owners_of
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import read_removed_files
 

@@ -236,9 +236,7 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from frumious.cli.estimate import Measured, average, measure, summary, with_numbers
 
     async def work(upstream: Upstream, config: Config) -> Measured:
-        from frumious.selection.selection import Selection
-
-        return await measure(upstream, Selection.of(config.filters))
+        return await measure(upstream, config.selection)
 
     if projects is None:
         from frumious.cli.process import with_upstream

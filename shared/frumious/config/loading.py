@@ -13,15 +13,14 @@ from frumious.config.choices import Backend
 from frumious.config.proxy import read_proxy
 from frumious.config.reader import Reader, shown_key
 from frumious.config.s3 import read_s3
-from frumious.config.settings import PYPI, Config, Filters
+from frumious.config.settings import PYPI, Config
 from frumious.config.swift import read_swift
 from frumious.errors import FrumiousError
+from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from packaging.requirements import Requirement
 
 
 PYPI_FILES: Final = "https://files.pythonhosted.org"
@@ -116,8 +115,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
-    filters = _filters(reader)
-    if options["discovery"] == "names" and not filters.allowed_projects:
+    selection = Selection.read(reader)
+    if options["discovery"] == "names" and selection.exact_projects is None:
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
             " and list the projects as [allowlist] packages"
@@ -141,21 +140,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         root_uri=root_uri,
         diff_file=diff_file,
         diff_directory=diff_directory,
-        filters=filters,
+        selection=selection,
         warnings=reader.warnings(),  # last: after all known keys were read
-    )
-
-
-def _filters(reader: Reader) -> Filters:
-    enabled = reader.get("plugins", "enabled", values.plugins, frozenset[str]())
-    none: tuple[Requirement, ...] = ()
-    allowed = reader.get("allowlist", "packages", values.requirements, none)
-    blocked = reader.get("blocklist", "packages", values.requirements, none)
-    return Filters(
-        allowed_projects=allowed if "allowlist_project" in enabled else None,
-        allowed_releases=allowed if "allowlist_release" in enabled else None,
-        blocked_projects=blocked if "blocklist_project" in enabled else None,
-        blocked_releases=blocked if "blocklist_release" in enabled else None,
     )
 
 

@@ -12,13 +12,11 @@ from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
 from frumious.model.page_layout import Gzip, PageLayout
+from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from packaging.requirements import Requirement
-
 
 PYPI: Final = "https://pypi.org"
 # Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
@@ -27,16 +25,6 @@ _GZIP: Final = {
     Backend.S3: Gzip.PREFIX,
     Backend.SWIFT: Gzip.NONE,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Filters of projects and releases (bandersnatch's `[plugins]`); None: not enabled."""
-
-    allowed_projects: tuple[Requirement, ...] | None = None
-    allowed_releases: tuple[Requirement, ...] | None = None
-    blocked_projects: tuple[Requirement, ...] | None = None
-    blocked_releases: tuple[Requirement, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +92,7 @@ class Config:
     log_config: Path | None = option(values.path, None)  # for logging.config.fileConfig
     # Until a lagging project is retried; doubled each time.
     retry_pause: float = option(values.seconds, 60.0)
-    filters: Filters = Filters()
+    selection: Selection = field(default_factory=Selection)  # the filters
     warnings: tuple[str, ...] = ()
 
     @property

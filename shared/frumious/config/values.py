@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound="StrEnum")
 Address: TypeAlias = tuple[str, int]  # host and port
 
-_PLUGINS: Final = (
-    "allowlist_project",
-    "allowlist_release",
-    "blocklist_project",
-    "blocklist_release",
-)
 _PORTS: Final = {"https": 443, "http": 80}
 DIRECTORIES: Final = {
     Backend.FILESYSTEM: "the absolute path of a folder, such as /data/pypi/mirror",
@@ -290,18 +284,6 @@ def split_login(url: str) -> tuple[str, str | None]:
         return url, None
     encoded = base64.b64encode(unquote_to_bytes(f"{parts.username}:{parts.password or ''}"))
     return parts._replace(netloc=host).geturl(), f"Basic {encoded.decode()}"
-
-
-def plugins(text: str) -> frozenset[str]:
-    """Parse the names of enabled filters."""
-    names = frozenset(text.split())
-    if names == {"all"}:
-        return frozenset(_PLUGINS)
-    unknown = sorted(names - frozenset(_PLUGINS))
-    if unknown:
-        msg = f"{', '.join(unknown)}: unknown; must be some of {', '.join(_PLUGINS)}, or all"
-        raise ValueError(msg)
-    return names
 
 
 def requirements(text: str) -> tuple[Requirement, ...]:

@@ -77,6 +77,7 @@ class Outcome(StrEnum):
     REMOVED = "removed"
     QUARANTINED = "quarantined"  # the page stays and says so; the files are deleted
     ABSENT = "absent"  # neither upstream nor the mirror has the project
+    EXCLUDED = "excluded"  # filters exclude the project by its page; the mirror has nothing of it
     FAILED = "failed"
     RETRY_LATER = "put off"  # not final: the queue delivers the job again
 

@@ -1,172 +1,269 @@
-"""Selection of projects, releases and files by the configuration's filters, and by filenames."""
+"""Selection of projects, releases and files by the filters of `[plugins] enabled`.
+
+A filter is a class that reads its options. To add one, add it to its kind below.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+import re
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    is_normalized_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
-
+from frumious.config.filters import FilterOptions
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+from frumious.selection.metadata import (
+    FilePatterns,
+    FileVersions,
+    ProjectPatterns,
+    ProjectVersions,
+)
+from frumious.selection.names import (
+    AllowedProjects,
+    BlockedProjects,
+    NamePatterns,
+    RequiredProjects,
+)
+from frumious.selection.platforms import ExcludedPlatforms
+from frumious.selection.releases import (
+    AllowedReleases,
+    BlockedReleases,
+    LatestReleases,
+    NoPrereleases,
+    PinnedReleases,
+    Rules,
+    VersionPatterns,
+)
+from frumious.selection.subject import Subject
+from frumious.selection.totals import SizeLimit, VersionCount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
     from packaging.utils import NormalizedName
 
-    from frumious.config.settings import Filters
+    from frumious.config.reader import Reader
     from frumious.model.pages import ProjectPage
+    from frumious.model.types import JsonObject
+    from frumious.selection.subject import Release, ReleaseFile
 
 
-_MAX_FILENAME_LENGTH: Final = 255  # no file system has longer ones; their parts could be millions
+class _Filter(Protocol):
+    name: ClassVar[str]
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read the options; return None if the filter has nothing to do."""
+
+
+class NameFilter(_Filter, Protocol):
+    """Decides on a project by its name: for the planner and the worker."""
+
+    def wants(self, project: NormalizedName, /) -> bool:
+        """Return whether the project is wanted."""
+
+
+class ProjectFilter(_Filter, Protocol):
+    """Decides on a project by its page, or by its legacy JSON."""
+
+    needs_legacy: ClassVar[bool]
+
+    def wants(self, subject: Subject, /) -> bool:
+        """Return whether the project is wanted."""
+
+
+class FileFilter(_Filter, Protocol):
+    """Decides on each file of a project."""
+
+    needs_legacy: ClassVar[bool]
+
+    def wants(self, subject: Subject, each: ReleaseFile, /) -> bool:
+        """Return whether the file is wanted."""
+
+
+class ReleaseFilter(_Filter, Protocol):
+    """Decides on the releases of a project, of which earlier filters have left some."""
+
+    def select(self, project: NormalizedName, releases: Sequence[Release], /) -> Sequence[Release]:
+        """Return the releases that are wanted."""
+
+
+# In the order in which they apply.
+NAME_FILTERS: Final[tuple[type[NameFilter], ...]] = (
+    AllowedProjects,
+    RequiredProjects,
+    BlockedProjects,
+    NamePatterns,
+)
+PROJECT_FILTERS: Final[tuple[type[ProjectFilter], ...]] = (
+    SizeLimit,
+    VersionCount,
+    ProjectPatterns,
+    ProjectVersions,
+)
+FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (ExcludedPlatforms, FilePatterns, FileVersions)
+RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
+    PinnedReleases,
+    AllowedReleases,
+    BlockedReleases,
+    VersionPatterns,
+    NoPrereleases,
+    LatestReleases,
+)
+_Any = TypeVar("_Any", bound=_Filter)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The configuration's filters, prepared for lookups by project."""
+    """The enabled filters."""
 
-    exact_projects: frozenset[NormalizedName] | None  # None: all projects
-    blocked_projects: frozenset[NormalizedName]
-    allowed_releases: Mapping[NormalizedName, list[SpecifierSet]]
-    blocked_releases: Mapping[NormalizedName, list[SpecifierSet]]
+    names: tuple[NameFilter, ...] = ()
+    projects: tuple[ProjectFilter, ...] = ()
+    files: tuple[FileFilter, ...] = ()
+    releases: tuple[ReleaseFilter, ...] = ()
+    pages_fingerprint: str = ""  # of the filters of all projects' pages; empty without any
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
 
     @classmethod
-    def of(cls, filters: Filters) -> Selection:
-        """Prepare the filters."""
-        allowed = filters.allowed_projects
+    def read(cls, reader: Reader) -> Self:
+        """Read the options of all filters, so that they are known, and keep the enabled filters."""
+        options = FilterOptions(reader)
+        enabled = reader.get("plugins", "enabled", _plugins, frozenset[str]())
+
+        def read(kinds: Iterable[type[_Any]]) -> tuple[_Any, ...]:
+            found = [(kind, kind.read(options)) for kind in kinds]
+            return tuple(each for kind, each in found if each and kind.name in enabled)
+
+        projects, files = read(PROJECT_FILTERS), read(FILE_FILTERS)
+        releases = read(RELEASE_FILTERS)
+        of_pages = (*projects, *files, *(each for each in releases if not isinstance(each, Rules)))
         return cls(
-            # As in bandersnatch, an allowlist without entries allows everything.
-            exact_projects=frozenset(map(_name, allowed)) if allowed else None,
-            blocked_projects=frozenset(
-                _name(entry) for entry in filters.blocked_projects or () if not entry.specifier
-            ),
-            allowed_releases=_specifiers(filters.allowed_releases or ()),
-            blocked_releases=_specifiers(filters.blocked_releases or ()),
+            read(NAME_FILTERS),
+            projects,
+            files,
+            releases,
+            pages_fingerprint=_fingerprint(of_pages) if of_pages else "",
+        )
+
+    @property
+    def exact_projects(self) -> frozenset[NormalizedName] | None:
+        """The projects that lists name, if they name all; None: any project may be selected."""
+        lists = [each.projects for each in self.names if isinstance(each, AllowedProjects)]
+        return frozenset.intersection(*lists) if lists else None
+
+    @property
+    def needs_legacy(self) -> bool:
+        """Whether a filter needs the legacy JSON of projects."""
+        return any(each.needs_legacy for each in self.projects) or any(
+            each.needs_legacy for each in self.files
         )
 
     @property
     def projects_fingerprint(self) -> str:
         """A hash of the filters of projects."""
-        exact = None if self.exact_projects is None else sorted(self.exact_projects)
-        return _fingerprint(exact, sorted(self.blocked_projects))
+        return _fingerprint((*self.names, *self.projects))
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
-        """Return a hash of the filters of a project's releases; empty without such filters."""
-        allowed = self.allowed_releases.get(project)
-        blocked = self.blocked_releases.get(project)
-        if allowed is None and blocked is None:
-            return ""
-        return _fingerprint(*(sorted(map(str, rules or ())) for rules in (allowed, blocked)))
+        """Return a hash of the filters of a project's releases alone; empty without any."""
+        rules = [(each.name, each.rules_of(project)) for each in self._rules]
+        return _fingerprint(rules) if any(found for _, found in rules) else ""
 
     @property
     def projects_with_rules(self) -> frozenset[NormalizedName]:
-        """The projects with filters of releases."""
-        return frozenset(self.allowed_releases) | frozenset(self.blocked_releases)
+        """The projects with filters of their releases alone."""
+        return frozenset(project for each in self._rules for project in each.specifiers)
+
+    @property
+    def _rules(self) -> list[Rules]:
+        return [each for each in self.releases if isinstance(each, Rules)]
 
     def entry(self, project: NormalizedName) -> str:
         """Return how the configuration asks for the project by name; empty if it does not."""
-        listed = self.exact_projects is not None and project in self.exact_projects
-        releases = self.allowed_releases.get(project)
-        if project in self.blocked_projects or not (listed or releases):
+        listed = any(isinstance(each, AllowedProjects) for each in self.names)
+        allowed = [each for each in self._rules if isinstance(each, AllowedReleases)]
+        releases = [rule for each in allowed for rule in each.rules_of(project)]
+        if not all(each.wants(project) for each in self.names) or not (listed or releases):
             return ""
-        return _fingerprint(listed, sorted(map(str, releases or ())))
+        return _fingerprint([listed, releases])
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
         if project in self.named.deleted or project in self.named.requested:
             return project in self.named.requested
-        allowed = self.exact_projects is None or project in self.exact_projects
-        return allowed and project not in self.blocked_projects
+        return all(each.wants(project) for each in self.names)
 
-    def select(self, project: NormalizedName, page: ProjectPage) -> ProjectPage:
-        """Return the page with only the selected releases and files."""
-        allowed = self.allowed_releases.get(project)
-        blocked = self.blocked_releases.get(project)
-        if allowed is None and blocked is None:
+    def select(
+        self,
+        project: NormalizedName,
+        page: ProjectPage,
+        legacy: JsonObject | None = None,
+        *,
+        named: bool = False,
+    ) -> ProjectPage | None:
+        """Return the page with only the selected releases and files; None: nothing of the project.
+
+        `legacy` is the legacy JSON, if a filter needs it and there is one. Filters of projects do
+        not apply to a project that is `named`.
+        """
+        rules = (each for each in self._rules if project in each.specifiers)
+        if not (self.pages_fingerprint or any(rules)):
             return page
-
-        def is_selected(version: Version | None) -> bool:
-            if allowed is not None and not _matches(version, allowed):
-                return False
-            return blocked is None or not _matches(version, blocked)
-
+        subject = Subject.of(project, page, legacy)
+        if not named and not all(each.wants(subject) for each in self.projects):
+            return None
+        files = [
+            file for file in subject.files if all(each.wants(subject, file) for each in self.files)
+        ]
+        releases: Sequence[Release] = subject.releases(files)
+        for each in self.releases:
+            releases = each.select(project, releases)
+            if isinstance(each, PinnedReleases) and project in each.specifiers:
+                break
+        selected = {release.text for release in releases}
         return replace(
             page,
-            files=tuple(file for file in page.files if is_selected(version_of(file.filename))),
+            files=tuple(each.file for each in files if each.release in selected),
             versions=None
             if page.versions is None
-            else tuple(text for text in page.versions if is_selected(_version(text))),
+            else tuple(text for text in page.versions if text in selected),
         )
 
 
-def version_of(filename: str) -> Version | None:
-    """Return the version in a filename; None if it is not a valid wheel or sdist name."""
-    if len(filename) > _MAX_FILENAME_LENGTH:
-        return None
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[1]
-        return parse_sdist_filename(filename)[1]
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        return None
+def _plugins(text: str) -> frozenset[str]:
+    """Parse the names of enabled filters."""
+    known = {
+        kind.name
+        for kinds in (NAME_FILTERS, PROJECT_FILTERS, FILE_FILTERS, RELEASE_FILTERS)
+        for kind in kinds
+    }
+    names = frozenset(text.split())
+    if names == {"all"}:
+        return frozenset(known)
+    unknown = sorted(names - known)
+    if unknown:
+        renamed = {
+            name: re.sub("white", "allow", re.sub("black", "block", name)) for name in unknown
+        }
+        hints = (
+            f"{name} is called {new} now" if new in known else f"{name} is unknown"
+            for name, new in renamed.items()
+        )
+        msg = f"{', '.join(hints)}; must be some of {', '.join(sorted(known))}, or all"
+        raise ValueError(msg)
+    return names
 
 
-def owners_of(filename: str) -> frozenset[NormalizedName]:
-    """Return the projects that a file can belong to by its name; none if the name does not say.
-
-    A project's name has no dash in the name of a wheel or of a release's variants (draft PEP 825).
-    It may have some in every other name, and so may the version: `name-1.0-1.tar.gz` can belong to
-    `name` and to `name-1-0`.
-    """
-    if len(filename) > _MAX_FILENAME_LENGTH:
-        return frozenset()
-    stem = filename.removesuffix(".whl").removesuffix("-variants.json")
-    parts = stem.split("-")
-    if stem == filename:
-        names = ["-".join(parts[:end]) for end in range(1, len(parts))]
-    else:
-        names = parts[:1]
-    owners = (canonicalize_name(name) for name in names if name.isascii())
-    return frozenset(owner for owner in owners if is_normalized_name(owner))
+def _fingerprint(value: object) -> str:
+    return hashlib.sha256(repr(_canonical(value)).encode()).hexdigest()[:16]
 
 
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
-
-
-def _matches(version: Version | None, specifiers: list[SpecifierSet]) -> bool:
-    """Return whether a version is in any of the sets; an invalid one (None) is in none."""
-    return version is not None and any(
-        entry.contains(version, prereleases=True) for entry in specifiers
-    )
-
-
-def _fingerprint(*values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
-
-
-def _name(entry: Requirement) -> NormalizedName:
-    return canonicalize_name(entry.name)
-
-
-def _specifiers(entries: Iterable[Requirement]) -> dict[NormalizedName, list[SpecifierSet]]:
-    specifiers: dict[NormalizedName, list[SpecifierSet]] = {}
-    for entry in entries:
-        if entry.specifier:
-            specifiers.setdefault(_name(entry), []).append(entry.specifier)
-    return specifiers
+def _canonical(value: object) -> object:
+    """Return a value whose representation is the same in every process."""
+    if is_dataclass(value) and not isinstance(value, type):
+        fields_ = [_canonical(getattr(value, each.name)) for each in fields(value)]
+        return [type(value).__name__, *fields_]
+    if isinstance(value, frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [_canonical(each) for each in value]
+    return str(value)

@@ -11,7 +11,7 @@ from frumious.model import layout
 from frumious.model.blobs import MirroredFile, same_bytes
 from frumious.model.checksums import strong_hashes
 from frumious.model.jobs import AllowedRemoval
-from frumious.selection.selection import owners_of
+from frumious.selection.filenames import owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping

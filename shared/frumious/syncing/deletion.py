@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
-from frumious.selection.selection import owners_of
+from frumious.selection.filenames import owners_of
 from frumious.simple.values import InvalidPage
 from frumious.state.removed_files import forget_deleted, read_removed_files
 

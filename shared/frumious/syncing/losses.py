@@ -105,7 +105,7 @@ async def book_loss(
     await mirror.ledger.change_losses(book)
     if not permitted:
         msg = (
-            f"upstream no longer names {loss.files} files ({loss.bytes_} bytes) of {job.project!r},"
+            f"the mirror would lose {loss.files} files ({loss.bytes_} bytes) of {job.project!r},"
             f" and max-losses permits {limit.files} files or {limit.bytes_} bytes of all projects"
             " within a day; confirm a number of files to permit more"
         )

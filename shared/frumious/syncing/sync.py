@@ -30,6 +30,7 @@ from frumious.state.removed_files import (
 from frumious.storage.protocol import Conflict
 from frumious.syncing.comparison import CurrentPage, MassLoss, check_losses, compare
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
+from frumious.syncing.exclusion import remove_excluded, select_files
 from frumious.syncing.losses import announced_removal, book_loss, unannounced_losses
 from frumious.syncing.page_builder import BuiltPage, build_page
 from frumious.syncing.page_publisher import PagePublisher
@@ -99,7 +100,10 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         booked = await book_loss(attempt, None, current, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
 
-    selected = replace(parsed, page=mirror.selection.select(project, parsed.page))
+    page = await select_files(job, parsed.page, mirror)
+    if page is None:
+        return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
+    selected = replace(parsed, page=page)
     removed = await _removed_files(project, selected.page, current, mirror.storage)
     current_page = CurrentPage(current, mirrored_files(project, current), removed)
     fingerprint = mirror.fingerprint(project)
@@ -122,16 +126,20 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
             await publisher.delete_other_names(built.page)
             published = replace(built, page=manifest.page, files=current_page.files)
             return _result(project, published, report=recovery.report)
-    if built.refused:
-        whys = dict(islice(built.refused.items(), _MAX_LOGGED))
-        extra = {"project": project, "files": len(built.refused), "errors": whys}
-        logger.warning("files are left out", extra=extra)
+    _log_refused(project, built)
     booked = await book_loss(attempt, parsed, current, mirror)
     if mirror.config.json:
         await _keep_legacy_json(project, mirror.upstream, mirror.storage)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
+
+
+def _log_refused(project: NormalizedName, built: BuiltPage) -> None:
+    if built.refused:
+        whys = dict(islice(built.refused.items(), _MAX_LOGGED))
+        extra = {"project": project, "files": len(built.refused), "errors": whys}
+        logger.warning("files are left out", extra=extra)
 
 
 async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, ProjectPage | None]:

@@ -178,7 +178,7 @@ packages =
         "[s3] config_param_ServerSideEncryption = 'ROT13': must be one of AES256",
         "[s3] config_param_BucketKeyEnabled = 'perhaps': must be true or false",
         "[s3] config_param_IfMatch = 'x': the mirror sets it itself",
-        "mystery: unknown",
+        "mystery is unknown",
         "[allowlist] packages",
     ):
         assert mistake in message

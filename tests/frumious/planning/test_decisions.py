@@ -8,7 +8,6 @@ import pytest
 from packaging.utils import NormalizedName
 
 from frumious.config.choices import Removals
-from frumious.config.settings import Filters
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.pages import ListedProject, RootIndex
 from frumious.model.plans import Plan, Reason, RemovalLimit
@@ -18,6 +17,7 @@ from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.plan import plan_snapshot
 from frumious.planning.snapshot import Snapshot
 from frumious.planning.sweep import Check, Turn, next_turn
+from frumious.selection.names import AllowedProjects
 from frumious.selection.selection import Selection
 from frumious.upstream.changelog import Changes
 from frumious.upstream.upstream import PageCheck
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
 
 NOW: Final = 1_000_000.0
 DAY: Final = 24 * 3600
-EVERYTHING: Final = Selection.of(Filters())
+EVERYTHING: Final = Selection()
 PYPI: Final = Cursor(serial=5, asked=1.0, reconciled=NOW, swept_at=NOW, changelog=True)
 RUN: Final = RunId("20260101T000000-1")
 
 
 def only(*names: str) -> Selection:
     """Return a selection of some projects."""
-    projects = frozenset(map(NormalizedName, names))
-    return Selection(projects, frozenset(), {}, {})
+    return Selection(names=(AllowedProjects(frozenset(map(NormalizedName, names))),))
 
 
 def own(**serials: int | None) -> Iterable[tuple[NormalizedName, ListedProject]]:

@@ -13,7 +13,6 @@ from frumious.config.loading import parse as parse_configuration
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key, RunId
-from frumious.selection.selection import Selection
 from frumious.simple import parse_html, parse_json, render
 from frumious.state.removed_files import RemovedFiles
 from frumious.storage.protocol import Conflict, Stored
@@ -35,7 +34,7 @@ PROJECT: Final = canonicalize_name("demo")
 URL: Final = "https://pypi.org/simple/demo/"
 MANIFEST: Final = PageLayout().manifest(PROJECT)
 CONFIG: Final = parse_configuration("[mirror]\ndirectory = /srv/pypi\n", {})
-SELECTION: Final = Selection.of(CONFIG.filters)
+SELECTION: Final = CONFIG.selection
 
 _MAX_KEY_BYTES: Final = 1024  # of S3
 _MAX_NAME_BYTES: Final = 255  # of file systems
@@ -127,7 +126,9 @@ def check_parsed(parsed: ParsedPage) -> None:
     assert again.page == page
     assert again.refused == {}
     render.project_page_html(page)
-    selected = replace(parsed, page=SELECTION.select(PROJECT, page))
+    page_selected = SELECTION.select(PROJECT, page)
+    assert page_selected is not None
+    selected = replace(parsed, page=page_selected)
     change = compare(
         PROJECT, selected, CurrentPage(None, (), RemovedFiles()), CONFIG, "fingerprint"
     )

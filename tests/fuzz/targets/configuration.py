@@ -8,7 +8,6 @@ from frumious.access.tokens import Token, TokenError
 from frumious.config.loading import ConfigError, parse
 from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
-from frumious.selection.selection import Selection
 from frumious_lambda.planner_event import InvalidEvent, check_event
 from tests.fuzz.targets.checks import PROJECT, check_project
 
@@ -19,7 +18,7 @@ def mirror_conf(data: bytes) -> None:
         config = parse(data.decode("utf-8", "replace"), {})
     except ConfigError:
         return
-    selection = Selection.of(config.filters)
+    selection = config.selection
     assert isinstance(selection.wants(PROJECT), bool)
     assert config.directory or config.bucket
 

@@ -10,7 +10,7 @@ from yarl import URL
 from frumious.model import layout
 from frumious.model.pages import File
 from frumious.redaction import redact
-from frumious.selection.selection import owners_of, version_of
+from frumious.selection.filenames import Versions, owners_of
 from frumious.upstream.addresses import AddressPolicy, HostRefused
 from tests.fuzz.targets.checks import CONFIG, PROJECT, check_key, check_project
 
@@ -23,7 +23,8 @@ def filename(data: bytes) -> None:
     name, _, path = data.decode("utf-8", "surrogateescape").partition("\n")
     for project in owners_of(name):
         check_project(project)
-    version_of(name)
+    _, tags = Versions(PROJECT, ("1.0", "1.0-1")).split(name)
+    assert tags in name
     url = f"https://files.pythonhosted.org/{path}"
     provenance = f"https://pypi.org/integrity/demo/{path}/provenance"
     try:

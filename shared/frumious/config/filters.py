@@ -1,0 +1,157 @@
+"""The options of filters, and their parsers, which raise ValueError with the valid values."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from frumious.config import values
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.utils import NormalizedName
+
+    from frumious.config.reader import Reader
+
+_UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?", re.IGNORECASE)
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ENCODING: Final = re.compile(rb"\s*#.*?coding[:=]\s*([-\w.]+)")  # PEP 263
+
+
+class FilterOptions:
+    """The lists of a configuration that several filters read."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+
+    @cached_property
+    def allowed(self) -> tuple[Requirement, ...]:
+        """The entries of `[allowlist] packages`."""
+        return self.reader.get("allowlist", "packages", values.requirements, ())
+
+    @cached_property
+    def blocked(self) -> tuple[Requirement, ...]:
+        """The entries of `[blocklist] packages`."""
+        return self.reader.get("blocklist", "packages", values.requirements, ())
+
+    @cached_property
+    def required(self) -> tuple[Requirement, ...]:
+        """The entries of the files of `[allowlist] requirements`, in `requirements_path`."""
+        folder = self.reader.get("allowlist", "requirements_path", Path, Path())
+
+        def parse(text: str) -> tuple[Requirement, ...]:
+            return requirement_files(folder, text)
+
+        return self.reader.get("allowlist", "requirements", parse, ())
+
+
+NO_TEXTS: Final[tuple[str, ...]] = ()
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """Return the lines that are not empty, without comments."""
+    entries = (line.partition("#")[0].strip() for line in text.splitlines())
+    return tuple(entry for entry in entries if entry)
+
+
+def names(text: str) -> frozenset[NormalizedName]:
+    """Parse names of projects, one on each line."""
+    return frozenset(canonicalize_name(line) for line in lines(text))
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """Parse regular expressions, one on each line."""
+    found = tuple(line.strip() for line in text.splitlines() if line.strip())
+    for pattern in found:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            msg = f"{pattern!r} is not a regular expression: {error}"
+            raise ValueError(msg) from error
+    return found
+
+
+def versions(text: str) -> tuple[Version, ...]:
+    """Parse versions, one on each line."""
+    try:
+        return tuple(map(Version, lines(text)))
+    except InvalidVersion as error:
+        msg = f"each line must be a version such as 3.11: {error}"
+        raise ValueError(msg) from error
+
+
+def size(text: str) -> int:
+    """Parse a number of bytes above 0, with an optional unit K, M, G or T of 1024."""
+    found = _SIZE.fullmatch(text)
+    number = int(float(found["number"]) * _UNITS[found["unit"].upper()]) if found else 0
+    if number:
+        return number
+    msg = "must be a number of bytes above 0, with an optional unit K, M, G or T, such as 1G"
+    raise ValueError(msg)
+
+
+def requirement_files(folder: Path, text: str) -> tuple[Requirement, ...]:
+    """Parse the requirements files whose names or glob patterns are the lines of `text`.
+
+    Lines with options of pip are passed over. A file may begin with a byte order mark or a line
+    with its encoding (PEP 263).
+    """
+    found: list[Requirement] = []
+    for name in lines(text):
+        paths = sorted(folder.glob(name)) if "*" in name else [folder / name]
+        if not paths:
+            msg = f"no file matches {str(folder / name)!r}"
+            raise ValueError(msg)
+        for path in paths:
+            found += _requirement_file(path)
+    return tuple(found)
+
+
+def _requirement_file(path: Path) -> tuple[Requirement, ...]:
+    try:
+        text = _decode(path.read_bytes())
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read: {error.strerror}"
+        raise ValueError(msg) from error
+    except (UnicodeDecodeError, LookupError) as error:
+        msg = f"{str(path)!r} is not text: {error}"
+        raise ValueError(msg) from error
+    logical = text.replace("\\\n", " ").splitlines()
+    entries = [re.split(r"\s--hash=", line, maxsplit=1)[0] for line in logical]
+    try:
+        return values.requirements("\n".join(e for e in entries if not e.lstrip().startswith("-")))
+    except ValueError as error:
+        msg = f"{str(path)!r}: {error}"
+        raise ValueError(msg) from error
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data.decode(encoding)
+    for line in data.splitlines()[:2]:
+        if found := _ENCODING.match(line):
+            return data.decode(found[1].decode("ascii"))
+    return data.decode()
+
+
+def specifier(text: object) -> SpecifierSet | None:
+    """Return a version specifier; None for anything else."""
+    try:
+        return SpecifierSet(text) if isinstance(text, str) and text else None
+    except InvalidSpecifier:
+        return None

@@ -1,0 +1,201 @@
+"""Filters of releases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from frumious.config import filters, values
+from frumious.selection.names import REGEX_SECTION, matches_any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import NormalizedName
+
+    from frumious.config.filters import FilterOptions
+    from frumious.selection.subject import Release
+
+_OLDEST: Final = Version("0.dev0")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Version specifiers of some projects; a release matches if one of its project's does."""
+
+    name: ClassVar[str]
+    specifiers: Mapping[NormalizedName, tuple[SpecifierSet, ...]]
+
+    @classmethod
+    def of(cls, entries: Iterable[Requirement]) -> Self | None:
+        """Return the rules of some requirements; None without any."""
+        specifiers: dict[NormalizedName, tuple[SpecifierSet, ...]] = {}
+        for entry in entries:
+            project = canonicalize_name(entry.name)
+            specifiers[project] = (*specifiers.get(project, ()), entry.specifier)
+        return cls(specifiers) if specifiers else None
+
+    def rules_of(self, project: NormalizedName) -> list[str]:
+        """Return the rules of a project as text, in an order that does not depend on the file."""
+        return sorted(map(str, self.specifiers.get(project, ())))
+
+    def _match(self, project: NormalizedName, release: Release) -> bool:
+        """Return whether a release matches; one whose version is not valid matches any version."""
+        version = release.version
+        return any(
+            not specifier or (version is not None and specifier.contains(version, prereleases=True))
+            for specifier in self.specifiers[project]
+        )
+
+
+class AllowedReleases(Rules):
+    """The releases that match; projects without a rule keep all of theirs."""
+
+    name: ClassVar = "allowlist_release"
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[allowlist] packages`: an entry without a specifier allows all releases."""
+        whole = {canonicalize_name(entry.name) for entry in options.allowed if not entry.specifier}
+        entries = (each for each in options.allowed if canonicalize_name(each.name) not in whole)
+        return cls.of(entries)
+
+    def select(self, project: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted."""
+        if project not in self.specifiers:
+            return releases
+        return [release for release in releases if self._match(project, release)]
+
+
+class PinnedReleases(AllowedReleases):
+    """As `AllowedReleases`; what matches passes the other filters of releases."""
+
+    name: ClassVar = "project_requirements_pinned"
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read the entries with a specifier of the files of `[allowlist] requirements`."""
+        return cls.of(entry for entry in options.required if entry.specifier)
+
+
+class BlockedReleases(Rules):
+    """All releases but those that match."""
+
+    name: ClassVar = "blocklist_release"
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[blocklist] packages`: an entry without a specifier blocks all releases."""
+        return cls.of(options.blocked)
+
+    def select(self, project: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted."""
+        if project not in self.specifiers:
+            return releases
+        return [release for release in releases if not self._match(project, release)]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPatterns:
+    """All releases but those whose versions match a regular expression."""
+
+    name: ClassVar = "regex_release"
+    patterns: tuple[str, ...]
+    search: bool  # anywhere in the version; else from its beginning
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[filter_regex] releases`."""
+        patterns = options.reader.get(REGEX_SECTION, "releases", filters.patterns, filters.NO_TEXTS)
+        search = options.reader.get(REGEX_SECTION, "search", values.boolean, False)
+        return cls(patterns, search) if patterns else None
+
+    def select(self, _: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted."""
+        return [
+            release
+            for release in releases
+            if not matches_any(self.patterns, release.text or "", search=self.search)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class NoPrereleases:
+    """All releases but alpha, beta, development releases and release candidates."""
+
+    name: ClassVar = "prerelease_release"
+    projects: frozenset[NormalizedName]  # empty: of all projects
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self:
+        """Read `[filter_prerelease] packages`."""
+        everything: frozenset[NormalizedName] = frozenset()
+        return cls(options.reader.get("filter_prerelease", "packages", filters.names, everything))
+
+    def select(self, project: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted; one whose version is not valid is."""
+        if self.projects and project not in self.projects:
+            return releases
+        return [
+            release
+            for release in releases
+            if release.version is None or not release.version.is_prerelease
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestReleases:
+    """The newest releases with files, the newest stable one included. The last of all filters."""
+
+    name: ClassVar = "latest_release"
+    keep: int
+    by_time: bool  # of the first upload; else by version
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[latest_release] keep` and `sort_by`."""
+        keep = options.reader.get(cls.name, "keep", values.whole_number(0), 0)
+        order = values.one_of("version", "time")
+        sort_by = options.reader.get(cls.name, "sort_by", order, "version")
+        return cls(keep, sort_by == "time") if keep else None
+
+    def select(self, _: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted; versions that are not valid are the oldest."""
+        by_version = sorted(
+            (release for release in releases if release.files), key=_version, reverse=True
+        )
+        ranked = sorted(by_version, key=_uploaded, reverse=True) if self.by_time else by_version
+        kept = ranked[: self.keep]
+        stable = next(filter(_is_stable, by_version), None)
+        if stable is not None and stable not in kept:
+            kept[-1] = stable
+        return [release for release in releases if release in kept]
+
+
+def _version(release: Release) -> tuple[bool, Version, str]:
+    return release.version is not None, release.version or _OLDEST, release.text or ""
+
+
+def _uploaded(release: Release) -> float:
+    """Return when the first file was uploaded, in seconds since the epoch; 0: unknown."""
+    times = [_seconds(file.upload_time) for file in release.files]
+    return min((time for time in times if time), default=0.0)
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _is_stable(release: Release) -> bool:
+    """Return whether installers prefer a release: it is no pre-release, and not yanked."""
+    yanked = all(file.yanked is not False for file in release.files)
+    return release.version is not None and not release.version.is_prerelease and not yanked

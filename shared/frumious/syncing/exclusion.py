@@ -1,0 +1,52 @@
+"""What filters exclude by a project's page: its files, or all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from frumious.model.jobs import Outcome
+from frumious.simple import legacy_json
+from frumious.syncing.losses import book_loss
+from frumious.syncing.removal import remove_project
+from frumious.upstream.upstream import StalePage
+
+if TYPE_CHECKING:
+    from frumious.mirror import Mirror
+    from frumious.model.jobs import Job, Result
+    from frumious.model.pages import ProjectPage
+    from frumious.syncing.page_publisher import PagePublisher
+    from frumious.syncing.recovery import Attempt
+
+
+async def remove_excluded(
+    attempt: Attempt,
+    page: ProjectPage,
+    current: ProjectPage | None,
+    publisher: PagePublisher,
+    mirror: Mirror,
+) -> Result:
+    """Remove a project that filters exclude by its page; it counts as a loss."""
+    booked = await book_loss(attempt, None, current, mirror)
+    result = await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
+    if result.outcome is not Outcome.ABSENT:
+        return result
+    return msgspec.structs.replace(result, outcome=Outcome.EXCLUDED, serial=page.serial)
+
+
+async def select_files(job: Job, page: ProjectPage, mirror: Mirror) -> ProjectPage | None:
+    """Return what the filters select of upstream's page; None: nothing of the project.
+
+    Raises:
+        StalePage: a filter needs the legacy JSON, and that is older than the page.
+    """
+    selection, legacy = mirror.selection, None
+    if selection.needs_legacy:
+        body = await mirror.upstream.legacy_json(job.project)
+        legacy = None if body is None else legacy_json.parse(body)
+        serial = (legacy or {}).get("last_serial")
+        if isinstance(serial, int) and page.serial is not None and serial < page.serial:
+            msg = f"the legacy JSON of {job.project!r} is older than its page: {serial}"
+            raise StalePage(msg)
+    return selection.select(job.project, page, legacy, named=job.named)
