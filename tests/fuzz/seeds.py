@@ -35,9 +35,9 @@ from frumious.model.runs import (
 from frumious.model.types import Key, RunId
 from frumious.simple import gzipped
 from frumious.state.inbox import _ReportsFile, _ResultsFile
-from frumious.state.ledger import _LaggingFile, render
+from frumious.state.ledger import LaggingFile, render
 from frumious.state.removed_files import RemovedFiles
-from frumious.syncing.recovery import Tombstone
+from frumious.state.tombstones import Tombstone
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT
@@ -247,7 +247,7 @@ def _state() -> Iterator[tuple[str, bytes]]:
     )
     yield "cursor", render(cursor)
     yield "cursor", render(Cursor())
-    yield "lagging", render(_LaggingFile({PROJECT: Lagging(serial=7, reason="why", due=1.8e9)}))
+    yield "lagging", render(LaggingFile({PROJECT: Lagging(serial=7, reason="why", due=1.8e9)}))
     yield "selection", render(Selected(projects="a", pages="b", releases={PROJECT: "c"}))
     deletion = Deletion(at=1.8e9, entry="d", pending=True)
     yield "named", render(NamedProjects(requested={PROJECT: 1.8e9}, deleted={PROJECT: deletion}))

@@ -89,6 +89,9 @@ class MemoryStorage:
         count, self._count = self._count, 0
         return count
 
+    async def server_time(self) -> float | None:
+        return None
+
     async def read(self, key: Key) -> Stored | None:
         found = await self._request("reads", key, lambda: self.disk.objects.get(key))
         return None if found is None else Stored(found.body, found.etag)

@@ -12,6 +12,7 @@ import click
 
 from frumious import __version__
 from frumious.cli.delete import delete
+from frumious.cli.doctor import doctor
 from frumious.cli.options import Verbs, common_options, pass_options
 from frumious.cli.serve import serve
 from frumious.cli.tokens import token
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 main.add_command(delete)
+main.add_command(doctor)
 main.add_command(token)
 main.add_command(serve)
 main.add_command(verify)

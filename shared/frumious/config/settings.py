@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from frumious.config import values
 from frumious.config.choices import Backend, CompareMethod, LossLimit, Removals, SimpleFormat
@@ -104,6 +105,12 @@ class Config:
             json=self.simple_format is not SimpleFormat.HTML,
             gzip=_GZIP[self.backend] if self.compress_pages else Gzip.NONE,
         )
+
+    @property
+    def master_fingerprint(self) -> str:
+        """Identify the upstream index, whatever the scheme."""
+        parts = urlsplit(self.master)
+        return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:16]
 
     @property
     def pages_fingerprint(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
@@ -20,6 +21,14 @@ CONTENT_TYPES = {
 # was removed for long: docs/serving/README.md has the sums.
 _PAGE_CACHING = "public, max-age=20, s-maxage=30"
 _FILE_CACHING = "public, max-age=31536000, s-maxage=86400, immutable"
+
+
+def http_time(date: str) -> float | None:
+    """Return the seconds since the epoch of a Date header (RFC 9110, 6.6.1); None: it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ ANNOUNCED = Key("state/announced.json")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
 DELETIONS = Key("state/deletions/")
+TOMBSTONES = Key("state/tombstones/")
 AUDIT = Key("state/audit.json")
 AUDIT_FOLDER = Key("state/audit/")
 FILES = Key("web/packages/")
@@ -180,7 +181,13 @@ def file_url(key: Key, root_uri: str) -> str:
 
 def tombstone(project: NormalizedName) -> Key:
     """Return the key of a removed project's tombstone."""
-    return Key(f"state/tombstones/{project}.json")
+    return Key(f"{TOMBSTONES}{project}.json")
+
+
+def project_of_tombstone(key: Key) -> NormalizedName | None:
+    """Return the project of a key of `tombstone`; None for any other key."""
+    name = key.removeprefix(TOMBSTONES).removesuffix(".json")
+    return canonicalize_name(name) if is_project(name) else None
 
 
 def removed_files(project: NormalizedName) -> Key:

@@ -6,13 +6,11 @@ needs it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -112,7 +110,7 @@ async def read_snapshot(
     now = mirror.clock.now()
     cursor = (await mirror.ledger.cursor()).at(now)
     open_runs = cursor.runs
-    master = _fingerprint(mirror.config.master)
+    master = mirror.config.master_fingerprint
     if reset:
         cursor = cursor.rewound(master)
     elif cursor.master not in {"", master}:
@@ -323,12 +321,6 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
         alone=snapshot.changes is None and snapshot.upstream_index is None,
     )
     return replace(snapshot, turn=turn)
-
-
-def _fingerprint(master: str) -> str:
-    """Identify the upstream index, whatever the scheme."""
-    parts = urlsplit(master)
-    return hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:16]
 
 
 def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:

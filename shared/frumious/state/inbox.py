@@ -134,15 +134,24 @@ async def _read_some(storage: Storage, keys: Sequence[Key], inbox: Inbox) -> Non
         if stored is None:
             continue  # another finalizer has consumed it
         try:
-            inbox.add(key, parse(key, stored, _ReportsFile).reports)
+            inbox.add(key, parse_reports(key, stored))
         except LedgerCorrupt as error:
             await set_aside(key, stored, error, storage)
-            inbox.add(key, _intact_reports(key, stored))
+            inbox.add(key, intact_reports(key, stored))
         except NewerFormat as error:
             logger.error("%s", error)  # noqa: TRY400 (left to that version)
 
 
-def _intact_reports(key: Key, stored: Stored) -> Iterator[Report]:
+def parse_reports(key: Key, stored: Stored) -> list[Report]:
+    """Return the reports of an object.
+
+    Raises:
+        LedgerCorrupt, NewerFormat: as `parse`.
+    """
+    return parse(key, stored, _ReportsFile).reports
+
+
+def intact_reports(key: Key, stored: Stored) -> Iterator[Report]:
     """Yield those reports of a damaged object that can be read."""
     with suppress(LedgerCorrupt):
         for report in parse(key, stored, _RawReportsFile).reports:

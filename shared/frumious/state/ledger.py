@@ -61,7 +61,9 @@ class InvalidState(FrumiousError):
     """A value that could not be read back if it was written: nothing is written."""
 
 
-class _LaggingFile(Struct):
+class LaggingFile(Struct):
+    """The projects that lag, as they are stored."""
+
     projects: Mapping[NormalizedName, Lagging]
 
 
@@ -107,7 +109,7 @@ class Ledger:
 
     async def lagging(self) -> Mapping[NormalizedName, Lagging]:
         """Return the projects that lag behind upstream."""
-        file = await self._read(layout.LAGGING, _LaggingFile)
+        file = await self._read(layout.LAGGING, LaggingFile)
         return {} if file is None else file.projects
 
     async def add_lagging(
@@ -134,7 +136,7 @@ class Ledger:
             Conflict: others replaced them again and again.
         """
         file = await self._change(
-            layout.LAGGING, _LaggingFile({}), lambda file: _LaggingFile(change(file.projects))
+            layout.LAGGING, LaggingFile({}), lambda file: LaggingFile(change(file.projects))
         )
         return file.projects
 

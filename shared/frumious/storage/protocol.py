@@ -153,5 +153,8 @@ class Storage(Protocol):
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects; ignore those that do not exist."""
 
+    async def server_time(self) -> float | None:
+        """Return the time of the storage's server, in seconds since the epoch; None: unknown."""
+
     async def remove_leftovers(self) -> int:
         """Remove what killed processes left unfinished; return how many objects that were."""

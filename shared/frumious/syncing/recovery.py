@@ -10,18 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.losses import NOTHING, Loss
-from frumious.model.types import Key, PublicKey, RunId, RunName, Serial
-from frumious.state.ledger import read_or_set_aside, render
+from frumious.state.tombstones import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key, RunId
     from frumious.storage.protocol import Storage
 
 
@@ -52,25 +50,6 @@ class Recovery:
     def leftovers(self) -> Collection[Key]:
         """What another job was to delete, and may not have come to."""
         return () if self.own else self.removed - self.scheduled
-
-
-class Tombstone(Struct, frozen=True):
-    """What is kept of a removed project: the list of its files went with its pages."""
-
-    run: RunName
-    serial: Serial
-    removed: tuple[PublicKey, ...]
-    delayed: bool = False  # whether they are deleted later, as `state/removed/` says
-
-    @classmethod
-    async def read(cls, key: Key, storage: Storage) -> Tombstone | None:
-        """Return the tombstone; None where there is none."""
-        tombstone, _ = await read_or_set_aside(key, cls, storage)
-        return tombstone
-
-    async def write(self, key: Key, storage: Storage) -> None:
-        """Keep the tombstone."""
-        await storage.write(key, render(self))
 
 
 async def find_recovery(

@@ -12,11 +12,10 @@ from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome, Result
 from frumious.state.removed_files import keep_removed_files
+from frumious.state.tombstones import Tombstone
 from frumious.syncing.deletion import delete_files, own_keys
-from frumious.syncing.recovery import Tombstone
 
 if TYPE_CHECKING:
-    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
     from frumious.state.page_store import PageStore
     from frumious.state.removed_files import Booked
@@ -44,7 +43,7 @@ async def remove_project(
     else:
         at_once = current.quarantined or job.quarantined or attempt.deleted
         delay = 0.0 if at_once else publisher.config.delete_after
-        tombstone = await _tombstone(job, current, publisher.pages, delayed=delay > 0)
+        tombstone = await _tombstone(attempt, current, publisher.pages, delayed=delay > 0)
         await tombstone.write(key, storage)
         files = mirrored_files(job.project, current)
         scheduled = {*tombstone.removed} if delay else set()
@@ -67,10 +66,15 @@ async def remove_project(
     )
 
 
-async def _tombstone(job: Job, page: ProjectPage, pages: PageStore, *, delayed: bool) -> Tombstone:
+async def _tombstone(
+    attempt: Attempt, page: ProjectPage, pages: PageStore, *, delayed: bool
+) -> Tombstone:
     """Return what names the page's files, and those that its own job was to delete."""
+    job = attempt.job
     files = keys_of(mirrored_files(job.project, page))
     undeleted = page.publication.removed if page.publication is not None else ()
     removed = await own_keys(job.project, {*files, *undeleted}, pages)
     serial = max(job.serial, page.serial or 0)
-    return Tombstone(job.run, serial, tuple(sorted(removed)), delayed=delayed)
+    return Tombstone(
+        job.run, serial, tuple(sorted(removed)), delayed=delayed, by_name=attempt.deleted
+    )

@@ -170,16 +170,20 @@ class Upstream:
         return replace(index, serial=min(serials, default=None), etag=_etag(response))
 
     async def root_serial(self) -> int | None:
-        """Return the serial of the root index, by its header alone; None: upstream sends none.
+        """Return the serial of the root index; None: upstream sends none. See `root_headers`."""
+        return _serial(await self.root_headers())
+
+    async def root_headers(self) -> Response:
+        """Return the response to a request for the root index, without its body.
 
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
-            HostRefused: a redirect leads to a host that is not allowed.
         """
-        url = f"{self._config.master}/simple/"
-        response = await self._client.fetch_headers(url, headers=_SIMPLE)
+        response = await self._client.fetch_headers(
+            f"{self._config.master}/simple/", headers=_SIMPLE
+        )
         response.check_status()
-        return _serial(response)
+        return response
 
     def sources(self, url: str) -> tuple[str, ...]:
         """Return the URLs to download a file from, in order of preference."""

@@ -31,8 +31,8 @@ SLOW = {
 }
 OF_THE_COMMAND = {
     "frumious",
-    *("frumious.cli", "frumious.cli.delete", "frumious.cli.main", "frumious.cli.options"),
-    *("frumious.cli.serve", "frumious.cli.tokens", "frumious.cli.verify"),
+    *("frumious.cli", "frumious.cli.delete", "frumious.cli.doctor", "frumious.cli.main"),
+    *("frumious.cli.options", "frumious.cli.serve", "frumious.cli.tokens", "frumious.cli.verify"),
     *("frumious.errors", "frumious.redaction"),
 }
 

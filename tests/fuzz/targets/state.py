@@ -21,17 +21,17 @@ from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
 from frumious.state import inbox as inboxes
 from frumious.state.ledger import (
+    LaggingFile,
     Ledger,
     LedgerCorrupt,
     NewerFormat,
-    _LaggingFile,
     parse,
     render,
 )
 from frumious.state.page_store import PageStore
 from frumious.state.removed_files import RemovedFiles
+from frumious.state.tombstones import Tombstone
 from frumious.storage.protocol import Stored
-from frumious.syncing.recovery import Tombstone
 from tests.fuzz.targets.checks import (
     SELECTION,
     InstantClock,
@@ -113,7 +113,7 @@ def progress(data: bytes) -> None:
 
 def lagging(data: bytes) -> None:
     """The lagging projects, as status.json shows them."""
-    value = _read(layout.LAGGING, data, _LaggingFile)
+    value = _read(layout.LAGGING, data, LaggingFile)
     if value is None:
         return
     update_lagging(value.projects, [], {}, pause=300, now=_NOW)

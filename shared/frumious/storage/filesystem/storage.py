@@ -84,6 +84,10 @@ class FilesystemStorage:
         count, self._requests = self._requests, 0
         return count
 
+    async def server_time(self) -> float | None:
+        """Return None: the folder has this machine's clock, or that of a server without a name."""
+        return None
+
     async def remove_leftovers(self) -> int:
         """Remove the temporary files of killed processes; the caller holds the mirror's lock."""
         return await self._run(self._folder.remove_leftovers, INTERNAL)

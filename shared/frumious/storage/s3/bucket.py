@@ -39,6 +39,7 @@ class Bucket:
         self.prefix = f"{config.prefix}/" if config.prefix else ""
         self.requests = 0
         self.server = ""  # as its last response names it
+        self.date = ""  # of that response
         self.threads = ThreadPool(CONNECTIONS)
         self._parameters = config.s3.parameters
         session = open_session(config.s3)
@@ -135,7 +136,8 @@ class Bucket:
         self.requests += 1
 
     def _after_call(self, parsed: dict[str, Any], **_: object) -> None:
-        self.server = parsed["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        headers = parsed["ResponseMetadata"]["HTTPHeaders"]
+        self.server, self.date = headers.get("server", ""), headers.get("date", "")
 
 
 def _headers(key: Key) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from frumious.model import layout
+from frumious.model.headers import http_time
 from frumious.model.types import Key
 from frumious.storage.protocol import CHUNK, Conflict, Entry, Head, Stored
 from frumious.storage.s3.bucket import Bucket
@@ -161,6 +163,11 @@ class S3Storage:
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects (DeleteObjects, a thousand at a time)."""
         await (await self._objects()).delete(keys)
+
+    async def server_time(self) -> float | None:
+        """Return the time of the server's response to a HEAD."""
+        await self.head(layout.STATUS)
+        return http_time(self._bucket.date)
 
     async def remove_leftovers(self) -> int:
         """Abort multipart uploads, and delete probes, that are older than `global-timeout`."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from frumious.model.headers import headers_of
+from frumious.model.headers import headers_of, http_time
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
@@ -176,6 +176,13 @@ class SwiftStorage:
                         entry["hash"],
                         entry["content_type"],
                     )
+
+    async def server_time(self) -> float | None:
+        """Return the time of the server's response to a HEAD."""
+        headers = await self._account.run(
+            lambda swift: swift.head_account(), "the account", read_only=True
+        )
+        return http_time(headers.get("date", ""))
 
     async def remove_leftovers(self) -> int:
         """Do nothing: the next upload or deletion of a file removes its segments."""

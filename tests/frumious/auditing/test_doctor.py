@@ -1,0 +1,271 @@
+"""`frumious doctor`: what it finds in a mirror, and what is right after `--repair`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious.storage.filesystem.lock import lock
+from tests.frumious.cli.test_cli import ENVIRONMENT, configured, frumious
+from tests.upstream import Fault, Index, Server, Slow, wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.world import World
+
+ALLOWLIST = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = good\n"
+JUNK = (b"", b"{", b"\xff\xfe", b"[]", b'{"version": 1, "serial": "x", "projects": 7, "pages": 8}')
+STATE = ("cursor", "lagging", "selection", "losses", "named")
+
+
+@pytest.fixture
+def conf(upstream: Server, index: Index, tmp_path: Path) -> Path:
+    """A mirror.conf, and a mirror of two projects in a folder."""
+    path = tmp_path / "mirror.conf"
+    path.write_text(
+        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
+        "allow-non-https = true\nworkers = 4\n"
+    )
+    for name in ("bad", "good"):
+        index.upload(wheel(name, "1.0"))
+    assert frumious("-c", str(path), "mirror").returncode == 0
+    return path
+
+
+def doctor(conf: Path, *arguments: str, code: int = 1) -> list[dict[str, Any]]:
+    done = frumious("-c", str(conf), "doctor", "--json", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    return findings
+
+
+def listed(conf: Path) -> set[str]:
+    root = json.loads((conf.parent / "mirror/web/simple/index.v1_json").read_text())
+    return {project["name"] for project in root["projects"]}
+
+
+def serials(conf: Path) -> dict[str, int]:
+    root = json.loads((conf.parent / "mirror/web/simple/index.v1_json").read_text())
+    return {project["name"]: project["_last-serial"] for project in root["projects"]}
+
+
+def test_nothing_is_wrong_with_a_new_mirror(conf: Path) -> None:
+    assert doctor(conf, code=0) == []
+    done = frumious("-c", str(conf), "doctor")
+    assert done.stdout == "Nothing is wrong.\n"
+
+
+@pytest.mark.parametrize("body", JUNK, ids=["empty", "cut off", "bytes", "list", "foreign"])
+def test_damaged_state_is_named_and_repaired(conf: Path, body: bytes) -> None:
+    state = conf.parent / "mirror/state"
+    for name in STATE:
+        (state / f"{name}.json").write_bytes(body)
+    (state / "inbox").mkdir(exist_ok=True)
+    (state / "inbox/junk.json").write_bytes(body)
+    foreign = body.startswith(b'{"version"')
+
+    found = {each["subject"] for each in doctor(conf)}
+    expected = {f"state/{name}.json" for name in STATE} | {"state/inbox/junk.json"}
+    assert found >= expected - ({"state/losses.json"} if foreign else set())
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+    assert listed(conf) == {"bad", "good"}
+    assert {path.name for path in (state / "damaged").iterdir()} >= {"cursor.json", "named.json"}
+
+
+def test_state_of_a_later_version_is_left_alone(conf: Path) -> None:
+    cursor = conf.parent / "mirror/state/cursor.json"
+    cursor.write_text('{"version": 99}')
+
+    (finding,) = doctor(conf, "--repair")
+
+    assert "format version 99" in finding["problem"]
+    assert not finding["repairable"]
+    assert cursor.read_text() == '{"version": 99}'
+
+
+def test_deleted_and_requested_projects_are_found_again(conf: Path, index: Index) -> None:
+    conf.write_text(conf.read_text() + ALLOWLIST + "  bad\n")
+    index.upload(wheel("extra", "1.0"))
+    for arguments in (["mirror"], ["sync", "extra"], ["delete", "bad"]):
+        assert frumious("-c", str(conf), *arguments).returncode == 0
+    named = conf.parent / "mirror/state/named.json"
+    named.write_bytes(b"{")
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert frumious("-c", str(conf), "mirror", "--force-check").returncode == 0
+
+    assert listed(conf) == {"good", "extra"}
+    payload = json.loads(named.read_text())
+    assert ([*payload["requested"]], [*payload["deleted"]]) == (["extra"], ["bad"])
+
+
+@pytest.mark.parametrize("body", [None, b"", b'{"projects": [{'])
+def test_the_root_index_is_made_again_from_the_pages_alone(conf: Path, body: bytes | None) -> None:
+    root = conf.parent / "mirror/web/simple/index.v1_json"
+    before = serials(conf)
+    root.unlink() if body is None else root.write_bytes(body)
+    html = root.with_name("index.html").read_text()
+
+    (finding,) = doctor(conf)
+    assert finding["subject"] == "web/simple/index.v1_json"
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert serials(conf) == before
+    assert root.with_name("index.html").read_text() == html
+
+
+def test_a_mirror_that_lost_all_state_is_rebuilt_from_its_pages(
+    conf: Path, upstream: Server
+) -> None:
+
+    mirror = conf.parent / "mirror"
+    before = serials(conf)
+    shutil.rmtree(mirror / "state")
+    (mirror / "web/simple/index.v1_json").unlink()
+    upstream.clear()
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+
+    assert serials(conf) == before
+    assert not upstream.requests_for("/packages/"), "no file is fetched again"
+
+
+def test_a_cursor_ahead_of_upstream_is_reset(conf: Path, upstream: Server, index: Index) -> None:
+    backup = index.backup()
+    index.upload(wheel("later", "1.0"))
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+    index.restore(backup)
+
+    (finding,) = doctor(conf)
+    assert "upstream's serial is" in finding["problem"]
+    assert "in an hour" in finding["advice"], "a cache may be old"
+    cursor = conf.parent / "mirror/state/cursor.json"
+    payload = json.loads(cursor.read_text())
+    cursor.write_text(json.dumps({**payload, "regressed": time.time() - 7200}))
+
+    (finding,) = doctor(conf)
+    assert "--reset-serials" in finding["advice"]
+    assert doctor(conf, "--repair", code=0) == []
+    assert listed(conf) == {"bad", "good"}
+    assert int((conf.parent / "mirror/status").read_text()) == index.serial
+
+
+def test_a_mirror_of_another_index_is_named(conf: Path) -> None:
+    with Server(Index()) as other:
+        url = other.url
+        text = conf.read_text()
+        master = next(line for line in text.splitlines() if line.startswith("master"))
+        conf.write_text(text.replace(master, f"master = {url}"))
+
+        found = doctor(conf, "--repair")
+
+    assert any("follows another index than master" in each["problem"] for each in found)
+    assert listed(conf) == {"bad", "good"}
+
+
+def test_times_in_the_future_and_a_lost_run_are_repaired(conf: Path, index: Index) -> None:
+    cursor = conf.parent / "mirror/state/cursor.json"
+    payload = json.loads(cursor.read_text())
+    payload["reconciled"] = time.time() + 10 * 365 * 86400
+    payload["runs"] = [{"run": "20260101T000000-1", "since": 1, "sent": 1.0}]
+    cursor.write_text(json.dumps(payload))
+    index.upload(wheel("new", "1.0"))
+
+    found = [each["problem"] for each in doctor(conf)]
+    assert any("times in the future" in each for each in found)
+    assert any("is missing: the run is lost" in each for each in found)
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+    assert listed(conf) == {"bad", "good", "new"}
+
+
+def test_a_second_writer_is_named(conf: Path) -> None:
+    with lock(conf.parent / "mirror"):
+        (finding,) = doctor(conf)
+
+    assert f"process {os.getpid()} uses the mirror now" in finding["problem"]
+
+
+def test_a_lock_without_owner_is_named_and_its_leftovers_removed(
+    conf: Path, upstream: Server, index: Index
+) -> None:
+    index.upload(wheel("slow", "1.0"))
+    upstream.faults.add(Fault(Slow(delay=60), "/packages/", project="slow"))
+    command = [sys.executable, "-m", "frumious.cli", "-c", str(conf), "mirror"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as running:
+        lock_file = conf.parent / "mirror/.lock"
+        deadline = time.monotonic() + 20
+        while not lock_file.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        running.send_signal(signal.SIGKILL)
+
+    found = doctor(conf)
+
+    assert any(f"process {running.pid} was killed" in each["problem"] for each in found)
+    assert doctor(conf, "--repair", code=0) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_another_user_is_named(conf: Path) -> None:
+    state = conf.parent / "mirror/state"
+    state.chmod(0o555)
+    try:
+        (finding,) = doctor(conf)
+    finally:
+        state.chmod(0o755)
+    assert "cannot write to it" in finding["problem"]
+
+
+def test_what_the_web_server_cannot_read_is_opened(conf: Path) -> None:
+    mirror = conf.parent / "mirror"
+    page = mirror / "web/simple/good/index.html"
+    page.chmod(0o600)
+    mirror.chmod(0o700)
+
+    found = doctor(conf)
+    assert any("the web server cannot read it: its mode is 0" in each["problem"] for each in found)
+
+    assert doctor(conf, "--repair", code=0) == []
+    assert page.stat().st_mode & 0o777 == 0o644
+    assert mirror.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_configuration_that_is_warned_of_is_a_finding(conf: Path) -> None:
+    conf.write_text(conf.read_text().replace("workers = 4", "workers = 4\nno-such-option = 1"))
+
+    (finding,) = doctor(conf, "--repair")
+
+    assert finding["subject"] == "mirror.conf"
+    assert "no-such-option" in finding["problem"]
+
+
+def test_a_bucket_is_examined_and_repaired(world: World, tmp_path: Path) -> None:
+    world.index.upload(wheel("good", "1.0"))
+    world.mirror_run()
+    conf = tmp_path / "mirror.conf"
+    assert configured(world, tmp_path) == str(conf)
+    assert doctor(conf, code=0) == []
+    for key in ("state/cursor.json", "web/simple/index.v1_json"):
+        world.s3.put_object(Bucket=world.bucket, Key=key, Body=b"{")
+
+    assert {each["subject"] for each in doctor(conf)} == {
+        "state/cursor.json",
+        "web/simple/index.v1_json",
+    }
+    assert doctor(conf, "--repair", code=0) == []
+    world.mirror_run()
+    assert not world.dry_run().jobs
