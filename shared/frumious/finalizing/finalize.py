@@ -20,9 +20,10 @@ from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
+from frumious.finalizing.requests import forget_absent
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.finalizing.status import Freshness, publish_status
-from frumious.model.jobs import Job, Outcome, Report, Result, failure
+from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.runs import Cursor, Departure, Lagging, run_id, run_order
 from frumious.state import inbox
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from frumious.finalizing.root_index import Totals
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
-    from frumious.model.named import NamedProjects
     from frumious.model.types import RunId
     from frumious.state.ledger import Ledger
 
@@ -149,7 +149,7 @@ async def finalize(
                 tidied=now - now % _HOUR if closed and tidying else current.tidied,
             )
         )
-    await _forget_absent(accepted, ledger)
+    await forget_absent(accepted, ledger)
     await mirror.storage.delete(consumed.keys)
     if closed and tidying:
         # By a clock that is ahead, the plan of a run that is about to open would be old.
@@ -163,27 +163,6 @@ async def finalize(
         freshness=freshness,
         obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging, now),
     )
-
-
-async def _forget_absent(reports: Iterable[Report], ledger: Ledger) -> None:
-    """Forget the requests for projects that upstream does not have, or no longer.
-
-    Whoever registers such a name later is somebody else.
-    """
-    absent = {
-        report.job.project: report.job.run
-        for report in reports
-        if report.job.named and report.result.outcome in {Outcome.ABSENT, Outcome.REMOVED}
-    }
-    if not absent:
-        return
-
-    def forgotten(named: NamedProjects) -> list[NormalizedName]:
-        later = named.requested.items()
-        return [name for name, at in later if name in absent and run_id(at) <= absent[name]]
-
-    if forgotten(await ledger.named()):
-        await ledger.change_named(lambda named: named.forgetting(forgotten(named)))
 
 
 async def _is_lagging(cursor: Cursor, ledger: Ledger) -> bool:

@@ -174,11 +174,7 @@ class Upstream:
         return _serial(await self.root_headers())
 
     async def root_headers(self) -> Response:
-        """Return the response to a request for the root index, without its body.
-
-        Raises:
-            UpstreamUnavailable: upstream did not respond in time, or with an error.
-        """
+        """Return the response for the root index, without its body; raises as `root_index`."""
         response = await self._client.fetch_headers(
             f"{self._config.master}/simple/", headers=_SIMPLE
         )

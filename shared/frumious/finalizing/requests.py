@@ -1,0 +1,38 @@
+"""Requests for projects by name that reports answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frumious.model.jobs import Outcome
+from frumious.model.runs import run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+
+    from frumious.model.jobs import Report
+    from frumious.model.named import NamedProjects
+    from frumious.state.ledger import Ledger
+
+
+async def forget_absent(reports: Iterable[Report], ledger: Ledger) -> None:
+    """Forget the requests for projects that upstream does not have, or no longer.
+
+    Whoever registers such a name later is somebody else.
+    """
+    absent = {
+        report.job.project: report.job.run
+        for report in reports
+        if report.job.named and report.result.outcome in {Outcome.ABSENT, Outcome.REMOVED}
+    }
+    if not absent:
+        return
+
+    def forgotten(named: NamedProjects) -> list[NormalizedName]:
+        later = named.requested.items()
+        return [name for name, at in later if name in absent and run_id(at) <= absent[name]]
+
+    if forgotten(await ledger.named()):
+        await ledger.change_named(lambda named: named.forgetting(forgotten(named)))
