@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from frumious.concurrency import task_group
+from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.finalize import finalize
 from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.planning.dispatch import start_runs
@@ -67,13 +68,18 @@ async def run_here(
     workers.send(undone)
     await start_runs(plan, mirror, workers, in_process=True)
     finalized: Finalized | None = None
+    changed = False
     while workers.waiting and not workers.stopped:
         await workers.drain()
         finalized = await finalize(mirror, cursor=await ledger.known_cursor())
+        changed = changed or any(result.outcome.changed for result in finalized.results)
         if finalized.open and not workers.stopped:
             await start_runs(None, mirror, workers)  # the next stages of a large plan
     if finalized is None or finalized.open:
         finalized = await finalize(mirror, cursor=await ledger.known_cursor())
+        changed = changed or any(result.outcome.changed for result in finalized.results)
+    if plan is not None and plan.base is not None and not changed:
+        await (await DiffFile.open(mirror)).clear(mirror)
     lagging = await ledger.lagging() if finalized.lagging else {}
     return Done(lagging=lagging, stopped=workers.stopped)
 

@@ -140,7 +140,7 @@ def test_a_stopped_run_ends_cleanly_and_is_resumed(
             _, output = running.communicate(timeout=20)
         finally:
             running.kill()
-    assert running.returncode == 1
+    assert running.returncode == 128 + sign
     assert "stopped; run again to continue" in output
     assert "Traceback" not in output
 
@@ -224,3 +224,24 @@ def test_the_first_error_stops_the_run_if_configured(
 
     assert done.returncode == 1
     assert len(upstream.requests_for("/simple/project-")) <= 10, "those were under way already"
+
+
+def test_a_run_without_changes_reports_none(index: Index, conf: str, tmp_path: Path) -> None:
+    with (tmp_path / "mirror.conf").open("a") as file:
+        file.write(f"diff-file = {tmp_path}/mirror/changes\n")
+    index.upload(wheel("one", "1.0"))
+    changes = tmp_path / "mirror/changes"
+
+    assert frumious("-c", conf, "mirror").returncode == 0
+    assert "one-1.0" in changes.read_text()
+    assert frumious("-c", conf, "mirror").returncode == 0
+    assert changes.read_text() == ""
+
+    page = tmp_path / "mirror/web/simple/one/index.html"
+    page.write_text("lost")
+    checked = frumious("-c", conf, "mirror", "--force-check")
+    assert checked.returncode == 0, checked.stderr
+    assert "one-1.0" in page.read_text(), "pages are written again"
+    assert changes.read_text() == ""
+    runs = json.loads((tmp_path / "mirror/web/status.json").read_text())["runs"]
+    assert [run["files_added"] for run in runs] == [1, 0]

@@ -70,9 +70,9 @@ def test_runs_and_projects_are_published_as_events(cloud: LocalCloud, index: Ind
         ("Project updated", "gone"),
     }
     finished = events["Run finished", ""]
-    assert (finished["run"], finished["projects"], finished["files_added"]) == (run, 2, 4)
+    assert (finished["run"], finished["projects"], finished["files_added"]) == (run, 2, 2)
     demo = events["Project updated", "demo"]
-    assert (demo["run"], demo["files_added"], demo["truncated"]) == (run, 2, False)
+    assert (demo["run"], demo["files_added"], demo["truncated"]) == (run, 1, False)
     for key in demo["written"]:
         cloud.s3.head_object(Bucket=cloud.bucket, Key=key)
     assert "web/simple/demo/index.v1_json" in demo["written"]
@@ -83,7 +83,7 @@ def test_runs_and_projects_are_published_as_events(cloud: LocalCloud, index: Ind
     events = received(cloud, url)
     assert set(events) == {("Run finished", ""), ("Project removed", "gone")}
     removed = events["Project removed", "gone"]
-    assert removed["files_removed"] == 2
+    assert removed["files_removed"] == 1
     assert "web/simple/gone/index.html" in removed["deleted"]
 
     cloud.tick("FinalizerFunction")

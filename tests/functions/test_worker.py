@@ -138,4 +138,4 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     # A file and its metadata, four pages, the manifest, the files that were removed before, and the
     # report; the cursor and the lagging projects; once, the previous layout of pages.
     assert cloud.logs.total("storage_requests") == 2 * (2 + 4 + 3 + 2) + 1
-    assert cloud.logs.total("files_stored") == 4
+    assert cloud.logs.total("files_stored") == 2

@@ -126,8 +126,8 @@ def count_reports(
         pending=pending,
         projects=progress.projects + len(counted),
         errors=progress.errors + sum(result.error is not None for result in counted),
-        files_added=progress.files_added + sum(len(result.added) for result in counted),
+        files_added=progress.files_added + sum(result.files_added for result in counted),
         bytes_added=progress.bytes_added + sum(result.added_bytes for result in counted),
-        files_removed=progress.files_removed + sum(len(result.removed) for result in counted),
+        files_removed=progress.files_removed + sum(result.files_removed for result in counted),
     )
     return after, failures

@@ -73,6 +73,16 @@ class DiffFile:
             before = await _kept(key, head, mirror) if extend else b""
             await mirror.diffs.write(key, _merged(before, body), replacing=head.etag)
 
+    async def clear(self, mirror: Mirror) -> None:
+        """Empty the pair: nothing has changed since the run that it names.
+
+        Raises:
+            Conflict: another finalizer has written the pair since.
+        """
+        for key, head in self.stored.items():
+            if head is not None and head.size:
+                await mirror.diffs.write(key, b"", replacing=head.etag)
+
 
 async def _kept(key: Key, head: Head, mirror: Mirror) -> bytes:
     """Return what the file names already, as long as it is not too large."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from msgspec import Meta, Struct
 from packaging.utils import canonicalize_name
 
+from frumious.model import layout
 from frumious.model.types import (
     MAX_NAME_LENGTH,
     Count,
@@ -113,6 +114,16 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     removed: tuple[PublicKey, ...] = ()
     error: str | None = None  # why the project lags behind upstream
 
+    @property
+    def files_added(self) -> int:
+        """How many files of releases the job stored."""
+        return layout.count_files(self.added)
+
+    @property
+    def files_removed(self) -> int:
+        """How many files of releases the page stopped naming."""
+        return layout.count_files(self.removed)
+
 
 class Report(Struct, frozen=True):
     """A job and what came of it: what a worker leaves in the inbox."""
@@ -141,6 +152,6 @@ def job_counts(results: Iterable[Result]) -> dict[str, int]:
         "projects_unchanged": outcomes[Outcome.UNCHANGED],
         "projects_removed": outcomes[Outcome.REMOVED] + outcomes[Outcome.QUARANTINED],
         "projects_failed": outcomes[Outcome.FAILED],
-        "files_stored": sum(len(result.added) for result in final),
+        "files_stored": sum(result.files_added for result in final),
         "bytes_stored": sum(result.added_bytes for result in final),
     }

@@ -19,6 +19,8 @@ from frumious.model.checksums import ExpectedContent
 from frumious.model.types import MAX_NAME_LENGTH, Key, RunId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from packaging.utils import NormalizedName
 
     from frumious.model.pages import File
@@ -143,6 +145,11 @@ def filename(key: Key) -> str:
 def metadata_key(file_at: Key) -> Key:
     """Return the key of the core metadata of the file at `file_at` (PEP 658)."""
     return Key(file_at + ".metadata")
+
+
+def count_files(keys: Iterable[str]) -> int:
+    """Return how many of the keys are files of releases: core metadata and provenance are not."""
+    return sum(key.startswith("web/packages/") and not key.endswith(".metadata") for key in keys)
 
 
 def provenance_key(project: NormalizedName, file: File) -> Key:

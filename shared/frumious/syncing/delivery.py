@@ -165,6 +165,7 @@ async def work(  # noqa: PLR0913 (what is known)
     attempt = Attempt(
         job=replace(job, recovering=recovering, named=job.named or job.project in named.requested),
         resuming=recovering or delivery.number > 1 or job.continuation > 0,
+        lagging=lagging,
         final=delivery.last,
         totals=totals,
         open_runs=open_runs,

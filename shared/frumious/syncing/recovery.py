@@ -29,10 +29,19 @@ class Attempt:
 
     job: Job
     resuming: bool = False  # earlier ones may have stored files, or published HTML alone
+    lagging: bool = False  # the project's last job may never have been reported
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
     totals: Loss = NOTHING  # what the mirror has
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
     deleted: bool = False  # somebody deleted the project by name: it leaves at once
+
+    def may_report(self, run: RunId) -> bool:
+        """Return whether what a job of an earlier run changed may never have been reported.
+
+        A closed run has reported all of its projects, but for those that lag behind since, and a
+        mirror that counts anew drops its open runs.
+        """
+        return self.lagging or self.job.rewinding or run in self.open_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +86,5 @@ async def find_recovery(
             removed |= {*tombstone.removed}
             scheduled |= {*(tombstone.removed if tombstone.delayed else ())}
     own = run == job.run
-    report = run is not None and (own or job.recovering or run in attempt.open_runs)
+    report = run is not None and (own or attempt.may_report(run))
     return Recovery(job.run, own, report, added, removed, scheduled)

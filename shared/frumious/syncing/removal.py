@@ -55,7 +55,7 @@ async def remove_project(
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)
     if not tombstone.delayed:
         await delete_files(job.project, tombstone.removed, publisher.pages)
-    report = job.recovering or tombstone.run in {job.run, *attempt.open_runs}
+    report = tombstone.run == job.run or attempt.may_report(tombstone.run)
     return Result(
         project=job.project,
         outcome=Outcome.REMOVED if report else Outcome.ABSENT,

@@ -110,7 +110,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
         sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
-        new = {"new_files": len(change.new), "new_bytes": sum(sizes)}
+        files = layout.count_files(blob.key for blob in change.new)
+        new = {"new_files": files, "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
     transfer.undeleted = removed.undeleted
     failed = await transfer.store(change.new)
@@ -118,14 +119,11 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page.files, recovery, mirror.config)
     if manifest is not None and _shows_the_same(manifest, built.page):
+        unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
-            page = replace(built.page, publication=manifest.page.publication)
-            return await _finish(replace(built, page=page), publisher)
-        # An earlier attempt may have been killed after it wrote HTML: then all is published again.
-        if not attempt.resuming:
-            await publisher.delete_other_names(built.page)
-            published = replace(built, page=manifest.page, files=current_page.files)
-            return _result(project, published, report=recovery.report)
+            return await _finish(unchanged, publisher)
+        if not (attempt.resuming and recovery.report):
+            return await _keep(unchanged, attempt, manifest, recovery, publisher)
     _log_refused(project, built)
     booked = await book_loss(attempt, parsed, current, mirror)
     if mirror.config.json:
@@ -291,6 +289,25 @@ async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage
     body = legacy_json.without_queries(body)
     for key in layout.legacy_json(project):
         await storage.write(key, body)
+
+
+async def _keep(
+    unchanged: BuiltPage,
+    attempt: Attempt,
+    manifest: Manifest,
+    recovery: Recovery,
+    publisher: PagePublisher,
+) -> Result:
+    """Keep the JSON page as it is.
+
+    An earlier attempt may have been killed after it wrote HTML: then all is published again.
+    """
+    if attempt.resuming:
+        await publisher.publish(unchanged, manifest, recovery.leftovers)
+        await publisher.tidy(unchanged.page)
+    else:
+        await publisher.delete_other_names(unchanged.page)
+    return _result(publisher.project, unchanged, report=recovery.report)
 
 
 async def _finish(built: BuiltPage, publisher: PagePublisher) -> Result:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
-from tests.upstream import Fault, Index, Server, Slow, Status, wheel
+from tests.frumious.cli.test_cli import frumious
+from tests.upstream import Fault, Index, Server, Status, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,34 +52,6 @@ def test_verbose_and_quiet_exclude_each_other(conf: str) -> None:
 
     assert done.returncode == 2
     assert "--verbose and --quiet exclude each other" in done.stderr
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_in_order(
-    number: signal.Signals, status: int, conf: str, upstream: Server
-) -> None:
-    upstream.faults.add(Fault(Slow(1), "/packages/"))
-    # A shell may have started the tests with SIGINT ignored.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from frumious.cli.main import main; main()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "-c", conf, "mirror"],
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not upstream.requests_for("/packages/"):
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-
-    assert process.returncode == status
-    assert errors.splitlines()[-1] == "Error: stopped; run again to continue"
-    upstream.faults.clear()
-    assert frumious("-c", conf, "mirror").returncode == 0
 
 
 def test_sync_answers_for_the_named_projects_alone(
