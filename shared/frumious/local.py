@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.finalizing.finalize import Finalized
+    from frumious.meter import Meter
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
@@ -50,16 +51,20 @@ class Done:
 
 
 async def run_here(
-    plan: Plan | None, mirror: Mirror, on_progress: Callable[[int, Result | None], None]
+    plan: Plan | None,
+    mirror: Mirror,
+    on_progress: Callable[[int, Result | None], None],
+    meter: Meter | None = None,
 ) -> Done:
     """Carry out a plan, and what earlier runs left undone; None: only the latter.
 
-    `on_progress` gets the number of jobs so far, and the result of a job that is done.
+    `on_progress` gets the number of jobs so far, and the result of a job that is done. `meter`
+    counts what the jobs store.
 
     Raises:
         StorageUnavailable, StorageRefused, LedgerCorrupt: this cannot go on; the next run will.
     """
-    workers, ledger = _WorkerPool(mirror, on_progress), mirror.ledger
+    workers, ledger = _WorkerPool(mirror, on_progress, meter), mirror.ledger
     if plan is None or plan.base is None:
         await ledger.cursor()  # nobody has read it yet
     undone = [] if plan is not None and plan.reset else await _undone_jobs(mirror)
@@ -126,6 +131,7 @@ class _WorkerPool:
 
     mirror: Mirror
     on_progress: Callable[[int, Result | None], None]
+    meter: Meter | None
     waiting: list[Job] = field(default_factory=list)
     stopped: bool = False
     _sent: int = 0
@@ -177,6 +183,7 @@ class _WorkerPool:
                         last=number == _DELIVERIES,
                         deadline=math.inf,
                         on_last_file=turn.close,
+                        meter=self.meter,
                     )
                     disposition = await batch.work(delivery)
             match disposition:

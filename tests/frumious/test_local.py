@@ -104,7 +104,7 @@ def test_what_failed_is_named_and_the_status_is_1(
     done = frumious("-c", conf, "mirror")
 
     assert done.returncode == 1
-    assert "broken is behind upstream: " in done.stderr
+    assert "broken: failed: " in done.stderr
     assert "good" not in done.stderr
     assert (tmp_path / "mirror/status").read_text() == str(index.serial)
     upstream.faults.remove(fault)

@@ -13,7 +13,7 @@ import click
 from frumious import __version__
 from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
-from frumious.cli.options import Verbs, common_options, pass_options
+from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.serve import serve
 from frumious.cli.tokens import token
 from frumious.cli.verify import verify
@@ -75,14 +75,16 @@ main.add_command(verify)
     is_flag=True,
     help="Count upstream's serials anew: it was restored from a backup, or master has changed.",
 )
+@json_option
 @pass_options
-def mirror(
+def mirror(  # noqa: PLR0913 (one parameter for each option)
     options: Options,
     *,
     force_check: bool,
     confirm_removals: int,
     confirm_losses: int,
     reset_serials: bool,
+    as_json: bool,
 ) -> None:
     """Bring the mirror in step with upstream.
 
@@ -105,7 +107,7 @@ def mirror(
         _check_limit(planned)
         return planned
 
-    run(options, plan)
+    run(options, plan, as_json=as_json)
 
 
 @main.command()
@@ -116,8 +118,11 @@ def mirror(
     is_flag=True,
     help="Believe upstream when most of their files are gone.",
 )
+@json_option
 @pass_options
-def sync(options: Options, projects: tuple[str, ...], *, allowed_removal: bool) -> None:
+def sync(
+    options: Options, projects: tuple[str, ...], *, allowed_removal: bool, as_json: bool
+) -> None:
     """Bring the named projects in step with upstream, past the filters of projects.
 
     Projects that the configuration does not select stay in the mirror, and are refreshed with the
@@ -136,13 +141,13 @@ def sync(options: Options, projects: tuple[str, ...], *, allowed_removal: bool) 
         await request(mirror, planned.named)
         return planned
 
-    run(options, plan, concerned=planned.named)
+    run(options, plan, concerned=planned.named, as_json=as_json)
 
 
 @main.command()
 @click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
 @click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 @pass_options
 def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: bool) -> None:
     """Show what the next run would update, remove and retry, and why; do nothing.
@@ -217,7 +222,7 @@ def retry(options: Options, projects: tuple[str, ...]) -> None:
     show_default=True,
     help="Minutes between two ticks of the planner (PlannerRate).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@json_option
 @pass_options
 def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     options: Options,

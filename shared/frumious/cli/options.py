@@ -94,6 +94,12 @@ def common_options(function: Callable[P, T]) -> Callable[P, T]:
     return function
 
 
+def json_option(function: Callable[P, T]) -> Callable[P, T]:
+    """Add `--json` to a verb, as the parameter `as_json`."""
+    text = "Print one JSON document on stdout instead of text."
+    return click.option("--json", "as_json", is_flag=True, help=text)(function)
+
+
 def pass_options(function: Callable[Concatenate[Options, P], T]) -> Callable[P, T]:
     """Make a verb accept the common options, and pass them as its first argument."""
     return common_options(click.pass_obj(function))

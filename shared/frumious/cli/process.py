@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import frumious.certificates  # noqa: F401 (before aiohttp)
+from frumious.cli.notes import Notes
 from frumious.cli.options import Terminated
 from frumious.config import loading
 from frumious.config.choices import Backend
@@ -82,10 +83,10 @@ def load_config(options: Options) -> Config:
     sys.excepthook = _print_exception
     try:
         settings = loading.load(path, os.environ)
-        _configure_logging(settings, verbose=options.verbose)
+        _configure_logging(settings, options)
     except loading.ConfigError as error:
         raise _InvalidConfig(str(error)) from error
-    for warning in settings.warnings:
+    for warning in settings.warnings if not options.quiet else ():
         click.echo(f"{path}: {warning}", err=True)
     return settings
 
@@ -112,20 +113,18 @@ async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, excl
         return await work(mirror)
 
 
-def _configure_logging(settings: Config, *, verbose: bool) -> None:
-    """Configure logging by `log-config`; without it, log errors, or all steps if `verbose`.
+def _configure_logging(settings: Config, options: Options) -> None:
+    """Configure logging by `log-config`; without it, show warnings, or as the options say.
 
     Raises:
         ConfigError: the file that `log-config` names is not a logging configuration.
     """
     if settings.log_config is None:
         # Libraries never log more than warnings: at DEBUG they log credentials.
-        logging.basicConfig(
-            level=logging.WARNING if verbose else logging.ERROR,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
-        if verbose:
-            logging.getLogger("frumious").setLevel(logging.DEBUG)
+        level = logging.WARNING if options.verbose else logging.ERROR
+        logging.basicConfig(level=level, handlers=[Notes(verbose=options.verbose)])
+        own_level = logging.DEBUG if options.verbose else logging.WARNING
+        logging.getLogger("frumious").setLevel(logging.ERROR if options.quiet else own_level)
     else:
         try:
             logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
 
+from frumious.cli.outcome import Tally, lagging_lines, lagging_payload, project_line
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
-from frumious.cli.tables import Tally, regressed_text
+from frumious.cli.tables import regressed_text
 from frumious.errors import FrumiousError
 from frumious.local import run_here
+from frumious.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -22,7 +26,35 @@ if TYPE_CHECKING:
     from frumious.local import Done
     from frumious.mirror import Mirror
     from frumious.model.jobs import Result
-    from frumious.model.plans import Plan
+    from frumious.model.plans import Plan, Reason
+    from frumious.model.runs import Lagging
+
+_MAX_SHOWN: Final = 50  # lagging projects; 'frumious status' shows all
+
+
+class _Reporter:
+    """Shows what becomes of each job."""
+
+    def __init__(self, progress: Progress, meter: Meter, tally: Tally, *, verbose: bool) -> None:
+        self.reasons: Mapping[NormalizedName, Reason] = {}  # why projects are planned
+        self._progress = progress
+        self._meter = meter
+        self._tally = tally
+        self._verbose = verbose
+
+    def __call__(self, jobs: int, result: Result | None) -> None:
+        """Take the number of jobs so far, and the result of one."""
+        self._progress.jobs = jobs
+        if result is None:
+            return
+        self._progress.done += 1
+        project = result.project
+        stored = self._meter.take(project)
+        self._tally.add(result, stored)
+        line = project_line(result, stored, self.reasons.get(project))
+        if line or self._verbose:
+            text = line or f"{project}: {result.outcome}"
+            self._progress.line(text, failed=result.error is not None)
 
 
 def run(
@@ -30,44 +62,62 @@ def run(
     plan: Callable[[Mirror], Awaitable[Plan]],
     *,
     concerned: Collection[NormalizedName] | None = None,
+    as_json: bool = False,
 ) -> None:
     """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
 
     Only `concerned` projects count, if they are given.
 
     Raises:
-        ClickException: as for `with_mirror`.
+        ClickException, FrumiousError: as for `with_mirror`.
     """
-    tally = Tally()
+    tally, meter, started = Tally(), Meter(), time.monotonic()
 
-    async def work(mirror: Mirror) -> tuple[Plan, Done]:
-        with Progress() as progress:
-
-            def report(jobs: int, result: Result | None) -> None:
-                progress.update(jobs, result)
-                if result is not None:
-                    tally.add(result)
-
+    async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
+        async with Progress(meter, quiet=options.quiet) as progress:
+            report = _Reporter(progress, meter, tally, verbose=options.verbose)
             try:
                 planned = await plan(mirror)
             except FrumiousError:  # earlier runs are done whatever keeps this one from planning
-                await run_here(None, mirror, report)
+                await run_here(None, mirror, report, meter)
                 raise
-            return planned, await run_here(planned, mirror, report)
+            report.reasons = planned.reasons
+            done = await run_here(planned, mirror, report, meter)
+            return planned, done, mirror.clock.now()
 
-    planned, done = with_mirror(options, work, exclusive=True)
-    Console(highlight=False).print(tally.table())
-    absent = sorted(planned.named & tally.absent)
-    for project in absent:
-        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
+    try:
+        planned, done, now = with_mirror(options, work, exclusive=True)
+    except FrumiousError as error:
+        if as_json:
+            click.echo(json.dumps({"error": str(error)}, indent=1))
+        raise
+    seconds = time.monotonic() - started
     lagging = {
         project: entry
-        for project, entry in sorted(done.lagging.items())
+        for project, entry in done.lagging.items()
         if concerned is None or project in concerned
     }
-    for project, entry in lagging.items():
-        click.echo(f"{project} is behind upstream: {entry.reason}", err=True)
+    absent = sorted(planned.named & tally.absent)
+    if as_json:
+        payload = {**tally.payload(seconds), "lagging": lagging_payload(lagging)}
+        click.echo(json.dumps(payload, indent=1))
+    elif not options.quiet:
+        click.echo(tally.summary(seconds))
+    for project in absent:
+        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
+    _show_lagging(lagging, () if options.quiet else tally.failed, now)
     if planned.regressed:
         click.echo(regressed_text(planned), err=True)
     if absent or lagging or done.stopped or planned.regressed:
         raise SystemExit(1)
+
+
+def _show_lagging(
+    lagging: Mapping[NormalizedName, Lagging], shown: Collection[NormalizedName], now: float
+) -> None:
+    """Name lagging projects on stderr; the reasons of those that are `shown` are known."""
+    lines = lagging_lines(lagging, shown, now)
+    for line in islice(lines, _MAX_SHOWN):
+        click.echo(line, err=True)
+    if len(lines) > _MAX_SHOWN:
+        click.echo(f"and {len(lines) - _MAX_SHOWN:,} others: see 'frumious status'", err=True)

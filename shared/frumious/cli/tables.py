@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 
 from frumious.cost import prices
 from frumious.cost.estimate import bootstrap, month, total
-from frumious.model.jobs import Outcome, job_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from packaging.utils import NormalizedName
-
     from frumious.cost.estimate import Item, Workload
-    from frumious.model.jobs import Result
     from frumious.model.plans import Plan
     from frumious.model.types import JsonObject
 
@@ -49,35 +43,6 @@ def plan_table(summary: JsonObject) -> Table:
 def regressed_text(plan: Plan) -> str:
     """Explain that upstream's serials went backwards, and what to do."""
     return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
-
-
-class Tally:
-    """What jobs came to, in numbers: there may be a million of them."""
-
-    def __init__(self) -> None:
-        self.absent: set[NormalizedName] = set()  # neither upstream nor the mirror has them
-        self._jobs = 0
-        self._counts: Counter[str] = Counter()
-
-    def add(self, result: Result) -> None:
-        """Count one more."""
-        self._jobs += 1
-        self._counts.update(job_counts([result]))
-        if result.outcome is Outcome.ABSENT:
-            self.absent.add(result.project)
-
-    def table(self) -> Table:
-        """Show the numbers."""
-        table = Table("Projects", "Updated", "Removed", "Failed", "Files", "Bytes", box=SIMPLE_HEAD)
-        table.add_row(
-            str(self._jobs),
-            str(self._counts["projects_updated"]),
-            str(self._counts["projects_removed"]),
-            str(self._counts["projects_failed"]),
-            str(self._counts["files_stored"]),
-            decimal(self._counts["bytes_stored"]),
-        )
-        return table
 
 
 def print_costs(workload: Workload, basis: str) -> None:

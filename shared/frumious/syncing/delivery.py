@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.meter import Meter
     from frumious.mirror import Mirror
     from frumious.model.runs import Cursor
     from frumious.model.types import RunId
@@ -50,6 +51,7 @@ class Delivery:
     last: bool  # the queue will not deliver it again
     deadline: float  # when it is cancelled, by time.monotonic()
     on_last_file: Callable[[], None] | None = None  # called when no file waits for its turn
+    meter: Meter | None = None  # counts what the job stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ async def work(  # noqa: PLR0913 (what is known)
         open_runs=open_runs,
         deleted=job.project in named.deleted,
     )
-    transfer = Transfer.of(attempt, mirror, delivery.on_last_file)
+    transfer = Transfer.of(attempt, mirror, delivery.on_last_file, delivery.meter)
     deadline = asyncio.timeout_at(delivery.deadline)
     try:
         async with deadline:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from frumious.backoff import Backoff
 from frumious.concurrency import run_all
 from frumious.errors import explain
+from frumious.meter import Meter
 from frumious.model import layout
 from frumious.model.checksums import FileStream, WrongBytes
 from frumious.simple.values import InvalidPage
@@ -63,6 +64,7 @@ class Transfer:
         stored: How many have been stored.
         slow: How many in a row were too slow.
         waiting: How many blobs wait for their turn.
+        meter: Counts what passes.
         sha256: Of the stored files for which upstream publishes none.
     """
 
@@ -77,11 +79,16 @@ class Transfer:
     stored: int = 0
     slow: int = 0
     waiting: int = 0
+    meter: Meter = field(default_factory=Meter)
     sha256: dict[Key, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, attempt: Attempt, mirror: Mirror, on_last_file: Callable[[], None] | None = None
+        cls,
+        attempt: Attempt,
+        mirror: Mirror,
+        on_last_file: Callable[[], None] | None = None,
+        meter: Meter | None = None,
     ) -> Transfer:
         """Prepare the transfer of a job's files."""
         return cls(
@@ -92,6 +99,7 @@ class Transfer:
             resuming=attempt.resuming,
             final=attempt.final,
             on_last_file=on_last_file,
+            meter=meter or Meter(),
         )
 
     async def store(self, blobs: Collection[Blob]) -> dict[Key, str]:
@@ -101,6 +109,8 @@ class Transfer:
             UpstreamUnavailable, StorageUnavailable: nothing can be said of the rest for now.
         """
         self.waiting = len(blobs)
+        self.meter.begun += 1
+        self.meter.expected += sum(map(_known_size, blobs))
         errors = await run_all(self._store(blob) for blob in blobs)
         return {blob.key: error for blob, error in zip(blobs, errors, strict=True) if error}
 
@@ -119,6 +129,7 @@ class Transfer:
                 self._count_begun(turn)
                 known = self.resuming or blob.key in self.undeleted
                 if known and await self._is_stored(blob):
+                    self.meter.expected -= _known_size(blob)
                     return ""
                 try:
                     if self.slow >= _MAX_SLOW:
@@ -133,7 +144,10 @@ class Transfer:
                     is_slow = isinstance(error, DownloadTooSlow)
                     self.slow += is_slow
                     if turn == _TURNS or not is_slow:
+                        self.meter.expected -= _known_size(blob)
                         return explain(error)
+                    extra = {"project": self.project, "error": str(error)}
+                    logger.warning("file is fetched later", extra=extra)
         self.stored += 1
         self.slow = 0
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
@@ -217,22 +231,49 @@ class Transfer:
     async def _store_content(
         self, key: Key, content: AsyncIterator[bytes], expected: ExpectedContent, url: str
     ) -> None:
-        async with aclosing(self._logged(content)) as chunks:
-            stream = FileStream(chunks, expected, url)
-            await self.storage.store(key, stream)
+        passage = _Passage(content, self.project, self.meter)
+        try:
+            async with aclosing(passage.chunks()) as chunks:
+                stream = FileStream(chunks, expected, url)
+                await self.storage.store(key, stream)
+        except BaseException:
+            self.meter.transferred -= passage.bytes_
+            raise
+        if layout.count_files([key]):
+            self.meter.count(self.project, passage.bytes_)
         if expected.sha256 is None:
             self.sha256[key] = stream.sha256
 
-    async def _logged(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Pass chunks on, and log now and then how many bytes have passed."""
-        unlogged = 0
-        async for chunk in chunks:
+
+@dataclass(slots=True)
+class _Passage:
+    """The chunks of one file as they pass: counted, and logged now and then."""
+
+    content: AsyncIterator[bytes]
+    project: NormalizedName
+    meter: Meter
+    bytes_: int = 0  # that have passed
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Pass the chunks on."""
+        logged, meter = 0, self.meter
+        async for chunk in self.content:
+            size = len(chunk)
+            self.bytes_ += size
+            meter.transferred += size
             yield chunk
-            unlogged += len(chunk)
-            if unlogged >= _LOG_EVERY:
-                logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
-                unlogged = 0
-        logger.debug("bytes stored", extra={"project": self.project, "bytes": unlogged})
+            if self.bytes_ - logged >= _LOG_EVERY:
+                self._log(self.bytes_ - logged)
+                logged = self.bytes_
+        self._log(self.bytes_ - logged)
+
+    def _log(self, bytes_: int) -> None:
+        logger.debug("bytes stored", extra={"project": self.project, "bytes": bytes_})
+
+
+def _known_size(blob: Blob) -> int:
+    """Return the size that upstream publishes; 0: none."""
+    return (blob.expected.size or 0) if blob.expected is not None else 0
 
 
 def _is_large(blob: Blob) -> bool:

@@ -91,7 +91,7 @@ def test_files_that_upstream_may_not_take_away_are_named_until_they_are_confirme
     confirmed = frumious("-c", conf, "mirror", "--confirm-losses", "1")
 
     assert stopped.returncode == 1
-    assert "one is behind upstream: upstream removed more files" in stopped.stderr
+    assert "one: failed: upstream removed more files" in stopped.stderr
     assert confirmed.returncode == 0, confirmed.stderr
     assert len(world.page("one")["files"]) == 1
 

@@ -65,4 +65,4 @@ def test_sync_answers_for_the_named_projects_alone(
     failed = frumious("-c", conf, "sync", "two")
 
     assert (done.returncode, "two" in done.stderr) == (0, False)
-    assert (failed.returncode, "two is behind upstream" in failed.stderr) == (1, True)
+    assert (failed.returncode, "two is lagging" in failed.stderr) == (1, True)

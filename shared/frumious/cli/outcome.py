@@ -1,0 +1,128 @@
+"""What a run came to: a line for each project, a summary, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from frumious.cli.sizes import count, duration, size
+from frumious.model.jobs import Outcome
+from frumious.model.plans import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.meter import Stored
+    from frumious.model.jobs import Result
+    from frumious.model.runs import Lagging
+    from frumious.model.types import Json, JsonObject
+
+_KINDS: Final = {
+    Outcome.UPDATED: "updated",
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.REMOVED: "removed",
+    Outcome.QUARANTINED: "removed",
+    Outcome.ABSENT: "absent",
+}
+_WHY: Final = {
+    Reason.REMOVED: "deleted upstream",
+    Reason.UNWANTED: "no longer selected",
+    Reason.NAMED: "deleted",
+}
+
+
+class Tally:
+    """What this process did, each project once: a killed run and the next may both have it."""
+
+    def __init__(self) -> None:
+        self.absent: set[NormalizedName] = set()  # neither upstream nor the mirror has them
+        self.failed: set[NormalizedName] = set()
+        self.files = self.bytes_ = 0  # that were stored
+        self._kinds: dict[NormalizedName, str] = {}
+
+    def add(self, result: Result, stored: Stored) -> None:
+        """Count one more result, and the files that were stored for it."""
+        project = result.project
+        self.files += stored.files
+        self.bytes_ += stored.bytes_
+        kind = "failed" if result.error else _KINDS[result.outcome]
+        if kind not in {"unchanged", "absent"} or project not in self._kinds:
+            self._kinds[project] = kind
+        self.failed.discard(project)
+        if result.error:
+            self.failed.add(project)
+        if result.outcome is Outcome.ABSENT:
+            self.absent.add(project)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many projects were updated, removed, unchanged, absent and failed."""
+        kinds = Counter(self._kinds.values())
+        return {kind: kinds[kind] for kind in (*dict.fromkeys(_KINDS.values()), "failed")}
+
+    def summary(self, seconds: float) -> str:
+        """Return all of it in one line."""
+        if not self._kinds:
+            return "Nothing to do: the mirror has all changes."
+        kinds = [f"{number:,} {kind}" for kind, number in self.counts.items() if number]
+        stored = f"; stored {count(self.files, 'file')}, {size(self.bytes_)}" if self.files else ""
+        return f"Projects: {', '.join(kinds)} in {duration(seconds)}{stored}."
+
+    def payload(self, seconds: float) -> JsonObject:
+        """Return all of it as JSON."""
+        absent: list[Json] = [*sorted(self.absent)]
+        return {
+            "projects": dict(self.counts),
+            "files": self.files,
+            "bytes": self.bytes_,
+            "seconds": round(seconds, 3),
+            "absent": absent,
+        }
+
+
+def project_line(result: Result, stored: Stored, reason: Reason | None) -> str:
+    """Return what became of a project; empty: nothing that anybody has to know."""
+    parts = []
+    if stored.files:
+        parts.append(f"{count(stored.files, 'file')}, {size(stored.bytes_)}")
+    removed = f"{count(result.files_removed, 'file')} removed" if result.files_removed else ""
+    match result.outcome:
+        case Outcome.REMOVED:
+            why = _WHY.get(reason) if reason is not None else None
+            parts.append(f"removed ({why})" if why else "removed")
+        case Outcome.QUARANTINED:
+            parts.append(f"{removed} (quarantined upstream)" if removed else "quarantined upstream")
+        case Outcome.UPDATED if removed:
+            parts.append(removed)
+        case Outcome.UPDATED if not stored.files and not result.error:
+            parts.append("pages updated")
+    if result.error:
+        parts.append(f"failed: {result.error}")
+    return f"{result.project}: {'; '.join(parts)}" if parts else ""
+
+
+def lagging_payload(lagging: Mapping[NormalizedName, Lagging]) -> JsonObject:
+    """Return lagging projects as JSON."""
+    return {
+        project: {"reason": entry.reason, "attempts": entry.attempts, "due": round(entry.due)}
+        for project, entry in sorted(lagging.items())
+    }
+
+
+def lagging_lines(
+    lagging: Mapping[NormalizedName, Lagging], shown: Collection[NormalizedName], now: float
+) -> list[str]:
+    """Return a line for each lagging project, without its reason where that was `shown`."""
+    lines = []
+    for project, entry in sorted(lagging.items()):
+        reason = "" if project in shown else f": {entry.reason}"
+        lines.append(f"{project} is lagging{reason}; {next_retry(entry, now)}")
+    return lines
+
+
+def next_retry(entry: Lagging, now: float) -> str:
+    """Return when a lagging project is retried."""
+    due = "with the next run" if entry.is_due(now) else f"in {duration(entry.due - now)}"
+    return f"next retry: {due}"

@@ -1,0 +1,133 @@
+"""What a run shows while it is under way, and what it says in the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
+from tests.upstream import Fault, Slow, Status, sdist, wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.upstream import Index, Server
+
+
+@pytest.fixture
+def conf(tmp_path: Path, upstream: Server) -> str:
+    path = tmp_path / "mirror.conf"
+    path.write_text(
+        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
+        "allow-non-https = true\nretry-pause = 600\n"
+    )
+    return str(path)
+
+
+def running(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "frumious.cli", *arguments],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_each_project_is_a_line_as_it_ends(conf: str, index: Index, upstream: Server) -> None:
+    for dist in (wheel("two", "1.0"), sdist("two", "1.0"), wheel("one", "1.0"), wheel("bad", "1")):
+        index.upload(dist)
+    upstream.faults.add(Fault(Status(404), "/packages/", project="bad"))
+
+    done = frumious("mirror", "-c", conf)
+
+    assert done.returncode == 1
+    lines = sorted(done.stderr.splitlines())
+    assert lines[0].startswith("bad is lagging; next retry: in ")
+    assert lines[1].startswith("bad: failed: upstream lists a file that it does not serve: ")
+    assert [line.partition(",")[0] for line in lines[2:]] == ["one: 1 file", "two: 2 files"]
+    assert "Projects: 2 updated, 1 failed in " in done.stdout
+    assert "; stored 3 files, " in done.stdout
+
+    index.remove_project("two")
+    removed = frumious("mirror", "-c", conf)
+    assert "two: removed (deleted upstream)" in removed.stderr.splitlines()
+    assert "bad is lagging: upstream lists a file that it does not serve: " in removed.stderr
+
+
+def test_a_quiet_run_shows_errors_alone(conf: str, index: Index, upstream: Server) -> None:
+    index.upload(wheel("one", "1.0"))
+    done = frumious("mirror", "-q", "-c", conf)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    index.upload(wheel("one", "2.0"))
+    upstream.faults.add(Fault(Status(404), "/packages/"))
+    failed = frumious("mirror", "-q", "-c", conf)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("one is lagging: upstream lists a file")
+
+
+def test_a_verbose_run_names_each_file(conf: str, index: Index) -> None:
+    index.upload(sdist("one", "1.0"))
+
+    done = frumious("mirror", "-v", "-c", conf)
+
+    [line] = [line for line in done.stderr.splitlines() if "file stored" in line]
+    assert "one-1.0.tar.gz" in line
+    assert "project=one" in line
+
+
+def test_a_run_is_one_json_document(conf: str, index: Index, upstream: Server) -> None:
+    for name in ("one", "bad"):
+        index.upload(wheel(name, "1.0"))
+    upstream.faults.add(Fault(Status(404), "/packages/", project="bad"))
+
+    done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
+    synced = json.loads(frumious("sync", "one", "nobody", "--json", "-c", conf).stdout)
+
+    assert done["projects"] == {
+        "updated": 1, "unchanged": 0, "removed": 0, "absent": 0, "failed": 1,
+    }  # fmt: skip
+    assert (done["files"], list(done["lagging"])) == (1, ["bad"])
+    assert (synced["absent"], synced["lagging"]) == (["nobody"], {})
+
+    upstream.faults.add(Fault(Status(500)))
+    assert "500" in json.loads(frumious("mirror", "--json", "-c", conf).stdout)["error"]
+
+
+def test_projects_of_a_killed_run_count_once(conf: str, index: Index, upstream: Server) -> None:
+    for number in range(4):
+        index.upload(wheel(f"project-{number}", "1.0"))
+    slow = upstream.faults.add(Fault(Slow(delay=30), "/packages/", project="project-3"))
+    with running("mirror", "-c", conf) as process:
+        assert process.stderr is not None
+        for _ in range(3):
+            assert process.stderr.readline().startswith("project-")
+        process.send_signal(signal.SIGKILL)
+    upstream.faults.remove(slow)
+
+    done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
+    checked = json.loads(frumious("mirror", "--force-check", "--json", "-c", conf).stdout)
+
+    assert sum(done["projects"].values()) <= 4
+    assert 1 <= done["files"] < 4
+    assert (checked["projects"]["unchanged"], checked["files"]) == (4, 0)
+
+
+def test_what_keeps_a_run_waiting_is_shown_at_once(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    upstream.faults.add(Fault(Status(503), "/simple/one/"))
+    with running("mirror", "-c", conf) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.kill()
+
+    assert line.startswith("one: upstream did not respond: ")
+    assert line.endswith("503 Service Unavailable; trying again in 40 s\n")
