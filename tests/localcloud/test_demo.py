@@ -90,5 +90,5 @@ def test_what_fails_is_named_beside_what_works(
     status, output = demonstration.run("six", "flit")
     assert status == 1
     assert "'flit' could not be mirrored: " in output
-    assert "six: 2 new files" in output
+    assert "six: 1 new file" in output
     assert "'six'" not in output
