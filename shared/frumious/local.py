@@ -67,7 +67,7 @@ async def run_here(
     workers, ledger = _WorkerPool(mirror, on_progress, meter), mirror.ledger
     if plan is None or plan.base is None:
         await ledger.cursor()  # nobody has read it yet
-    undone = [] if plan is not None and plan.reset else await _undone_jobs(mirror)
+    undone = [] if plan is not None and plan.reset else await undone_jobs(mirror)
     if undone or _is_hourly(plan):  # a process that was killed may have left something
         await mirror.storage.remove_leftovers()
     workers.send(undone)
@@ -96,7 +96,7 @@ def _is_hourly(plan: Plan | None) -> bool:
     return plan.cursor.deletions != plan.base.deletions
 
 
-async def _undone_jobs(mirror: Mirror) -> list[Job]:
+async def undone_jobs(mirror: Mirror) -> list[Job]:
     """Return the jobs that were sent to a process that is no more, and left no result."""
     open_runs = (await mirror.ledger.known_cursor()).runs
     if not open_runs:

@@ -73,7 +73,7 @@ def _pages_before_files() -> AbstractContextManager[None]:
 
 def _stale_pages() -> AbstractContextManager[None]:
     """Believe upstream's caches."""
-    read = sync._read_upstream
+    read = sync.read_upstream
 
     async def credulous(attempt: Any, current: Any, mirror: Any) -> Any:
         page = partial(mirror.upstream.project_page, at_least=0)
@@ -82,7 +82,7 @@ def _stale_pages() -> AbstractContextManager[None]:
         except StalePage:
             return await page(attempt.job.project)
 
-    return _planted(patch.object(sync, "_read_upstream", credulous))
+    return _planted(patch.object(sync, "read_upstream", credulous))
 
 
 def _boastful_status() -> AbstractContextManager[None]:

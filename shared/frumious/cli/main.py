@@ -14,6 +14,7 @@ from frumious import __version__
 from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
+from frumious.cli.plan import check_limit, plan
 from frumious.cli.serve import serve
 from frumious.cli.tokens import token
 from frumious.cli.verify import verify
@@ -49,6 +50,7 @@ def main() -> None:
 
 main.add_command(delete)
 main.add_command(doctor)
+main.add_command(plan)
 main.add_command(token)
 main.add_command(serve)
 main.add_command(verify)
@@ -95,7 +97,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     from frumious.planning.plan import plan_changes
     from frumious.planning.retry import confirm_losses as permit_losses
 
-    async def plan(mirror: Mirror) -> Plan:
+    async def make_plan(mirror: Mirror) -> Plan:
         if confirm_losses:
             await permit_losses(mirror, confirm_losses)
         planned = await plan_changes(
@@ -104,10 +106,10 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
             reset=reset_serials,
             confirmed_removals=confirm_removals,
         )
-        _check_limit(planned)
+        check_limit(planned)
         return planned
 
-    run(options, plan, as_json=as_json)
+    run(options, make_plan, as_json=as_json)
 
 
 @main.command()
@@ -137,48 +139,11 @@ def sync(
     except InvalidProject as error:
         raise click.BadParameter(str(error)) from error
 
-    async def plan(mirror: Mirror) -> Plan:
+    async def make_plan(mirror: Mirror) -> Plan:
         await request(mirror, planned.named)
         return planned
 
-    run(options, plan, concerned=planned.named, as_json=as_json)
-
-
-@main.command()
-@click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
-@click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
-@json_option
-@pass_options
-def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: bool) -> None:
-    """Show what the next run would update, remove and retry, and why; do nothing.
-
-    Exit status 1 also where the run would not start: it removes more than max-removals allows.
-    """
-    from frumious.cli.process import with_mirror
-    from frumious.planning.plan import plan_changes, summary
-
-    async def work(mirror: Mirror) -> Plan:
-        return await plan_changes(mirror, force=force_check, reset=reset_serials)
-
-    planned = with_mirror(options, work)
-    shown = summary(planned)
-    if as_json:
-        import json
-
-        stopped = planned.stopped and planned.stopped.message
-        click.echo(json.dumps({**shown, "stopped": stopped}, indent=1))
-    else:
-        from rich.console import Console
-
-        from frumious.cli.tables import counts_text, plan_table
-
-        click.echo(f"The next run: {counts_text(shown)}.")
-        Console(highlight=False).print(plan_table(shown))
-    if planned.regressed:
-        from frumious.cli.tables import regressed_text
-
-        raise click.ClickException(regressed_text(planned))
-    _check_limit(planned)
+    run(options, make_plan, concerned=planned.named, as_json=as_json)
 
 
 @main.command()
@@ -295,17 +260,3 @@ def completion(shell: str) -> None:
     if kind is None:  # pragma: no cover - click knows them all
         raise click.BadParameter(shell)
     click.echo(kind(main, {}, "frumious", "_FRUMIOUS_COMPLETE").source())
-
-
-def _check_limit(plan: Plan) -> None:
-    """Explain why a stopped plan does not start, and how to let it.
-
-    Raises:
-        ClickException: the plan is stopped.
-    """
-    if plan.stopped is not None:
-        msg = (
-            f"{plan.stopped.message} ('frumious plan' shows them,"
-            f" 'frumious mirror --confirm-removals {plan.stopped.removals}' confirms)"
-        )
-        raise click.ClickException(msg)

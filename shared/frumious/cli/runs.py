@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from frumious.cli.outcome import Tally, lagging_lines, lagging_payload, project_line
+from frumious.cli.plan import regressed_text
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
-from frumious.cli.tables import regressed_text
 from frumious.errors import FrumiousError
 from frumious.local import run_here
 from frumious.meter import Meter
@@ -102,7 +102,7 @@ def run(
         payload = {**tally.payload(seconds), "lagging": lagging_payload(lagging)}
         click.echo(json.dumps(payload, indent=1))
     elif not options.quiet:
-        click.echo(tally.summary(seconds))
+        click.echo(tally.summary(seconds, lagging=bool(done.lagging)))
     for project in absent:
         click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     _show_lagging(lagging, () if options.quiet else tally.failed, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,34 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from frumious.cost.estimate import Item, Workload
-    from frumious.model.plans import Plan
-    from frumious.model.types import JsonObject
-
-_SHOWN = 50  # projects of each kind
-
-
-def counts_text(summary: JsonObject) -> str:
-    """Return in a few words how large a plan is."""
-    counts = cast("dict[str, int]", summary["counts"])
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
-
-
-def plan_table(summary: JsonObject) -> Table:
-    """Show a plan's summary: fifty projects of each kind, and how many more there are."""
-    counts = cast("dict[str, int]", summary["counts"])
-    table = Table("Project", "Would be", "Because", box=SIMPLE_HEAD)
-    for kind, count in counts.items():
-        projects = list(cast("dict[str, str]", summary[kind]).items())[:_SHOWN]
-        for project, reason in projects:
-            table.add_row(project, kind, reason)
-        if count > len(projects):
-            table.add_row(f"and {count - len(projects)} more", kind, "")
-    return table
-
-
-def regressed_text(plan: Plan) -> str:
-    """Explain that upstream's serials went backwards, and what to do."""
-    return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
 
 
 def print_costs(workload: Workload, basis: str) -> None:

@@ -163,11 +163,11 @@ async def work(  # noqa: PLR0913 (what is known)
     stays, the result says that the project failed and why.
     """
     job = delivery.job
-    recovering = recovering or job.recovering
+    unreported, recovering = recovering, recovering or job.recovering
     attempt = Attempt(
         job=replace(job, recovering=recovering, named=job.named or job.project in named.requested),
         resuming=recovering or delivery.number > 1 or job.continuation > 0,
-        lagging=lagging,
+        unreported=unreported,
         final=delivery.last,
         totals=totals,
         open_runs=open_runs,

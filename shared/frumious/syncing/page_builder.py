@@ -9,6 +9,7 @@ from frumious.errors import Reason
 from frumious.model import layout
 from frumious.model.blobs import MirroredFile, keys_of
 from frumious.model.pages import Publication
+from frumious.simple import render
 from frumious.syncing.comparison import link_to
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
+    from frumious.state.page_store import Manifest
     from frumious.syncing.comparison import Change
     from frumious.syncing.recovery import Recovery
 
@@ -69,6 +71,24 @@ def build_page(
         ),
     )
     return BuiltPage(page, mirrored, refused)
+
+
+def shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
+    """Return whether publishing `page` would show readers nothing new.
+
+    Serials do not tell: projects are archived, and files get core metadata, without an event.
+    """
+    before, now = manifest.page.publication, page.publication
+    if before is None or now is None:
+        return False
+    if (before.selection, before.etag, before.refused, before.stored) != (
+        now.selection,
+        now.etag,
+        now.refused,
+        now.stored,
+    ):
+        return False
+    return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
 
 
 def _published_files(

@@ -29,7 +29,7 @@ class Attempt:
 
     job: Job
     resuming: bool = False  # earlier ones may have stored files, or published HTML alone
-    lagging: bool = False  # the project's last job may never have been reported
+    unreported: bool = False  # the project's last job may never have been reported
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
     totals: Loss = NOTHING  # what the mirror has
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
@@ -38,10 +38,10 @@ class Attempt:
     def may_report(self, run: RunId) -> bool:
         """Return whether what a job of an earlier run changed may never have been reported.
 
-        A closed run has reported all of its projects, but for those that lag behind since, and a
-        mirror that counts anew drops its open runs.
+        A closed run has reported all of its projects, but for those that lag behind since. Jobs of
+        closed runs may come late, and a mirror that counts anew drops its open runs.
         """
-        return self.lagging or self.job.rewinding or run in self.open_runs
+        return self.unreported or self.job.rewinding or run in self.open_runs
 
 
 @dataclass(frozen=True, slots=True)

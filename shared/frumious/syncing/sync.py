@@ -18,7 +18,7 @@ from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.pages import ProjectPage
 from frumious.model.types import Key
-from frumious.simple import legacy_json, render
+from frumious.simple import legacy_json
 from frumious.state.ledger import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import (
@@ -32,7 +32,7 @@ from frumious.syncing.comparison import CurrentPage, MassLoss, check_losses, com
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import remove_excluded, select_files
 from frumious.syncing.losses import announced_removal, book_loss, unannounced_losses
-from frumious.syncing.page_builder import BuiltPage, build_page
+from frumious.syncing.page_builder import BuiltPage, build_page, shows_the_same
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
@@ -95,7 +95,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         transfer.resuming = True  # what is stored already is found again
     if attempt.deleted or (not job.named and not mirror.selection.wants(project)):
         return await _remove_unwanted(attempt, current, publisher, mirror)
-    parsed = await _read_upstream(attempt, current, mirror)
+    parsed = await read_upstream(attempt, current, mirror)
     if parsed is None:
         booked = await book_loss(attempt, None, current, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
@@ -104,7 +104,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
     selected = replace(parsed, page=page)
-    removed = await _removed_files(project, selected.page, current, mirror.storage)
+    removed = await relevant_removed_files(project, selected.page, current, mirror.storage)
     current_page = CurrentPage(current, mirrored_files(project, current), removed)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
@@ -118,7 +118,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page.files, recovery, mirror.config)
-    if manifest is not None and _shows_the_same(manifest, built.page):
+    if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
             return await _finish(unchanged, publisher)
@@ -171,7 +171,7 @@ async def _remove_unwanted(
     return await remove_project(attempt, current, publisher, mirror.clock.now())
 
 
-async def _read_upstream(
+async def read_upstream(
     attempt: Attempt, current: ProjectPage | None, mirror: Mirror
 ) -> ParsedPage | None:
     """Return upstream's page, once it is credible; None where the project is gone.
@@ -202,25 +202,7 @@ async def _read_upstream(
     return parsed
 
 
-def _shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
-    """Return whether publishing `page` would show readers nothing new.
-
-    Serials do not tell: projects are archived, and files get core metadata, without an event.
-    """
-    before, now = manifest.page.publication, page.publication
-    if before is None or now is None:
-        return False
-    if (before.selection, before.etag, before.refused, before.stored) != (
-        now.selection,
-        now.etag,
-        now.refused,
-        now.stored,
-    ):
-        return False
-    return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
-
-
-async def _removed_files(
+async def relevant_removed_files(
     project: NormalizedName, page: ProjectPage, current: ProjectPage | None, storage: Storage
 ) -> RemovedFiles:
     """Return what is kept of removed files, if upstream's page concerns them.

@@ -49,9 +49,12 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(world: World, tmp_path: Pa
     as_json = frumious("-c", conf, "plan", "--json")
 
     assert shown.returncode == 0, shown.stderr
-    assert "1 updated, 0 removed, 0 retried" in shown.stdout
-    assert "not here yet" in shown.stdout
-    assert json.loads(as_json.stdout)["updated"] == {"one": "not here yet"}
+    first, last = shown.stdout.splitlines()
+    assert re.fullmatch(r"one: update, 1 new file, \d+ B \(not here yet\)", first)
+    assert re.fullmatch(r"The next run: 1 to update; 1 new file, \d+ B\.", last)
+    plan = json.loads(as_json.stdout)
+    assert plan["updated"] == {"one": "not here yet"}
+    assert (plan["new_files"], plan["files"]["one"]["new_files"]) == (1, 1)
     assert set(world.stored()) <= {"state/s3-server.json"}, "what the server supports"
 
 

@@ -29,10 +29,10 @@ SLOW = {
     *("aiohttp", "asyncio", "boto3", "botocore", "concurrent", "email", "http", "ijson"),
     *("msgspec", "packaging", "rich", "ssl", "swiftclient", "urllib3", "uvloop", "yarl"),
 }
+VERBS = ("delete", "doctor", "plan", "serve", "status", "tokens", "verify")
 OF_THE_COMMAND = {
-    "frumious",
-    *("frumious.cli", "frumious.cli.delete", "frumious.cli.doctor", "frumious.cli.main"),
-    *("frumious.cli.options", "frumious.cli.serve", "frumious.cli.tokens", "frumious.cli.verify"),
+    *("frumious", "frumious.cli", "frumious.cli.main", "frumious.cli.options"),
+    *(f"frumious.cli.{verb}" for verb in VERBS),
     *("frumious.errors", "frumious.redaction"),
 }
 

@@ -1,0 +1,67 @@
+"""`frumious plan`: what the next run would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from frumious.cli.options import json_option, pass_options
+
+if TYPE_CHECKING:
+    from frumious.cli.forecast import Forecast
+    from frumious.cli.options import Options
+    from frumious.mirror import Mirror
+    from frumious.model.plans import Plan
+
+
+@click.command()
+@click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
+@click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
+@json_option
+@pass_options
+def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: bool) -> None:
+    """Show what the next run would update, remove and retry, and why; do nothing.
+
+    The pages of up to 300 planned projects are read, to count their new files and bytes.
+
+    Exit status 1 also where the run would not start: it removes more than max-removals allows.
+    """
+    from frumious.cli.forecast import make_forecast
+    from frumious.cli.process import with_mirror
+    from frumious.planning.plan import plan_changes
+
+    async def work(mirror: Mirror) -> Forecast:
+        planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
+        return await make_forecast(planned, mirror)
+
+    forecast = with_mirror(options, work)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(forecast.payload, indent=1))
+    elif not options.quiet:
+        for line in forecast.lines:
+            click.echo(line)
+    if forecast.plan.regressed:
+        raise click.ClickException(regressed_text(forecast.plan))
+    check_limit(forecast.plan)
+
+
+def regressed_text(plan: Plan) -> str:
+    """Explain that upstream's serials went backwards, and what to do."""
+    return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
+
+
+def check_limit(plan: Plan) -> None:
+    """Explain why a stopped plan does not start, and how to let it.
+
+    Raises:
+        ClickException: the plan is stopped.
+    """
+    if plan.stopped is not None:
+        msg = (
+            f"{plan.stopped.message} ('frumious plan' shows them,"
+            f" 'frumious mirror --confirm-removals {plan.stopped.removals}' confirms)"
+        )
+        raise click.ClickException(msg)

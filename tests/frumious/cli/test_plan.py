@@ -1,0 +1,112 @@
+"""`frumious plan`: what the next run would do, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.frumious.cli.test_cli import frumious
+from tests.frumious.cli.test_runs import running
+from tests.upstream import BANDERSNATCH, PYPI, Fault, Personality, Slow, Status, sdist, wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.upstream import Index, Server
+
+NOTHING = "Nothing to do: the next run would change nothing."
+
+
+@pytest.fixture
+def conf(tmp_path: Path, upstream: Server) -> str:
+    path = tmp_path / "mirror.conf"
+    path.write_text(
+        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
+        "allow-non-https = true\nretry-pause = 600\n"
+    )
+    return str(path)
+
+
+def planned(conf: str, *arguments: str) -> Any:
+    return json.loads(frumious("plan", "--json", "-c", conf, *arguments).stdout)
+
+
+@pytest.mark.parametrize("personality", [PYPI, BANDERSNATCH], ids=["PyPI", "another mirror"])
+def test_a_plan_says_what_the_run_stores_and_is_empty_after_it(
+    conf: str, index: Index, upstream: Server, personality: Personality
+) -> None:
+    upstream.personality = personality
+    for dist in (*(wheel("one", f"{n}.0") for n in (1, 2, 3)), sdist("one", "1.0")):
+        index.upload(dist)
+    index.upload(wheel("two", "1.0"))
+
+    before = planned(conf)
+    done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
+    after = frumious("plan", "-c", conf)
+
+    assert before["files"]["one"]["new_files"] == 4
+    assert (before["new_files"], before["new_bytes"]) == (done["files"], done["bytes"]) != (0, 0)
+    assert after.stdout.splitlines()[-1] == NOTHING
+    assert planned(conf, "--force-check")["counts"] == {"updated": 0, "removed": 0, "retried": 0}
+
+    index.remove_release("one", "1.0")
+    index.remove_project("two")
+    shown = frumious("plan", "-c", conf).stdout.splitlines()
+    assert shown[0].startswith("one: update, 2 files removed (")
+    assert shown[1].startswith("two: remove")
+    frumious("mirror", "-c", conf)
+    assert frumious("plan", "-c", conf).stdout.splitlines()[-1] == NOTHING
+
+
+def test_a_plan_names_what_an_interrupted_run_left(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    for name in ("one", "two"):
+        index.upload(wheel(name, "1.0"))
+    index.upload(sdist("two", "1.0"))
+    slow = upstream.faults.add(Fault(Slow(delay=30), "/packages/", project="two", skip=2))
+    with running("mirror", "-c", conf) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("one: ")
+        process.send_signal(signal.SIGKILL)
+    upstream.faults.remove(slow)
+
+    plan = planned(conf)
+    shown = frumious("plan", "-c", conf).stdout
+    done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
+
+    assert "two" in plan["pending"]
+    assert "two: continue, " in shown
+    assert "(an interrupted run left it)" in shown
+    assert plan["new_files"] == done["files"]
+    assert frumious("plan", "-c", conf).stdout.splitlines() == [NOTHING]
+
+
+def test_a_plan_says_when_lagging_projects_are_retried(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("bad", "1.0"))
+    upstream.faults.add(Fault(Status(404), "/packages/"))
+    frumious("mirror", "-c", conf)
+
+    lagging, nothing = frumious("plan", "-c", conf).stdout.splitlines()
+    assert lagging.startswith("bad: lagging; next retry: in ")
+    assert "upstream lists a file that it does not serve" in lagging
+    assert nothing == NOTHING
+    assert planned(conf)["lagging"]["bad"]["attempts"] == 1
+
+    frumious("retry", "-c", conf)
+    assert frumious("plan", "-c", conf).stdout.startswith("bad: retry, 1 new file, ")
+
+
+def test_pages_of_few_projects_are_read(conf: str, index: Index, upstream: Server) -> None:
+    index.add_many(f"project-{number}" for number in range(301))
+
+    shown = frumious("plan", "-c", conf)
+
+    assert "and 251 more to update" in shown.stdout
+    assert "files are counted for up to 300 projects alone" in shown.stdout
+    assert upstream.requests_for("/simple/project-") == []
