@@ -16,6 +16,7 @@ from frumious.cli.doctor import doctor
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.plan import check_limit, plan
 from frumious.cli.serve import serve
+from frumious.cli.status import status
 from frumious.cli.tokens import token
 from frumious.cli.verify import verify
 
@@ -53,6 +54,7 @@ main.add_command(doctor)
 main.add_command(plan)
 main.add_command(token)
 main.add_command(serve)
+main.add_command(status)
 main.add_command(verify)
 
 

@@ -1,0 +1,107 @@
+"""`frumious status`: how far the mirror is, by what it keeps itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from frumious.cli.options import json_option, pass_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.cli.options import Options
+    from frumious.finalizing.status import Freshness
+    from frumious.mirror import Mirror
+    from frumious.model.runs import Cursor, Lagging
+    from frumious.model.types import JsonObject
+
+
+@click.command()
+@json_option
+@pass_options
+def status(options: Options, *, as_json: bool) -> None:
+    """Show how fresh and how large the mirror is, and which projects are lagging, and why.
+
+    Upstream is not asked: the state that runs leave in the mirror's storage is read.
+
+    Exit status 1 where projects are lagging, upstream's changes are not followed, or there is no
+    mirror yet.
+    """
+    from frumious.cli.process import with_mirror
+
+    async def work(mirror: Mirror) -> tuple[Cursor, Mapping[NormalizedName, Lagging], float, str]:
+        cursor = await mirror.ledger.cursor()
+        lagging = await mirror.ledger.lagging() if cursor.lagging else {}
+        return cursor, lagging, mirror.clock.now(), mirror.config.master
+
+    cursor, lagging, now, master = with_mirror(options, work)
+    from frumious.finalizing.status import Freshness
+
+    freshness = Freshness.of(cursor, now)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_payload(cursor, freshness, lagging, master), indent=1))
+    elif not options.quiet:
+        for line in _lines(cursor, freshness, lagging, now, master):
+            click.echo(line)
+    if lagging or freshness.problem is not None or not cursor.asked:
+        raise SystemExit(1)
+
+
+def _payload(
+    cursor: Cursor, freshness: Freshness, lagging: Mapping[NormalizedName, Lagging], master: str
+) -> JsonObject:
+    from frumious.cli.outcome import lagging_payload
+
+    return {
+        "master": master,
+        "serial": freshness.serial,
+        "upstream_serial": freshness.upstream_serial,
+        "checked": round(freshness.checked) or None,
+        "lag_seconds": round(freshness.lag_seconds),
+        "lag_serials": freshness.lag_serials,
+        "problem": freshness.problem,
+        "projects": cursor.projects,
+        "files": cursor.files,
+        "bytes": cursor.bytes_,
+        "open_runs": [{"run": run.run, "jobs": run.jobs} for run in cursor.runs],
+        "lagging": lagging_payload(lagging),
+    }
+
+
+def _lines(
+    cursor: Cursor,
+    freshness: Freshness,
+    lagging: Mapping[NormalizedName, Lagging],
+    now: float,
+    master: str,
+) -> Iterator[str]:
+    from frumious.cli.outcome import lagging_lines
+    from frumious.cli.sizes import count, duration, size
+
+    if not cursor.asked:
+        yield f"There is no mirror of {master} yet: run 'frumious mirror'."
+        return
+    yield f"Upstream: {master}, asked {duration(now - freshness.checked)} ago"
+    behind = freshness.lag_serials
+    if freshness.problem is not None:
+        yield f"Serial: {freshness.serial}; {freshness.problem}"
+    elif freshness.serial is not None:
+        lack = f"{count(behind, 'change')} behind" if behind else "all changes"
+        yield f"Serial: {freshness.serial}, {lack} as of then"
+    yield f"Age: the mirror had all changes {duration(freshness.lag_seconds)} ago"
+    projects = "unknown number of projects"
+    if cursor.projects is not None:
+        projects = count(cursor.projects, "project")
+    yield f"Size: {projects}, {count(cursor.files, 'file')}, {size(cursor.bytes_)}"
+    if cursor.runs:
+        jobs = sum(run.jobs for run in cursor.runs)
+        runs = count(len(cursor.runs), "run")
+        yield f"Open: {runs} of {count(jobs, 'job')}; the next run continues"
+    yield f"Lagging: {count(len(lagging), 'project')}"
+    yield from lagging_lines(lagging, (), now)
