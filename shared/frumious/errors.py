@@ -28,6 +28,7 @@ class Reason(StrEnum):
     LOSSES_STOPPED = "upstream removed more files of all projects than max-losses permits"
     ADDRESS_REFUSED = "upstream's address is not allowed"
     STORAGE = "the mirror's storage failed"
+    STORAGE_FULL = "the mirror's storage is full"
     NO_RESULT = "the mirror ran out of time or crashed"
     OTHER = "the mirror failed; its log says why"
 

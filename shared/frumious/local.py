@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from frumious.concurrency import task_group
+from frumious.errors import Reason
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.finalize import finalize
 from frumious.model.jobs import Job, Outcome, Report, Result
@@ -47,7 +48,7 @@ class Done:
     """What the runs of this process achieved."""
 
     lagging: Mapping[NormalizedName, Lagging]  # that lag behind upstream now
-    stopped: bool  # at the first error, as `stop-on-error` has it
+    stopped: bool  # at the first error, as `stop-on-error` has it, or where the storage was full
 
 
 async def run_here(
@@ -192,7 +193,9 @@ class _WorkerPool:
                     self._unrecorded.append(later.report)
                 case Result() as result:
                     self._unrecorded.append(Report(job, result))
-                    if result.error is not None and config.stop_on_error:
+                    if result.error is not None and (
+                        config.stop_on_error or Reason.public(result.error) is Reason.STORAGE_FULL
+                    ):
                         self.stopped = True
                     self.on_progress(self._sent, result)
             if len(self._unrecorded) >= _RECORDED_AT_ONCE:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from frumious.errors import Reason
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.runs import MAX_PAUSE, Lagging, run_order
 
@@ -60,6 +61,8 @@ def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
 def _failed(report: Report, before: Lagging | None, *, pause: float, now: float) -> Lagging:
     """Return what is known of a project after a failure."""
     job = report.job
+    if Reason.public(report.result.error or "") is Reason.STORAGE_FULL:
+        pause = 0.0  # what upstream has is right, and whoever makes space knows when
     failure = Lagging(
         serial=job.serial,
         reason=report.result.error or "",

@@ -34,6 +34,12 @@ class StorageRefused(FrumiousError):
     reason = Reason.STORAGE
 
 
+class StorageFull(StorageRefused):
+    """The storage has no space left; the next run tries at once, whoever has made some."""
+
+    reason = Reason.STORAGE_FULL
+
+
 class Conflict(Retryable):
     """Another writer has changed the object since it was read."""
 

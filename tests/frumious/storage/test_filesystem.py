@@ -25,7 +25,13 @@ from frumious.model.types import Key
 from frumious.storage.filesystem.lock import MirrorLocked, lock, open_locked
 from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.storage import FilesystemStorage
-from frumious.storage.protocol import Conflict, Entry, StorageRefused, StorageUnavailable
+from frumious.storage.protocol import (
+    Conflict,
+    Entry,
+    StorageFull,
+    StorageRefused,
+    StorageUnavailable,
+)
 from localcloud.environment import CHECKOUT
 from tests.frumious.storage.filesystem_process import BODIES, COUNTER, FILE, PAGE, ROUNDS, counter
 
@@ -382,7 +388,11 @@ def test_any_name_that_a_file_can_have_is_kept(
 
 
 def test_temporary_and_permanent_errors_are_distinguished(folder: Path) -> None:
-    for number in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ESTALE):
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        full = storage_error(OSError(number, os.strerror(number)), "web/x", folder, 5)
+        assert isinstance(full, StorageFull)
+        assert f"{folder}/web/x': {os.strerror(number)}; it needs 5 bytes, and " in str(full)
+    for number in (errno.EIO, errno.EMFILE, errno.ESTALE):
         error = storage_error(OSError(number, os.strerror(number)), "web/x", folder)
         assert isinstance(error, StorageUnavailable)
         assert os.strerror(number) in str(error)

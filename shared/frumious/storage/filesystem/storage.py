@@ -176,11 +176,11 @@ class FilesystemStorage:
         try:
             async for chunk in stream.chunks:
                 if size >= _BLOCK_SIZE or len(chunks) >= _BLOCK_CHUNKS:
-                    await self._run(partial(write, chunks), key)
+                    await self._run(partial(write, chunks), key, size=stream.expected.size)
                     chunks, size = [], 0
                 chunks.append(chunk)
                 size += len(chunk)
-            await self._run(partial(publish, chunks), key)
+            await self._run(partial(publish, chunks), key, size=stream.expected.size)
         except BaseException:
             await self._run(file.discard, key)
             raise
@@ -238,7 +238,7 @@ class FilesystemStorage:
             return hashlib.sha256(body).hexdigest()
 
         self._requests += 1
-        return await self._run(write, key)
+        return await self._run(write, key, size=len(body))
 
     def _path(self, key: str) -> Path:
         """Return the path of a key.
@@ -263,12 +263,14 @@ class FilesystemStorage:
         msg = f"the key {key!r:.200} {problem}"
         raise StorageRefused(msg)
 
-    async def _run(self, call: Callable[[], T], key: str, *, read_only: bool = False) -> T:
-        """Run a blocking call in a thread, and map its errors."""
+    async def _run(
+        self, call: Callable[[], T], key: str, *, read_only: bool = False, size: int | None = None
+    ) -> T:
+        """Run a blocking call in a thread, and map its errors; `size` is how much it writes."""
         try:
             return await self._threads.run(call, read_only=read_only)
         except OSError as error:
-            raise storage_error(error, key, self._folder.top) from error
+            raise storage_error(error, key, self._folder.top, size) from error
 
 
 def _is_internal(segments: Sequence[str]) -> bool:
