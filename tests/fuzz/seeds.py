@@ -73,6 +73,7 @@ _STATE: Final = {
     r"state/lagging\.json": "lagging",
     r"state/selection\.json": "selection",
     r"state/named\.json": "named",
+    r"state/excluded\.json": "excluded",
     r"state/runs/.*/plan\.json": "plan",
     r"state/runs/.*/progress\.json": "progress",
     r"state/runs/.*/results/.*": "own_results",

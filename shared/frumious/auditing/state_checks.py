@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from frumious.auditing.findings import Finding, Remedy
 from frumious.model import layout
+from frumious.model.excluded import Excluded
 from frumious.model.losses import Losses
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import Cursor, Selected
@@ -41,6 +42,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.LOSSES: Losses,
     layout.SELECTION: Selected,
     layout.NAMED: NamedProjects,
+    layout.EXCLUDED: Excluded,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -48,6 +50,7 @@ _CONSEQUENCES: Final = {
     layout.LOSSES: "max-losses counts from now on",
     layout.SELECTION: "the next run checks all projects",
     layout.NAMED: "requested and deleted projects are found again by pages and tombstones",
+    layout.EXCLUDED: "the next comparison asks for the excluded projects once more",
 }
 
 

@@ -20,9 +20,9 @@ from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
-from frumious.finalizing.requests import forget_absent
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.finalizing.status import Freshness, publish_status
+from frumious.finalizing.unlisted import forget_absent, remember_excluded
 from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.runs import Cursor, Departure, Lagging, run_id, run_order
@@ -150,6 +150,7 @@ async def finalize(
             )
         )
     await forget_absent(accepted, ledger)
+    await remember_excluded(accepted, mirror)
     await mirror.storage.delete(consumed.keys)
     if closed and tidying:
         # By a clock that is ahead, the plan of a run that is about to open would be old.

@@ -113,6 +113,7 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     added_bytes: Count = 0
     removed: tuple[PublicKey, ...] = ()
     error: str | None = None  # why the project lags behind upstream
+    excluded_by: str = ""  # the fingerprint of the filters that exclude it by its page
 
     @property
     def files_added(self) -> int:

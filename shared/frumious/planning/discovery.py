@@ -155,8 +155,10 @@ def _differs(current: int, serial: int, pending: int, snapshot: Snapshot) -> boo
 def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Proposal]:
     """Propose upstream's projects that neither the mirror has nor a job brings."""
     for project, serial in comparison.missing.items():
-        pending = snapshot.in_progress.get(project, -1)
-        if project not in snapshot.lagging and (serial or 0) > pending:
+        known = snapshot.in_progress.get(project, -1)
+        if serial is not None:  # else nobody would notice that an excluded project changes
+            known = max(known, snapshot.excluded.get(project, -1))
+        if project not in snapshot.lagging and (serial or 0) > known:
             yield Proposal(project, serial or 0, Reason.NEW)
 
 

@@ -68,6 +68,8 @@ class Snapshot:
     changes: Changes | None = None  # by changelog; None: upstream has none
     migrating: bool = False  # the mirror was begun by another program
     upstream_index: RootIndex | None = None  # None: not needed, or unchanged
+    # Projects that the filters exclude by their pages, and the serials of these.
+    excluded: Mapping[NormalizedName, int] = field(default_factory=dict)
     in_progress: Mapping[NormalizedName, int] = field(default_factory=dict)  # serials of open runs
     # Projects of open runs that a change of the configuration may concern, listed or not.
     reselected: frozenset[NormalizedName] = frozenset()
@@ -140,6 +142,10 @@ async def read_snapshot(
     snapshot = await _read_upstream_index(
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
+    if mirror.selection.projects and snapshot.upstream_index is not None and not (force or reset):
+        excluded = await mirror.ledger.excluded()
+        excluded_now = excluded.by(mirror.selection.projects_fingerprint)
+        snapshot = replace(snapshot, excluded=excluded_now)
     snapshot = await _read_open_runs(snapshot, mirror.ledger)
     snapshot = await _check_pages(snapshot, mirror)
     due = await read_due(snapshot.cursor, snapshot.lagging, mirror, now)

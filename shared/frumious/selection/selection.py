@@ -142,7 +142,7 @@ class Selection:
             projects,
             files,
             releases,
-            pages_fingerprint=_fingerprint(of_pages) if of_pages else "",
+            pages_fingerprint=_fingerprint(*of_pages) if of_pages else "",
         )
 
     @property
@@ -160,13 +160,30 @@ class Selection:
 
     @property
     def projects_fingerprint(self) -> str:
-        """A hash of the filters of projects."""
-        return _fingerprint((*self.names, *self.projects))
+        """A hash of the filters of projects; of lists alone, as all versions made it."""
+        exact = self.exact_projects
+        lists = [each for each in self.names if isinstance(each, BlockedProjects)]
+        blocked = frozenset[str]().union(*(each.projects for each in lists))
+        of_lists = (AllowedProjects, BlockedProjects)
+        patterns = [each for each in self.names if not isinstance(each, of_lists)]
+        return _fingerprint(
+            None if exact is None else sorted(exact), sorted(blocked), *patterns, *self.projects
+        )
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
         """Return a hash of the filters of a project's releases alone; empty without any."""
-        rules = [(each.name, each.rules_of(project)) for each in self._rules]
-        return _fingerprint(rules) if any(found for _, found in rules) else ""
+        if project not in self.projects_with_rules:
+            return ""
+        allowed, blocked, pinned = (
+            [
+                rule
+                for each in self._rules
+                if each.name == kind.name
+                for rule in each.rules_of(project)
+            ]
+            for kind in (AllowedReleases, BlockedReleases, PinnedReleases)
+        )
+        return _fingerprint(allowed, blocked, *([pinned] if pinned else []))
 
     @property
     def projects_with_rules(self) -> frozenset[NormalizedName]:
@@ -184,7 +201,7 @@ class Selection:
         releases = [rule for each in allowed for rule in each.rules_of(project)]
         if not all(each.wants(project) for each in self.names) or not (listed or releases):
             return ""
-        return _fingerprint([listed, releases])
+        return _fingerprint(listed, releases)
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
@@ -253,8 +270,9 @@ def _plugins(text: str) -> frozenset[str]:
     return names
 
 
-def _fingerprint(value: object) -> str:
-    return hashlib.sha256(repr(_canonical(value)).encode()).hexdigest()[:16]
+def _fingerprint(*values: object) -> str:
+    canonical = tuple(map(_canonical, values))
+    return hashlib.sha256(repr(canonical).encode()).hexdigest()[:16]
 
 
 def _canonical(value: object) -> object:
@@ -266,4 +284,4 @@ def _canonical(value: object) -> object:
         return sorted(map(str, value))
     if isinstance(value, list | tuple):
         return [_canonical(each) for each in value]
-    return str(value)
+    return value if value is None or isinstance(value, bool) else str(value)

@@ -19,6 +19,7 @@ from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
+from frumious.model.excluded import Excluded
 from frumious.model.losses import Losses
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
@@ -162,6 +163,24 @@ class Ledger:
         """
         await self.change_cursor(lambda cursor: replace(cursor, named=True))
         return await self._change(layout.NAMED, NO_NAMED_PROJECTS, change)
+
+    async def excluded(self) -> Excluded:
+        """Return the projects that filters exclude by their pages; none if that is damaged."""
+        try:
+            return await self._read(layout.EXCLUDED, Excluded) or Excluded()
+        except LedgerCorrupt as error:
+            logger.error("%s; excluded projects are planned again", error)  # noqa: TRY400
+            return Excluded()
+
+    async def add_excluded(self, projects: Mapping[NormalizedName, int], filters: str) -> None:
+        """Add projects that filters exclude by their pages; raises as `change_cursor`."""
+        try:
+            await self._change(
+                layout.EXCLUDED, Excluded(), lambda known: known.adding(projects, filters)
+            )
+        except LedgerCorrupt:
+            known = Excluded().adding(projects, filters)
+            await self._storage.write(layout.EXCLUDED, render(known))
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

@@ -30,9 +30,10 @@ async def remove_excluded(
     """Remove a project that filters exclude by its page; it counts as a loss."""
     booked = await book_loss(attempt, None, current, mirror)
     result = await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    if result.outcome is not Outcome.ABSENT:
-        return result
-    return msgspec.structs.replace(result, outcome=Outcome.EXCLUDED, serial=page.serial)
+    outcome = Outcome.EXCLUDED if result.outcome is Outcome.ABSENT else result.outcome
+    filters = mirror.selection.projects_fingerprint
+    serial = max(result.serial or 0, page.serial or 0)
+    return msgspec.structs.replace(result, outcome=outcome, serial=serial, excluded_by=filters)
 
 
 async def select_files(job: Job, page: ProjectPage, mirror: Mirror) -> ProjectPage | None:

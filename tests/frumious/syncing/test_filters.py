@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from tests.world import World
 
+DAY = 24 * 3600
 SMALL = "[plugins]\nenabled = size_project_metadata\n[size_project_metadata]\nmax_package_size = 1"
 LATEST = "[plugins]\nenabled = latest_release\n[latest_release]\nkeep = 1"
 TYPED = (
@@ -72,6 +73,39 @@ def test_an_excluded_project_is_not_stored_and_does_not_lag(world: World) -> Non
     assert not world.files()
     world.index.upload(wheel("demo", "2.0"))
     assert world.mirror_run().freshness.serial == world.index.serial
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_comparison_does_not_ask_again_for_what_a_filter_excludes(
+    world: World,
+    stored: bool,  # noqa: FBT001
+) -> None:
+    if stored:
+        world.index.upload(wheel("demo", "1.0"))
+        world.mirror_run()
+    world.configure(sections=SMALL)
+    world.index.upload(wheel("demo", "2.0"))
+    world.mirror_run()
+    world.upstream.clear()
+
+    world.clock.advance(2 * DAY)
+    world.mirror_run()
+    assert world.upstream.requests_for("/simple/"), "compared"
+    assert not world.upstream.requests_for("/simple/demo/")
+
+    world.s3.put_object(Bucket=world.bucket, Key="state/excluded.json", Body=b"{")
+    world.clock.advance(2 * DAY)
+    world.mirror_run()
+    assert len(world.upstream.requests_for("/simple/demo/")) == 1
+    world.index.upload(wheel("demo", "3.0"))
+    world.mirror_run()
+    assert len(world.upstream.requests_for("/simple/demo/")) == 2, "it may be small enough now"
+    world.clock.advance(2 * DAY)
+    world.mirror_run()
+    assert len(world.upstream.requests_for("/simple/demo/")) == 2
+    world.configure()
+    world.mirror_run()
+    assert versions(world) == ["1.0", "2.0", "3.0"][0 if stored else 1 :]
 
 
 def test_a_project_that_somebody_names_is_stored_although_filters_exclude_it(world: World) -> None:

@@ -12,6 +12,7 @@ from frumious.finalizing import diff_file as diff_files
 from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
+from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
 from frumious.model.named import NamedProjects
 from frumious.model.page_layout import PageLayout
@@ -33,6 +34,7 @@ from frumious.state.removed_files import RemovedFiles
 from frumious.state.tombstones import Tombstone
 from frumious.storage.protocol import Stored
 from tests.fuzz.targets.checks import (
+    PROJECT,
     SELECTION,
     InstantClock,
     MemoryStorage,
@@ -144,6 +146,15 @@ def named(data: bytes) -> None:
     assert settle(value, SELECTION).deleted.keys() <= value.deleted.keys()
 
 
+def excluded(data: bytes) -> None:
+    """The projects that filters exclude by their pages."""
+    value = _read(layout.EXCLUDED, data, Excluded)
+    if value is None:
+        return
+    for project in value.adding({PROJECT: 7}, value.filters).projects:
+        check_project(project)
+
+
 def inbox(data: bytes) -> None:
     """The reports of a batch."""
     value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
@@ -207,6 +218,7 @@ TARGETS = (
     lagging,
     selection,
     named,
+    excluded,
     inbox,
     own_results,
     removed_hashes,

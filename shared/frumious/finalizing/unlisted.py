@@ -1,4 +1,4 @@
-"""Requests for projects by name that reports answer."""
+"""What is kept of projects that are not in the mirror, so that planners need not ask for them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,22 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.mirror import Mirror
     from frumious.model.jobs import Report
     from frumious.model.named import NamedProjects
     from frumious.state.ledger import Ledger
+
+
+async def remember_excluded(reports: Iterable[Report], mirror: Mirror) -> None:
+    """Remember the projects that the current filters exclude by their pages.
+
+    A result of other filters does not count: a planner with the current ones plans the project.
+    """
+    filters = mirror.selection.projects_fingerprint
+    results = (report.result for report in reports)
+    excluded = {each.project: each.serial or 0 for each in results if each.excluded_by == filters}
+    if excluded:
+        await mirror.ledger.add_excluded(excluded, filters)
 
 
 async def forget_absent(reports: Iterable[Report], ledger: Ledger) -> None:
