@@ -85,6 +85,14 @@ format: $(dev_env) ## Format the code, and fix what ruff can fix
 conformance: $(dev_env) ## Compare each field of the Simple API with upstream (writes docs/conformance.md)
 	PYTHONPATH=shared .venv/bin/python -m tests.conformance
 
+.PHONY: commands
+commands: $(dev_env) ## Write docs/commands.md from the commands' own help
+	PYTHONPATH=shared .venv/bin/python -m tests.frumious.cli.commands_page
+
+.PHONY: sessions
+sessions: $(dev_env) ## Record anew what a person sees on a terminal (tests/frumious/cli/sessions)
+	RECORD=1 .venv/bin/python -m pytest tests/frumious/cli/test_sessions.py
+
 .PHONY: bench
 bench: $(dev_env) ## Measure the worker's memory and requests, and the pages' bytes on the wire
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from frumious.model.plans import Plan
 
 
-@click.command()
+@click.command(short_help="Delete projects at once, and keep them away.")
 @click.argument("projects", nargs=-1, required=True, metavar="PROJECT...")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted; do nothing.")
 @pass_options

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
 
 
-@click.command()
+@click.command(short_help="Find what is wrong with the state, and repair it.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without you.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @pass_options

@@ -114,7 +114,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     run(options, make_plan, as_json=as_json)
 
 
-@main.command()
+@main.command(short_help="Bring the named projects in step with upstream.")
 @click.argument("projects", nargs=-1, required=True, metavar="PROJECT...")
 @click.option(
     "--may-lose",
@@ -148,7 +148,7 @@ def sync(
     run(options, make_plan, concerned=planned.named, as_json=as_json)
 
 
-@main.command()
+@main.command(short_help="Let the next run retry lagging projects.")
 @click.argument("projects", nargs=-1, metavar="[PROJECT]...")
 @pass_options
 def retry(options: Options, projects: tuple[str, ...]) -> None:
@@ -156,11 +156,12 @@ def retry(options: Options, projects: tuple[str, ...]) -> None:
     from packaging.utils import canonicalize_name
 
     from frumious.cli.process import with_mirror
+    from frumious.cli.sizes import count
     from frumious.planning.retry import retry as make_due
 
     async def work(mirror: Mirror) -> None:
         due = await make_due(mirror, projects or None)
-        click.echo(f"{len(due)} projects are tried again by the next run.")
+        click.echo(f"The next run retries {count(len(due), 'project')}.")
         for project in due:
             click.echo(f"  {project}")
         for name in projects:
@@ -170,7 +171,7 @@ def retry(options: Options, projects: tuple[str, ...]) -> None:
     with_mirror(options, work)
 
 
-@main.command()
+@main.command(short_help="Estimate what the mirror costs as a stack in AWS.")
 @click.option("--projects", type=click.IntRange(min=0), help="Projects, instead of upstream's.")
 @click.option("--files", type=click.FloatRange(min=0), help="Files of all projects.")
 @click.option("--bytes", "bytes_", type=click.FloatRange(min=0), help="Bytes of all files.")
@@ -252,7 +253,7 @@ def init(options: Options) -> None:
     click.echo(f"{path} is written: look through it, then try 'frumious -c {path} plan'.")
 
 
-@main.command()
+@main.command(short_help="Print the script that completes this command in a shell.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
     """Print what makes a shell complete this command: eval "$(frumious completion bash)"."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from frumious.model.plans import Plan
 
 
-@click.command()
+@click.command(short_help="Show what the next run would do, and why.")
 @click.option("--force-check", is_flag=True, help="Plan every project, changed or not.")
 @click.option("--reset-serials", is_flag=True, help="Count upstream's serials anew.")
 @json_option

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _REFRESH: Final = 0.5  # seconds; nothing is drawn in a shorter run
 _LINE_INTERVAL: Final = 60  # of these, between two lines where there is no terminal
 _SPEED_WINDOW: Final = 20  # of these, over which the speed is measured
-_NARROW: Final = 60  # columns, below which the bar makes room for the numbers
+_NARROW: Final = 80  # columns, below which the bar and some numbers make room for the others
 
 
 class Progress:
@@ -119,13 +119,13 @@ class Progress:
         expected, transferred = self._expected(), self._meter.transferred
         self._bar.update(
             self._bar.task_ids[0],
-            description=", ".join(self._texts()),
+            description=", ".join(self._texts(narrow=self._bar.console.width < _NARROW)),
             total=expected or self.jobs or None,
             completed=transferred if expected else self.done,
         )
 
-    def _texts(self) -> list[str]:
-        """Return the numbers: projects, bytes, speed and time left."""
+    def _texts(self, *, narrow: bool = False) -> list[str]:
+        """Return the numbers: projects, bytes, speed and time left; `narrow`, bytes and time."""
         texts = [f"{self.done:,} of {count(self.jobs, 'project')}"]
         expected, transferred = self._expected(), self._meter.transferred
         if not expected:
@@ -135,6 +135,8 @@ class Progress:
         (since, before), (now, after) = self._samples[0], self._samples[-1]
         speed = (after - before) / (now - since) if now > since else 0.0
         texts.append(f"{size(max(speed, 0))}/s")
+        if narrow:
+            texts = texts[1:2]
         if speed > 0:
             texts.append(f"{duration(max(expected - transferred, 0) / speed)} left")
         return texts

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from frumious.cli.options import Options
 
 
-@click.command()
+@click.command(short_help="Serve the mirror's folder over HTTP.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from frumious.model.types import JsonObject
 
 
-@click.command()
+@click.command(short_help="Show how fresh the mirror is, and what is lagging.")
 @json_option
 @pass_options
 def status(options: Options, *, as_json: bool) -> None:

@@ -30,7 +30,7 @@ _store_option = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Manage the access tokens of a private mirror in AWS.")
 def token() -> None:
     """Create, list and revoke the access tokens of a private mirror in AWS.
 

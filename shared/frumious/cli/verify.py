@@ -48,7 +48,7 @@ class _Rate(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
-@click.command()
+@click.command(short_help="Find what is missing or damaged, and repair it.")
 @click.option("--deep", is_flag=True, help="Read all files, and compare their hashes.")
 @click.option(
     "--sample",
