@@ -142,6 +142,11 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 	PYTHONPATH=shared .venv/bin/python -m tests.kills \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: damage
+damage: $(dev_env) $(servers_env) ## Damage 500 mirrors in folders, buckets and containers, verify and repair them (MIRRORS=50; SEED=7: repeat that trial)
+	PYTHONPATH=shared .venv/bin/python -m tests.damage \
+	  $(if $(MIRRORS),--mirrors $(MIRRORS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: fuzz
 fuzz: $(dev_env) $(fuzz_env) ## Fuzz every parser and every persisted value for an hour (MINUTES=5; ARGS="project_json url")
 	.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from msgspec.structs import replace
+
 from frumious.auditing.repair import outcomes, prepare
+from frumious.auditing.root_check import restore_root
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.local import run_here
 from frumious.model.audits import Kind
 from frumious.model.blobs import mirrored_files
 from frumious.model.pages import DelistedProject, ListedProject
-from frumious.simple import root_index
-from frumious.simple.values import InvalidPage
+from frumious.planning.plan import plan_changes
 from frumious.state.page_store import UnreadableManifest
 from frumious.storage.protocol import Conflict
 
@@ -43,10 +45,24 @@ async def repair_here(
         StorageUnavailable, StorageRefused, LedgerCorrupt: as for `run_here`.
     """
     damage = [each for each in findings if each.kind.is_damage]
+    await restore_root(mirror)
     plan = await _persist(lambda: prepare(damage, mirror))
     done = await run_here(plan, mirror, on_progress)
     await repair_root(damage, mirror)
+    if any(each.kind is Kind.OLD_ROOT for each in damage):
+        done = await _compare_with_upstream(mirror, on_progress) or done
     return await outcomes(damage, mirror), done
+
+
+async def _compare_with_upstream(
+    mirror: Mirror, on_progress: Callable[[int, Result | None], None]
+) -> Done | None:
+    """Compare all projects with upstream: pages may have been put back together with the index."""
+    await mirror.ledger.change_cursor(
+        lambda cursor: replace(cursor, reconciled=0.0, root_etag="", revision=cursor.revision + 1)
+    )
+    plan = await plan_changes(mirror)
+    return None if plan.stopped is not None else await run_here(plan, mirror, on_progress)
 
 
 async def repair_root(findings: Collection[Finding], mirror: Mirror) -> None:
@@ -55,7 +71,7 @@ async def repair_root(findings: Collection[Finding], mirror: Mirror) -> None:
     Raises:
         Conflict: finalizers publish it again and again.
     """
-    root = {Kind.WRONG_ROOT, Kind.UNLISTED, Kind.WRONG_ENTRY, Kind.MISSING_PAGE}
+    root = {Kind.WRONG_ROOT, Kind.OLD_ROOT, Kind.UNLISTED, Kind.WRONG_ENTRY, Kind.MISSING_PAGE}
     concerned = [each for each in findings if each.kind in root]
     if concerned:
         await _persist(lambda: _publish(concerned, mirror))
@@ -74,28 +90,22 @@ async def _publish(findings: Collection[Finding], mirror: Mirror) -> None:
     etag = await root_index_etag(pages)
     cursor = await mirror.ledger.cursor()
     projects = {cast("NormalizedName", each.project) for each in findings if each.project}
-    if await _is_unreadable(mirror):
+    if any(each.key == pages.layout.root_manifest and not each.project for each in findings):
+        # It was damaged or missing; a finalizer makes it again without serials.
         projects |= {project async for project in pages.stored_projects()}
     changes = {project: await _entry(project, mirror) for project in sorted(projects)}
-    await publish_root_index(
+    totals = await publish_root_index(
         {project: change for project, change in changes.items() if change is not None},
         cursor.mirror_serial,
         pages,
         resets=cursor.resets,
         replacing=etag,
     )
-
-
-async def _is_unreadable(mirror: Mirror) -> bool:
-    key, stored = await mirror.pages.read_root_index()
-    if stored is None:
-        return True
-    try:
-        for _ in root_index.batches(stored.body, key):
-            pass
-    except InvalidPage:
-        return True
-    return False
+    await mirror.ledger.change_cursor(
+        lambda cursor: replace(
+            cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_
+        )
+    )
 
 
 async def _entry(project: NormalizedName, mirror: Mirror) -> ListedProject | DelistedProject | None:

@@ -10,6 +10,8 @@ from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
+
 from frumious.auditing.listing import objects_of
 from frumious.auditing.page_check import check_pages
 from frumious.auditing.records import key_hash
@@ -24,6 +26,7 @@ from frumious.state.removed_files import read_removed_files
 
 if TYPE_CHECKING:
     from collections.abc import (
+        AsyncIterator,
         Awaitable,
         Callable,
         Collection,
@@ -95,7 +98,7 @@ async def check_blob(
         return Finding(_missing(blob), blob.key, project)
     expected = blob.expected
     if expected is None:
-        return None
+        return await read_blob(project, blob, mirror) if deep else None
     if expected.size not in {None, head.size}:
         detail = f"{head.size} bytes instead of {expected.size}"
         return Finding(Kind.WRONG_SIZE, blob.key, project, detail)
@@ -117,7 +120,7 @@ async def read_blob(
     expected, size = blob.expected, 0
     async with aclosing(stream):
         if expected is None:
-            return None
+            return await _check_provenance(project, blob.key, stream)
         file = FileStream(stream, expected, "the mirror")
         try:
             async for chunk in stream:
@@ -131,6 +134,18 @@ async def read_blob(
                 return Finding(Kind.WRONG_SIZE, blob.key, project)
             detail = f"its {expected.algorithm} is not {expected.digest}"
             return Finding(_wrong(blob), blob.key, project, detail)
+    return None
+
+
+async def _check_provenance(
+    project: NormalizedName, key: Key, stream: AsyncIterator[bytes]
+) -> Finding | None:
+    """Read provenance, of which nothing says what it must be but that it is an object of JSON."""
+    body = b"".join([chunk async for chunk in stream])
+    try:
+        msgspec.json.decode(body, type=dict[str, Any])
+    except ValueError as error:
+        return Finding(Kind.WRONG_PROVENANCE, key, project, str(error))
     return None
 
 

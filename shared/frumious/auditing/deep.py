@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
 
 
-_FOUND_BY_READING: Final = frozenset({Kind.WRONG_HASH, Kind.WRONG_METADATA})
+_FOUND_BY_READING: Final = frozenset({Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_PROVENANCE})
 
 
 class Reader:
@@ -46,12 +46,7 @@ class Reader:
         """
         if not self._settings.deep:
             return []
-        blobs = [
-            blob
-            for each in check.files
-            for blob in each.blobs
-            if blob.expected is not None and self._is_sampled(blob.key)
-        ]
+        blobs = [blob for each in check.files for blob in each.blobs if self._is_sampled(blob.key)]
         found = await run_all(self._read_blob(check, blob) for blob in blobs)
         return [each for each in found if each is not None and each.kind in _FOUND_BY_READING]
 

@@ -18,7 +18,7 @@ from frumious.auditing.confirm import (
     in_groups,
     named_blobs,
 )
-from frumious.auditing.root_check import check_entries, check_root_pages
+from frumious.auditing.root_check import check_entries, check_root_pages, is_outdated
 from frumious.auditing.withhold import withhold
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
 
 # Of these an object is stored, and is not what it should be.
-_WRONG: Final = frozenset({Kind.WRONG_SIZE, Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_TYPE})
-_ROOT: Final = frozenset({Kind.WRONG_ROOT, Kind.UNLISTED, Kind.WRONG_ENTRY})
+_WRONG: Final = frozenset(
+    {Kind.WRONG_SIZE, Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_PROVENANCE, Kind.WRONG_TYPE}
+)
+_ENTRIES: Final = frozenset({Kind.UNLISTED, Kind.WRONG_ENTRY})
+_ROOT: Final = _ENTRIES | {Kind.WRONG_ROOT, Kind.OLD_ROOT}
 _DELETED_AT_ONCE: Final = 100
 
 
@@ -95,14 +98,16 @@ async def outcomes(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired
     }
     damaged = {each.key for each in await confirm_pages(pages, mirror)}
     damaged |= {each.key for each in await check_root_pages(mirror)}
-    entries = {each.project for each in findings if each.kind in {Kind.UNLISTED, Kind.WRONG_ENTRY}}
+    entries = {each.project for each in findings if each.kind in _ENTRIES}
     unlisted = {
         each.project for each in await check_entries(cast("set[NormalizedName]", entries), mirror)
     }
     results: list[Repaired] = []
     for finding in findings:
-        if finding.kind in {Kind.UNLISTED, Kind.WRONG_ENTRY}:
+        if finding.kind in _ENTRIES:
             is_left = finding.project in unlisted
+        elif finding.kind is Kind.OLD_ROOT:
+            is_left = await is_outdated(mirror) is not None
         elif not finding.kind.is_content:
             is_left = finding.key in damaged
         else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +12,7 @@ from frumious.auditing.listing import folder_order, in_folder_order
 from frumious.auditing.page_check import is_variant
 from frumious.errors import FrumiousError
 from frumious.model.audits import Finding, Kind
-from frumious.simple import project_list, root_index
+from frumious.simple import gzipped, project_list, root_index
 from frumious.simple.values import InvalidPage
 from frumious.state.page_store import UnreadableManifest
 
@@ -30,19 +32,94 @@ _PRIVATE = "_frumious"
 
 
 async def check_root(batches: int, mirror: Mirror, store: AuditStore) -> list[Finding]:
-    """Compare the root index with the pages that were checked, and its other pages with it."""
+    """Compare the root index with the pages that were checked, and its other pages with it.
+
+    If it is missing or damaged, its compressed variant says which projects there should be.
+    """
     key, stored = await mirror.pages.read_root_index()
     pages = _named_pages(batches, store)
-    if stored is None:
-        first = await anext(pages, None)
-        return [] if first is None else [Finding(Kind.WRONG_ROOT, key, detail="it is missing")]
-    try:
-        findings = await _compare_entries(key, stored, pages, mirror)
-        if key == mirror.pages.layout.root_manifest:
-            findings += await _compare_pages(key, stored.body, mirror)
-    except InvalidPage as error:
-        return [Finding(Kind.WRONG_ROOT, key, detail=str(error))]
+    problem = "it is missing" if stored is None else _problem(key, stored.body)
+    if problem:
+        body = await _read_variant(mirror)
+        if stored is None and body is None and await anext(pages, None) is None:
+            return []  # there is no mirror yet
+        found = [] if body is None else await _compare_entries(key, body, pages, mirror)
+        return [Finding(Kind.WRONG_ROOT, key, detail=problem), *found]
+    body = stored.body if stored is not None else b""
+    findings = await _compare_entries(key, body, pages, mirror)
+    if key == mirror.pages.layout.root_manifest:
+        findings += await _compare_pages(key, body, mirror)
+    if (older := await is_outdated(mirror)) is not None:
+        findings.append(older)
     return findings
+
+
+async def is_outdated(mirror: Mirror) -> Finding | None:
+    """Return a finding if the root index is not the last one that a finalizer has published.
+
+    The cursor knows how many projects, files and bytes that lists. Together with the pages of
+    projects, an older root index would otherwise look like a whole mirror.
+    """
+    try:
+        cursor = await mirror.ledger.cursor()
+    except FrumiousError:
+        return None
+    if cursor.projects is None or not cursor.files or cursor.runs:
+        return None
+    projects = files = bytes_ = 0
+    with suppress(InvalidPage):  # that is found by itself
+        for _, entry in await mirror.pages.listed_projects():
+            projects, files, bytes_ = projects + 1, files + entry.files, bytes_ + entry.bytes_
+    if (projects, files, bytes_) == (cursor.projects, cursor.files, cursor.bytes_):
+        return None
+    detail = (
+        f"it lists {projects} projects with {files} files, and the last one that was published"
+        f" {cursor.projects} with {cursor.files}: an older one was put back"
+    )
+    return Finding(Kind.OLD_ROOT, mirror.pages.layout.root_manifest, detail=detail)
+
+
+async def restore_root(mirror: Mirror) -> None:
+    """Write the JSON root index from its compressed variant if it is missing or damaged.
+
+    Raises:
+        Conflict: a finalizer has written it meanwhile.
+    """
+    key = mirror.pages.layout.root_manifest
+    stored = await mirror.storage.read(key)
+    if stored is not None and not _problem(key, stored.body):
+        return
+    body = await _read_variant(mirror)
+    if body is None:
+        return
+    if stored is None:
+        await mirror.storage.create(key, body)
+    else:
+        await mirror.storage.write(key, body, replacing=stored.etag)
+
+
+async def _read_variant(mirror: Mirror) -> bytes | None:
+    """Return the compressed variant of the JSON root index as a page; None: there is none."""
+    layout, key = mirror.pages.layout, mirror.pages.layout.root_manifest
+    stored = await mirror.storage.read(layout.variant(key)) if layout.has_json_variants else None
+    if stored is None:
+        return None
+    try:
+        body = await asyncio.to_thread(gzipped.decompress, stored.body)
+    except zlib.error:
+        return None
+    return None if _problem(key, body) else body
+
+
+def _problem(key: Key, body: bytes) -> str:
+    """Return why a page is no root index; empty: it is one."""
+    try:
+        root_index.meta(body, key)
+        for _ in root_index.batches(body, key):
+            pass
+    except InvalidPage as error:
+        return str(error)
+    return ""
 
 
 async def check_root_pages(mirror: Mirror) -> list[Finding]:
@@ -63,12 +140,12 @@ async def _named_pages(batches: int, store: AuditStore) -> AsyncIterator[NamedPa
 
 
 async def _compare_entries(
-    key: Key, stored: Stored, pages: AsyncIterator[NamedPage], mirror: Mirror
+    key: Key, body: bytes, pages: AsyncIterator[NamedPage], mirror: Mirror
 ) -> list[Finding]:
     """Merge both lists, which are in the order of the projects' folders."""
     suspects: list[str] = []
     page = await anext(pages, None)
-    for project, entry in _entries(stored.body, key):
+    for project, entry in _entries(body, key):
         while page is not None and folder_order(page.project) < folder_order(project):
             suspects += [page.project] if page.listed else []
             page = await anext(pages, None)
@@ -105,7 +182,10 @@ async def check_entries(suspects: Collection[NormalizedName], mirror: Mirror) ->
         open_runs = {entry.run for entry in (await mirror.ledger.cursor()).runs}
     except FrumiousError:
         open_runs = set()
-    listed = await mirror.pages.listed_projects()
+    _, stored = await mirror.pages.read_root_index()
+    body = stored.body if stored is not None and not _problem(key, stored.body) else None
+    body = await _read_variant(mirror) if body is None else body
+    listed = () if body is None else root_index.entries(body, key)
     entries = {project: entry for project, entry in listed if project in suspected}
     findings: list[Finding] = []
     for project in sorted(suspected):

@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import structs
+from packaging.utils import canonicalize_name
 
 from frumious.auditing.page_check import as_published, other_pages
-from frumious.model.blobs import mirrored_files
+from frumious.model import layout
+from frumious.model.blobs import mirrored_files, same_bytes
 from frumious.simple import gzipped, parse_json, render
 from frumious.simple.values import InvalidPage
 from frumious.state.page_store import UnreadableManifest
@@ -52,23 +54,20 @@ async def withhold(
 
 
 async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | None:
-    """Return the JSON page; restore it from its compressed variant if it is gone or damaged."""
+    """Return the JSON page; make it again from another page if it is missing or damaged."""
     pages, storage = mirror.pages, mirror.storage
     etag: str | None = None
     try:
         manifest = await pages.read_manifest(project)
+        if manifest is not None:
+            return manifest
     except UnreadableManifest as error:
-        manifest, etag = None, error.stored.etag
+        if error.key != pages.layout.manifest(project):
+            return None
+        etag = error.stored.etag
     key = pages.layout.manifest(project)
-    if manifest is not None or not pages.layout.has_json_variants:
-        return manifest
-    variant = await storage.read(pages.layout.variant(key))
-    if variant is None:
-        return None
-    try:
-        body = gzipped.decompress(variant.body)
-        parse_json.manifest(body, key)
-    except (InvalidPage, zlib.error):
+    body = await _read_variant(key, mirror) or await _render_html_page(project, mirror)
+    if body is None:
         return None
     if etag is None:
         await storage.create(key, body)
@@ -76,19 +75,63 @@ async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | 
         await storage.write(key, body, replacing=etag)
     try:
         return await pages.read_manifest(project)
-    except UnreadableManifest:  # another project's page
+    except UnreadableManifest:  # the other page is of another project
         return None
+
+
+async def _read_variant(key: Key, mirror: Mirror) -> bytes | None:
+    """Return the compressed variant of a JSON page, if it is a page."""
+    pages, stored = mirror.pages.layout, None
+    if pages.has_json_variants:
+        stored = await mirror.storage.read(pages.variant(key))
+    if stored is None:
+        return None
+    try:
+        body = gzipped.decompress(stored.body)
+        parse_json.manifest(body, key)
+    except (InvalidPage, zlib.error):
+        return None
+    return body
+
+
+async def _render_html_page(project: NormalizedName, mirror: Mirror) -> bytes | None:
+    """Return the HTML page as JSON, with what it knows of the project's files."""
+    page = await mirror.pages.read_html_page(project)
+    if page is None:
+        return None
+    files = tuple(
+        replace(file, url=layout.file_url(layout.stored_key(file), mirror.config.root_uri))
+        for file in page.files
+    )
+    return render.project_page_json(replace(page, files=files))
+
+
+async def _disputed(page: ProjectPage, mirror: Mirror) -> frozenset[str]:
+    """Return the files to which another page of the project gives other hashes."""
+    other = await mirror.pages.read_first_page(canonicalize_name(page.name))
+    others = {file.filename: file.hashes for file in other.files} if other is not None else {}
+    return frozenset(
+        file.filename
+        for file in page.files
+        if file.filename in others
+        and file.hashes.keys() & others[file.filename].keys()
+        and not same_bytes(file.hashes, others[file.filename])
+    )
 
 
 async def _publish(
     project: NormalizedName, manifest: Manifest, damaged: Collection[Key], mirror: Mirror
 ) -> None:
-    """Write the pages as a job does: the JSON page last, and only as it was read."""
+    """Write the pages as a job does: the JSON page last, and only as it was read.
+
+    Files whose hashes are disputed are left to upstream: one of the pages is damaged.
+    """
     files = mirrored_files(project, manifest.page)
-    dropped = [each for each in files if each.key in damaged]
+    disputed = await _disputed(manifest.page, mirror)
+    dropped = [each for each in files if each.key in damaged and each.file.filename not in disputed]
     await keep_removed_files(project, dropped, (), 0.0, None, mirror.storage)
     page = as_published(manifest.page, mirror.config)
-    names = {each.file.filename for each in dropped}
+    names = disputed | {each.file.filename for each in dropped}
     shown = {each.file.filename: each for each in _without(files, damaged)}
     kept = (file for file in page.files if file.filename not in names)
     publication = page.publication
@@ -130,10 +173,10 @@ def _without(files: Collection[MirroredFile], damaged: Collection[Key]) -> Itera
 
 
 async def _write(page: ProjectPage, manifest: Manifest, mirror: Mirror) -> None:
-    storage, layout = mirror.storage, mirror.pages.layout
+    storage, pages = mirror.storage, mirror.pages.layout
     body = render.project_page_json(page)
-    if manifest.page.publication is not None and layout.project_of(manifest.key) is not None:
+    if pages.project_of(manifest.key) is not None:  # else an earlier configuration published it
         for key, other in other_pages(page, manifest.key, body, mirror):
-            compressed = key == layout.variant(manifest.key)
+            compressed = key == pages.variant(manifest.key)
             await storage.write(key, gzipped.compress(other) if compressed else other)
     await storage.write(manifest.key, body, replacing=manifest.stored.etag)

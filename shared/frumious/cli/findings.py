@@ -120,7 +120,8 @@ async def verify_mirror(
         repaired = {each.finding: each.outcome for each in results}
         reasons = {project: entry.reason for project, entry in done.lagging.items()}
     deleted: frozenset[str] = frozenset()
-    if delete_orphans:
+    # Without the root index nobody knows whose pages are missing, and thus whose files are needed.
+    if delete_orphans and not any(each.kind is Kind.WRONG_ROOT for each in findings):
         orphans = [each.key for each in findings if each.kind is Kind.ORPHAN]
         deleted = frozenset(await remove_orphans(orphans, mirror))
     verified = Verified(progress, findings, repaired, deleted, reasons)

@@ -20,11 +20,13 @@ class Kind(StrEnum):
     MISSING_METADATA = "missing-metadata"
     WRONG_METADATA = "wrong-metadata"
     MISSING_PROVENANCE = "missing-provenance"
+    WRONG_PROVENANCE = "wrong-provenance"  # it is not JSON
     WRONG_TYPE = "wrong-content-type"
     MISSING_PAGE = "missing-page"
     WRONG_PAGE = "wrong-page"  # it differs from the project's JSON page
     UNREADABLE_PAGE = "unreadable-page"
     WRONG_ROOT = "wrong-root-index"  # a page of it is missing, damaged, or differs from its JSON
+    OLD_ROOT = "older-root-index"  # it is not the last one that was published
     UNLISTED = "unlisted-project"  # it has a page, but the root index lacks it
     WRONG_ENTRY = "wrong-root-entry"  # the root index has another serial or name than the page
     DAMAGED_STATE = "damaged-state"
@@ -61,6 +63,7 @@ _CONTENT: Final = frozenset(
         Kind.MISSING_METADATA,
         Kind.WRONG_METADATA,
         Kind.MISSING_PROVENANCE,
+        Kind.WRONG_PROVENANCE,
     }
 )
 
