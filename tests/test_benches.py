@@ -45,6 +45,12 @@ def test_peers_are_compared() -> None:
     assert "S3, 5% changed" in done.stdout
 
 
+def test_an_audit_makes_no_more_requests_than_the_design_allows() -> None:
+    done = bench("bench.verify", "--files", "5000", "--projects", "100")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_starts_are_measured() -> None:
     done = bench("bench.start", "--rounds", "1")
 

@@ -51,7 +51,7 @@ class Kind(StrEnum):
         if self is Kind.LEFTOVER:
             return "delete it if nobody needs it"
         if self is Kind.DAMAGED_STATE:
-            return "restore an earlier version of the object"
+            return "'frumious doctor --repair' repairs it"
         return "--repair repairs it"
 
 
