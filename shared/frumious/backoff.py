@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,11 @@ if TYPE_CHECKING:
     from frumious.clock import Clock
     from frumious.errors import Retryable
 
+logger = logging.getLogger(__name__)
+
 _MAX_ATTEMPTS = 4
 _FIRST_PAUSE = 0.25  # seconds; doubled after each attempt
+_LOGGED_PAUSE = 1.0  # seconds; shorter ones are of no interest
 _MAX_PAUSE = 30.0  # seconds; longer pauses are left to the queue
 
 
@@ -32,4 +36,6 @@ class Backoff:
         if self._attempts == _MAX_ATTEMPTS or pause > _MAX_PAUSE:
             raise error
         self._attempts += 1
+        if pause >= _LOGGED_PAUSE:
+            logger.info("waiting", extra={"error": str(error), "retry": round(pause)})
         await self._clock.sleep(pause)

@@ -125,6 +125,8 @@ def _configure_logging(settings: Config, options: Options) -> None:
         logging.basicConfig(level=level, handlers=[Notes(verbose=options.verbose)])
         own_level = logging.DEBUG if options.verbose else logging.WARNING
         logging.getLogger("frumious").setLevel(logging.ERROR if options.quiet else own_level)
+        if not (options.quiet or options.verbose):  # why nothing happens just now
+            logging.getLogger("frumious.backoff").setLevel(logging.INFO)
     else:
         try:
             logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)

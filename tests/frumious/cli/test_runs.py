@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
-from tests.upstream import Fault, Slow, Status, sdist, wheel
+from tests.upstream import Fault, Headers, Slow, Status, Together, sdist, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,3 +131,18 @@ def test_what_keeps_a_run_waiting_is_shown_at_once(
 
     assert line.startswith("one: upstream did not respond: ")
     assert line.endswith("503 Service Unavailable; trying again in 40 s\n")
+
+
+def test_what_upstream_makes_a_request_wait_for_is_shown_at_once(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    busy = Together((Status(503), Headers({"Retry-After": "20"})))
+    upstream.faults.add(Fault(busy, "/packages/", times=1))
+    with running("mirror", "-c", conf) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.kill()
+
+    assert "503 Service Unavailable" in line
+    assert line.endswith("; trying again in 20 s\n")
