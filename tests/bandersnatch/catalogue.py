@@ -23,6 +23,22 @@ REMOVED: Final = ("removed-0", "removed-1")
 QUARANTINED_LATER: Final = "quarantined-later"
 REPLACED: Final = "replaced"  # all its files are removed, and others are uploaded
 
+PLATFORMS: Final = (
+    "platforms-1.0.tar.gz",
+    "platforms-1.0-py2.py3-none-any.whl",
+    "platforms-1.0-cp38-abi3-manylinux2014_x86_64.whl",
+    "platforms-1.0-cp38-cp38-macosx_11_0_arm64.macosx_10_9_x86_64.whl",
+    "platforms-1.0-cp38-cp38-win_amd64.whl",
+    "platforms-1.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    "platforms-1.0-cp312-cp312-musllinux_1_2_aarch64.whl",
+    "platforms-1.0-py2.7.egg",
+    "platforms-1.0-py2.7-linux-x86_64.egg",
+    "platforms-1.0.win32-py2.7.exe",
+    "platforms-1.0.win-amd64.msi",
+    "platforms-1.0-1.noarch.rpm",
+    "platforms-1.0.dmg",
+)
+
 _ORDINARY: Final = 240
 
 
@@ -96,6 +112,8 @@ def _upload_unusual(index: Index) -> None:
     index.add_file("odd", "odd-2004d.tar.gz", version="2004d", size=100)
     index.upload(wheel("odd", "3.0", requires_python='>=3.8,<4,!="3.9"'))
     index.add_file("odd", "odd-4.0-py3-none-any.whl", size=100)  # no core metadata
+    for filename in PLATFORMS:
+        index.add_file("platforms", filename, version="1.0", size=100)
     index.add_file("large", "large-1.0.tar.gz", size=9_000_000)
     _release(index, "archived", ("1.0",))
     index.archive("archived", "it is done")

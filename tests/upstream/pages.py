@@ -184,6 +184,16 @@ def _html(page: Page, title: str, links: Iterable[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+_PACKAGE_TYPES = {
+    "whl": "bdist_wheel",
+    "egg": "bdist_egg",
+    "exe": "bdist_wininst",
+    "msi": "bdist_msi",
+    "rpm": "bdist_rpm",
+    "dmg": "bdist_dmg",
+}
+
+
 def _legacy_file(listed: ListedFile, addresses: Addresses) -> Page:
     file = listed.file
     is_wheel = file.filename.endswith(".whl")
@@ -198,7 +208,7 @@ def _legacy_file(listed: ListedFile, addresses: Addresses) -> Page:
         "filename": file.filename,
         "has_sig": False,
         "md5_digest": file.content.md5,
-        "packagetype": "bdist_wheel" if is_wheel else "sdist",
+        "packagetype": _PACKAGE_TYPES.get(file.filename.rpartition(".")[2], "sdist"),
         "python_version": file.filename.split("-")[-3] if is_wheel else "source",
         "requires_python": file.requires_python,
         "size": file.content.size,

@@ -83,10 +83,15 @@ class Versions:
                     return listed, rest[end:]
                 if unlisted[0] is None:
                     unlisted = self._as_unlisted(rest[:end]), rest[end:]
-        return unlisted
+        return unlisted if unlisted[0] is not None else (self._contained(stem), "")
 
     def _as_listed(self, text: str) -> str | None:
         return self._listed.get(parse_version(text.replace("_", "-")) or text)
+
+    def _contained(self, text: str) -> str | None:
+        """Return the longest listed version that is a word of a text: names were free once."""
+        words = (word.strip(".") for word in re.split(r"[^A-Za-z0-9.!+]+", text))
+        return max(filter(None, map(self._as_listed, words)), key=len, default=None)
 
     def _as_unlisted(self, text: str) -> str | None:
         """Return a version as the first filename has it; None if it is not valid by PEP 440."""

@@ -147,6 +147,7 @@ OF_2_0 = (
     "demo-2.0.dmg",
     "demo-2.0-variants.json",
     "DEMO-2.0.tar.gz",
+    "demo 2.0 (final).zip",
     "demo-2.0.0-py3-none-any.whl",
     "demo-2-1-py3-none-any.whl",
 )
@@ -159,9 +160,9 @@ def test_a_file_of_any_form_belongs_to_its_release(
 ) -> None:
     page = page_of(filename, "demo-1.0.tar.gz", versions=versions)
     assert selected(selection("allowlist_release", allow="demo==2.0"), page) == (
-        [] if versions is None and filename.endswith(".rpm") else [filename]
+        [] if versions is None and filename.endswith((".rpm", ").zip")) else [filename]
     )
-    if versions is not None or not filename.endswith(".rpm"):
+    if versions is not None or not filename.endswith((".rpm", ").zip")):
         kept = selected(selection("blocklist_release", block="demo==2.0"), page)
         assert kept == ["demo-1.0.tar.gz"]
 
