@@ -33,7 +33,7 @@ BANDERSNATCH: Final = CHECKOUT / ".venv-bandersnatch" / "bin" / "bandersnatch"
 # Lambda's Python and what it brings; the layer's packages, for this machine's processor.
 LAMBDA_PYTHON: Final = CHECKOUT / ".venv-lambda" / "bin" / "python"
 LAYER: Final = CHECKOUT / ".venv-lambda" / "layer"
-FUNCTIONS: Final = ("planner", "worker", "finalizer")
+FUNCTIONS: Final = ("planner", "worker", "finalizer", "auditor")
 # INIT ends when the function's module is imported.
 _END: Final = "import os; os._exit(0)"
 _CLIENTS: Final = f"import boto3; boto3.client('s3'); boto3.client('sqs'); {_END}"

@@ -29,6 +29,7 @@ ROOMS = {
     "planner": "frumious.planning",
     "worker": "frumious.syncing",
     "finalizer": "frumious.finalizing",
+    "auditor": "frumious.auditing",
 }
 
 

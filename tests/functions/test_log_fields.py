@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from localcloud import LocalCloud
     from tests.upstream import Index
 
-FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction")
+FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction", "AuditorFunction")
 ADDED_BY_POWERTOOLS = re.compile(
     r"level|location|message|timestamp|service|cold_start|function_\w+|xray_trace_id"
 )
@@ -23,7 +23,8 @@ ADDED_BY_POWERTOOLS = re.compile(
 
 def documented() -> dict[str, set[str]]:
     """Return the fields of each function, by the table in docs/cost.md."""
-    rows = re.findall(r"^\| `([a-z_]+)` \|(.*?)\|(.*?)\|(.*?)\|", _document(), re.MULTILINE)
+    columns = r"(.*?)\|" * len(FUNCTIONS)
+    rows = re.findall(rf"^\| `([a-z_]+)` \|{columns}", _document(), re.MULTILINE)
     return {
         function: {field for field, *marks in rows if marks[column].strip() == "x"}
         for column, function in enumerate(FUNCTIONS)
@@ -47,6 +48,7 @@ def test_each_invocation_logs_the_documented_fields(cloud: LocalCloud, index: In
     cloud.tick("PlannerFunction")
     cloud.pump()
     cloud.tick("FinalizerFunction")
+    cloud.tick("AuditorFunction")
 
     logged = {
         line.function: {name for name in line.fields if not ADDED_BY_POWERTOOLS.fullmatch(name)}

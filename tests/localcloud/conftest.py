@@ -82,6 +82,7 @@ def make_checkout(folder: Path) -> Path:
         ("planner", STUB_PLANNER),
         ("worker", STUB_WORKER),
         ("finalizer", STUB_PLANNER),
+        ("auditor", STUB_PLANNER),
     ):
         app = folder / "functions" / name / "app.py"
         app.parent.mkdir(parents=True)

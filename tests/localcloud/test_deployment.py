@@ -125,7 +125,7 @@ def test_one_key_encrypts_everything_and_the_roles_may_use_it() -> None:
         assert "SqsManagedSseEnabled" not in properties[id_]
     (statement,) = properties["KeyPolicy"]["PolicyDocument"]["Statement"]
     assert statement["Resource"] == key
-    assert len(properties["KeyPolicy"]["Roles"]) == 3
+    assert len(properties["KeyPolicy"]["Roles"]) == 4
 
 
 def test_all_roles_have_the_permissions_boundary(resources: dict[str, Any]) -> None:

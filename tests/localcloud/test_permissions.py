@@ -43,6 +43,7 @@ NOT_RECORDED = {
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
+    ("AuditorFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("WorkerFunction", "sqs:SendMessage", "*"): "if the time of a job runs short",
 }
 
@@ -167,6 +168,7 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
         index.upload(wheel("sampleproject", "1.0"), provenance={"version": 1})
         index.upload(wheel("sampleproject", "2.0"))
         go_round(cloud)
+        cloud.tick("AuditorFunction")
         index.remove_release("sampleproject", "1.0")
         go_round(cloud, force_check=True)
         configure("json = true\nsimple-format = JSON\ndelete-after = 0\n")

@@ -166,11 +166,11 @@ def test_running_ticks_by_the_schedules_and_pumps(cloud: LocalCloud) -> None:
 
     def stop_when_all_has_happened() -> None:
         until = time.monotonic() + 30
-        while (not receives(cloud) or len(ticks()) < 2) and time.monotonic() < until:
+        while (not receives(cloud) or len(ticks()) < 3) and time.monotonic() < until:
             time.sleep(0.1)
         stop.set()
 
     threading.Thread(target=stop_when_all_has_happened).start()
     cloud.run(stop)
     assert receives(cloud) == [("six", 1)]
-    assert ticks() == ["FinalizerFunction", "PlannerFunction"]
+    assert ticks() == ["AuditorFunction", "FinalizerFunction", "PlannerFunction"]

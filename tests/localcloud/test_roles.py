@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 OLD_RUN = "20200101T000000.000000-c0ffee-000"
-FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction")
+FUNCTIONS = ("PlannerFunction", "WorkerFunction", "FinalizerFunction", "AuditorFunction")
 
 
 @pytest.fixture
@@ -152,6 +152,19 @@ def advance(cloud: LocalCloud) -> dict[str, str]:
     cloud.pump()
     projects: dict[str, str] = cloud.tick("FinalizerFunction")["projects"]
     return projects
+
+
+def test_an_audit_is_finished_with_the_auditor_s_role(guarded: LocalCloud, index: Index) -> None:
+    index.upload(wheel("sampleproject", "1.0"))
+    advance(guarded)
+    name = "web/simple/sampleproject/index.html"
+    s3_of("WorkerFunction", guarded).delete_object(Bucket=guarded.bucket, Key=name)
+
+    audited = guarded.tick("AuditorFunction")
+
+    assert (audited["phase"], audited["found"]) == ("done", {"missing-page": 1})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3_of("AuditorFunction", guarded).put_object(Bucket=guarded.bucket, Key=name, Body=b"")
 
 
 def s3_of(function: str, cloud: LocalCloud) -> Any:

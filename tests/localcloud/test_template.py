@@ -51,7 +51,9 @@ def test_the_worker_knows_which_receive_is_the_last(stack: Stack) -> None:
 
 
 def test_functions_have_the_global_and_their_own_settings(stack: Stack) -> None:
-    assert set(stack.functions) == {"PlannerFunction", "WorkerFunction", "FinalizerFunction"}
+    assert set(stack.functions) == {
+        *("PlannerFunction", "WorkerFunction", "FinalizerFunction", "AuditorFunction")
+    }
     planner = stack.functions["PlannerFunction"]
     assert planner.handler == "app.handler"
     assert planner.code == CHECKOUT / "functions/planner"
@@ -62,7 +64,14 @@ def test_functions_have_the_global_and_their_own_settings(stack: Stack) -> None:
 
 def test_schedules_and_the_queue_invoke_the_functions(stack: Stack) -> None:
     schedules = {s.function: (s.seconds, s.input) for s in stack.schedules}
-    assert schedules == {"PlannerFunction": (60, {}), "FinalizerFunction": (60, {})}
+    assert schedules == {
+        "PlannerFunction": (60, {}),
+        "FinalizerFunction": (60, {}),
+        "AuditorFunction": (900, {}),
+    }
+    auditor = stack.functions["AuditorFunction"]
+    assert auditor.timeout < 900 - 60, "no two audits at a time: schedules are exact to a minute"
+    assert auditor.environment["FRUMIOUS_AUDIT_DAYS"] == "7"
     (source,) = stack.queue_sources
     assert source.function == "WorkerFunction"
     assert source.queue_arn == stack.queues["JobQueue"].arn
