@@ -42,8 +42,10 @@ async def _audit(deadline: float, *, restart: bool) -> dict[str, Any]:
     mirror, store = environment.mirror, AuditStore(environment.mirror.storage)
     before = await store.progress()
     if before is not None and not restart and _rests(before):
-        environment.report(audits_overdue=_overdue(before) or None)
+        environment.report()
         return {"phase": before.phase, "began": before.began}
+    if before is not None and _overdue(before):
+        environment.report(audits_overdue=1)  # this tick may fail as the last ones did
     progress = await audit(mirror, AuditSettings(restart=restart), deadline=deadline)
     done = progress.phase is Phase.DONE
     if done:
@@ -56,7 +58,7 @@ async def _audit(deadline: float, *, restart: bool) -> dict[str, Any]:
         audit_seconds=progress.finished - progress.began if done else None,
         # The alarms keep their state between two audits.
         damage_found=progress.damaged if done else None,
-        audits_overdue=0 if done else _overdue(progress) or None,
+        audits_overdue=0 if done else None,
     )
     return {
         "phase": progress.phase,

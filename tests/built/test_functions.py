@@ -121,3 +121,13 @@ def test_a_run_passes_through_all_functions(cloud: LocalCloud, file: File) -> No
     assert f"web{file.path}" in keys(cloud)
     root = json.loads(stored(cloud, "web/simple/index.v1_json"))
     assert [project["name"] for project in root["projects"]] == ["sampleproject"]
+
+
+def test_the_auditor_finds_nothing_wrong_with_what_the_functions_stored(cloud: LocalCloud) -> None:
+    cloud.invoke("PlannerFunction", event("planner"))
+    cloud.pump()
+    cloud.invoke("FinalizerFunction", event("finalizer"))
+
+    answer = cloud.invoke("AuditorFunction", event("auditor"))
+
+    assert (answer["phase"], answer["projects"], answer["found"]) == ("done", 1, {})

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from frumious.cost import prices
 from frumious.cost.requests import (
+    AUDIT_MINUTES,
+    AUDIT_RECORDS,
+    AUDIT_SHARDS,
     BATCH_JOBS,
     BATCH_READS,
     BATCH_WRITES,
@@ -19,6 +22,7 @@ from frumious.cost.requests import (
     FINALIZER_RECEIVES,
     IDLE_FINALIZER,
     IDLE_PLANNER,
+    LISTED_AT_ONCE,
     MANIFEST,
     PAGES,
     POLL_SECONDS,
@@ -55,6 +59,8 @@ _LISTED_BYTES: Final = 210
 _OLD_VERSION_DAYS: Final = 1.5
 _LISTED_SECONDS: Final = 8e-6  # for each project of the root index (`make bench-scale`)
 _BATCH_SECONDS: Final = 1.5
+_AUDITED_PAGE_SECONDS: Final = 0.005  # many pages are read at the same time
+_LIST_SECONDS: Final = 0.1  # of the auditor, for a thousand objects
 _FILE_SECONDS: Final = 0.03
 _BYTES_PER_SECOND: Final = 40_000_000
 _LOG_BYTES: Final = 350  # of Lambda's own lines, for each invocation
@@ -69,7 +75,7 @@ class Idle(NamedTuple):
     finalizer: Requests = IDLE_FINALIZER
     receives: float = FINALIZER_RECEIVES  # requests to the dead-letter queue
     metrics: int = 1  # LagSeconds; the others have values only when something is wrong
-    alarms: int = 14
+    alarms: int = 13
     log_bytes: float = 550  # that a tick prints
 
 
@@ -84,6 +90,7 @@ class Workload:
     files_per_change: float = FILES_PER_CHANGE
     objects_per_file: float = OBJECTS_PER_FILE
     downloads_gb: float = 0.0  # a month
+    audit_days: float = 7.0  # between two audits; 0: there are none
     planner_minutes: float = 1.0  # between two ticks
 
     @property
@@ -135,6 +142,7 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
     return [
         *idle_month(idle or Idle(), planner_minutes=work.planner_minutes),
         *_jobs(work, changes, files, batches, files * work.bytes_per_file),
+        *_audits(work),
         Item("S3: plans, results and root index", busy_ticks * writes, prices.S3_WRITE),
         Item("S3: plans, results and root index", busy_ticks * reads, prices.S3_READ),
         Item(
@@ -153,6 +161,31 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         Item("CloudFront: edge function", requests, prices.EDGE_FUNCTION),
         Item("CloudFront: traffic to clients", work.downloads_gb, prices.EDGE_TRANSFER),
         Item("S3: requests of CloudFront", requests * _EDGE_MISSES, prices.S3_READ),
+    ]
+
+
+def _audits(work: Workload) -> list[Item]:
+    """Return what a month's audits cost, and the ticks that have nothing to audit."""
+    if not work.audit_days:
+        return []
+    audits, ticks = DAYS / work.audit_days, MINUTES / AUDIT_MINUTES
+    objects = work.files * work.objects_per_file + work.projects * PAGES
+    records = objects / AUDIT_RECORDS * AUDIT_SHARDS
+    seconds = work.projects * _AUDITED_PAGE_SECONDS + objects / LISTED_AT_ONCE * _LIST_SECONDS
+    return [
+        Item(
+            "S3: audits, listings",
+            audits * (objects / LISTED_AT_ONCE + records),
+            prices.S3_WRITE,
+        ),
+        Item("S3: audits, pages", audits * (work.projects + records) + ticks, prices.S3_READ),
+        Item("Lambda: auditor", ticks, prices.LAMBDA_REQUEST),
+        Item(
+            "Lambda: auditor",
+            (audits * seconds + ticks * _IDLE_FINALIZER_SECONDS) * _MEMORY,
+            prices.LAMBDA_TIME,
+        ),
+        Item("EventBridge Scheduler: audits", ticks, prices.SCHEDULE),
     ]
 
 

@@ -30,6 +30,13 @@ BUSY_PLANNER: Final = Requests(reads=0, writes=2)
 BUSY_FINALIZER: Final = Requests(reads=9, writes=10)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
+# An audit lists everything, reads each project's page, and what it keeps of them: for each batch of
+# a million names, one object for each range of keys.
+LISTED_AT_ONCE: Final = 1000  # objects
+AUDIT_RECORDS: Final = 1_000_000
+AUDIT_SHARDS: Final = 256
+AUDIT_MINUTES: Final = 15  # between two ticks, each of which reads how far the audit is
+
 # Lambda's pollers of a queue: five, without fewer while it is idle where a maximum concurrency is
 # set ("Configuring scaling behavior for SQS event source mappings" in the Lambda developer guide).
 # Each waits as long as template.yaml's queue has it.

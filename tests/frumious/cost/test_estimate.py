@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from frumious.cost import prices
@@ -47,6 +49,18 @@ def test_a_slower_planner_costs_less() -> None:
     slow = Workload(projects=10, files=30, bytes_=30e6, changes_per_day=0.0, planner_minutes=60)
 
     assert total(month(slow)) < total(month(TEN))
+
+
+def test_audits_list_everything_and_read_each_page() -> None:
+    full = Workload(projects=740_000, files=20e6, bytes_=4e13, changes_per_day=0.0)
+    without = month(replace(full, audit_days=0))
+
+    audited = [item for item in month(full) if "audit" in item.text]
+
+    assert total(month(full)) - total(without) == pytest.approx(sum(i.usd for i in audited))
+    listings, pages = (item.units * 7 / 30 for item in audited[:2])
+    assert listings == pytest.approx(20e6 * 1.6 / 1000 + 740_000 * 4 / 1000, rel=0.3)
+    assert pages == pytest.approx(740_000, rel=0.02)
 
 
 def test_downloads_are_billed_by_their_gigabytes() -> None:
