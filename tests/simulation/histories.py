@@ -6,6 +6,7 @@ import gc
 import logging
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.simulation.choices import Trace
 
 _STEPS = 14
+_HISTORIES_PER_COLLECTION = 200  # a tenth of the time, if Python chooses when to collect garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,12 @@ def _run(steps: list[Choices], log: Callable[[str], None]) -> History:
         log(f"VIOLATION ({error.kind}): {error}")
     finally:
         world.close()
+        if not next(_histories) % _HISTORIES_PER_COLLECTION:
+            gc.collect()
     return History([trimmed(choices.made) for choices in steps], violation)
 
 
+_histories = count(1)
 _numbers = [0]  # of the tokens of a history
 
 
@@ -87,6 +92,8 @@ def simulated() -> Iterator[None]:
         logging.disable(logging.CRITICAL)
         gc.collect()
         gc.freeze()
+        gc.disable()
+        stack.callback(gc.enable)
         stack.callback(gc.unfreeze)
         yield
 
