@@ -12,8 +12,9 @@ from frumious.errors import FrumiousError
 from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
 from frumious.model.jobs import Job, Report, Result
+from frumious.planning import named
 from frumious.planning.dispatch import start_runs
-from frumious.planning.plan import plan_changes, plan_projects
+from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
 from frumious.state import inbox
 from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
@@ -37,6 +38,7 @@ class Request:
     """What the planner, or the command, is asked for."""
 
     projects: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
     may_lose: bool = False
     confirm_removals: int = 0
     force_check: bool = False
@@ -65,6 +67,10 @@ async def planner(request: Request, mirror: Mirror, queue: JobQueue) -> Plan:
 
 
 async def _confirm(request: Request, mirror: Mirror) -> None:
+    if request.projects:
+        await named.request(mirror, named.parse_names(request.projects))
+    if request.delete:
+        await named.delete(mirror, named.parse_names(request.delete))
     if request.retry:
         await retry(mirror, None)
     if request.confirm_losses:
@@ -72,6 +78,8 @@ async def _confirm(request: Request, mirror: Mirror) -> None:
 
 
 async def _plan(request: Request, mirror: Mirror) -> Plan:
+    if request.delete:
+        return plan_deletions(request.delete)
     if request.projects:
         return plan_projects(request.projects, allowed_removal=request.may_lose)
     return await plan_changes(
@@ -149,7 +157,7 @@ async def _publish(events: Iterable[Event]) -> None:
 
 
 async def command(request: Request, mirror: Mirror) -> Plan:
-    """Do what `frumious mirror` or `frumious sync` does; a plan may be stopped."""
+    """Do what `frumious mirror`, `sync` or `delete` does; a plan may be stopped."""
     await _confirm(request, mirror)
     plan = await _plan(request, mirror)
     if plan.stopped is None and not request.dry_run:

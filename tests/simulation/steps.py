@@ -263,7 +263,7 @@ class Steps(Stack):
 
     def _request(self, choices: Choices) -> Request:
         """Choose what is asked for: mostly everything that changed."""
-        match choices.rarely(0.1, 4):
+        match choices.rarely(0.1, 5):
             case 1 if not self.witness.blocked:
                 project = PROJECTS[choices.below(len(PROJECTS))]
                 self._named.add(project)
@@ -274,6 +274,11 @@ class Steps(Stack):
                 return Request(force_check=True)
             case 4:
                 return Request(dry_run=True)
+            case 5:
+                project = PROJECTS[choices.below(len(PROJECTS))]
+                self.witness.exempt(project)
+                self._faults = True  # it may be restored by a job that is killed
+                return Request(delete=(project,))
         return Request()
 
     def _fate(self, choices: Choices, kind: str) -> Fate:

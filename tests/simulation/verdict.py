@@ -43,7 +43,8 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
         if project in witness.differing:
             expected |= witness.named(project)
             continue
-        view = None if project == witness.blocked else index.project(project)
+        is_unwanted = project == witness.blocked or project in witness.deleted()
+        view = None if is_unwanted else index.project(project)
         if view is not None and not _may_be_missing(view, disk):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
@@ -110,7 +111,7 @@ def _expected(view: ProjectView) -> dict[str, Any]:
 
 def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     exempt = witness.differing
-    unlisted = {witness.blocked, *exempt}
+    unlisted = {witness.blocked, *witness.deleted(), *exempt}
     expected = {str(name): serial for name, _, serial in index.projects() if name not in unlisted}
     if ROOT not in disk.objects and not expected:
         return  # there never was anything to list

@@ -24,6 +24,7 @@ STATUS_JSON = "web/status.json"
 CURSOR = "state/cursor.json"
 LAGGING = "state/lagging.json"
 SELECTION = "state/selection.json"
+NAMED = "state/named.json"
 ROOT = f"web/simple/{V1_JSON}"
 _PAGE = re.compile(
     r"web/(?:gzip/)?simple/(?P<project>[^/]+)/index\.(?:html|v1_html|v1_json)(?:\.gz)?"
@@ -64,7 +65,7 @@ class Witness:
         self.max_losses: int | None = None  # files in a day
         self.max_removals: int | None = None  # projects in a run
         self.differing: set[str] = set()  # projects that must not become as upstream has them
-        self._ever_blocked: set[str] = set()
+        self._exempt: set[str] = set()  # projects that left for a reason that is not upstream's
         self._lost: dict[str, float] = {}  # files that pages no longer name, and since when
         self._highest = 0  # serial that upstream ever had
         self._serials: dict[str, int] = {}  # the highest that was shown, by what showed it
@@ -147,14 +148,14 @@ class Witness:
         lost = names - {link.filename for link in after.page.links} if after is not None else names
         now = self._loop.elapsed
         self._lost = {name: since for name, since in self._lost.items() if now - since < _DAY}
-        if lost and project not in self._ever_blocked:
+        if lost and project not in self._exempt:
             self._lost.update(dict.fromkeys(lost, now))
         unlimited = self.max_losses is None or self.confirmed
         if not unlimited and len(self._lost) > (self.max_losses or 0):
             text = f"upstream took away {sorted(self._lost)} within a day: more than max-losses"
             raise Violation(Kind.LIMIT, text)
         unannounced = after is not None and not (self.confirmed or self.restored)
-        if unannounced and len(lost) * 2 > len(names) and project not in self._ever_blocked:
+        if unannounced and len(lost) * 2 > len(names) and project not in self._exempt:
             events = (action for _, action in self._events_of(project))
             if not any(action.startswith(_REMOVING) for action in events):
                 text = f"{project} lost {sorted(lost)} of {sorted(names)} without an event"
@@ -249,7 +250,7 @@ class Witness:
                 (at for at, action in events if at <= serial and not _concerns_roles(action)),
                 default=0,
             )
-            if not due or project in lagging or project in self._ever_blocked:
+            if not due or project in lagging or project in self._exempt:
                 continue
             page = self.pages.get(f"web/simple/{project}/{V1_JSON}")
             left = any(at >= due and action.startswith(_LEAVING) for at, action in events)
@@ -278,6 +279,7 @@ class Witness:
         if self.max_removals is None or self.confirmed or plan.stopped is not None:
             return
         removed = {project for project, reason in plan.reasons.items() if reason.removes}
+        removed -= self.deleted()
         if len(removed & listed & self.listed()) > self.max_removals:
             text = f"a plan removes {sorted(removed)}: more than max-removals"
             self.report(Violation(Kind.LIMIT, text))
@@ -285,7 +287,11 @@ class Witness:
     def block(self, project: str) -> None:
         """Learn which project the configuration blocks from now on; no name: none."""
         self.blocked = project
-        self._ever_blocked.add(project)
+        self.exempt(project)
+
+    def exempt(self, project: str) -> None:
+        """Learn that a project leaves the mirror, perhaps, whatever upstream says."""
+        self._exempt.add(project)
 
     def restore(self) -> None:
         """Learn that upstream is about to go back to a backup."""
@@ -303,6 +309,11 @@ class Witness:
             return frozenset(PROJECTS)
         lagging = projects.items()
         return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
+
+    def deleted(self) -> frozenset[str]:
+        """Return the projects that somebody has deleted by name."""
+        stored = self._disk.objects.get(NAMED)
+        return frozenset() if stored is None else frozenset(json.loads(stored.body)["deleted"])
 
     def named(self, project: str = "") -> set[str]:
         """Return a project's pages and what they name; without a project, those of all."""
