@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from frumious.auditing.audit import AuditSettings
+from frumious.cli.findings import verify_mirror
 from frumious.errors import FrumiousError
 from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
@@ -23,6 +25,7 @@ from tests.simulation.queue import MAX_RECEIVES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from frumious.cli.findings import Verified
     from frumious.messaging.dead_letter_queue import DeadLetterQueue
     from frumious.messaging.events import Event
     from frumious.messaging.job_queue import JobQueue
@@ -46,6 +49,8 @@ class Request:
     reset_serials: bool = False
     confirm_losses: int = 0
     dry_run: bool = False
+    verify: bool = False
+    deep: bool = False
 
     def __str__(self) -> str:
         """Return what is not as usual."""
@@ -156,8 +161,13 @@ async def _publish(events: Iterable[Event]) -> None:
         pass
 
 
-async def command(request: Request, mirror: Mirror) -> Plan:
-    """Do what `frumious mirror`, `sync` or `delete` does; a plan may be stopped."""
+async def command(request: Request, mirror: Mirror) -> Plan | Verified:
+    """Do what `frumious mirror`, `sync`, `delete` or `verify` does; a plan may be stopped."""
+    if request.verify:
+        settings = AuditSettings(deep=request.deep)
+        return await verify_mirror(
+            mirror, settings, repair=True, delete_orphans=True, shows_progress=False
+        )
     await _confirm(request, mirror)
     plan = await _plan(request, mirror)
     if plan.stopped is None and not request.dry_run:

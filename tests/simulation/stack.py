@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from frumious.cli.findings import Verified
 from frumious.config import loading
 from frumious.mirror import Mirror
 from frumious.model.plans import Plan
@@ -164,6 +165,8 @@ class Stack:
             if isinstance(result, Plan):
                 self._plan = result
                 self.witness.take_plan(result, listed)
+            elif isinstance(result, Verified):
+                self.witness.take_verified(result)
         except Killed:
             slot.process = None
         except Exception as error:  # noqa: BLE001 (it is reported)

@@ -11,9 +11,10 @@ from tests.simulation.functions import Request
 from tests.simulation.lies import INDEX_LIES, LIES
 from tests.simulation.network import NetworkFault
 from tests.simulation.process import Fate
+from tests.simulation.reports import CURSOR, LAGGING, SELECTION
 from tests.simulation.stack import Stack
 from tests.simulation.storage import Disk, StorageFault
-from tests.simulation.witness import CURSOR, LAGGING, SELECTION, Witness
+from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ _BATCH = 10
 _CLOCK_ERRORS = (0.0, _HOUR, -_HOUR, 400 * 24 * _HOUR, -400 * 24 * _HOUR)
 _RESTORES = 6  # histories in which upstream is restored from a backup
 _NO_CHANGELOG, _LIMITS = 10, 11  # histories with such an upstream, and with small limits
+_BIT_ROT = 12  # histories in which stored files are damaged
 _MAX_LOSSES = 1  # file
 _MAX_REMOVALS = 0
 
@@ -120,7 +122,13 @@ class Steps(Stack):
             self._damage_ledger,
             self._damage_page,
         )
-        return (*steps, *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)))
+        damages = odd == _BIT_ROT and not self._in_lambda
+        return (
+            *steps,
+            *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)),
+            (self._verify, 0 if self._in_lambda else 4 if damages else 1),
+            (self._damage_file, 4 * damages),
+        )
 
     def step(self, choices: Choices) -> None:
         """Take a step.
@@ -221,6 +229,27 @@ class Steps(Stack):
         pages = self.witness.pages
         if keys := sorted(key for key in pages if key.endswith(V1_JSON) and not is_variant(key)):
             self._spoil(keys[choices.below(len(keys))], choices, b"{}")
+
+    def _damage_file(self, choices: Choices) -> None:
+        """Lose a file, cut it off, or flip its bits."""
+        keys = [key for key in self._disk.objects if key.startswith("web/packages/")]
+        if not keys:
+            return
+        key, form = keys[choices.below(len(keys))], choices.below(3)
+        body = self._disk.objects[key].body
+        self._log(f"{key} is {('lost', 'cut off', 'other bytes')[form]}")
+        if form:
+            self._disk.spoil(key, body[:-1] if form == 1 else body[::-1])
+        else:
+            self._disk.lose(key)
+        self.witness.damaged.add(key)
+        self.witness.spoilt = self._faults = True
+
+    def _verify(self, choices: Choices) -> None:
+        """Verify the mirror and repair it, as an operator does."""
+        for slot in self._free_slots("command", choices)[:1]:
+            fate = self._fate(choices, "command")
+            self._begin_command(slot, fate, Request(verify=True, deep=bool(choices.below(2))))
 
     def _spoil(self, key: str, choices: Choices, *others: bytes) -> None:
         body = self._disk.objects[key].body

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, Entry, Head, StorageUnavailable, Stored
+from tests.simulation.process import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
@@ -37,6 +38,7 @@ class Object:
     etag: str
     sha256: str
     shows_sha256: bool  # whether HEAD tells it
+    modified: float  # seconds since the epoch
 
 
 class Disk:
@@ -50,13 +52,15 @@ class Disk:
         self.objects: dict[str, Object] = {}
         self.on_change: Callable[[str, Object | None, Object | None], None] = lambda *_: None
 
-    def put(self, key: str, body: bytes, *, shows_sha256: bool = False) -> str:
+    def put(
+        self, key: str, body: bytes, *, modified: float = EPOCH, shows_sha256: bool = False
+    ) -> str:
         before = self.objects.get(key)
         sha256 = hashlib.sha256(body).hexdigest()
         etag = sha256
         if self.is_bucket:
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        stored = Object(body, etag, sha256, shows_sha256 or not self.is_bucket)
+        stored = Object(body, etag, sha256, shows_sha256 or not self.is_bucket, modified)
         self.objects[key] = stored
         self.on_change(key, stored, before)
         return etag
@@ -84,6 +88,10 @@ class MemoryStorage:
     disk: Disk
     process: Process
     _count: int = field(default=0, init=False)
+
+    @property
+    def _now(self) -> float:
+        return EPOCH + self.process.loop.elapsed  # its own clock is right
 
     def pop_request_count(self) -> int:
         count, self._count = self._count, 0
@@ -116,7 +124,7 @@ class MemoryStorage:
             if replacing is not None and (current is None or current.etag != replacing):
                 msg = f"{key!r} has changed since it was read"
                 raise Conflict(msg)
-            return self.disk.put(key, body)
+            return self.disk.put(key, body, modified=self._now)
 
         return await self._request("writes", key, write, conditional=replacing is not None)
 
@@ -125,7 +133,7 @@ class MemoryStorage:
             if key in self.disk.objects:
                 msg = f"{key!r} already exists"
                 raise Conflict(msg)
-            return self.disk.put(key, body)
+            return self.disk.put(key, body, modified=self._now)
 
         return await self._request("creates", key, create, conditional=True)
 
@@ -136,7 +144,7 @@ class MemoryStorage:
         def store() -> None:
             # Of a multipart upload, S3 has no sha256 of the whole.
             whole = expected.sha256 is not None and expected.size is not None
-            self.disk.put(key, body, shows_sha256=whole)
+            self.disk.put(key, body, modified=self._now, shows_sha256=whole)
 
         await self._request("stores", key, store)
 
@@ -145,10 +153,14 @@ class MemoryStorage:
             stored = self.disk.objects
             keys = sorted((key for key in stored if key.startswith(prefix)), key=str.encode)
             start = bisect_right(keys, after.encode(), key=str.encode)
-            return [Entry(Key(key), len(stored[key].body)) for key in keys[start:]]
+            return [self._entry(Key(key), stored[key]) for key in keys[start:]]
 
         for entry in await self._request("lists", prefix, entries):
             yield entry
+
+    def _entry(self, key: Key, stored: Object) -> Entry:
+        etag = stored.etag if self.disk.is_bucket else None
+        return Entry(key, len(stored.body), stored.modified, etag)
 
     async def delete(self, keys: Collection[Key]) -> None:
         def delete() -> None:

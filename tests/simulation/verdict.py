@@ -14,8 +14,8 @@ from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
 from tests.faults.verdict import _keys, _provenance_key
 from tests.simulation.changes import PROJECTS
 from tests.simulation.network import MASTER
+from tests.simulation.reports import ROOT
 from tests.simulation.seen import Kind, Violation, root_names, seen
-from tests.simulation.witness import ROOT
 from tests.soak.diff_files import unreported
 from tests.upstream import PYPI
 from tests.upstream.pages import Addresses, project_page

@@ -11,21 +11,16 @@ from packaging.utils import canonicalize_name
 
 from tests.faults.pages import V1_JSON, is_variant
 from tests.simulation.changes import PROJECTS
-from tests.simulation.seen import Kind, Seen, Violation, listed, root_names, seen
+from tests.simulation.reports import CURSOR, LAGGING, ROOT, STATUS, STATUS_JSON, Reports
+from tests.simulation.seen import Kind, Seen, Violation, root_names, seen
 
 if TYPE_CHECKING:
+    from frumious.cli.findings import Verified
     from frumious.model.plans import Plan
     from tests.simulation.loop import SimulatedLoop
     from tests.simulation.network import Network
     from tests.simulation.storage import Disk, Object
 
-STATUS = "status"
-STATUS_JSON = "web/status.json"
-CURSOR = "state/cursor.json"
-LAGGING = "state/lagging.json"
-SELECTION = "state/selection.json"
-NAMED = "state/named.json"
-ROOT = f"web/simple/{V1_JSON}"
 _PAGE = re.compile(
     r"web/(?:gzip/)?simple/(?P<project>[^/]+)/index\.(?:html|v1_html|v1_json)(?:\.gz)?"
 )
@@ -35,6 +30,7 @@ _OTHER = re.compile(
     r"web/integrity/[^/]+/[^/]+/[^/]+/provenance"
     r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/damaged/.+|state/[a-z].*\.json"  # nobody but the mirror reads those
+    r"|state/audit/named/.+"
     r"|mirrored-files(?:-\d+)?(?:\.removed)?"
 )
 _LEAVING = ("remove project", "project quarantined")
@@ -44,19 +40,20 @@ _PROGRESS = 10_000  # serials that pages may be ahead of the root index, where t
 _METADATA = ".metadata"
 
 
-class Witness:
+class Witness(Reports):
     """Checks one mirror, and keeps the first violation."""
 
     def __init__(self, network: Network, disk: Disk, diffs: Disk, loop: SimulatedLoop) -> None:
+        super().__init__(disk)
         self.violation: Violation | None = None  # the first one
         self._loop = loop
         self._network = network
         self._index = network.index
-        self._disk = disk
         self.pages: dict[str, Seen] = {}  # by key: those that are stored
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
         self.blocked = ""
+        self.damaged: set[str] = set()  # files that nobody has repaired yet
         self.spoilt = False  # whether reports were damaged, and with them what diff-files say
         self.restored = False  # whether upstream counts serials a second time
         self.resets = False  # whether an operator lets the mirror count anew
@@ -120,14 +117,7 @@ class Witness:
             page = seen(key, after.body)
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise Violation(Kind.UNREADABLE, f"{key} cannot be read: {error!r}") from error
-        for name, sha256 in page.objects.items():
-            stored = self._disk.objects.get(name)
-            if stored is None:
-                raise Violation(Kind.MISSING, f"{key} names {name}, which is missing")
-            if stored.sha256 != sha256:
-                raise Violation(Kind.WRONG, f"{key} names {name}, which has other bytes")
-        if missing := page.provenance - self._disk.objects.keys():
-            raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
+        self._check_objects(key, page)
         self._take_serial(key, page.page.serial, project)
         self.pages[key] = page
         self.published.add(key)
@@ -142,10 +132,23 @@ class Witness:
                     text = f"{key} has other bytes under the name {link.filename} than before"
                     raise Violation(Kind.CHANGED, text)
 
+    def _check_objects(self, key: str, page: Seen) -> None:
+        for name, sha256 in page.objects.items():
+            stored = self._disk.objects.get(name)
+            if name in self.damaged:
+                continue
+            if stored is None:
+                raise Violation(Kind.MISSING, f"{key} names {name}, which is missing")
+            if stored.sha256 != sha256:
+                raise Violation(Kind.WRONG, f"{key} names {name}, which has other bytes")
+        if missing := page.provenance - self._disk.objects.keys():
+            raise Violation(Kind.MISSING, f"{key} names {min(missing)}, which is missing")
+
     def _take_losses(self, project: str, before: Seen | None, after: Seen | None) -> None:
         """Check how many files a page stops naming, with those of the last day."""
         names = {link.filename for link in before.page.links} if before is not None else set()
         lost = names - {link.filename for link in after.page.links} if after is not None else names
+        lost -= {key.rpartition("/")[2] for key in self.damaged}  # a repair withholds them
         now = self._loop.elapsed
         self._lost = {name: since for name, since in self._lost.items() if now - since < _DAY}
         if lost and project not in self._exempt:
@@ -168,6 +171,8 @@ class Witness:
             self._take_deletion(key)
         elif after.sha256 not in self._known_digests(path, filename):
             raise Violation(Kind.ALIEN, f"{key} has bytes that upstream never had there")
+        elif key in self.damaged:
+            self.damaged.discard(key)
         elif before is not None and before.sha256 != after.sha256:
             raise Violation(Kind.OVERWRITTEN, f"{key} was another file's")
         elif before is None:
@@ -269,11 +274,6 @@ class Witness:
 
     # Plans
 
-    def listed(self) -> frozenset[str]:
-        """Return the projects that the mirror's root index lists."""
-        stored = self._disk.objects.get(ROOT)
-        return frozenset() if stored is None else listed(stored.body)
-
     def take_plan(self, plan: Plan, listed: frozenset[str]) -> None:
         """Check how many of the projects a plan removes that were `listed` before it was made."""
         if self.max_removals is None or self.confirmed or plan.stopped is not None:
@@ -283,6 +283,17 @@ class Witness:
         if len(removed & listed & self.listed()) > self.max_removals:
             text = f"a plan removes {sorted(removed)}: more than max-removals"
             self.report(Violation(Kind.LIMIT, text))
+
+    def take_verified(self, verified: Verified) -> None:
+        """Check what pages name after a command has found and left no damage."""
+        if verified.is_damaged:
+            return
+        for page_key, page in self.pages.items():
+            for key, sha256 in page.objects.items():
+                stored = self._disk.objects.get(key)
+                if stored is None or (verified.progress.deep and stored.sha256 != sha256):
+                    text = f"{page_key} names {key}, whose damage was not found"
+                    self.report(Violation(Kind.MISSING, text))
 
     def block(self, project: str) -> None:
         """Learn which project the configuration blocks from now on; no name: none."""
@@ -298,39 +309,12 @@ class Witness:
         self._highest = max(self._highest, self._index.serial)
         self.restored = True
 
-    def lagging(self, reason: str = "") -> frozenset[str]:
-        """Return the projects that the mirror reports as lagging, for a reason or for any."""
-        stored = self._disk.objects.get(LAGGING)
-        if stored is None:
-            return frozenset()
-        try:
-            projects = json.loads(stored.body)["projects"]
-        except (ValueError, TypeError):  # it is damaged
-            return frozenset(PROJECTS)
-        lagging = projects.items()
-        return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
-
-    def deleted(self) -> frozenset[str]:
-        """Return the projects that somebody has deleted by name."""
-        stored = self._disk.objects.get(NAMED)
-        return frozenset() if stored is None else frozenset(json.loads(stored.body)["deleted"])
-
     def named(self, project: str = "") -> set[str]:
         """Return a project's pages and what they name; without a project, those of all."""
         pages = [key for key in self.pages if f"/{project}/" in key or not project]
         return {*pages}.union(
             *({*self.pages[key].objects} | self.pages[key].provenance for key in pages)
         )
-
-    def open_runs(self) -> int:
-        """Return how many runs are open."""
-        stored = self._disk.objects.get(CURSOR)
-        return 0 if stored is None else len(json.loads(stored.body)["runs"])
-
-    def serial(self) -> int:
-        """Return the serial that the mirror claims."""
-        stored = self._disk.objects.get(STATUS)
-        return 0 if stored is None else int(stored.body)
 
 
 def _concerns_roles(action: str) -> bool:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from frumious.errors import Reason
 from tests.simulation.functions import Request
 from tests.simulation.process import EPOCH, Fate
+from tests.simulation.reports import CURSOR
 from tests.simulation.seen import Kind, Violation
 from tests.simulation.steps import Steps
 from tests.simulation.verdict import judge
-from tests.simulation.witness import CURSOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,10 +90,13 @@ class World(Steps):
         self.witness.resets = self.witness.resets or reset
         if tick.confirm_losses or tick.confirm_removals:
             self.witness.confirmed = True
-        if not lost:
-            return [tick]
-        self.witness.confirmed = True
-        return [Request(projects=lost, may_lose=True), tick]
+        requests = [tick]
+        if lost:
+            self.witness.confirmed = True
+            requests.insert(0, Request(projects=lost, may_lose=True))
+        if self.witness.damaged:
+            requests.insert(0, Request(verify=True, deep=True))
+        return requests
 
     def _quiet_round(self, request: Request) -> None:
         self._step += 1

@@ -1,0 +1,60 @@
+"""What a mirror reports of itself: its status, its root index, and what it keeps for later."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.faults.pages import V1_JSON
+from tests.simulation.changes import PROJECTS
+from tests.simulation.seen import listed
+
+if TYPE_CHECKING:
+    from tests.simulation.storage import Disk
+
+STATUS = "status"
+STATUS_JSON = "web/status.json"
+CURSOR = "state/cursor.json"
+LAGGING = "state/lagging.json"
+SELECTION = "state/selection.json"
+NAMED = "state/named.json"
+ROOT = f"web/simple/{V1_JSON}"
+
+
+class Reports:
+    """Reads them from the storage."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def listed(self) -> frozenset[str]:
+        """Return the projects that the mirror's root index lists."""
+        stored = self._disk.objects.get(ROOT)
+        return frozenset() if stored is None else listed(stored.body)
+
+    def lagging(self, reason: str = "") -> frozenset[str]:
+        """Return the projects that the mirror reports as lagging, for a reason or for any."""
+        stored = self._disk.objects.get(LAGGING)
+        if stored is None:
+            return frozenset()
+        try:
+            projects = json.loads(stored.body)["projects"]
+        except (ValueError, TypeError):  # it is damaged
+            return frozenset(PROJECTS)
+        lagging = projects.items()
+        return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
+
+    def deleted(self) -> frozenset[str]:
+        """Return the projects that somebody has deleted by name."""
+        stored = self._disk.objects.get(NAMED)
+        return frozenset() if stored is None else frozenset(json.loads(stored.body)["deleted"])
+
+    def open_runs(self) -> int:
+        """Return how many runs are open."""
+        stored = self._disk.objects.get(CURSOR)
+        return 0 if stored is None else len(json.loads(stored.body)["runs"])
+
+    def serial(self) -> int:
+        """Return the serial that the mirror claims."""
+        stored = self._disk.objects.get(STATUS)
+        return 0 if stored is None else int(stored.body)
