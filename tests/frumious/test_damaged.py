@@ -135,6 +135,17 @@ def test_files_are_neither_lost_nor_fetched_again_after_damage(
     assert not mirror.upstream.requests_for("/packages/")
 
 
+def test_files_that_are_lost_with_their_json_page_are_fetched_again(mirror: World) -> None:
+    before = mirror.files()
+    for key in before:
+        mirror.s3.delete_object(Bucket=mirror.bucket, Key=key)
+    write(mirror, "web/simple/one/index.v1_json", b"{")
+
+    mirror.mirror_run(["one"])
+
+    assert mirror.files() == {key: body for key, body in before.items() if "/one-" in key}
+
+
 def test_a_damaged_manifest_is_no_reason_to_remove_a_project(mirror: World) -> None:
     before = mirror.files()
     write(mirror, "web/simple/one/index.v1_json", b"{")

@@ -45,6 +45,7 @@ class CurrentPage:
     page: ProjectPage | None
     files: tuple[MirroredFile, ...]  # that are stored
     removed: RemovedFiles  # that it named once, if upstream names one of them
+    damaged: bool = False  # HTML in place of a damaged JSON page: its files may be damaged as well
 
     @property
     def fingerprint(self) -> str | None:
@@ -139,7 +140,8 @@ def compare(
     keys = {mirrored.key for mirrored in files}
     advertised = tuple(_as_mirrored(project, mirrored, keys, config) for mirrored in files)
     wanted = {blob.key: blob for mirrored in advertised for blob in mirrored.blobs}
-    stored = {blob.key: blob.expected for mirrored in current for blob in mirrored.blobs}
+    verified = () if current_page.damaged else current
+    stored = {blob.key: blob.expected for mirrored in verified for blob in mirrored.blobs}
     new = (
         blob
         for blob in wanted.values()

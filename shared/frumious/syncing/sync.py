@@ -105,7 +105,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
     selected = replace(parsed, page=page)
     removed = await relevant_removed_files(project, selected.page, current, mirror.storage)
-    current_page = CurrentPage(current, mirrored_files(project, current), removed)
+    damaged = manifest is not None and manifest.damaged
+    current_page = CurrentPage(current, mirrored_files(project, current), removed, damaged)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
