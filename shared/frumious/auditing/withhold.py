@@ -41,16 +41,24 @@ async def withhold(
 ) -> None:
     """Publish a project's pages without what is damaged, then delete the `wrong` objects of it.
 
-    All pages are written from the JSON page. A project without a readable one is left to its job.
+    All pages are written from the JSON page. A project without a readable one is left to its job,
+    and so are pages that a killed job has left newer than the JSON page.
 
     Raises:
         Conflict: a job has published the project meanwhile.
     """
     manifest = await _read_manifest(project, mirror)
-    if manifest is not None:
+    if manifest is None:
+        return
+    if damaged or not await _is_interrupted(project, manifest, mirror):
         await _publish(project, manifest, damaged, mirror)
     if wrong:
         await mirror.storage.delete(sorted(wrong))
+
+
+async def _is_interrupted(project: NormalizedName, manifest: Manifest, mirror: Mirror) -> bool:
+    first_page = await mirror.pages.read_first_page(project)
+    return first_page is not None and (first_page.serial or 0) > (manifest.page.serial or 0)
 
 
 async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | None:

@@ -80,6 +80,21 @@ def test_an_older_page_that_was_put_back_is_brought_up_to_date(
     assert audited.found() == set()
 
 
+def test_pages_that_a_killed_job_has_left_newer_do_not_go_back(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    json_page = audited.read("web/simple/demo/index.v1_json")
+    upstream.index.yank("demo", "2.0", "broken")
+    audited.sync()
+    page = audited.read("web/simple/demo/index.html")
+    audited.write("web/simple/demo/index.v1_json", json_page)
+    upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+
+    audited.repair()
+
+    assert audited.read("web/simple/demo/index.html") == page
+
+
 def test_the_root_index_is_repaired(audited: AuditedMirror) -> None:
     before = json.loads(audited.read("web/simple/index.v1_json"))["projects"]
     html = audited.read("web/simple/index.html")
