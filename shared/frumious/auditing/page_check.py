@@ -87,7 +87,7 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
     known = {*forms, *provenance}
     for former in await pages.former_layouts():
         known |= {*former.keys(project), former.manifest(project)}
-    unreadable = manifest is None and not files
+    unreadable = has_page and manifest is None and not files
     return PageCheck(
         project=project,
         has_page=has_page or manifest is not None,

@@ -136,6 +136,14 @@ def test_files_that_no_page_names_are_orphans_once_they_are_old(audited: Audited
     assert audited.audit(restart=True).damaged == 0
 
 
+def test_provenance_of_a_project_without_pages_is_an_orphan(audited: AuditedMirror) -> None:
+    key = "web/integrity/gone/1.0/gone-1.0-py3-none-any.whl/provenance"
+    audited.write(key, b"{}")
+    audited.sync()  # two days pass
+
+    assert audited.found() == {("orphan", key)}
+
+
 def test_files_that_wait_for_their_deletion_are_no_orphans(
     upstream: Server, storage: Callable[[], str]
 ) -> None:
