@@ -31,6 +31,7 @@ _LIE = 8 * _HOUR
 _BATCH = 10
 _CLOCK_ERRORS = (0.0, _HOUR, -_HOUR, 400 * 24 * _HOUR, -400 * 24 * _HOUR)
 _RESTORES = 6  # histories in which upstream is restored from a backup
+_DAMAGED_PAGES = 9  # histories in which the pages of projects are damaged
 _NO_CHANGELOG, _LIMITS = 10, 11  # histories with such an upstream, and with small limits
 _BIT_ROT = 12  # histories in which stored files are damaged
 _MAX_LOSSES = 1  # file
@@ -120,12 +121,12 @@ class Steps(Stack):
             self._restore,
             self._lie_about_all,
             self._damage_ledger,
-            self._damage_page,
         )
         damages = odd == _BIT_ROT and not self._in_lambda
         return (
             *steps,
             *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)),
+            (self._damage_page, 4 * (odd == _DAMAGED_PAGES) + 2 * damages),
             (self._verify, 0 if self._in_lambda else 4 if damages else 1),
             (self._damage_file, 4 * damages),
         )
@@ -242,7 +243,8 @@ class Steps(Stack):
             self._disk.spoil(key, body[:-1] if form == 1 else body[::-1])
         else:
             self._disk.lose(key)
-        self.witness.damaged.add(key)
+        self.witness.damaged[key] = self.loop.elapsed
+        self.loop.elapsed += 1.0
         self.witness.spoilt = self._faults = True
 
     def _verify(self, choices: Choices) -> None:

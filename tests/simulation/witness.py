@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tests.faults.pages import V1_JSON, is_variant
 from tests.simulation.changes import PROJECTS
+from tests.simulation.process import EPOCH
 from tests.simulation.reports import CURSOR, LAGGING, ROOT, STATUS, STATUS_JSON, Reports
 from tests.simulation.seen import Kind, Seen, Violation, root_names, seen
 
@@ -53,7 +54,7 @@ class Witness(Reports):
         self.published: set[str] = set()  # pages, and the files that a JSON page named
         self.diffs: list[tuple[str, bytes]] = []  # each that was ever written
         self.blocked = ""
-        self.damaged: set[str] = set()  # files that nobody has repaired yet
+        self.damaged: dict[str, float] = {}  # files that nobody has repaired yet, and since when
         self.spoilt = False  # whether reports were damaged, and with them what diff-files say
         self.restored = False  # whether upstream counts serials a second time
         self.resets = False  # whether an operator lets the mirror count anew
@@ -172,7 +173,7 @@ class Witness(Reports):
         elif after.sha256 not in self._known_digests(path, filename):
             raise Violation(Kind.ALIEN, f"{key} has bytes that upstream never had there")
         elif key in self.damaged:
-            self.damaged.discard(key)
+            del self.damaged[key]
         elif before is not None and before.sha256 != after.sha256:
             raise Violation(Kind.OVERWRITTEN, f"{key} was another file's")
         elif before is None:
@@ -291,6 +292,8 @@ class Witness(Reports):
         for page_key, page in self.pages.items():
             for key, sha256 in page.objects.items():
                 stored = self._disk.objects.get(key)
+                if EPOCH + self.damaged.get(key, 0.0) >= verified.progress.began:
+                    continue  # it was found whole before
                 if stored is None or (verified.progress.deep and stored.sha256 != sha256):
                     text = f"{page_key} names {key}, whose damage was not found"
                     self.report(Violation(Kind.MISSING, text))
