@@ -13,6 +13,7 @@ import click
 from frumious import __version__
 from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
+from frumious.cli.explain import explain
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.plan import check_limit, plan
 from frumious.cli.serve import serve
@@ -51,6 +52,7 @@ def main() -> None:
 
 main.add_command(delete)
 main.add_command(doctor)
+main.add_command(explain)
 main.add_command(plan)
 main.add_command(token)
 main.add_command(serve)

@@ -38,7 +38,7 @@ from frumious.selection.subject import Subject
 from frumious.selection.totals import SizeLimit, VersionCount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -114,6 +114,15 @@ _Any = TypeVar("_Any", bound=_Filter)
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What filters make of a project."""
+
+    excluded_by: str  # the filter that excludes the project; empty: it is selected
+    files: Mapping[str, str]  # filename -> the filter that excludes it; empty: it is selected
+    versions: frozenset[str | None]  # the selected ones, as upstream lists them
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The enabled filters."""
 
@@ -174,15 +183,9 @@ class Selection:
         """Return a hash of the filters of a project's releases alone; empty without any."""
         if project not in self.projects_with_rules:
             return ""
-        allowed, blocked, pinned = (
-            [
-                rule
-                for each in self._rules
-                if each.name == kind.name
-                for rule in each.rules_of(project)
-            ]
-            for kind in (AllowedReleases, BlockedReleases, PinnedReleases)
-        )
+        rules = {each.name: each.rules_of(project) for each in self._rules}
+        kinds = (AllowedReleases, BlockedReleases, PinnedReleases)
+        allowed, blocked, pinned = (rules.get(kind.name, []) for kind in kinds)
         return _fingerprint(allowed, blocked, *([pinned] if pinned else []))
 
     @property
@@ -202,6 +205,10 @@ class Selection:
         if not all(each.wants(project) for each in self.names) or not (listed or releases):
             return ""
         return _fingerprint(listed, releases)
+
+    def name_excluded_by(self, project: NormalizedName) -> str:
+        """Return the filter that excludes a project by its name; empty if none does."""
+        return next((each.name for each in self.names if not each.wants(project)), "")
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
@@ -225,25 +232,47 @@ class Selection:
         rules = (each for each in self._rules if project in each.specifiers)
         if not (self.pages_fingerprint or any(rules)):
             return page
-        subject = Subject.of(project, page, legacy)
-        if not named and not all(each.wants(subject) for each in self.projects):
+        decision = self.decide(project, page, legacy, named=named)
+        if decision.excluded_by:
             return None
-        files = [
-            file for file in subject.files if all(each.wants(subject, file) for each in self.files)
-        ]
-        releases: Sequence[Release] = subject.releases(files)
-        for each in self.releases:
-            releases = each.select(project, releases)
-            if isinstance(each, PinnedReleases) and project in each.specifiers:
-                break
-        selected = {release.text for release in releases}
         return replace(
             page,
-            files=tuple(each.file for each in files if each.release in selected),
+            files=tuple(file for file in page.files if not decision.files[file.filename]),
             versions=None
             if page.versions is None
-            else tuple(text for text in page.versions if text in selected),
+            else tuple(text for text in page.versions if text in decision.versions),
         )
+
+    def decide(
+        self,
+        project: NormalizedName,
+        page: ProjectPage,
+        legacy: JsonObject | None,
+        *,
+        named: bool = False,
+    ) -> Decision:
+        """Apply all filters but those of names, as `select` does; return which excluded what."""
+        subject = Subject.of(project, page, legacy)
+        for by_project in () if named else self.projects:
+            if not by_project.wants(subject):
+                return Decision(by_project.name, {}, frozenset())
+        excluded: dict[str, str] = {}  # filename -> filter
+        files = subject.files
+        for by_file in self.files:
+            unwanted = (each for each in files if not by_file.wants(subject, each))
+            excluded |= {each.file.filename: by_file.name for each in unwanted}
+            files = tuple(each for each in files if each.file.filename not in excluded)
+        releases: Sequence[Release] = subject.releases(files)
+        for by_release in self.releases:
+            left = by_release.select(project, releases)
+            selected = {each.text for each in left}
+            dropped = (each for each in releases if each.text not in selected)
+            excluded |= {file.filename: by_release.name for each in dropped for file in each.files}
+            releases = left
+            if isinstance(by_release, PinnedReleases) and project in by_release.specifiers:
+                break
+        decided = {file.filename: excluded.get(file.filename, "") for file in page.files}
+        return Decision("", decided, frozenset(release.text for release in releases))
 
 
 def _plugins(text: str) -> frozenset[str]:

@@ -13,9 +13,12 @@ from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job, Result
     from frumious.model.pages import ProjectPage
+    from frumious.model.types import JsonObject
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
@@ -40,14 +43,26 @@ async def select_files(job: Job, page: ProjectPage, mirror: Mirror) -> ProjectPa
     """Return what the filters select of upstream's page; None: nothing of the project.
 
     Raises:
-        StalePage: a filter needs the legacy JSON, and that is older than the page.
+        StalePage: as `read_legacy_json`.
     """
-    selection, legacy = mirror.selection, None
-    if selection.needs_legacy:
-        body = await mirror.upstream.legacy_json(job.project)
-        legacy = None if body is None else legacy_json.parse(body)
-        serial = (legacy or {}).get("last_serial")
-        if isinstance(serial, int) and page.serial is not None and serial < page.serial:
-            msg = f"the legacy JSON of {job.project!r} is older than its page: {serial}"
-            raise StalePage(msg)
-    return selection.select(job.project, page, legacy, named=job.named)
+    legacy = await read_legacy_json(job.project, page, mirror)
+    return mirror.selection.select(job.project, page, legacy, named=job.named)
+
+
+async def read_legacy_json(
+    project: NormalizedName, page: ProjectPage, mirror: Mirror
+) -> JsonObject | None:
+    """Return the legacy JSON of a project, if a filter needs it and upstream has it.
+
+    Raises:
+        StalePage: it is older than the project's page.
+    """
+    if not mirror.selection.needs_legacy:
+        return None
+    body = await mirror.upstream.legacy_json(project)
+    legacy = {} if body is None else legacy_json.parse(body)
+    serial = legacy.get("last_serial")
+    if isinstance(serial, int) and page.serial is not None and serial < page.serial:
+        msg = f"the legacy JSON of {project!r} is older than its page: {serial}"
+        raise StalePage(msg)
+    return legacy

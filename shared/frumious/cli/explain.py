@@ -1,0 +1,91 @@
+"""`frumious explain`: which filter lets a project and its files in, or keeps them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from frumious.cli.options import json_option, pass_options
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from packaging.utils import NormalizedName
+
+    from frumious.cli.options import Options
+    from frumious.mirror import Mirror
+
+
+@click.command(short_help="Show which filter keeps a project or its files out.")
+@click.argument("project")
+@click.argument("filenames", nargs=-1, metavar="[FILE]...")
+@json_option
+@pass_options
+def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_json: bool) -> None:
+    """Ask upstream for a project, and show what the filters make of it and of its files.
+
+    Exit status 1 where the project, or one of the named files, is kept out.
+    """
+    from frumious.cli.process import with_mirror
+    from frumious.planning.named import InvalidProject, parse_names
+
+    try:
+        (name,) = parse_names([project])
+    except InvalidProject as error:
+        raise click.BadParameter(str(error)) from error
+
+    async def work(mirror: Mirror) -> Explanation:
+        return await _explain(name, filenames, mirror)
+
+    explanation = with_mirror(options, work)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"project": name, **explanation._asdict()}, indent=1))
+    else:
+        for line in _lines(name, explanation):
+            click.echo(line)
+    if explanation.excluded_by or (filenames and any(explanation.files.values())):
+        raise SystemExit(1)
+
+
+class Explanation(NamedTuple):
+    """What the filters make of a project."""
+
+    excluded_by: str  # what keeps the project out; empty: it is selected
+    files: Mapping[str, str]  # filename -> what keeps it out; empty: it is selected
+
+
+async def _explain(
+    project: NormalizedName, filenames: Collection[str], mirror: Mirror
+) -> Explanation:
+    from frumious.syncing.exclusion import read_legacy_json
+
+    named = await mirror.ledger.named()
+    if project in named.deleted:
+        return Explanation("frumious delete", {})
+    requested = project in named.requested
+    filter_ = "" if requested else mirror.selection.name_excluded_by(project)
+    if filter_:
+        return Explanation(filter_, {})
+    parsed = await mirror.upstream.project_page(project, at_least=0)
+    if parsed is None:
+        return Explanation("upstream, which has no such project", {})
+    legacy = await read_legacy_json(project, parsed.page, mirror)
+    decision = mirror.selection.decide(project, parsed.page, legacy, named=requested)
+    files = decision.files
+    if filenames:
+        unknown = "upstream, which has no such file"
+        files = {filename: files.get(filename, unknown) for filename in filenames}
+    return Explanation(decision.excluded_by, files)
+
+
+def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
+    if explanation.excluded_by:
+        yield f"{project}: kept out by {explanation.excluded_by}"
+        return
+    selected = sum(not each for each in explanation.files.values())
+    yield f"{project}: selected, with {selected} of {len(explanation.files)} files"
+    for filename, filter_ in explanation.files.items():
+        yield f"  {filename}: " + (f"kept out by {filter_}" if filter_ else "selected")

@@ -1,0 +1,68 @@
+"""`frumious explain`: which filter keeps what out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.frumious.cli.test_cli import configured, frumious
+from tests.upstream import sdist, wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.world import World
+
+FILTERS = """
+[plugins]
+enabled =
+  blocklist_project
+  prerelease_release
+  exclude_platform
+  size_project_metadata
+[blocklist]
+packages = other
+platforms = py3.8
+[size_project_metadata]
+max_package_size = 1M
+"""
+
+
+def test_each_file_is_explained(world: World, tmp_path: Path) -> None:
+    conf = configured(world, tmp_path, FILTERS)
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(sdist("demo", "2.0a1"))
+    world.index.add_file("demo", "demo-1.0-cp38-cp38-win32.whl", size=100)
+
+    whole = frumious("-c", conf, "explain", "Demo")
+    one = frumious("-c", conf, "explain", "demo", "demo-1.0-py3-none-any.whl", "--json")
+    unknown = frumious("-c", conf, "explain", "demo", "demo-7.0.zip")
+
+    assert whole.returncode == 0, whole.stderr
+    assert sorted(whole.stdout.splitlines()) == [
+        "  demo-1.0-cp38-cp38-win32.whl: kept out by exclude_platform",
+        "  demo-1.0-py3-none-any.whl: selected",
+        "  demo-2.0a1.tar.gz: kept out by prerelease_release",
+        "demo: selected, with 1 of 3 files",
+    ]
+    assert one.returncode == 0
+    assert json.loads(one.stdout) == {
+        "project": "demo",
+        "excluded_by": "",
+        "files": {"demo-1.0-py3-none-any.whl": ""},
+    }
+    assert unknown.returncode == 1
+    assert "demo-7.0.zip: kept out by upstream, which has no such file" in unknown.stdout
+
+
+def test_a_project_that_is_kept_out_is_explained(world: World, tmp_path: Path) -> None:
+    conf = configured(world, tmp_path, FILTERS)
+    world.index.add_file("large", "large-1.0.tar.gz", size=2_000_000)
+    for name, reason in (
+        ("other", "blocklist_project"),
+        ("large", "size_project_metadata"),
+        ("nothing", "upstream, which has no such project"),
+    ):
+        done = frumious("-c", conf, "explain", name)
+        assert done.returncode == 1
+        assert done.stdout == f"{name}: kept out by {reason}\n"
