@@ -9,7 +9,7 @@ from tests.damage.__main__ import run
 
 @pytest.mark.parametrize(
     ("place", "mirrors"),
-    [("filesystem", 12), ("s3", 3), pytest.param("swift", 2, marks=pytest.mark.servers)],
+    [("filesystem", 10), ("s3", 2), pytest.param("swift", 2, marks=pytest.mark.servers)],
 )
 def test_every_damage_is_found_and_repaired(place: str, mirrors: int) -> None:
     report = run(place, mirrors, seed=7)

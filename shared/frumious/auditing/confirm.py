@@ -18,7 +18,7 @@ from frumious.auditing.records import key_hash
 from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
-from frumious.model.blobs import keys_of, mirrored_files
+from frumious.model.blobs import keys_of, readable_files
 from frumious.model.checksums import FileStream, WrongBytes
 from frumious.selection.filenames import owners_of
 from frumious.state.page_store import UnreadableManifest
@@ -86,7 +86,8 @@ async def named_blobs(project: NormalizedName, mirror: Mirror) -> dict[Key, Blob
     except UnreadableManifest:
         page = None
     page = page or await mirror.pages.read_first_page(project)
-    return {blob.key: blob for each in mirrored_files(project, page) for blob in each.blobs}
+    files = readable_files(project, page) or ()
+    return {blob.key: blob for each in files for blob in each.blobs}
 
 
 async def check_blob(
@@ -196,8 +197,11 @@ class _KnownKeys:
         except UnreadableManifest:
             return None
         page = manifest.page if manifest is not None else await pages.read_html_page(project)
+        files = readable_files(project, page)
+        if files is None:
+            return None
         removed, _ = await read_removed_files(project, self._mirror.storage)
-        return keys_of(mirrored_files(project, page)) | removed.undeleted
+        return keys_of(files) | removed.undeleted
 
 
 async def in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
-from frumious.model.blobs import mirrored_files
+from frumious.model.blobs import readable_files
 from frumious.model.headers import headers_of
 from frumious.simple import gzipped, render
 from frumious.state.page_store import UnreadableManifest
@@ -74,9 +74,13 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
     except UnreadableManifest as error:
         findings.append(Finding(Kind.UNREADABLE_PAGE, error.key, project, _brief(error)))
         page = None
+    files = readable_files(project, page)
+    if files is None and manifest is not None:
+        findings.append(Finding(Kind.UNREADABLE_PAGE, manifest.key, project, "a file's name"))
+        page = manifest = None
     if page is None:
-        page = await pages.read_first_page(project)
-    files = mirrored_files(project, page)
+        files = readable_files(project, await pages.read_first_page(project))
+    files = files or ()
     if manifest is not None:
         findings += await _compare(manifest, objects, mirror)
     provenance = {blob.key for each in files for blob in each.blobs if blob.expected is None}

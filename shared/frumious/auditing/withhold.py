@@ -16,9 +16,10 @@ from packaging.utils import canonicalize_name
 
 from frumious.auditing.page_check import as_published, other_pages
 from frumious.model import layout
-from frumious.model.blobs import mirrored_files, same_bytes
+from frumious.model.blobs import mirrored_files, readable_files, same_bytes
 from frumious.simple import gzipped, parse_json, render
-from frumious.simple.values import InvalidPage
+from frumious.simple.values import InvalidPage, InvalidValue, check_name
+from frumious.state.ledger import set_aside
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import keep_removed_files
 
@@ -67,27 +68,25 @@ async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | 
     etag: str | None = None
     try:
         manifest = await pages.read_manifest(project)
-        if manifest is not None:
+        if manifest is not None and readable_files(project, manifest.page) is not None:
             return manifest
+        key = pages.layout.manifest(project)
+        if manifest is not None:  # a job could not read the names of its files
+            await set_aside(manifest.key, manifest.stored, InvalidPage("unsafe names"), storage)
+            await storage.delete([manifest.key])
     except UnreadableManifest as error:
-        if error.key != pages.layout.manifest(project):
-            return None
-        etag = error.stored.etag
-    key = pages.layout.manifest(project)
-    body = await _read_variant(key, mirror) or await _render_html_page(project, mirror)
+        key, etag = error.key, error.stored.etag
+    body = await _read_variant(project, key, mirror) or await _render_html_page(project, mirror)
     if body is None:
-        return None
+        return None  # a job finds the stored files by their keys
     if etag is None:
         await storage.create(key, body)
     else:
         await storage.write(key, body, replacing=etag)
-    try:
-        return await pages.read_manifest(project)
-    except UnreadableManifest:  # the other page is of another project
-        return None
+    return await pages.read_manifest(project)
 
 
-async def _read_variant(key: Key, mirror: Mirror) -> bytes | None:
+async def _read_variant(project: NormalizedName, key: Key, mirror: Mirror) -> bytes | None:
     """Return the compressed variant of a JSON page, if it is a page."""
     pages, stored = mirror.pages.layout, None
     if pages.has_json_variants:
@@ -96,16 +95,17 @@ async def _read_variant(key: Key, mirror: Mirror) -> bytes | None:
         return None
     try:
         body = gzipped.decompress(stored.body)
-        parse_json.manifest(body, key)
-    except (InvalidPage, zlib.error):
+        page = parse_json.manifest(body, key)
+        check_name(page.name, project)
+    except (InvalidPage, InvalidValue, zlib.error):
         return None
-    return body
+    return None if readable_files(project, page) is None else body
 
 
 async def _render_html_page(project: NormalizedName, mirror: Mirror) -> bytes | None:
     """Return the HTML page as JSON, with what it knows of the project's files."""
     page = await mirror.pages.read_html_page(project)
-    if page is None:
+    if page is None or readable_files(project, page) is None:
         return None
     files = tuple(
         replace(file, url=layout.file_url(layout.stored_key(file), mirror.config.root_uri))

@@ -103,6 +103,16 @@ def mirrored_files(project: NormalizedName, page: ProjectPage | None) -> tuple[M
     return tuple(MirroredFile.of(project, file, layout.stored_key(file)) for file in page.files)
 
 
+def readable_files(
+    project: NormalizedName, page: ProjectPage | None
+) -> tuple[MirroredFile, ...] | None:
+    """Return the files of the mirror's page as `mirrored_files` does; None: the page is damaged."""
+    try:
+        return mirrored_files(project, page)
+    except (layout.UnsafeName, ValueError):
+        return None
+
+
 def keys_of(files: Iterable[MirroredFile]) -> frozenset[Key]:
     """Return the keys of everything that the files consist of."""
     return frozenset(blob.key for file in files for blob in file.blobs)

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from frumious.auditing.audit import AuditSettings
 from frumious.auditing.repair import delete_orphans
 from frumious.cli.findings import verify_mirror
@@ -93,6 +95,19 @@ def test_pages_that_a_killed_job_has_left_newer_do_not_go_back(
     audited.repair()
 
     assert audited.read("web/simple/demo/index.html") == page
+
+
+@pytest.mark.parametrize("url", ["../../packages/%5C", "https://a.example/integrity/demo/../x/p"])
+def test_a_page_with_unsafe_names_is_published_again(audited: AuditedMirror, url: str) -> None:
+    page = json.loads(audited.read("web/simple/demo/index.v1_json"))
+    page["files"][0] |= {"url": url} if "packages" in url else {"provenance": url}
+    audited.write("web/simple/demo/index.v1_json", json.dumps(page).encode())
+
+    assert audited.found(deep=True) != set()
+    assert "damaged" not in audited.repair().values()
+
+    assert names(audited) == {WHEEL, OTHER, "demo-1.0.tar.gz"}
+    assert audited.found(deep=True) == set()
 
 
 def test_the_root_index_is_repaired(audited: AuditedMirror) -> None:
