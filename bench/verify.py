@@ -237,7 +237,8 @@ def main() -> int:
     return int(
         progress.counts != {"missing-file": _MISSING, "orphan": _MISSING}
         or storage.requests["LIST"] > lists + 100
-        or storage.requests["GET"] > options.projects + 10 * _MISSING + 600
+        or storage.requests["GET"]
+        > options.projects + progress.batches * (progress.shards + 3) + 10 * _MISSING
         or storage.requests["HEAD"] > _MISSING + 10
         or _memory() > _LIMIT
     )

@@ -21,6 +21,7 @@ from xmlrpc.client import dumps
 
 import msgspec
 
+from frumious.model.audits import AuditProgress, Finding, Kind
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import (
@@ -34,6 +35,7 @@ from frumious.model.runs import (
 )
 from frumious.model.types import Key, RunId
 from frumious.simple import gzipped
+from frumious.state.audit import FoundFile
 from frumious.state.inbox import _ReportsFile, _ResultsFile
 from frumious.state.ledger import LaggingFile, render
 from frumious.state.removed_files import RemovedFiles
@@ -74,6 +76,8 @@ _STATE: Final = {
     r"state/selection\.json": "selection",
     r"state/named\.json": "named",
     r"state/excluded\.json": "excluded",
+    r"state/audit\.json": "audit",
+    r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",
     r"state/runs/.*/progress\.json": "progress",
     r"state/runs/.*/results/.*": "own_results",
@@ -252,6 +256,10 @@ def _state() -> Iterator[tuple[str, bytes]]:
     yield "selection", render(Selected(projects="a", pages="b", releases={PROJECT: "c"}))
     deletion = Deletion(at=1.8e9, entry="d", pending=True)
     yield "named", render(NamedProjects(requested={PROJECT: 1.8e9}, deleted={PROJECT: deletion}))
+    progress = AuditProgress(began=1.8e9, after="demo", shards=16, counts={Kind.ORPHAN: 1})
+    yield "audit", render(progress)
+    finding = Finding(Kind.WRONG_HASH, key, PROJECT, "its sha256 is another")
+    yield "findings", render(FoundFile([finding]))
     yield "removed_hashes", render(RemovedFiles({"demo-1.0.tar.gz": {"sha256": "ab" * 32}}))
     yield "tombstone", render(Tombstone(_RUN, 7, (key,)))
     yield (

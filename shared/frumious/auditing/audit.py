@@ -75,18 +75,19 @@ async def audit(
     """
     settings = settings or AuditSettings()
     store = AuditStore(mirror.storage)
-    progress = None if settings.restart else await store.progress()
-    if progress is None or not _continues(progress, settings):
-        progress = await _begin(settings, mirror, store)
+    progress = await unfinished(mirror, settings) or await _begin(settings, mirror, store)
     run = _Audit(mirror, store, settings, deadline, on_progress or (lambda _: None), progress)
     await run.go_on()
     return run.progress
 
 
-def _continues(progress: AuditProgress, settings: AuditSettings) -> bool:
-    """Return whether an audit is unfinished, and of the same kind."""
-    kind = (progress.deep, progress.sample)
-    return progress.phase is not Phase.DONE and kind == (settings.deep, settings.sample)
+async def unfinished(mirror: Mirror, settings: AuditSettings) -> AuditProgress | None:
+    """Return how far the audit is that `audit` would continue; None: it would begin one."""
+    progress = None if settings.restart else await AuditStore(mirror.storage).progress()
+    if progress is None or progress.phase is Phase.DONE:
+        return None
+    is_same = (progress.deep, progress.sample) == (settings.deep, settings.sample)
+    return progress if is_same else None
 
 
 async def _begin(settings: AuditSettings, mirror: Mirror, store: AuditStore) -> AuditProgress:
@@ -205,7 +206,7 @@ class _Audit:
         progress, found = self.progress, [*dict.fromkeys(self.findings)]
         if found:
             await self.store.write_findings(progress.reported, found)
-            counts = Counter(progress.counts) + Counter(each.kind.value for each in found)
+            counts = Counter(progress.counts) + Counter(each.kind for each in found)
             progress = replace(progress, reported=progress.reported + 1, counts=dict(counts))
         await self.store.write_progress(progress)
         self.progress, self.findings = progress, []

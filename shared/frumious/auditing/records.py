@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HASH_SIZE: Final = 16  # bytes
 RECORD: Final = Struct(">16sqI")  # hash of the key, size or -1, position of the page in its batch
-_IN_SHARD: Final = 100_000  # files; a shard of so many takes some 30 MB of memory
+_IN_SHARD: Final = 150_000  # objects; a shard of so many takes some 30 MB of memory
 SHARDS: Final = (1, 16, 256)
 
 

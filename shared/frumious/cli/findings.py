@@ -12,7 +12,7 @@ import rich.progress
 from rich.console import Console
 from rich.filesize import decimal
 
-from frumious.auditing.audit import audit
+from frumious.auditing.audit import audit, unfinished
 from frumious.auditing.repair import Outcome
 from frumious.auditing.repair import delete_orphans as remove_orphans
 from frumious.model.audits import Kind, Phase
@@ -108,6 +108,12 @@ async def verify_mirror(
     shows_progress: bool,
 ) -> Verified:
     """Audit the mirror, and repair or delete what is asked for."""
+    if shows_progress and (earlier := await unfinished(mirror, settings)) is not None:
+        click.echo(
+            f"Continuing the audit that has checked {earlier.projects} projects and"
+            f" {earlier.objects} objects; --restart begins anew.",
+            err=True,
+        )
     with AuditBar(shown=shows_progress) as bar:
         progress = await audit(mirror, settings, on_progress=bar.update)
     findings = [each async for each in AuditStore(mirror.storage).findings(progress)]

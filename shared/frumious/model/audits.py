@@ -104,7 +104,7 @@ class AuditProgress(Struct, frozen=True, kw_only=True):
     shard: Count = 0  # the next one
     batches: Count = 0  # of what pages name, as stored for the later phases
     reported: Count = 0  # objects with findings
-    counts: Mapping[str, Count] = {}  # by kind
+    counts: Mapping[Kind, Count] = {}
     projects: Count = 0  # whose pages are checked
     objects: Count = 0  # that are checked
     read: Count = 0  # bytes of the files that were read
@@ -113,7 +113,7 @@ class AuditProgress(Struct, frozen=True, kw_only=True):
     @property
     def damaged(self) -> int:
         """How many findings are damage."""
-        return sum(count for kind, count in self.counts.items() if Kind(kind).is_damage)
+        return sum(count for kind, count in self.counts.items() if kind.is_damage)
 
     @property
     def share(self) -> float:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from frumious.model import layout
 from frumious.model.audits import AuditProgress, Finding, NamedPage
 from frumious.model.types import Key
-from frumious.state.ledger import parse, read_or_set_aside, render
+from frumious.state.ledger import LedgerCorrupt, parse, read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _DELETED_AT_ONCE = 1000
 
 
-class _Findings(Struct):
+class FoundFile(Struct):
+    """An object with findings."""
+
     findings: list[Finding]
 
 
@@ -48,17 +50,26 @@ class AuditStore:
             key = _findings(number)
             stored = await self._storage.read(key)
             if stored is not None:
-                for finding in parse(key, stored, _Findings).findings:
+                for finding in parse(key, stored, FoundFile).findings:
                     yield finding
 
     async def write_findings(self, number: int, findings: Sequence[Finding]) -> None:
         """Keep some findings."""
-        await self._storage.write(_findings(number), render(_Findings([*findings])))
+        await self._storage.write(_findings(number), render(FoundFile([*findings])))
 
     async def named_pages(self, batch: int) -> list[NamedPage]:
-        """Return a batch of pages, in the order in which they were checked."""
-        stored = await self._storage.read(_batch(batch, "pages"))
-        return [] if stored is None else msgspec.json.decode(stored.body, type=list[NamedPage])
+        """Return a batch of pages, in the order in which they were checked.
+
+        Raises:
+            LedgerCorrupt: it is missing or damaged.
+        """
+        key = _batch(batch, "pages")
+        stored = await self._storage.read(key)
+        try:
+            return msgspec.json.decode(stored.body if stored else b"", type=list[NamedPage])
+        except ValueError as error:
+            msg = f"{key!r} is missing or damaged: begin the audit anew with --restart"
+            raise LedgerCorrupt(msg) from error
 
     async def write_named_pages(self, batch: int, pages: Sequence[NamedPage]) -> None:
         """Keep a batch of pages."""

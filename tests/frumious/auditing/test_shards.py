@@ -40,7 +40,7 @@ def test_each_key_is_in_one_shard(shards: int, digits: str) -> None:
 
 
 def test_large_mirrors_have_more_shards() -> None:
-    assert [shards_for(files) for files in (0, 100_000, 1_000_000, 50_000_000)] == [1, 1, 16, 256]
+    assert [shards_for(files) for files in (0, 150_000, 2_000_000, 50_000_000)] == [1, 1, 16, 256]
 
 
 @pytest.mark.parametrize("in_shard", [0.1, 0.01])

@@ -113,3 +113,18 @@ def test_a_sample_is_read_no_faster_than_it_may(conf: str, file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert " read" in done.stdout
     assert time.monotonic() - began > file.stat().st_size / 2000
+
+
+def test_an_audit_that_was_killed_is_continued(conf: str, file: Path) -> None:
+    folder = Path(conf).parent / "mirror"
+    assert frumious("-c", conf, "verify").returncode == 0
+    state = json.loads((folder / "state/audit.json").read_text())
+    state |= {"phase": "files", "shard": 0, "batches": 0, "projects": 123}
+    (folder / "state/audit.json").write_text(json.dumps(state))
+
+    done = frumious("-c", conf, "verify")
+
+    assert "Continuing the audit that has checked 123 projects" in done.stderr
+    assert "123 projects, " in done.stdout
+    assert "Continuing" not in frumious("-c", conf, "verify", "--restart").stderr
+    assert file.exists()

@@ -12,6 +12,7 @@ from frumious.finalizing import diff_file as diff_files
 from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
+from frumious.model.audits import AuditProgress
 from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
 from frumious.model.named import NamedProjects
@@ -21,6 +22,7 @@ from frumious.model.types import RunId
 from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
 from frumious.state import inbox as inboxes
+from frumious.state.audit import FoundFile
 from frumious.state.ledger import (
     LaggingFile,
     Ledger,
@@ -155,6 +157,22 @@ def excluded(data: bytes) -> None:
         check_project(project)
 
 
+def audit(data: bytes) -> None:
+    """How far an audit is."""
+    value = _read(layout.AUDIT, data, AuditProgress)
+    if value is not None:
+        assert value.damaged <= sum(value.counts.values())
+        assert value.share >= 0
+
+
+def findings(data: bytes) -> None:
+    """What an audit has found."""
+    value = _read(layout.AUDIT, data, FoundFile)
+    for finding in value.findings if value is not None else ():
+        assert finding.kind in str(finding)
+        assert finding.kind.advice
+
+
 def inbox(data: bytes) -> None:
     """The reports of a batch."""
     value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
@@ -219,6 +237,8 @@ TARGETS = (
     selection,
     named,
     excluded,
+    audit,
+    findings,
     inbox,
     own_results,
     removed_hashes,
