@@ -79,10 +79,10 @@ class Verified:
     reasons: Mapping[str, str]  # project -> why it could not be repaired
 
     @property
-    def left(self) -> dict[str, int]:
+    def left(self) -> dict[Kind, int]:
         """How many findings are left, by kind; what upstream no longer has is on no page."""
         kinds = Counter(
-            finding.kind.value
+            finding.kind
             for finding in self.findings
             if self.repaired.get(finding, Outcome.DAMAGED) is Outcome.DAMAGED
             and finding.key not in self.deleted

@@ -22,7 +22,7 @@ from frumious.storage.protocol import Conflict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from frumious.model.audits import AuditProgress
+    from frumious.model.audits import AuditProgress, Kind
     from frumious.model.types import JsonObject
     from frumious.storage.protocol import Storage, Stored
 
@@ -60,7 +60,7 @@ def parse_status(stored: Stored | None) -> JsonObject:
 
 
 async def publish_audit(
-    progress: AuditProgress, left: Mapping[str, int], repaired: int, storage: Storage
+    progress: AuditProgress, left: Mapping[Kind, int], repaired: int, storage: Storage
 ) -> None:
     """Say in status.json what an audit has found and what of it is left, by kind.
 
