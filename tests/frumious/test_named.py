@@ -88,6 +88,7 @@ def test_a_deleted_project_leaves_at_once_and_stays_away(index: Index, conf: Pat
     assert "bad: 1 file, " in shown
     assert "'frumious sync bad' brings back" in shown
     assert stored(conf) == {"good"}
+    assert json.loads(run(conf, "status", "--json"))["deleted"] == ["bad"]
 
     index.upload(wheel("bad", "2.0"))
     assert planned(conf) == {}
@@ -122,6 +123,7 @@ def test_what_was_synced_past_the_filters_stays_until_it_is_deleted(
 
     run(conf, "mirror", "--force-check")
     assert stored(conf) == {"good", "extra"}
+    assert "Requested by name: extra\n" in run(conf, "status")
     assert planned(conf) == {}
     index.upload(wheel("extra", "2.0"))
     assert planned(conf) == {"extra": "changed upstream"}

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from frumious.cli.options import json_option, pass_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from frumious.cli.options import Options
     from frumious.finalizing.status import Freshness
     from frumious.mirror import Mirror
+    from frumious.model.named import NamedProjects
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import JsonObject
+
+
+_SHOWN: Final = 20  # projects
 
 
 @click.command(short_help="Show how fresh the mirror is, and what is lagging.")
@@ -33,24 +37,36 @@ def status(options: Options, *, as_json: bool) -> None:
     """
     from frumious.cli.process import with_mirror
 
-    async def work(mirror: Mirror) -> tuple[Cursor, Mapping[NormalizedName, Lagging], float, str]:
+    async def work(
+        mirror: Mirror,
+    ) -> tuple[Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, str]:
         cursor = await mirror.ledger.cursor()
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
-        return cursor, lagging, mirror.clock.now(), mirror.config.master
+        named = await mirror.ledger.named()
+        return cursor, lagging, named, mirror.clock.now(), mirror.config.master
 
-    cursor, lagging, now, master = with_mirror(options, work)
+    cursor, lagging, named, now, master = with_mirror(options, work)
     from frumious.finalizing.status import Freshness
 
     freshness = Freshness.of(cursor, now)
     if as_json:
         import json
 
-        click.echo(json.dumps(_payload(cursor, freshness, lagging, master), indent=1))
+        names: JsonObject = {"requested": [*named.requested], "deleted": [*named.deleted]}
+        click.echo(json.dumps(_payload(cursor, freshness, lagging, master) | names, indent=1))
     elif not options.quiet:
         for line in _lines(cursor, freshness, lagging, now, master):
             click.echo(line)
+        for what, projects in (("Requested", named.requested), ("Deleted", named.deleted)):
+            if projects:
+                click.echo(f"{what} by name: {_names(sorted(projects))}")
     if lagging or freshness.problem is not None or not cursor.asked:
         raise SystemExit(1)
+
+
+def _names(projects: Sequence[NormalizedName]) -> str:
+    more = f" and {len(projects) - _SHOWN} more" if len(projects) > _SHOWN else ""
+    return f"{', '.join(projects[:_SHOWN])}{more}"
 
 
 def _payload(

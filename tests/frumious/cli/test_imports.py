@@ -30,7 +30,6 @@ SLOW = {
     *("msgspec", "packaging", "rich", "ssl", "swiftclient", "urllib3", "uvloop", "yarl"),
 }
 VERBS = ("delete", "doctor", "explain", "plan", "serve", "status", "tokens", "verify")
-VERBS = ("delete", "doctor", "explain", "plan", "serve", "status", "tokens", "verify")
 OF_THE_COMMAND = {
     *("frumious", "frumious.cli", "frumious.cli.main", "frumious.cli.options"),
     *(f"frumious.cli.{verb}" for verb in VERBS),
