@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from frumious.auditing.audit import AuditSettings
+from frumious.auditing.audit import AuditSettings, audit
 from frumious.cli.findings import verify_mirror
 from frumious.errors import FrumiousError
 from frumious.finalizing.finalize import finalize
@@ -19,6 +19,8 @@ from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
 from frumious.state import inbox
+from frumious.state.audit import AuditStore
+from frumious.state.status_files import publish_audit
 from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
 from tests.simulation.queue import MAX_RECEIVES
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from frumious.messaging.events import Event
     from frumious.messaging.job_queue import JobQueue
     from frumious.mirror import Mirror
+    from frumious.model.audits import Finding
     from frumious.model.plans import Plan
     from tests.simulation.queue import Message, Queues
 
@@ -159,6 +162,13 @@ async def _publish(events: Iterable[Event]) -> None:
     """Drop the events: they are news, and may be lost."""
     for _ in events:
         pass
+
+
+async def auditor(mirror: Mirror) -> list[Finding]:
+    """Audit, as functions/auditor/app.py does; return what is found."""
+    progress = await audit(mirror, AuditSettings())
+    await publish_audit(progress, progress.counts, 0, mirror.storage)
+    return [each async for each in AuditStore(mirror.storage).findings(progress)]
 
 
 async def command(request: Request, mirror: Mirror) -> Plan | Verified:

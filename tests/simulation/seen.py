@@ -24,6 +24,7 @@ class Kind(StrEnum):
     DELETED = "deleted"
     DIFF_FILE = "diff-file"
     DIFFERS = "differs"
+    FALSE_ALARM = "false alarm"
     FOREIGN = "foreign"
     LEFT_OVER = "left over"
     LIMIT = "limit"

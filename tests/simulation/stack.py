@@ -82,6 +82,8 @@ class Stack:
             kind: [Slot(kind, f"{kind} {number}") for number in range(1, count + 1)]
             for kind in kinds
         }
+        if in_lambda:
+            self._slots["auditor"] = [Slot("auditor", "auditor")]
         self._active = 0  # processes at work that do not stand still
         self._step = 0
         self._broken: dict[str, bytes] = {}  # key -> its damaged body: until an operator repairs it
@@ -130,6 +132,10 @@ class Stack:
         dead_letter_queue = SimulatedDeadLetterQueue(self._queues, process)
         self._begin(slot, functions.finalizer(mirror, dead_letter_queue), "")
 
+    def _begin_auditor(self, slot: Slot, fate: Fate) -> None:
+        _, mirror = self._process(slot, fate)
+        self._begin(slot, functions.auditor(mirror), "")
+
     def _begin_command(self, slot: Slot, fate: Fate, request: Request) -> None:
         slot.process = None
         _, mirror = self._process(slot, fate)
@@ -167,6 +173,8 @@ class Stack:
                 self.witness.take_plan(result, listed)
             elif isinstance(result, Verified):
                 self.witness.take_verified(result)
+            elif isinstance(result, list):
+                self.witness.take_findings(result)
         except Killed:
             slot.process = None
         except Exception as error:  # noqa: BLE001 (it is reported)

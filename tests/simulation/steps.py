@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _HOUR = 3600.0
 _PAUSES = (0.0, 60.0, 300.0, 900.0, 2 * _HOUR, 26 * _HOUR)
-_REQUESTS = {"planner": 14, "worker": 50, "finalizer": 30, "command": 120}  # of an invocation
+# Requests of an invocation.
+_REQUESTS = {"planner": 14, "worker": 50, "finalizer": 30, "auditor": 40, "command": 120}
 _SHARES = (0.0, 0.05, 0.25, 0.6)
 _CACHED = 600.0  # seconds
 _LIE = 8 * _HOUR
@@ -127,7 +128,7 @@ class Steps(Stack):
             *steps,
             *((step, 4 * (odd == at)) for at, step in enumerate(odd_steps, start=2)),
             (self._damage_page, 4 * (odd == _DAMAGED_PAGES) + 2 * damages),
-            (self._verify, 0 if self._in_lambda else 4 if damages else 1),
+            (self._verify, 4 if damages else 1),
             (self._damage_file, 4 * damages),
         )
 
@@ -248,7 +249,11 @@ class Steps(Stack):
         self.witness.spoilt = self._faults = True
 
     def _verify(self, choices: Choices) -> None:
-        """Verify the mirror and repair it, as an operator does."""
+        """Verify the mirror and repair it, as an operator does; a stack's function only looks."""
+        if self._in_lambda:
+            for slot in self._free_slots("auditor", choices):
+                self._begin_auditor(slot, self._fate(choices, "auditor"))
+            return
         for slot in self._free_slots("command", choices)[:1]:
             fate = self._fate(choices, "command")
             self._begin_command(slot, fate, Request(verify=True, deep=bool(choices.below(2))))

@@ -16,7 +16,10 @@ from tests.simulation.reports import CURSOR, LAGGING, ROOT, STATUS, STATUS_JSON,
 from tests.simulation.seen import Kind, Seen, Violation, root_names, seen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from frumious.cli.findings import Verified
+    from frumious.model.audits import Finding
     from frumious.model.plans import Plan
     from tests.simulation.loop import SimulatedLoop
     from tests.simulation.network import Network
@@ -297,6 +300,12 @@ class Witness(Reports):
                 if stored is None or (verified.progress.deep and stored.sha256 != sha256):
                     text = f"{page_key} names {key}, whose damage was not found"
                     self.report(Violation(Kind.MISSING, text))
+
+    def take_findings(self, findings: Iterable[Finding]) -> None:
+        """Check that an audit finds no file damaged that is whole, whatever jobs do meanwhile."""
+        for finding in findings:
+            if finding.kind.is_content and not self.spoilt:
+                self.report(Violation(Kind.FALSE_ALARM, f"{finding}, and nothing was damaged"))
 
     def block(self, project: str) -> None:
         """Learn which project the configuration blocks from now on; no name: none."""
