@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_ATTEMPTS = 4
 _FIRST_PAUSE = 0.25  # seconds; doubled after each attempt
-_LOGGED_PAUSE = 1.0  # seconds; shorter ones are of no interest
+_LOGGED_PAUSE = 2.0  # seconds: what a server requests; others are shorter
 _MAX_PAUSE = 30.0  # seconds; longer pauses are left to the queue
 
 
