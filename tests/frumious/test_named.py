@@ -86,6 +86,7 @@ def test_a_deleted_project_leaves_at_once_and_stays_away(index: Index, conf: Pat
 
     shown = run(conf, "delete", "Bad")
     assert "bad: 1 file, " in shown
+    assert "bad: removed (deleted by name)" in shown
     assert "'frumious sync bad' brings back" in shown
     assert stored(conf) == {"good"}
     assert json.loads(run(conf, "status", "--json"))["deleted"] == ["bad"]

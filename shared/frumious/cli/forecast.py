@@ -11,6 +11,7 @@ from frumious.cli.outcome import lagging_payload, next_retry
 from frumious.cli.sizes import count, size
 from frumious.concurrency import run_all
 from frumious.model.jobs import AllowedRemoval, Job, Outcome
+from frumious.model.plans import Reason
 from frumious.model.types import RunId
 from frumious.planning.plan import summary
 
@@ -147,6 +148,8 @@ async def make_forecast(plan: Plan, mirror: Mirror) -> Forecast:
 
 def _jobs(plan: Plan) -> Iterator[Job]:
     for project, serial in plan.jobs.items():
+        if plan.reasons[project] is Reason.DELETED:
+            continue  # whatever upstream has
         yield Job(
             RunId("plan"),
             project,

@@ -30,7 +30,8 @@ _KINDS: Final = {
 _WHY: Final = {
     Reason.REMOVED: "deleted upstream",
     Reason.UNWANTED: "no longer selected",
-    Reason.NAMED: "deleted",
+    Reason.DELETED: "deleted by name",
+    Reason.NAMED: "deleted upstream",
 }
 
 
