@@ -133,7 +133,8 @@ def _check_readers(top: Path) -> Iterator[Finding]:
 
 def _publish(top: Path, web: Path) -> None:
     for path in (top, *_below(web)):
-        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+        with suppress(FileNotFoundError):
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def _below(web: Path) -> Iterator[Path]:
@@ -145,7 +146,10 @@ def _below(web: Path) -> Iterator[Path]:
 
 
 def _is_public(path: Path) -> bool:
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return True  # a run has just deleted it, or it is a link that leads nowhere
     needed = 0o005 if stat.S_ISDIR(mode) else 0o004
     return mode & needed == needed
 

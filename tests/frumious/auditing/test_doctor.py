@@ -235,6 +235,7 @@ def test_what_the_web_server_cannot_read_is_opened(conf: Path) -> None:
     page = mirror / "web/simple/good/index.html"
     page.chmod(0o600)
     mirror.chmod(0o700)
+    (page.parent / "broken").symlink_to("nowhere")
 
     found = doctor(conf)
     assert any("the web server cannot read it: its mode is 0" in each["problem"] for each in found)
