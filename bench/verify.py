@@ -59,7 +59,7 @@ class SyntheticStorage:
         self.state: dict[str, bytes] = {}
         self.fingerprint = ""  # of the configuration
         self._step = 2**256 // files
-        self.pages = lru_cache(4096)(self._pages)
+        self.pages = lru_cache(512)(self._pages)
 
     def prepare(self) -> None:
         """Make the root index and the cursor."""
