@@ -139,6 +139,7 @@ class Stack:
     def _begin_command(self, slot: Slot, fate: Fate, request: Request) -> None:
         slot.process = None
         _, mirror = self._process(slot, fate)
+        self.witness.repairs = self.witness.repairs or request.verify
         self._begin(slot, functions.command(request, mirror), str(request))
 
     def _process(self, slot: Slot, fate: Fate) -> tuple[Process, Mirror]:

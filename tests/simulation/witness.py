@@ -60,6 +60,7 @@ class Witness(Reports):
         self.damaged: dict[str, float] = {}  # files that nobody has repaired yet, and since when
         self.spoilt = False  # whether reports were damaged, and with them what diff-files say
         self.restored = False  # whether upstream counts serials a second time
+        self.repairs = False  # whether an operator lets the mirror be repaired
         self.resets = False  # whether an operator lets the mirror count anew
         self.deceived = False  # whether the changelog or the root index lied
         self.confirmed = False  # whether an operator lets the mirror lose more than its limits

@@ -6,7 +6,6 @@ it as any other job does.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
@@ -62,7 +61,7 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
     """Withhold what is damaged, and return the plan that repairs the projects.
 
     Jobs may take pages that are older than the mirror's, but none that are older than the root
-    index says: a damaged page may have any serial.
+    index says: a damaged page may have any serial. What the index lacks is not that old.
 
     Raises:
         Conflict: a job has published one of the projects meanwhile.
@@ -76,14 +75,14 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
         await withhold(project, damaged, wrong, mirror)
 
     await in_groups(prepare_project(project) for project in sorted(projects))
-    serials = await _serials(projects, mirror)
+    serials, listed = await _serials(projects, mirror)
     planned = frozenset(projects)
     unselected = {project for project in planned if not mirror.selection.wants(project)}
     return Plan(
         jobs=serials,
         reasons=dict.fromkeys(planned, Reason.DAMAGED),
         recovering=planned,
-        rewinding=planned,
+        rewinding=listed,
         named=frozenset(unselected),
     )
 
@@ -158,13 +157,19 @@ def _is_file(finding: Finding) -> bool:
 
 async def _serials(
     projects: Collection[NormalizedName], mirror: Mirror
-) -> dict[NormalizedName, int]:
-    """Return the serials that the root index says projects have, as far as they are credible."""
-    serials = dict.fromkeys(sorted(projects), 0)
+) -> tuple[dict[NormalizedName, int], frozenset[NormalizedName]]:
+    """Return the serials that the root index says projects have, as far as they are credible.
+
+    Returns also for which of them it says any; for all, if nobody knows.
+    """
+    serials, listed = dict.fromkeys(sorted(projects), 0), set["NormalizedName"]()
     cursor = await mirror.ledger.cursor()
     highest = max(cursor.serial or 0, cursor.upstream or 0)
-    with suppress(InvalidPage):
+    try:
         for project, entry in await mirror.pages.listed_projects():
-            if project in serials and (entry.serial or 0) <= highest:
-                serials[project] = entry.serial or 0
-    return serials
+            if project in serials:
+                listed.add(project)
+                serials[project] = (entry.serial or 0) if (entry.serial or 0) <= highest else 0
+    except InvalidPage:
+        return serials, frozenset(serials)
+    return serials, frozenset(listed)
