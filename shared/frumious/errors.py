@@ -26,6 +26,7 @@ class Reason(StrEnum):
     FILE_CHANGED = "upstream changed a published file"
     FILES_LOST = "upstream lost most of the files"
     LOSSES_STOPPED = "upstream removed more files of all projects than max-losses permits"
+    NOTHING_SELECTED = "the configuration selects none of the files"
     ADDRESS_REFUSED = "upstream's address is not allowed"
     STORAGE = "the mirror's storage failed"
     STORAGE_FULL = "the mirror's storage is full"

@@ -180,6 +180,6 @@ async def command(request: Request, mirror: Mirror) -> Plan | Verified:
         )
     await _confirm(request, mirror)
     plan = await _plan(request, mirror)
-    if plan.stopped is None and not request.dry_run:
+    if plan.starts and not request.dry_run:
         await run_here(plan, mirror, lambda _sent, _result: None)
     return plan

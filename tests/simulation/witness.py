@@ -281,7 +281,7 @@ class Witness(Reports):
 
     def take_plan(self, plan: Plan, listed: frozenset[str]) -> None:
         """Check how many of the projects a plan removes that were `listed` before it was made."""
-        if self.max_removals is None or self.confirmed or plan.stopped is not None:
+        if self.max_removals is None or self.confirmed or not plan.starts:
             return
         removed = {project for project, reason in plan.reasons.items() if reason.removes}
         removed -= self.deleted()

@@ -117,6 +117,8 @@ class World(Steps):
 
     def _unfinished(self) -> str:
         """Say what is unfinished; nothing in the end."""
+        if self._plan.stopped is not None:
+            return "removals wait for a confirmation"
         if runs := self.witness.open_runs():
             return f"{runs} runs are open"
         if lagging := self.witness.lagging() - self.witness.differing:

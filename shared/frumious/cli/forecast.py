@@ -75,6 +75,7 @@ class Forecast:
             kind = "retry" if project in plan.retries else "update"
             kinds["remove" if reason.removes else kind].append(project)
         kinds["continue"] = [*self.pending]
+        kinds["confirm"] = sorted(self.plan.withheld)
         yield from self._kind_lines(kinds)
         for project, entry in islice(sorted(self.lagging.items()), _MAX_SHOWN):
             yield f"{project}: lagging; {next_retry(entry, self.now)} ({entry.reason})"
@@ -92,7 +93,8 @@ class Forecast:
     def _kind_lines(self, kinds: Mapping[str, Sequence[NormalizedName]]) -> Iterator[str]:
         for kind, projects in kinds.items():
             for project in projects[:_MAX_SHOWN]:
-                reason = self.plan.reasons.get(project) if kind != "continue" else None
+                reasons = self.plan.withheld if kind == "confirm" else self.plan.reasons
+                reason = reasons.get(project) if kind != "continue" else None
                 why = "an interrupted run left it" if reason is None else reason
                 parts = [kind, *_parts(self.previews.get(project))]
                 yield f"{project}: {', '.join(parts)} ({why})"

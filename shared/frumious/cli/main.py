@@ -15,7 +15,7 @@ from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
 from frumious.cli.explain import explain
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
-from frumious.cli.plan import check_limit, plan
+from frumious.cli.plan import plan
 from frumious.cli.serve import serve
 from frumious.cli.status import status
 from frumious.cli.tokens import token
@@ -67,7 +67,7 @@ main.add_command(verify)
     type=click.IntRange(min=0),
     default=0,
     metavar="NUMBER",
-    help="Let this run remove up to so many projects, though max-removals allows fewer.",
+    help="Let this run remove up to so many projects; on a terminal the command asks for it.",
 )
 @click.option(
     "--confirm-losses",
@@ -97,6 +97,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
     the next run goes on.
     """
+    from frumious.cli.confirmation import confirm_plan
     from frumious.cli.runs import run
     from frumious.planning.plan import plan_changes
     from frumious.planning.retry import confirm_losses as permit_losses
@@ -104,14 +105,12 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     async def make_plan(mirror: Mirror) -> Plan:
         if confirm_losses:
             await permit_losses(mirror, confirm_losses)
-        planned = await plan_changes(
-            mirror,
-            force=force_check,
-            reset=reset_serials,
-            confirmed_removals=confirm_removals,
+        return await confirm_plan(
+            lambda confirmed: plan_changes(
+                mirror, force=force_check, reset=reset_serials, confirmed_removals=confirmed
+            ),
+            confirm_removals,
         )
-        check_limit(planned)
-        return planned
 
     run(options, make_plan, as_json=as_json)
 

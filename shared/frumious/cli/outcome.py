@@ -29,6 +29,7 @@ _KINDS: Final = {
 }
 _WHY: Final = {
     Reason.REMOVED: "deleted upstream",
+    Reason.UNANNOUNCED: "gone from upstream",
     Reason.UNWANTED: "no longer selected",
     Reason.DELETED: "deleted by name",
     Reason.NAMED: "deleted upstream",

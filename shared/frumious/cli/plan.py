@@ -25,17 +25,22 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
 
     The pages of up to 300 planned projects are read, to count their new files and bytes.
 
-    Exit status 1 also where the run would not start: it removes more than max-removals allows.
+    Exit status 1 also where removals wait for a confirmation, or the allowlist has a name that
+    upstream does not have.
     """
+    from frumious.cli.confirmation import doubtful_text, stopped_text
     from frumious.cli.forecast import make_forecast
     from frumious.cli.process import with_mirror
+    from frumious.planning.absent_names import absent_names, absent_texts
     from frumious.planning.plan import plan_changes
 
-    async def work(mirror: Mirror) -> Forecast:
+    async def work(mirror: Mirror) -> tuple[Forecast, list[str]]:
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
-        return await make_forecast(planned, mirror)
+        forecast = await make_forecast(planned, mirror)
+        expected = planned.jobs.keys() - {*forecast.absent} | forecast.lagging.keys()
+        return forecast, absent_texts(await absent_names(mirror, expected))
 
-    forecast = with_mirror(options, work)
+    forecast, misspelt = with_mirror(options, work)
     if as_json:
         import json
 
@@ -45,23 +50,11 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
             click.echo(line)
     if forecast.plan.regressed:
         raise click.ClickException(regressed_text(forecast.plan))
-    check_limit(forecast.plan)
+    problems = [*misspelt, *doubtful_text(forecast.plan), *stopped_text(forecast.plan)]
+    if problems:
+        raise click.ClickException("\n".join(problems))
 
 
 def regressed_text(plan: Plan) -> str:
     """Explain that upstream's serials went backwards, and what to do."""
     return f"{plan.regressed} ('frumious mirror --reset-serials' does that)"
-
-
-def check_limit(plan: Plan) -> None:
-    """Explain why a stopped plan does not start, and how to let it.
-
-    Raises:
-        ClickException: the plan is stopped.
-    """
-    if plan.stopped is not None:
-        msg = (
-            f"{plan.stopped.message} ('frumious plan' shows them,"
-            f" 'frumious mirror --confirm-removals {plan.stopped.removals}' confirms)"
-        )
-        raise click.ClickException(msg)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from frumious.cli.confirmation import doubtful_text, stopped_text
 from frumious.cli.outcome import Tally, lagging_lines, lagging_payload, project_line
 from frumious.cli.plan import regressed_text
 from frumious.cli.process import with_mirror
@@ -16,6 +17,7 @@ from frumious.cli.progress import Progress
 from frumious.errors import FrumiousError
 from frumious.local import run_here
 from frumious.meter import Meter
+from frumious.planning.absent_names import absent_names, absent_texts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -73,6 +75,8 @@ def run(
     """
     tally, meter, started = Tally(), Meter(), time.monotonic()
 
+    misspelt: list[str] = []
+
     async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
         async with Progress(meter, quiet=options.quiet) as progress:
             report = _Reporter(progress, meter, tally, verbose=options.verbose)
@@ -83,6 +87,8 @@ def run(
                 raise
             report.reasons = planned.reasons
             done = await run_here(planned, mirror, report, meter)
+            if planned.base is not None:  # not of named projects
+                misspelt.extend(absent_texts(await absent_names(mirror, done.lagging)))
             return planned, done, mirror.clock.now()
 
     try:
@@ -106,10 +112,16 @@ def run(
     for project in absent:
         click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     _show_lagging(lagging, () if options.quiet else tally.failed, now)
-    if planned.regressed:
-        click.echo(regressed_text(planned), err=True)
-    if absent or lagging or done.stopped or planned.regressed:
+    problems = [*misspelt, *_problems(planned)]
+    for problem in problems:
+        click.echo(problem, err=True)
+    if absent or lagging or done.stopped or problems:
         raise SystemExit(1)
+
+
+def _problems(plan: Plan) -> list[str]:
+    regressed = [regressed_text(plan)] if plan.regressed else []
+    return [*regressed, *doubtful_text(plan), *stopped_text(plan)]
 
 
 def _show_lagging(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -33,10 +34,28 @@ class CompareMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """How many projects one run may remove without confirmation: the larger of the two."""
+    """How many projects one run may remove without confirmation.
+
+    `number` serves takedowns in small mirrors, which must not wait: it counts only for removals
+    that upstream's changelog announces, and never for more than half of the mirror.
+    """
 
     share: float = 0.05  # of the mirror's projects
     number: int = 10
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether no removal has to be confirmed."""
+        return self.share == 1
+
+    def unannounced(self, projects: int) -> int:
+        """Return how many of a mirror's projects may go without an event; one of a small mirror."""
+        return math.ceil(round(projects * self.share, 6))
+
+    def announced(self, projects: int) -> int:
+        """Return how many of a mirror's projects may go by upstream's own events."""
+        half = (projects + 1) // 2
+        return max(self.unannounced(projects), min(self.number, half))
 
 
 @dataclass(frozen=True, slots=True)

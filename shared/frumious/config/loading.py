@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
 from frumious.config.choices import Backend
+from frumious.config.filter_checks import check_filters
 from frumious.config.proxy import read_proxy
 from frumious.config.reader import Reader, shown_key
 from frumious.config.s3 import read_s3
@@ -39,8 +40,14 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read {str(path)!r}: {error}"
+    except FileNotFoundError as error:
+        msg = f"{str(path)!r} does not exist; 'frumious init' writes one, and -c names another"
+        raise ConfigError(msg) from error
+    except OSError as error:
+        msg = f"cannot read {str(path)!r}: {error.strerror}"
+        raise ConfigError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"cannot read {str(path)!r}: byte {error.start} is not UTF-8"
         raise ConfigError(msg) from error
     return parse(text, environment, source=path.name)
 
@@ -56,7 +63,9 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
     try:
         ini.read_string(text, source)
     except configparser.MissingSectionHeaderError as error:
-        msg = f"{source} is not an INI file: line {error.lineno} is before any [section]"
+        unclosed = error.line.lstrip().startswith("[")
+        problem = "is a [section] without its ']'" if unclosed else "is before any [section]"
+        msg = f"{source} is not an INI file: line {error.lineno} {problem}"
         raise ConfigError(msg) from None  # its own text quotes the line, perhaps with a secret
     except (configparser.DuplicateSectionError, configparser.DuplicateOptionError) as error:
         name = f"[{error.section}] {shown_key(getattr(error, 'option', ''))}".strip()
@@ -73,7 +82,8 @@ def parse(text: str, environment: Mapping[str, str], source: str = "mirror.conf"
     reader = Reader(ini)
     config = _config(reader, environment)
     if reader.mistakes:
-        msg = f"{source} is invalid:\n" + "\n".join(f"- {line}" for line in reader.mistakes)
+        problems = (*reader.mistakes, *config.warnings)  # an unknown key may be the cause
+        msg = f"{source} is invalid:\n" + "\n".join(f"- {line}" for line in problems)
         raise ConfigError(msg)
     return config
 
@@ -99,8 +109,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     proxy, no_proxy = read_proxy(reader, environment)
     options = reader.options("mirror", Config, environment, hyphens=True)
     insecure: bool = options["allow_non_https"]
-    url = values.url(insecure=insecure, login=True)
-    master, master_login = values.split_login(reader.get("mirror", "master", url, PYPI))
+    index = values.index_url(insecure=insecure)
+    master, master_login = values.split_login(reader.get("mirror", "master", index, PYPI))
     url = values.optional_url(insecure=insecure, login=True)
     mirror, mirror_login = values.split_login(reader.get("mirror", "download-mirror", url, ""))
     logins = {mirror: mirror_login, master: master_login}
@@ -116,6 +126,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
     selection = Selection.read(reader)
+    check_filters(reader)
     if options["discovery"] == "names" and selection.exact_projects is None:
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"

@@ -95,6 +95,18 @@ class Reader:
         if self._ini.has_option(section, key):
             self._unused.append(f"[{section}] {key} has no effect: {reason}")
 
+    def warn(self, text: str) -> None:
+        """Warn about options that do not have the effect that they seem to have."""
+        self._unused.append(text)
+
+    def text(self, section: str, key: str) -> str:
+        """Return an option's text; empty if it is not set."""
+        return (self._ini.get(section, key, fallback="") or "").strip()
+
+    def unknown_sections(self) -> list[str]:
+        """Return the sections of which no option was read."""
+        return [name for name in self._ini.sections() if name not in self._known]
+
     def has(self, section: str, key: str) -> bool:
         """Return whether an option is set."""
         return bool(self._ini.get(section, key, fallback=""))

@@ -33,8 +33,10 @@ DIRECTORIES: Final = {
     Backend.S3: "/bucket or /bucket/prefix",
     Backend.SWIFT: "/prefix, or / for a container of its own",
 }
+_PYPI_HOSTS: Final = frozenset({"pypi.org", "www.pypi.org", "pypi.python.org", "test.pypi.org"})
 _ALL: Final = 100  # percent
 _MAX_DELAY: Final = 3650  # days
+_MAX_WRONG_LINES: Final = 10  # of a list, that an error names
 
 
 def hosts(text: str) -> frozenset[Address]:
@@ -266,12 +268,29 @@ def url(*, insecure: bool, login: bool = False) -> Callable[[str], str]:
             msg = "must be a URL with a valid port"
             raise ValueError(msg) from None
         if parts.query or parts.fragment:
-            msg = "must be a URL without a query"
+            bare = parts._replace(query="", fragment="").geturl()
+            hint = "" if "@" in parts.netloc else f"; {bare!r} is one"
+            msg = f"must be a URL without a query{hint}"
             raise ValueError(msg)
         if "@" in parts.netloc and not login:
             msg = "must be a URL without a user name and password"
             raise ValueError(msg)
         return text.rstrip("/")
+
+    return parse
+
+
+def index_url(*, insecure: bool) -> Callable[[str], str]:
+    """Return a parser of an index's base URL, which accepts the URL of its Simple API as well."""
+    parse_url = url(insecure=insecure, login=True)
+
+    def parse(text: str) -> str:
+        base = parse_url(text).removesuffix("/simple").rstrip("/")
+        parts = urlsplit(base)
+        if parts.hostname in _PYPI_HOSTS and parts.path:
+            msg = f"must be 'https://{parts.hostname}', without a path"
+            raise ValueError(msg)
+        return base
 
     return parse
 
@@ -288,13 +307,27 @@ def split_login(url: str) -> tuple[str, str | None]:
 
 def requirements(text: str) -> tuple[Requirement, ...]:
     """Parse names of projects with optional version specifiers, one on each line."""
-    entries = [line.partition("#")[0].strip() for line in text.splitlines()]
-    try:
-        parsed = tuple(Requirement(entry) for entry in entries if entry)
-    except InvalidRequirement as error:
-        msg = f"each line must be a project's name with an optional version specifier: {error}"
-        raise ValueError(msg) from error
+    parsed: list[Requirement] = []
+    wrong: list[str] = []
+    for line in text.splitlines():
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        try:
+            parsed.append(Requirement(entry))
+        except InvalidRequirement as error:
+            wrong.append(f"{entry!r:.80} ({str(error).splitlines()[0]:.200})")
+    if wrong:
+        listed = "; ".join(wrong[:_MAX_WRONG_LINES])
+        more = (
+            f"; and {len(wrong) - _MAX_WRONG_LINES} more" if len(wrong) > _MAX_WRONG_LINES else ""
+        )
+        msg = (
+            "each line must be a project's name with an optional version specifier, and these are"
+            f" not: {listed}{more}"
+        )
+        raise ValueError(msg)
     if any(len(entry.name) > MAX_NAME_LENGTH for entry in parsed):
         msg = f"a project's name has at most {MAX_NAME_LENGTH} characters"
         raise ValueError(msg)
-    return parsed
+    return tuple(parsed)

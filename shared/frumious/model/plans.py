@@ -27,6 +27,7 @@ class Reason(StrEnum):
     FORCED = "everything is checked"
     LAGGING = "lagging, and due for a retry"
     REMOVED = "removed upstream"
+    UNANNOUNCED = "gone from upstream, though no event says so"
     UNWANTED = "no longer selected"
     DELETED = "deleted by name"
     DAMAGED = "damaged here"
@@ -35,7 +36,7 @@ class Reason(StrEnum):
     @property
     def removes(self) -> bool:
         """Whether the project is to leave the mirror."""
-        return self in {Reason.REMOVED, Reason.UNWANTED, Reason.DELETED}
+        return self in {Reason.REMOVED, Reason.UNANNOUNCED, Reason.UNWANTED, Reason.DELETED}
 
 
 class Proposal(NamedTuple):
@@ -48,19 +49,34 @@ class Proposal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RemovalLimit:
-    """The verdict that a plan removes more of the mirror than `max-removals` allows."""
+    """The verdict that removals wait until an operator confirms them."""
 
-    removals: int
+    removals: int  # that wait
     projects: int  # that the mirror has
-    allowed: int
+    allowed: int  # removals of this kind, by `max-removals`
+    unwanted: int = 0  # removals that wait because of the configuration
+    rest_starts: bool = False  # only the removals wait; else nothing starts
 
     @property
     def message(self) -> str:
-        """Explain why the plan does not start."""
+        """Explain what waits, and why."""
+        if not self.rest_starts:
+            return (
+                f"the run would remove {self.removals} of the mirror's {self.projects} projects,"
+                f" and max-removals allows {self.allowed}: nothing starts until somebody confirms"
+                f" {self.removals} removals"
+            )
+        causes = []
+        if self.unwanted:
+            causes.append(f"the configuration no longer selects {self.unwanted}")
+        if unannounced := self.removals - self.unwanted:
+            causes.append(
+                f"upstream no longer has {unannounced}, without an event that says so"
+                f" (max-removals allows {self.allowed})"
+            )
         return (
-            f"the run would remove {self.removals} of the mirror's {self.projects} projects, and"
-            f" max-removals allows {self.allowed}: nothing starts until somebody confirms"
-            f" {self.removals} removals"
+            f"of the mirror's {self.projects} projects, {' and '.join(causes)}: these stay until"
+            f" somebody confirms {self.removals} removals"
         )
 
 
@@ -90,7 +106,9 @@ class Plan:
     cursor: Cursor | None = None  # that it leads to, apart from the runs
     settles_named: bool = False  # what is stored of named projects changes when the runs are open
     selected: Selected | None = None  # to store when the runs are open; None: as it is stored
-    stopped: RemovalLimit | None = None  # None: the plan may start
+    stopped: RemovalLimit | None = None  # None: no removal waits for a confirmation
+    withheld: Mapping[NormalizedName, Reason] = field(default_factory=dict)  # removals that wait
+    doubtful: tuple[NormalizedName, ...] = ()  # their pages are missing, which proves nothing
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
 
     @property
@@ -99,3 +117,13 @@ class Plan:
         return frozenset(
             project for project, reason in self.reasons.items() if reason is Reason.DELETED
         )
+
+    @property
+    def starts(self) -> bool:
+        """Whether the jobs may be sent."""
+        return self.stopped is None or self.stopped.rest_starts
+
+    @property
+    def removals(self) -> Mapping[NormalizedName, Reason]:
+        """The projects that the plan removes."""
+        return {project: reason for project, reason in self.reasons.items() if reason.removes}

@@ -24,6 +24,7 @@ class ConfigChanges:
     pages: bool = False  # all pages show something else
     releases: frozenset[NormalizedName] = frozenset()  # projects with other rules for releases
     forced: bool = False  # everything counts as changed
+    previous_projects: str = ""  # the stored fingerprint of which projects are selected
     fingerprint: str = ""  # of what is stored, if nothing remains to store
 
 
@@ -47,5 +48,6 @@ def config_changes(
         pages=previous.pages != current.pages,
         releases=frozenset(project for project, _ in releases),
         forced=force,
+        previous_projects="" if stored is None else stored.projects,
         fingerprint=current.fingerprint if merged == stored else "",
     )

@@ -100,7 +100,8 @@ def _compare(
         if current == pending == -1:
             # Where the index is newer than the page, the event that removed the project is as well.
             newer = serial and index.serial is not None and serial < index.serial
-            return Proposal(project, serial + 1 if newer else 0, Reason.REMOVED)
+            reason = _removal(project, snapshot)
+            return Proposal(project, serial + 1 if newer else 0, reason)
         if current is not None and current < serial and snapshot.is_void(serial):
             return Proposal(project, current, Reason.REWOUND)
         if lagging is not None and current is not None and current >= serial:
@@ -110,6 +111,14 @@ def _compare(
         if lagging is None and current is not None and _differs(current, serial, pending, snapshot):
             return Proposal(project, current, Reason.DIFFERS)
     return reselected
+
+
+def _removal(project: NormalizedName, snapshot: Snapshot) -> Reason:
+    """Return whether upstream's changelog announces that a project is gone, or did so before."""
+    lagging = snapshot.lagging.get(project)
+    known = lagging.allowed_removal if lagging is not None else AllowedRemoval.NOTHING
+    announced = AllowedRemoval.PROJECT in {known, snapshot.removals.get(project)}
+    return Reason.REMOVED if announced else Reason.UNANNOUNCED
 
 
 def _reselect(

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import secrets
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
-    from frumious.model.plans import Plan
+    from frumious.model.plans import Plan, Reason
     from frumious.model.runs import Cursor
     from frumious.state.ledger import Ledger
 
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 _MAX_RUN_SIZE: Final = 10_000  # jobs; a larger plan becomes several runs, its stages
 # So that later changes do not wait behind all of PyPI, and no job grows old on the queue.
 _CONCURRENT_STAGES: Final = 3
+_MAX_LOGGED: Final = 100  # removed projects in one log record
 
 
 class Queue(Protocol):
@@ -58,7 +60,7 @@ async def start_runs(
     deadline: float = math.inf,
     in_process: bool = False,
 ) -> list[RunId]:
-    """Open a plan's runs unless it is stopped, and send all jobs that are not sent yet.
+    """Open a plan's runs if it may start, and send all jobs that are not sent yet.
 
     `deadline` is by time.monotonic(): what is not sent by then is left to the next tick. With
     `in_process` the queue ends with the process: runs count as sent when they are opened. Returns
@@ -70,7 +72,7 @@ async def start_runs(
     """
     opened: Sequence[Run] = ()
     cursor: Cursor | None = None
-    if plan is not None and plan.stopped is None:
+    if plan is not None and plan.starts:
         opened, cursor = await _open(plan, mirror, in_process=in_process)
         if cursor is not None and plan.settles_named:
             deleted, selection = plan.deleted, mirror.selection
@@ -140,9 +142,19 @@ async def _open(
         await ledger.write_selected(plan.selected)
     elif plan.base is None and await ledger.selected() is None:
         await ledger.write_selected(mirror.selected)
+    _log_removals(plan)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
     return runs, moved
+
+
+def _log_removals(plan: Plan) -> None:
+    removals: defaultdict[Reason, list[NormalizedName]] = defaultdict(list)
+    for project, reason in sorted(plan.removals.items()):
+        removals[reason].append(project)
+    for reason, projects in removals.items():
+        extra = {"reason": reason.value, "projects": len(projects), "names": projects[:_MAX_LOGGED]}
+        logger.info("projects are removed", extra=extra)
 
 
 def _split(plan: Plan, created: float) -> Sequence[Run]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from frumious.errors import explain
+from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
 from frumious.state.status_files import parse_status
 from frumious.upstream.addresses import HostRefused
+from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.pages import RootIndex
     from frumious.model.runs import Cursor
     from frumious.storage.protocol import Storage
+    from frumious.upstream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_CHECKS: Final = 5
+_MAX_LOGGED: Final = 20  # projects in one log record
 
 
 async def read_turn(  # noqa: PLR0913 (what decides)
@@ -60,6 +65,59 @@ async def read_turn(  # noqa: PLR0913 (what decides)
         names = [name for name in names if name > cursor.swept][: turn.size]
     unplanned = [name for name in names if name not in planned]
     return replace(turn, projects=names, checks=await _check_all(unplanned, mirror, alone=alone))
+
+
+async def without_doubtful(
+    turn: Turn, index: RootIndex | None, upstream: Upstream, *, polled: bool, alone: bool
+) -> Turn:
+    """Return the turn without missing pages that prove nothing.
+
+    An upstream that is broken, or a wrong `master`, may have no page at all. A project is gone if
+    upstream's root index lists others; unless projects are `polled` by name, it is enough that
+    other pages are served in the same turn.
+
+    Raises:
+        UpstreamUnavailable: with `alone`; upstream serves neither a root index nor any page.
+    """
+    missing = [name for name, check in turn.checks.items() if check.stored and check.answer.missing]
+    served = not all(check.answer.missing for check in turn.checks.values())
+    if not missing or (served and not polled):
+        return turn
+    if index is None:
+        with suppress(FrumiousError):
+            index = await upstream.root_index()
+    listed = {} if index is None else index.projects
+    doubtful = tuple(name for name in missing if not listed or name in listed)
+    if not doubtful:
+        return turn
+    if alone and not served and not listed:
+        msg = (
+            f"upstream has none of {len(missing)} project pages, and no root index: that is an"
+            " outage, or master is wrong"
+        )
+        raise UpstreamUnavailable(msg)
+    extra = {"projects": len(doubtful), "names": doubtful[:_MAX_LOGGED]}
+    logger.warning(
+        "missing pages are not believed: the root index does not confirm it", extra=extra
+    )
+    checks = {name: check for name, check in turn.checks.items() if name not in doubtful}
+    return replace(turn, checks=checks, doubtful=doubtful)
+
+
+async def require_service(names: Sequence[NormalizedName], upstream: Upstream) -> None:
+    """Make sure that upstream serves a root index, or a page of some of its projects.
+
+    Raises:
+        UpstreamUnavailable: neither, so this is no index, or none that mirrors can follow now.
+    """
+    with suppress(FrumiousError):
+        if (index := await upstream.root_index()) is not None and index.projects:
+            return
+    for name in names[:_CONCURRENT_CHECKS]:
+        if not (await upstream.check_page(name, etag="")).missing:
+            return
+    msg = "upstream has no root index and no project page: that is an outage, or master is wrong"
+    raise UpstreamUnavailable(msg)
 
 
 async def _project_count(cursor: Cursor, storage: Storage) -> int:

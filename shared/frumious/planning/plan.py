@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from frumious.model.jobs import AllowedRemoval
-from frumious.model.plans import Plan, Reason, RemovalLimit
+from frumious.model.plans import Plan, Reason
 from frumious.planning import discovery, sweep
 from frumious.planning.named import parse_names
+from frumious.planning.removals import check_removals
 from frumious.planning.retry import refused_losses
 from frumious.planning.snapshot import read_snapshot
 from frumious.simple.values import InvalidPage
+from frumious.upstream.client import UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -83,36 +85,37 @@ async def plan_changes(
     """Plan what brings the mirror in step with upstream and with its configuration.
 
     `force` plans every project; `confirmed_removals` is how many removals somebody has confirmed.
-    A plan that would remove more than those and than `max-removals` comes back `stopped`. With
-    `reset` upstream's serials are counted anew, and its pages may be older than the mirror's.
+    Where more removals than those need a confirmation, the plan comes back `stopped`. With `reset`
+    upstream's serials are counted anew, and its pages may be older than the mirror's.
 
     Raises:
         UpstreamUnavailable: upstream did not answer.
         NoChangelog: upstream has none, and `discovery = changelog` is configured.
     """
     limit = mirror.config.max_removals
-    limit = replace(limit, number=max(limit.number, confirmed_removals))
-    snapshot = await read_snapshot(
-        mirror, force=force, reset=reset, uncounted_removals=limit.number
-    )
+    snapshot = await read_snapshot(mirror, force=force, reset=reset)
     try:
-        plan = plan_snapshot(snapshot, mirror.selection, limit)
+        plan = plan_snapshot(snapshot, mirror.selection, limit, confirmed_removals)
     except InvalidPage as error:  # the mirror's own root index, which is read while planning
         logger.error("%s; projects are found by their pages", error)  # noqa: TRY400
         snapshot = replace(snapshot, own_index=await mirror.pages.projects_with_pages())
-        plan = plan_snapshot(snapshot, mirror.selection, limit)
-    if not confirmed_removals:
-        return plan
-    removed = (project for project, reason in plan.reasons.items() if reason.removes)
-    return replace(plan, confirmed=frozenset(removed))
+        plan = plan_snapshot(snapshot, mirror.selection, limit, confirmed_removals)
+    return replace(plan, confirmed=frozenset(plan.removals)) if confirmed_removals else plan
 
 
-def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> Plan:
-    """Return the plan that follows from a snapshot. Pure."""
+def plan_snapshot(
+    snapshot: Snapshot, selection: Selection, limit: Removals, confirmed: int = 0
+) -> Plan:
+    """Return the plan that follows from a snapshot. Pure.
+
+    Raises:
+        UpstreamUnavailable: upstream's root index lists no project.
+    """
     if snapshot.foreign:
         return _foreign_plan(snapshot)
     selection = replace(selection, named=snapshot.named)
     comparison = discovery.compare(snapshot, selection)
+    snapshot, comparison = _without_empty_index(snapshot, comparison)
     proposals = chain(
         discovery.propose_changed(snapshot),
         comparison.differing,
@@ -127,7 +130,7 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
     planned = merged.jobs.keys()
     earliest = None if snapshot.changes is None else snapshot.changes.earliest
     cursor = sweep.advance(discovery.advance(snapshot), snapshot.turn)
-    return replace(
+    plan = replace(
         merged,
         rewinding=frozenset(planned) if snapshot.reset else merged.rewinding,
         reset=snapshot.reset,
@@ -151,9 +154,29 @@ def plan_snapshot(snapshot: Snapshot, selection: Selection, limit: Removals) -> 
         base=snapshot.cursor,
         cursor=cursor,
         selected=snapshot.config.selected,
-        stopped=_check_removals(merged, comparison, limit),
+        doubtful=snapshot.turn.doubtful,
         refused_losses=len(refused_losses(snapshot.lagging)),
     )
+    return check_removals(plan, comparison, snapshot, limit, confirmed)
+
+
+def _without_empty_index(snapshot: Snapshot, comparison: Comparison) -> tuple[Snapshot, Comparison]:
+    """Ignore a root index of upstream's that lists no project, although the mirror has some.
+
+    That is an outage. What the changelog names does not wait for its end.
+
+    Raises:
+        UpstreamUnavailable: there is nothing else to plan from.
+    """
+    index = snapshot.upstream_index
+    if index is None or index.projects or not comparison.projects:
+        return snapshot, comparison
+    msg = f"upstream's root index lists no project, and the mirror has {comparison.projects}"
+    if snapshot.changes is None or snapshot.cursor.serial is None:
+        raise UpstreamUnavailable(msg)
+    logger.error("%s: projects are not compared", msg)
+    kept = [each for each in comparison.differing if each.reason is not Reason.UNANNOUNCED]
+    return replace(snapshot, upstream_index=None), comparison._replace(differing=kept)
 
 
 def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
@@ -205,9 +228,9 @@ def _merge(
             jobs[project] = max(_credible(serial, snapshot), jobs.get(project, 0))
             if reason is Reason.REWOUND:
                 rewinding.add(project)
-            if project not in reasons or reason.removes:
+            if project not in reasons or (reason.removes and not reasons[project].removes):
                 reasons[project] = reason
-            if reason is Reason.REMOVED:
+            if reason.removes:
                 allowed[project] = AllowedRemoval.PROJECT
     for project, entry in snapshot.lagging.items():
         if project in jobs or project in retries:
@@ -233,25 +256,13 @@ def _credible(serial: int, snapshot: Snapshot) -> int:
     return serial if snapshot.is_reached(serial) else 1
 
 
-def _check_removals(plan: Plan, comparison: Comparison, limit: Removals) -> RemovalLimit | None:
-    """Return the verdict that keeps a mistake, here or upstream, from emptying the mirror."""
-    deleted = plan.deleted
-    removed = [project for project, reason in plan.reasons.items() if reason.removes]
-    removed = [project for project in removed if project not in deleted]  # each is confirmed
-    if len(removed) <= limit.number:
-        return None
-    removals = sum(project in comparison.listed for project in removed)
-    allowed = max(limit.number, int(comparison.projects * limit.share))
-    return RemovalLimit(removals, comparison.projects, allowed) if removals > allowed else None
-
-
 def summary(plan: Plan) -> JsonObject:
     """Return what a plan would update, remove and retry, and why.
 
     Names at most a thousand projects of each kind; `counts` has them all.
     """
     kinds: dict[str, dict[str, Json]] = {"updated": {}, "removed": {}, "retried": {}}
-    for project, reason in sorted(plan.reasons.items()):
+    for project, reason in sorted({**plan.reasons, **plan.withheld}.items()):
         kind = "retried" if project in plan.retries else "updated"
         kinds["removed" if reason.removes else kind][project] = reason.value
     return {

@@ -21,7 +21,7 @@ from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
 from frumious.planning.named import read_named, settle
-from frumious.planning.page_checks import read_turn
+from frumious.planning.page_checks import read_turn, require_service, without_doubtful
 from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.config.choices import Removals
     from frumious.mirror import Mirror
     from frumious.model.pages import ListedProject, RootIndex
     from frumious.model.runs import Cursor, Lagging, OpenRun, Run
@@ -100,13 +101,10 @@ class Snapshot:
         return {} if self.changes is None else self.changes.allowed_removals
 
 
-async def read_snapshot(
-    mirror: Mirror, *, force: bool, reset: bool, uncounted_removals: int
-) -> Snapshot:
+async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot:
     """Read what the tick needs; with `force`, as for a configuration that is new in everything.
 
-    With `reset` upstream's serials are counted anew, as at the first run. Up to
-    `uncounted_removals` are allowed, however many projects the mirror has.
+    With `reset` upstream's serials are counted anew, as at the first run.
     """
     discovery = mirror.config.discovery
     now = mirror.clock.now()
@@ -139,6 +137,8 @@ async def read_snapshot(
             if discovery == "changelog":
                 raise
             logger.info("upstream has no changelog")
+    if reset and snapshot.names is not None and snapshot.changes is None:
+        await require_service(snapshot.names, mirror.upstream)
     snapshot = await _read_upstream_index(
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
@@ -150,7 +150,7 @@ async def read_snapshot(
     snapshot = await _check_pages(snapshot, mirror)
     due = await read_due(snapshot.cursor, snapshot.lagging, mirror, now)
     snapshot = replace(snapshot, due=due)
-    if _needs_own_index(snapshot, uncounted_removals):
+    if _needs_own_index(snapshot, mirror.config.max_removals):
         snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
     return replace(snapshot, unlisted=await _unlisted(snapshot, open_runs, mirror))
 
@@ -318,19 +318,16 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     planned = {*snapshot.lagging, *(name for run in snapshot.cursor.runs for name in run.retries)}
     if snapshot.changes is not None:
         planned |= snapshot.changes.projects.keys()
-    turn = await read_turn(
-        snapshot.cursor,
-        snapshot.names,
-        planned,
-        mirror,
-        now=snapshot.now,
-        alone=snapshot.changes is None and snapshot.upstream_index is None,
-    )
+    cursor, names, index = snapshot.cursor, snapshot.names, snapshot.upstream_index
+    alone = snapshot.changes is None and index is None
+    turn = await read_turn(cursor, names, planned, mirror, now=snapshot.now, alone=alone)
+    polled = names is not None
+    turn = await without_doubtful(turn, index, mirror.upstream, polled=polled, alone=alone)
     return replace(snapshot, turn=turn)
 
 
-def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:
-    config = snapshot.config
+def _needs_own_index(snapshot: Snapshot, limit: Removals) -> bool:
+    config, projects = snapshot.config, snapshot.cursor.projects or 0
     removed = sum(allowed is AllowedRemoval.PROJECT for allowed in snapshot.removals.values())
     return (
         snapshot.upstream_index is not None
@@ -338,5 +335,5 @@ def _needs_own_index(snapshot: Snapshot, uncounted_removals: int) -> bool:
         or config.pages
         or bool(config.releases)
         or any(check.answer.missing for check in snapshot.turn.checks.values())
-        or removed > uncounted_removals
+        or removed > limit.announced(projects)
     )

@@ -42,6 +42,7 @@ class Turn:
     until: float = 0.0  # when the turn would end at an even pace; seconds since the epoch
     projects: Sequence[NormalizedName] = ()
     checks: Mapping[NormalizedName, Check] = field(default_factory=dict)  # of those that answered
+    doubtful: tuple[NormalizedName, ...] = ()  # their pages are missing, which proves nothing
 
 
 def next_turn(cursor: Cursor, now: float, sweep_days: float, projects: int) -> Turn:
@@ -69,7 +70,7 @@ def propose_checked(turn: Turn, listed: Collection[NormalizedName]) -> Iterator[
     for project, (stored, answer) in turn.checks.items():
         if answer.missing:
             if stored and project not in listed:
-                yield Proposal(project, 0, Reason.REMOVED)
+                yield Proposal(project, 0, Reason.UNANNOUNCED)
         elif answer.changed:
             reason = Reason.DIFFERS if stored else Reason.NEW
             yield Proposal(project, answer.serial or 0, reason)

@@ -197,6 +197,11 @@ class Selection:
     def _rules(self) -> list[Rules]:
         return [each for each in self.releases if isinstance(each, Rules)]
 
+    def has_versions_of(self, project: NormalizedName, *, allowed: bool = False) -> bool:
+        """Return whether the project has version specifiers; with `allowed`, in an allowlist."""
+        kind = AllowedReleases if allowed else Rules
+        return any(isinstance(each, kind) and any(each.rules_of(project)) for each in self.releases)
+
     def entry(self, project: NormalizedName) -> str:
         """Return how the configuration asks for the project by name; empty if it does not."""
         listed = any(isinstance(each, AllowedProjects) for each in self.names)

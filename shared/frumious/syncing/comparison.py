@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Job
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
+    from frumious.selection.selection import Selection
     from frumious.simple.values import ParsedPage
     from frumious.state.removed_files import RemovedFiles
 
@@ -52,6 +53,12 @@ class CurrentPage:
         """The fingerprint of the configuration that shaped the page; None: unknown."""
         publication = self.page.publication if self.page is not None else None
         return publication.selection if publication is not None else None
+
+
+class NothingSelected(FrumiousError):
+    """The configuration selects none of a project's files, although it selects the project."""
+
+    reason = Reason.NOTHING_SELECTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +116,32 @@ def check_losses(
             " and no event reports a removal; plan the project by name with may_lose to agree"
         )
         raise MassLoss(msg)
+
+
+def check_selection(
+    project: NormalizedName,
+    page: ProjectPage,
+    selected: ProjectPage,
+    current: ProjectPage | None,
+    selection: Selection,
+) -> None:
+    """Make sure that a mistake in a version specifier does not publish an empty page.
+
+    `page` is upstream's, `selected` what the configuration selects of it. A blocklist may select
+    nothing of a project whose files the mirror never had.
+
+    Raises:
+        NothingSelected: upstream has files, and the configuration selects none of them.
+    """
+    if selected.files or not page.files or page.quarantined:
+        return
+    stored = current is not None and bool(current.files)
+    if selection.has_versions_of(project, allowed=not stored):
+        msg = (
+            f"the version specifiers of {project!r} in [allowlist] and [blocklist] select none of"
+            f" upstream's {len(page.files)} files; correct them, or exclude the project by its name"
+        )
+        raise NothingSelected(msg)
 
 
 def compare(

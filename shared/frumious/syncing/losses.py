@@ -15,7 +15,7 @@ from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.losses import Loss
 from frumious.state.removed_files import Booked, read_removed_files
-from frumious.syncing.comparison import lost_files
+from frumious.syncing.comparison import MassLoss, lost_files
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import File, ProjectPage
     from frumious.simple.values import ParsedPage
     from frumious.syncing.recovery import Attempt
+    from frumious.upstream.upstream import Upstream
 
 
 class TooManyLosses(FrumiousError):
@@ -69,6 +70,19 @@ async def announced_removal(
                 changes = await upstream.changes_since(since, until=serial)
                 return changes.allowed_removals.get(project, AllowedRemoval.NOTHING)
     return AllowedRemoval.NOTHING
+
+
+async def require_root_index(upstream: Upstream) -> None:
+    """Make sure that upstream serves at all: a wrong `master` has no page of any project.
+
+    Raises:
+        MassLoss: it has no root index.
+    """
+    try:
+        await upstream.root_serial()
+    except UpstreamUnavailable as error:
+        msg = f"upstream has no root index either, so nothing is removed: {error}"
+        raise MassLoss(msg) from error
 
 
 async def book_loss(

@@ -28,10 +28,21 @@ from frumious.state.removed_files import (
     read_removed_files,
 )
 from frumious.storage.protocol import Conflict
-from frumious.syncing.comparison import CurrentPage, MassLoss, check_losses, compare
+from frumious.syncing.comparison import (
+    CurrentPage,
+    MassLoss,
+    check_losses,
+    check_selection,
+    compare,
+)
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import remove_excluded, select_files
-from frumious.syncing.losses import announced_removal, book_loss, unannounced_losses
+from frumious.syncing.losses import (
+    announced_removal,
+    book_loss,
+    require_root_index,
+    unannounced_losses,
+)
 from frumious.syncing.page_builder import BuiltPage, build_page, shows_the_same
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
@@ -66,6 +77,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
         StorageUnavailable: the storage did not.
         InvalidPage, TooLarge, HostRefused: upstream's answer is no project page.
         MassLoss: upstream's page lacks most of the files, and no event says why.
+        NothingSelected: the configuration selects none of the files.
         TooManyLosses: upstream has taken away too many files of all projects.
         Conflict: others publish the same project again and again.
     """
@@ -103,6 +115,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     page = await select_files(job, parsed.page, mirror)
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
+    check_selection(project, parsed.page, page, current, mirror.selection)
     selected = replace(parsed, page=page)
     removed = await relevant_removed_files(project, selected.page, current, mirror.storage)
     damaged = manifest is not None and manifest.damaged
@@ -162,11 +175,13 @@ async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, Pr
 async def _remove_unwanted(
     attempt: Attempt, current: ProjectPage | None, publisher: PagePublisher, mirror: Mirror
 ) -> Result:
-    """Remove a project that is not selected, or deleted by name.
+    """Remove a project that is deleted by name, or not selected if the job was planned for that.
 
-    It stays where only its removed files are due: somebody requested it by name.
+    It stays where the job has another purpose. Its removal waits for an operator's confirmation, or
+    somebody requested it by name, and only its removed files are due.
     """
-    if attempt.job.due and current is not None and not attempt.deleted:
+    permitted = attempt.job.allowed_removal is AllowedRemoval.PROJECT and not attempt.job.due
+    if current is not None and not permitted and not attempt.deleted:
         files = mirrored_files(publisher.project, current)
         return _result(publisher.project, BuiltPage(current, files, {}), report=False)
     return await remove_project(attempt, current, publisher, mirror.clock.now())
@@ -200,6 +215,8 @@ async def read_upstream(
     except MassLoss:
         allowed = await announced_removal(job.project, current, mirror)
         check_losses(msgspec.structs.replace(job, allowed_removal=allowed), page, current, earlier)
+    if parsed is None and current is not None and job.named and job.confirmed:
+        await require_root_index(mirror.upstream)
     return parsed
 
 

@@ -19,7 +19,7 @@ from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.redaction import redact
 from frumious.simple.values import resolve
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
-from frumious.upstream.proxy import ProxyRouter
+from frumious.upstream.proxy import ProxyRouter, explain_error
 from frumious.upstream.rate_limit import requested_pause
 
 if TYPE_CHECKING:
@@ -197,8 +197,7 @@ class Client:
             raise HostRefused(msg) from None
         except self._router.errors as error:
             # Cut, because errors of the HTTP parser quote what they could not parse.
-            text = redact(str(error)) or type(error).__name__
-            msg = f"cannot read {url}: {text:.200}"
+            msg = f"cannot read {url}: {redact(explain_error(error)):.200}"
             is_refusal = isinstance(error, (aiohttp.ClientConnectionError, TimeoutError))
             kind = Overloaded if is_refusal else UpstreamUnavailable
             raise kind(msg) from None  # the cause may quote a password

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,3 +72,28 @@ class ProxyRouter:
         await self._resolver.close()
         if self._proxied is not None:
             await self._proxied.close()
+
+
+def explain_error(error: Exception) -> str:
+    """Return what failed: the proxy, TLS, the connection, or the response."""
+    match error:
+        case aiohttp.ClientProxyConnectionError():
+            return f"the proxy {error.host}:{error.port} does not respond: {_cause(error)}"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refuses: {error.status} {error.message}"
+        case aiohttp.ClientConnectorError() if "WRONG_VERSION_NUMBER" in str(error):
+            return f"{error.host}:{error.port} does not speak TLS; is http:// right?"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no TLS connection to {error.host}:{error.port}: {_cause(error)}"
+        case aiohttp.ClientConnectorError():
+            return f"cannot connect to {error.host}:{error.port}: {_cause(error)}"
+    text = str(error) or type(error).__name__
+    is_proxy = type(error).__module__.startswith(("aiohttp_socks", "python_socks"))
+    return f"the proxy fails: {text}" if is_proxy else text
+
+
+def _cause(error: aiohttp.ClientConnectorError) -> str:
+    """Return the cause without addresses, if the operating system names one."""
+    if error.errno is not None and error.errno > 0 and not isinstance(error.os_error, SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error.os_error)

@@ -151,15 +151,16 @@ class Upstream:
         response.check_status()
         return PageCheck(serial, changed=not _is_same(_etag(response), etag), missing=False)
 
-    async def root_index(self, *, etag: str = "") -> RootIndex | None:
-        """Return the list of all projects; None if it still has the ETag.
+    async def root_index(
+        self, *, etag: str = "", limit: int = MAX_ROOT_INDEX_BYTES
+    ) -> RootIndex | None:
+        """Return the list of all projects, of at most `limit` bytes; None if it still has the ETag.
 
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the response is not a root index.
         """
         url = f"{self._config.master}/simple/"
-        limit = MAX_ROOT_INDEX_BYTES
         response = await self._client.fetch(url, limit=limit, headers=_if_changed(etag))
         if etag and response.status == HTTPStatus.NOT_MODIFIED:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from msgspec import structs
 from packaging.utils import NormalizedName
 
 from frumious.config.choices import Removals
@@ -20,6 +21,7 @@ from frumious.planning.sweep import Check, Turn, next_turn
 from frumious.selection.names import AllowedProjects
 from frumious.selection.selection import Selection
 from frumious.upstream.changelog import Changes
+from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def lagging(name: str, serial: int = 3, **fields: Any) -> dict[NormalizedName, L
 def decide(
     *,
     selection: Selection = EVERYTHING,
-    limit: Removals = Removals(number=100),  # noqa: B008 - a frozen value
+    limit: Removals = Removals(share=1.0),  # noqa: B008 - a frozen value
     cursor: Cursor = PYPI,
     **fields: Any,
 ) -> Plan:
@@ -76,9 +78,9 @@ def decide(
 @pytest.mark.parametrize(
     ("known", "reasons"),
     [
-        ({}, {"newer": Reason.DIFFERS, "new": Reason.NEW, "gone": Reason.REMOVED}),
-        ({"lagging": lagging("newer")}, {"new": Reason.NEW, "gone": Reason.REMOVED}),
-        ({"lagging": lagging("new")}, {"newer": Reason.DIFFERS, "gone": Reason.REMOVED}),
+        ({}, {"newer": Reason.DIFFERS, "new": Reason.NEW, "gone": Reason.UNANNOUNCED}),
+        ({"lagging": lagging("newer")}, {"new": Reason.NEW, "gone": Reason.UNANNOUNCED}),
+        ({"lagging": lagging("new")}, {"newer": Reason.DIFFERS, "gone": Reason.UNANNOUNCED}),
         (
             {"lagging": lagging("gone", named=True)},
             {"newer": Reason.DIFFERS, "new": Reason.NEW},
@@ -88,8 +90,8 @@ def decide(
             {
                 "newer": Reason.DIFFERS,
                 "new": Reason.NEW,
-                "gone": Reason.REMOVED,
-                "never-stored": Reason.REMOVED,
+                "gone": Reason.UNANNOUNCED,
+                "never-stored": Reason.UNANNOUNCED,
             },
         ),
         ({"in_progress": {"newer": 7, "new": 0, "gone": 2}}, {"new": Reason.NEW}),
@@ -108,7 +110,7 @@ def test_the_comparison_skips_projects_that_are_already_planned(
     )
 
     assert plan.reasons == reasons
-    removed = [name for name, reason in reasons.items() if reason is Reason.REMOVED]
+    removed = [name for name, reason in reasons.items() if reason.removes]
     assert plan.allowed_removals == dict.fromkeys(removed, AllowedRemoval.PROJECT)
 
 
@@ -176,7 +178,7 @@ def test_the_first_reason_wins_among_proposals_unless_one_removes() -> None:
     assert plan.reasons == {
         "changed": Reason.CHANGED,
         "shrunk": Reason.CHANGED,
-        "gone": Reason.REMOVED,
+        "gone": Reason.UNANNOUNCED,
     }
     assert plan.allowed_removals == {
         "shrunk": AllowedRemoval.FILES,
@@ -214,32 +216,103 @@ def test_a_lagging_project_is_retried_after_its_pause_by_one_run() -> None:
 @pytest.mark.parametrize(
     ("limit", "stopped"),
     [
-        (Removals(share=0.0, number=3), None),
-        (Removals(share=0.5, number=0), RemovalLimit(removals=3, projects=4, allowed=2)),
-        (Removals(share=0.75, number=2), None),
+        (Removals(share=0.0, number=0), RemovalLimit(removals=3, projects=4, allowed=0)),
+        (Removals(share=0.25, number=1), RemovalLimit(removals=3, projects=4, allowed=1)),
+        (Removals(share=0.25, number=2), None),
+        (Removals(share=0.25, number=100), None),
+        (Removals(share=0.5, number=0), None),
     ],
 )
 def test_a_plan_that_removes_too_much_of_the_mirror_is_stopped(
     limit: Removals, stopped: RemovalLimit | None
 ) -> None:
-    removals = dict.fromkeys(["a", "never-stored"], AllowedRemoval.PROJECT)
+    announced = ("a", "b", "never-stored")
     plan = decide(
-        changes=changelog(9, removals, a=9, **{"never-stored": 9}),
-        upstream_index=upstream(d=1),
+        changes=changelog(
+            9, dict.fromkeys(announced, AllowedRemoval.PROJECT), **dict.fromkeys(announced, 9)
+        ),
+        upstream_index=upstream(c=1) if limit.share else upstream(d=1),
         own_index=own(a=1, b=1, c=1, d=1),
         limit=limit,
     )
 
-    assert {name for name, reason in plan.reasons.items() if reason.removes} >= {"a", "b", "c"}
+    assert plan.removals.keys() == {*announced, "d" if limit.share else "c"}
+    assert plan.starts is (stopped is None)
     assert plan.stopped == stopped
+
+
+def test_at_most_half_of_a_small_mirror_goes_by_upstream_s_own_events() -> None:
+    gone = dict.fromkeys(("a", "b", "c"), AllowedRemoval.PROJECT)
+    changes = changelog(9, gone, a=9, b=9, c=9)
+
+    stopped = decide(changes=changes, own_index=own(a=1, b=1, c=1, d=1), limit=Removals())
+    one = decide(changes=changes, own_index=own(a=1), limit=Removals())
+
+    assert stopped.stopped == RemovalLimit(removals=3, projects=4, allowed=2)
+    assert one.stopped is None
+
+
+def test_what_no_event_announces_waits_while_the_rest_starts() -> None:
+    before = structs.replace(PYPI, reconciled=NOW - DAY)
+    plan = decide(
+        cursor=before,
+        changes=changelog(9, {"a": AllowedRemoval.PROJECT}, a=9, d=8),
+        upstream_index=upstream(d=8),
+        own_index=own(a=1, b=1, c=1, d=1),
+        limit=Removals(),
+    )
+
+    assert plan.reasons == {"a": Reason.REMOVED, "d": Reason.CHANGED}
+    assert plan.withheld == {"b": Reason.UNANNOUNCED, "c": Reason.UNANNOUNCED}
+    assert plan.allowed_removals == {"a": AllowedRemoval.PROJECT}
+    assert plan.starts
+    assert plan.stopped is not None
+    assert plan.stopped.message == (
+        "of the mirror's 4 projects, upstream no longer has 2, without an event that says so"
+        " (max-removals allows 1): these stay until somebody confirms 2 removals"
+    )
+    assert plan.cursor is not None
+    assert (plan.cursor.serial, plan.cursor.reconciled) == (9, NOW - DAY), "it is compared again"
+
+
+def test_a_removal_because_of_the_configuration_waits_until_it_is_confirmed() -> None:
+    selected = Selected(projects="new", pages="q")
+    config = ConfigChanges(projects=True, selected=selected, previous_projects="old")
+
+    def plan(confirmed: int) -> Plan:
+        snapshot = Snapshot(now=NOW, cursor=PYPI, config=config, own_index=own(a=1, b=1))
+        return plan_snapshot(snapshot, only("a", "c"), Removals(), confirmed)
+
+    waiting, confirmed = plan(0), plan(1)
+
+    assert waiting.reasons == {"c": Reason.NEW}
+    assert waiting.withheld == {"b": Reason.UNWANTED}
+    assert waiting.selected == structs.replace(selected, projects="old"), "compared again"
+    assert confirmed.reasons == {"b": Reason.UNWANTED, "c": Reason.NEW}
+    assert (confirmed.stopped, confirmed.selected) == (None, selected)
+
+
+def test_an_empty_root_index_is_an_outage() -> None:
+    with pytest.raises(UpstreamUnavailable, match="lists no project, and the mirror has 1"):
+        decide(upstream_index=upstream(), own_index=own(a=1), cursor=Cursor())
+
+    plan = decide(
+        changes=changelog(9, {"b": AllowedRemoval.PROJECT}, a=9, b=9),
+        upstream_index=upstream(),
+        own_index=own(a=1, b=1, c=1),
+    )
+
+    assert plan.reasons == {"a": Reason.CHANGED, "b": Reason.REMOVED}
+    assert plan.cursor is not None
+    assert plan.cursor.reconciled == PYPI.reconciled
 
 
 @pytest.mark.parametrize(
     ("names", "listed", "reasons"),
     [
         (None, own(one=1), {}),
-        (None, own(), {"one": Reason.REMOVED}),
-        ([NormalizedName("one")], own(one=1), {"one": Reason.REMOVED}),
+        (None, own(), {"one": Reason.UNANNOUNCED}),
+        ([NormalizedName("one")], own(one=1), {"one": Reason.UNANNOUNCED}),
     ],
     ids=["listed", "unlisted", "polled"],
 )
@@ -327,5 +400,5 @@ def test_fingerprints_distinguish_configuration_changes() -> None:
     assert changes.selected is not None
     assert changes.selected.layouts == ("html", "json")
     assert config_changes(None, current, force=False) == ConfigChanges(selected=current)
-    unchanged = ConfigChanges(fingerprint=current.fingerprint)
+    unchanged = ConfigChanges(fingerprint=current.fingerprint, previous_projects="p")
     assert config_changes(current, current, force=False) == unchanged

@@ -167,7 +167,7 @@ def test_without_a_changelog_the_root_index_reveals_changes(world: World) -> Non
 
     plan = world.dry_run()
 
-    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
+    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.UNANNOUNCED, "four": Reason.NEW}
     world.start(plan)
     world.work(last=True)
     world.finalize()
@@ -272,7 +272,7 @@ def test_names_are_polled_with_their_etag(world: World) -> None:
 
 def test_a_name_that_upstream_removed_is_removed(world: World) -> None:
     world.configure("discovery = names", allowlist("one"))
-    upload(world, "one")
+    upload(world, "one", "other")
     world.mirror_run()
     world.index.remove_project("one")
 
@@ -352,7 +352,7 @@ def test_the_daily_comparison_repairs_missed_changes(world: World) -> None:
     world.clock.advance(DAY + 1)
     plan = world.dry_run()
 
-    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.REMOVED, "four": Reason.NEW}
+    assert reasons(plan) == {"one": Reason.DIFFERS, "two": Reason.UNANNOUNCED, "four": Reason.NEW}
     world.start(plan)
     before = roots(world)
     world.dry_run()
@@ -395,7 +395,7 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
 
     world.clock.advance(31 * DAY)
 
-    assert reasons(world.dry_run()) == {"one": Reason.REMOVED}
+    assert reasons(world.dry_run()) == {"one": Reason.UNANNOUNCED}
 
 
 def test_the_sweep_repairs_the_page_of_the_only_project_although_it_is_quarantined(
@@ -459,7 +459,12 @@ def test_a_narrower_allowlist_removes_projects_and_a_wider_one_adds_them(world: 
     world.mirror_run()
     world.configure(sections=allowlist("one", "three"))
 
-    plan = world.dry_run()
+    waiting = world.dry_run()
+    assert (reasons(waiting), waiting.withheld) == (
+        {"three": Reason.NEW},
+        {"two": Reason.UNWANTED},
+    )
+    plan = world.dry_run(confirmed_removals=1)
 
     assert reasons(plan) == {"two": Reason.UNWANTED, "three": Reason.NEW}
     world.start(plan)
@@ -479,9 +484,9 @@ def test_a_quarantined_project_that_is_no_longer_selected_is_removed(world: Worl
     world.mirror_run()
     world.configure(sections=blocklist("two"))
 
-    assert reasons(world.dry_run()) == {"two": Reason.UNWANTED}
+    assert world.dry_run().withheld == {"two": Reason.UNWANTED}
 
-    world.mirror_run()
+    world.mirror_run(confirmed_removals=1)
     assert not world.stored("web/simple/two/")
     assert not world.dry_run().jobs
 
@@ -552,7 +557,7 @@ def test_a_lagging_project_that_is_no_longer_selected_is_dropped(world: World) -
     world.mirror_run()
     world.configure(sections=allowlist("one"))
 
-    world.mirror_run()
+    world.mirror_run(confirmed_removals=1)
 
     assert json.loads(world.read("web/status.json"))["lagging"] == {}
     assert not world.stored("web/simple/two/")
@@ -616,8 +621,18 @@ def test_an_allowlist_truncated_by_mistake_removes_nothing(world: World) -> None
     world.mirror_run()
     world.configure(sections=allowlist("p0"))
 
-    assert world.dry_run().stopped == RemovalLimit(removals=11, projects=12, allowed=10)
-    assert world.plan() == []
+    before = {key: body for key, body in world.contents().items() if "simple/p1" in key}
+
+    plan = world.dry_run()
+    assert plan.stopped is not None
+    assert (plan.stopped.removals, plan.stopped.unwanted) == (11, 11)
+    assert world.start(plan) == []
+    world.mirror_run(force=True)
+
+    assert before.items() <= world.contents().items()
+    assert len(world.files()) == 24
+    world.configure(sections=allowlist(*names))
+    assert not world.dry_run().stopped, "the mistake is corrected"
 
 
 # The plan as a value

@@ -141,7 +141,7 @@ def test_a_project_that_is_no_longer_selected_is_deleted_in_the_end(mirror: Worl
     mirror.configure(
         "delete-after = 3", "[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = demo\n"
     )
-    mirror.mirror_run()
+    mirror.mirror_run(confirmed_removals=1)
     assert files(mirror) == {"1.0", "2.0"}
 
     later(mirror, 3 * DAY + 2 * HOUR)
@@ -153,7 +153,7 @@ def test_a_project_that_was_requested_by_name_stays_when_its_removed_files_are_d
 ) -> None:
     selection = "[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = demo\n"
     mirror.configure("delete-after = 3", selection)
-    mirror.mirror_run()
+    mirror.mirror_run(confirmed_removals=1)
     mirror.mirror_run(["demo"])
     mirror.index.remove_release("demo", "1.0")
     mirror.mirror_run(["demo"])

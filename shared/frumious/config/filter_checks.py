@@ -1,0 +1,85 @@
+"""Mistakes in `[plugins]` and its lists, by which more would be mirrored than the lists say.
+
+Nobody notices those before the storage is full.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from frumious.config import values
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from frumious.config.reader import Reader
+
+# Sections of filters, in bandersnatch's manner of naming them.
+_FILTER_SECTION: Final = re.compile(r"(filter|regex|exclude|latest|size|version)_\w+|\w+_metadata")
+_ALLOWLIST_FILTERS: Final = frozenset({"allowlist_project", "allowlist_release"})
+_SHOWN: Final = 5  # entries of a list
+
+
+def check_filters(reader: Reader) -> None:
+    """Report filters that do not exist, and lists that no enabled filter reads.
+
+    To be called when the options of all filters have been read.
+    """
+    text = reader.text("plugins", "enabled")
+    enabled = frozenset(text.split())
+    everything = enabled == {"all"}
+    if everything:
+        _check_sections(reader)
+    allowed, blocked = _entries(reader, "allowlist"), _entries(reader, "blocklist")
+    if "allowlist_project" in enabled and not reader.text("allowlist", "packages"):
+        reader.mistakes.append(
+            "[allowlist] packages lists no project, so allowlist_project would allow all of them;"
+            " list projects, or remove allowlist_project"
+        )
+    elif allowed and not everything and not enabled & _ALLOWLIST_FILTERS:
+        reader.mistakes.append(
+            "[allowlist] packages has no effect, so all projects would be mirrored; add"
+            " allowlist_project to [plugins] enabled, or remove the list"
+        )
+    elif allowed and not everything and "allowlist_project" not in enabled:
+        reader.warn(
+            "[plugins] enabled has allowlist_release without allowlist_project: the releases of"
+            " all other projects are mirrored too"
+        )
+    if "allowlist_project" in enabled and "allowlist_release" not in enabled:
+        _warn_unused(reader, "allowlist", _specific(allowed), "allowlist_release")
+    if everything:
+        return
+    if not enabled & {"blocklist_project", "blocklist_release"}:
+        _warn_unused(reader, "blocklist", blocked, "blocklist_project or blocklist_release")
+    elif "blocklist_release" not in enabled:
+        _warn_unused(reader, "blocklist", _specific(blocked), "blocklist_release")
+
+
+def _check_sections(reader: Reader) -> None:
+    foreign = [f"[{name}]" for name in reader.unknown_sections() if _FILTER_SECTION.fullmatch(name)]
+    if foreign:
+        text = (
+            f"there is no filter that reads {', '.join(foreign)}, so more would be mirrored; list"
+            " the filters to enable, or correct the section"
+        )
+        reader.add_mistake("plugins", "enabled", text)
+
+
+def _warn_unused(reader: Reader, section: str, entries: list[Requirement], needed: str) -> None:
+    if entries:
+        names = ", ".join(map(str, entries[:_SHOWN]))
+        reader.warn(f"[{section}] packages: {names}: has no effect without {needed}")
+
+
+def _specific(entries: list[Requirement]) -> list[Requirement]:
+    return [entry for entry in entries if entry.specifier]
+
+
+def _entries(reader: Reader, section: str) -> list[Requirement]:
+    """Return the entries of a list; none of one that is invalid, which is reported already."""
+    try:
+        return list(values.requirements(reader.text(section, "packages")))
+    except ValueError:
+        return []

@@ -1,0 +1,69 @@
+"""Names of the allowlist that upstream does not have: most are spelled wrong."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from frumious.errors import FrumiousError
+from frumious.simple.values import InvalidPage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+
+_MAX_ROOT_INDEX: Final = 1024**2  # bytes; of a larger one only the mirror's own names are similar
+
+
+async def absent_names(
+    mirror: Mirror, expected: Container[NormalizedName]
+) -> dict[NormalizedName, str]:
+    """Return the names of the allowlist that the mirror has no page of, each with a similar name.
+
+    `expected` are names that lag, or that a job brings. Reads the mirror's root index; where a name
+    is absent, also a small root index of upstream's.
+    """
+    exact = mirror.selection.exact_projects
+    if exact is None:
+        return {}
+    known: set[str] = set()
+    with suppress(InvalidPage):  # a run repairs the root index
+        known.update(project for project, _ in await mirror.pages.listed_projects())
+    absent = [
+        name
+        for name in sorted(exact)
+        if name not in known
+        and name not in expected
+        and mirror.selection.wants(name)
+        and not await _has_page(name, mirror)
+    ]
+    if absent:
+        with suppress(FrumiousError):
+            index = await mirror.upstream.root_index(limit=_MAX_ROOT_INDEX)
+            known.update(() if index is None else index.projects)
+    return {name: _nearest(name, known - set(absent)) for name in absent}
+
+
+def absent_texts(absent: dict[NormalizedName, str]) -> list[str]:
+    """Return a sentence for each absent name."""
+    return [
+        f"upstream has no project {name!r}, which [allowlist] packages names"
+        + (f"; did you mean {nearest!r}?" if nearest else "")
+        for name, nearest in absent.items()
+    ]
+
+
+async def _has_page(name: NormalizedName, mirror: Mirror) -> bool:
+    """Return whether the mirror has a page that no index lists, of a quarantined project."""
+    try:
+        return await mirror.pages.read_manifest(name) is not None
+    except InvalidPage:
+        return True
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), "")

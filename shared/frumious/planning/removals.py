@@ -1,0 +1,108 @@
+"""Decide which removals of a plan wait for an operator's confirmation. Pure.
+
+A mistake, in the configuration or upstream, must not empty the mirror, and takedowns must not wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from frumious.model.plans import Plan, Reason, RemovalLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from packaging.utils import NormalizedName
+
+    from frumious.config.choices import Removals
+    from frumious.planning.discovery import Comparison
+    from frumious.planning.snapshot import Snapshot
+
+
+def check_removals(
+    plan: Plan, comparison: Comparison, snapshot: Snapshot, limit: Removals, confirmed: int
+) -> Plan:
+    """Return the plan without the removals that wait, or stopped as a whole.
+
+    Removals because of the configuration wait until somebody confirms them; those that no event
+    announces wait if `limit` allows fewer. What remains of the plan starts. Where upstream's events
+    remove more than `limit` allows, nothing starts: the cursor must not pass these events.
+    """
+    verdict = _check(plan, comparison, snapshot, limit, confirmed)
+    if verdict is None or not verdict.rest_starts:
+        return replace(plan, stopped=verdict)
+    unwanted, unannounced = bool(verdict.unwanted), verdict.removals > verdict.unwanted
+    withheld = {
+        project: reason
+        for project, reason in plan.removals.items()
+        if (reason is Reason.UNWANTED and unwanted)
+        or (reason is Reason.UNANNOUNCED and unannounced)
+    }
+    plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
+    if unannounced and plan.base is not None and plan.cursor is not None:
+        # So that the next tick compares the indexes again.
+        cursor = structs.replace(
+            plan.cursor, reconciled=plan.base.reconciled, root_etag=plan.base.root_etag
+        )
+        plan = replace(plan, cursor=cursor)
+    if unwanted and plan.selected is not None:
+        previous = snapshot.config.previous_projects
+        plan = replace(plan, selected=structs.replace(plan.selected, projects=previous))
+    return plan
+
+
+def _check(
+    plan: Plan, comparison: Comparison, snapshot: Snapshot, limit: Removals, confirmed: int
+) -> RemovalLimit | None:
+    """Return the verdict on what the plan removes of the mirror; None: nothing waits.
+
+    Projects that the mirror never had do not count.
+    """
+    if limit.is_unlimited:
+        return None
+    counts = dict.fromkeys((Reason.REMOVED, Reason.UNANNOUNCED, Reason.UNWANTED), 0)
+    for project, reason in plan.removals.items():
+        if reason is Reason.DELETED:
+            continue  # each is confirmed
+        stored = reason is Reason.UNWANTED and project in snapshot.unlisted
+        counts[reason] += stored or project in comparison.listed
+    projects = comparison.projects
+    announced, unannounced = limit.announced(projects), limit.unannounced(projects)
+    unwanted = counts[Reason.UNWANTED]
+    stops = counts[Reason.REMOVED] > announced
+    waiting = sum(counts.values()) if stops else unwanted
+    if not stops and counts[Reason.UNANNOUNCED] > unannounced:
+        waiting += counts[Reason.UNANNOUNCED]
+    if waiting <= confirmed:
+        return None
+    return RemovalLimit(
+        removals=waiting,
+        projects=projects,
+        allowed=announced if stops else unannounced,
+        unwanted=unwanted,
+        rest_starts=not stops,
+    )
+
+
+def _without(plan: Plan, withheld: Collection[NormalizedName]) -> Plan:
+    def kept(names: frozenset[NormalizedName]) -> frozenset[NormalizedName]:
+        return names.difference(withheld)
+
+    return replace(
+        plan,
+        jobs={name: plan.jobs[name] for name in plan.jobs if name not in withheld},
+        reasons={name: plan.reasons[name] for name in plan.reasons if name not in withheld},
+        allowed_removals={
+            name: plan.allowed_removals[name]
+            for name in plan.allowed_removals
+            if name not in withheld
+        },
+        retries=kept(plan.retries),
+        named=kept(plan.named),
+        recovering=kept(plan.recovering),
+        quarantined=kept(plan.quarantined),
+        rewinding=kept(plan.rewinding),
+    )
