@@ -111,7 +111,6 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if parsed is None:
         booked = await book_loss(attempt, None, current, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-
     page = await select_files(job, parsed.page, mirror)
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
