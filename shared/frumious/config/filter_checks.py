@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 # Sections of filters, in bandersnatch's manner of naming them.
 _FILTER_SECTION: Final = re.compile(r"(filter|regex|exclude|latest|size|version)_\w+|\w+_metadata")
-_ALLOWLIST_FILTERS: Final = frozenset({"allowlist_project", "allowlist_release"})
+_ALLOWLIST_FILTERS: Final = frozenset(
+    {
+        "allowlist_project",
+        "allowlist_release",
+        "size_project_metadata",
+        "versions_count_project_metadata",
+    }
+)
 _SHOWN: Final = 5  # entries of a list
 
 
@@ -42,7 +49,7 @@ def check_filters(reader: Reader) -> None:
             "[allowlist] packages has no effect, so all projects would be mirrored; add"
             " allowlist_project to [plugins] enabled, or remove the list"
         )
-    elif allowed and not everything and "allowlist_project" not in enabled:
+    elif allowed and "allowlist_release" in enabled and "allowlist_project" not in enabled:
         reader.warn(
             "[plugins] enabled has allowlist_release without allowlist_project: the releases of"
             " all other projects are mirrored too"

@@ -87,7 +87,7 @@ def test_the_tables_say_where_the_prices_are_from(tmp_path: Path) -> None:
         (["--projects", "many"], 2, "'many' is not a valid integer"),
         (["--projects", "-1"], 2, "-1 is not in the range"),
         (["--projects", "1", "--bytes", "-5"], 2, "not in the range"),
-        ([], 2, "cannot read"),
+        ([], 2, "does not exist; 'frumious init' writes one"),
     ],
 )
 def test_bad_input_is_named(tmp_path: Path, arguments: list[str], status: int, text: str) -> None:

@@ -64,10 +64,10 @@ def selected(chosen: Selection, page: ProjectPage, legacy: JsonObject | None = N
 @pytest.mark.parametrize(
     ("chosen", "wanted"),
     [
-        (selection("", allow="other", block="demo"), True),
+        (selection("", block="demo"), True),
         (selection("allowlist_project", allow="Demo # the one"), True),
         (selection("allowlist_project", allow="other"), False),
-        (selection("allowlist_project"), True),
+        (selection("all"), True),
         (selection("blocklist_project", block="DEMO"), False),
         (selection("blocklist_project", block="demo>2"), True),
         (selection("all", allow="demo", block="demo"), False),
