@@ -109,13 +109,12 @@ def run(
         click.echo(json.dumps(payload, indent=1))
     elif not options.quiet:
         click.echo(tally.summary(seconds, lagging=bool(done.lagging)))
-    for project in absent:
-        click.echo(f"{project}: neither upstream nor the mirror has it", err=True)
     _show_lagging(lagging, () if options.quiet else tally.failed, now)
-    problems = [*misspelt, *_problems(planned)]
+    problems = [f"{project}: neither upstream nor the mirror has it" for project in absent]
+    problems += [*misspelt, *_problems(planned)]
     for problem in problems:
         click.echo(problem, err=True)
-    if absent or lagging or done.stopped or problems:
+    if lagging or done.stopped or problems:
         raise SystemExit(1)
 
 

@@ -67,7 +67,7 @@ def selected(chosen: Selection, page: ProjectPage, legacy: JsonObject | None = N
         (selection("", block="demo"), True),
         (selection("allowlist_project", allow="Demo # the one"), True),
         (selection("allowlist_project", allow="other"), False),
-        (selection("all"), True),
+        (selection("blocklist_project", block="other"), True),
         (selection("blocklist_project", block="DEMO"), False),
         (selection("blocklist_project", block="demo>2"), True),
         (selection("all", allow="demo", block="demo"), False),
