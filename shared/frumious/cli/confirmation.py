@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 _SHOWN: Final = 50  # removals
 
 
-async def confirm_plan(plan: Callable[[int], Awaitable[Plan]], confirmed: int) -> Plan:
+async def confirm_plan(
+    plan: Callable[[int], Awaitable[Plan]], confirmed: int, *, quiet: bool
+) -> Plan:
     """Return a plan with `confirmed` removals; on a terminal, ask for those that wait.
 
-    Whatever the plan removes has been named when it is returned.
+    Unless `quiet`, whatever the plan removes has been named when it is returned.
     """
     planned = await plan(confirmed)
     if planned.stopped is not None and is_terminal():
@@ -30,7 +32,7 @@ async def confirm_plan(plan: Callable[[int], Awaitable[Plan]], confirmed: int) -
         click.echo(planned.stopped.message, err=True)
         if click.confirm(f"Remove {len(waiting)} projects?", err=True):
             planned = await plan(max(planned.stopped.removals, confirmed))
-    if planned.starts:
+    if planned.starts and not quiet:
         _name("removes", planned.removals)
     return planned
 

@@ -110,6 +110,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
                 mirror, force=force_check, reset=reset_serials, confirmed_removals=confirmed
             ),
             confirm_removals,
+            quiet=options.quiet,
         )
 
     run(options, make_plan, as_json=as_json)
