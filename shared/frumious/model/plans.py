@@ -56,6 +56,7 @@ class RemovalLimit:
     allowed: int  # removals of this kind, by `max-removals`
     unwanted: int = 0  # removals that wait because of the configuration
     rest_starts: bool = False  # only the removals wait; else nothing starts
+    outage: bool = False  # upstream's root index lists no project
 
     @property
     def message(self) -> str:
@@ -69,7 +70,10 @@ class RemovalLimit:
         causes = []
         if self.unwanted:
             causes.append(f"the configuration no longer selects {self.unwanted}")
-        if unannounced := self.removals - self.unwanted:
+        unannounced = self.removals - self.unwanted
+        if unannounced and self.outage:
+            causes.append(f"upstream lacks {unannounced}, as in an outage: its root index is empty")
+        elif unannounced:
             causes.append(
                 f"upstream no longer has {unannounced}, without an event that says so"
                 f" (max-removals allows {self.allowed})"

@@ -17,7 +17,6 @@ from frumious.planning.removals import check_removals
 from frumious.planning.retry import refused_losses
 from frumious.planning.snapshot import read_snapshot
 from frumious.simple.values import InvalidPage
-from frumious.upstream.client import UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.plans import Proposal
     from frumious.model.types import Json, JsonObject
-    from frumious.planning.discovery import Comparison
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
 
@@ -106,16 +104,11 @@ async def plan_changes(
 def plan_snapshot(
     snapshot: Snapshot, selection: Selection, limit: Removals, confirmed: int = 0
 ) -> Plan:
-    """Return the plan that follows from a snapshot. Pure.
-
-    Raises:
-        UpstreamUnavailable: upstream's root index lists no project.
-    """
+    """Return the plan that follows from a snapshot. Pure."""
     if snapshot.foreign:
         return _foreign_plan(snapshot)
     selection = replace(selection, named=snapshot.named)
     comparison = discovery.compare(snapshot, selection)
-    snapshot, comparison = _without_empty_index(snapshot, comparison)
     proposals = chain(
         discovery.propose_changed(snapshot),
         comparison.differing,
@@ -158,25 +151,6 @@ def plan_snapshot(
         refused_losses=len(refused_losses(snapshot.lagging)),
     )
     return check_removals(plan, comparison, snapshot, limit, confirmed)
-
-
-def _without_empty_index(snapshot: Snapshot, comparison: Comparison) -> tuple[Snapshot, Comparison]:
-    """Ignore a root index of upstream's that lists no project, although the mirror has some.
-
-    That is an outage. What the changelog names does not wait for its end.
-
-    Raises:
-        UpstreamUnavailable: there is nothing else to plan from.
-    """
-    index = snapshot.upstream_index
-    if index is None or index.projects or not comparison.projects:
-        return snapshot, comparison
-    msg = f"upstream's root index lists no project, and the mirror has {comparison.projects}"
-    if snapshot.changes is None or snapshot.cursor.serial is None:
-        raise UpstreamUnavailable(msg)
-    logger.error("%s: projects are not compared", msg)
-    kept = [each for each in comparison.differing if each.reason is not Reason.UNANNOUNCED]
-    return replace(snapshot, upstream_index=None), comparison._replace(differing=kept)
 
 
 def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
@@ -224,6 +198,8 @@ def _merge(
     reasons: dict[NormalizedName, Reason] = {}
     allowed = dict(snapshot.removals)
     for project, serial, reason in proposals:
+        if reason is Reason.UNANNOUNCED and reasons.get(project) is Reason.CHANGED:
+            continue  # the root index is older than the event
         if reason in _OF_ANY_PROJECT or selection.wants(project):
             jobs[project] = max(_credible(serial, snapshot), jobs.get(project, 0))
             if reason is Reason.REWOUND:

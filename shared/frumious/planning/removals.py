@@ -28,7 +28,8 @@ def check_removals(
     """Return the plan without the removals that wait, or stopped as a whole.
 
     Removals because of the configuration wait until somebody confirms them; those that no event
-    announces wait if `limit` allows fewer. What remains of the plan starts. Where upstream's events
+    announces wait if `limit` allows fewer, and all of them if upstream's root index lists nothing:
+    that is an outage. What remains of the plan starts. Where upstream's events
     remove more than `limit` allows, nothing starts: the cursor must not pass these events.
     """
     verdict = _check(plan, comparison, snapshot, limit, confirmed)
@@ -43,9 +44,12 @@ def check_removals(
     }
     plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
     if unannounced and plan.base is not None and plan.cursor is not None:
-        # So that the next tick compares the indexes again.
+        # So that the next tick compares the indexes again, and no index's serial is claimed.
         cursor = structs.replace(
-            plan.cursor, reconciled=plan.base.reconciled, root_etag=plan.base.root_etag
+            plan.cursor,
+            serial=plan.base.serial if snapshot.changes is None else plan.cursor.serial,
+            reconciled=plan.base.reconciled,
+            root_etag=plan.base.root_etag,
         )
         plan = replace(plan, cursor=cursor)
     if unwanted and plan.selected is not None:
@@ -61,7 +65,9 @@ def _check(
 
     Projects that the mirror never had do not count.
     """
-    if limit.is_unlimited:
+    index = snapshot.upstream_index
+    outage = index is not None and not index.projects
+    if limit.is_unlimited and not outage:
         return None
     counts = dict.fromkeys((Reason.REMOVED, Reason.UNANNOUNCED, Reason.UNWANTED), 0)
     for project, reason in plan.removals.items():
@@ -70,8 +76,8 @@ def _check(
         stored = reason is Reason.UNWANTED and project in snapshot.unlisted
         counts[reason] += stored or project in comparison.listed
     projects = comparison.projects
-    announced, unannounced = limit.announced(projects), limit.unannounced(projects)
-    unwanted = counts[Reason.UNWANTED]
+    announced, unannounced = limit.announced(projects), limit.unannounced(projects) * (not outage)
+    unwanted = counts[Reason.UNWANTED] * (not limit.is_unlimited)
     stops = counts[Reason.REMOVED] > announced
     waiting = sum(counts.values()) if stops else unwanted
     if not stops and counts[Reason.UNANNOUNCED] > unannounced:
@@ -84,6 +90,7 @@ def _check(
         allowed=announced if stops else unannounced,
         unwanted=unwanted,
         rest_starts=not stops,
+        outage=outage,
     )
 
 

@@ -21,7 +21,6 @@ from frumious.planning.sweep import Check, Turn, next_turn
 from frumious.selection.names import AllowedProjects
 from frumious.selection.selection import Selection
 from frumious.upstream.changelog import Changes
-from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def test_a_lagging_project_named_by_a_user_is_kept_despite_the_filters() -> None
     assert plan.reasons == {"filtered": Reason.UNWANTED, "a": Reason.NEW}
 
 
-def test_the_first_reason_wins_among_proposals_unless_one_removes() -> None:
+def test_the_first_reason_wins_among_proposals_also_where_a_cache_lacks_the_project() -> None:
     plan = decide(
         changes=changelog(9, {"shrunk": AllowedRemoval.FILES}, changed=8, shrunk=9, gone=7),
         upstream_index=upstream(changed=9, shrunk=9),
@@ -178,11 +177,10 @@ def test_the_first_reason_wins_among_proposals_unless_one_removes() -> None:
     assert plan.reasons == {
         "changed": Reason.CHANGED,
         "shrunk": Reason.CHANGED,
-        "gone": Reason.UNANNOUNCED,
+        "gone": Reason.CHANGED,
     }
     assert plan.allowed_removals == {
         "shrunk": AllowedRemoval.FILES,
-        "gone": AllowedRemoval.PROJECT,
     }
 
 
@@ -293,18 +291,18 @@ def test_a_removal_because_of_the_configuration_waits_until_it_is_confirmed() ->
 
 
 def test_an_empty_root_index_is_an_outage() -> None:
-    with pytest.raises(UpstreamUnavailable, match="lists no project, and the mirror has 1"):
-        decide(upstream_index=upstream(), own_index=own(a=1), cursor=Cursor())
-
+    alone = decide(upstream_index=upstream(), own_index=own(a=1), cursor=Cursor())
     plan = decide(
         changes=changelog(9, {"b": AllowedRemoval.PROJECT}, a=9, b=9),
         upstream_index=upstream(),
         own_index=own(a=1, b=1, c=1),
     )
 
+    assert (alone.reasons, alone.withheld.keys()) == ({}, {"a"})
+    assert alone.stopped is not None
+    assert "upstream lacks 1, as in an outage: its root index is empty" in alone.stopped.message
     assert plan.reasons == {"a": Reason.CHANGED, "b": Reason.REMOVED}
-    assert plan.cursor is not None
-    assert plan.cursor.reconciled == PYPI.reconciled
+    assert plan.withheld == {"c": Reason.UNANNOUNCED}
 
 
 @pytest.mark.parametrize(
