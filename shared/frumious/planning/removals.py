@@ -44,10 +44,11 @@ def check_removals(
     }
     plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
     if unannounced and plan.base is not None and plan.cursor is not None:
-        # So that the next tick compares the indexes again, and no index's serial is claimed.
+        # So that the next tick compares the indexes again, and no serial is claimed before that.
+        follows = snapshot.changes is not None and plan.base.serial is not None
         cursor = structs.replace(
             plan.cursor,
-            serial=plan.base.serial if snapshot.changes is None else plan.cursor.serial,
+            serial=plan.cursor.serial if follows else plan.base.serial,
             reconciled=plan.base.reconciled,
             root_etag=plan.base.root_etag,
         )

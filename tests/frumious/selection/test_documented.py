@@ -67,7 +67,8 @@ def test_examples_select_what_they_say(example: str, names: str, tmp_path: Path)
 
 def test_every_filter_is_documented_in_the_order_in_which_it_applies(tmp_path: Path) -> None:
     names = re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)
-    everything = parse("[plugins]\nenabled =\n  " + "\n  ".join(names), tmp_path)
+    others = [name for name in names if name != "allowlist_project"]  # it needs a list
+    everything = parse("[plugins]\nenabled =\n  " + "\n  ".join(others), tmp_path)
     assert len(names) == len(set(names)) == 17
     assert everything.exact_projects is None
     for name in names:
