@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Fault, Slow, Status, wheel
@@ -202,7 +203,7 @@ def test_what_is_damaged_in_a_folder_is_made_again(
 
 
 def test_two_commands_on_one_mirror_exclude_each_other(conf: str, tmp_path: Path) -> None:
-    with lock(tmp_path / "mirror"):
+    with lock(Folder.at(tmp_path / "mirror", manage_permissions=True)):
         done = frumious("-c", conf, "mirror")
 
     assert done.returncode == 1

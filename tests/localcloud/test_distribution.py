@@ -281,6 +281,8 @@ def test_the_welcome_page_is_at_the_top(mirror: LocalCloud) -> None:
         ("/simple/Zope.Interface_x", "/simple/zope-interface-x/"),
         ("/simple/a__b", "/simple/a-b/"),
         ("/simple/six?query=1", "/simple/six/"),
+        ("/simple/%73ix/", "/simple/six/"),
+        ("/simple/Zope%2Einterface%5fx", "/simple/zope-interface-x/"),
     ],
 )
 def test_a_name_that_is_not_normalised_is_redirected(
@@ -296,6 +298,8 @@ def test_a_name_that_is_not_normalised_is_redirected(
         "/simple/missing/",
         "/simple//",
         "/simple/six%2F/",
+        "/simple/s%00x/",
+        "/simple/%e2%82/",
         "/packages/aa/missing.whl",
         "/nothing",
         "//evil.test/",

@@ -286,7 +286,17 @@ def test_names_that_are_not_normalised_are_redirected_permanently(site: Site, pa
 
 
 @pytest.mark.parametrize(
-    "name", ["needy", "Py.YAML_x", "PY--yaml...X", "py_-._yaml-x", "pY.yAmL.X/", "py-yaml-x"]
+    "name",
+    [
+        "needy",
+        "%6eeedy",
+        "Py%2eYAML%5Fx",
+        "Py.YAML_x",
+        "PY--yaml...X",
+        "py_-._yaml-x",
+        "pY.yAmL.X/",
+        "py-yaml-x",
+    ],
 )
 def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
     response = get(f"{site.url}/simple/{name}", JSON)

@@ -1,4 +1,4 @@
-"""Removals: named before they happen, and confirmed where that is necessary."""
+"""What has to be confirmed: removals, named before they happen, and a mirror of everything."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from frumious.cli.sizes import size
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.model.plans import Plan, Reason
+    from frumious.selection.selection import Selection
 
+_MANY: Final = 1000  # projects that nobody lists
 _SHOWN: Final = 50  # removals
 
 
@@ -35,6 +39,32 @@ async def confirm_plan(
     if planned.starts and not quiet:
         _name("removes", planned.removals)
     return planned
+
+
+def confirm_everything(plan: Plan, selection: Selection) -> None:
+    """Ask on a terminal whether a new mirror is to have the many projects of its first plan.
+
+    Where the configuration lists no projects, that may be all of PyPI, and a mistake.
+
+    Raises:
+        UsageError: nobody has confirmed that.
+    """
+    is_new = plan.base is not None and plan.base.serial is None and not plan.base.reconciled
+    if not is_new or plan.migrating or selection.exact_projects is not None:
+        return
+    projects = len(plan.jobs)
+    if projects <= _MANY:
+        return
+    from frumious.cli.estimate import average  # noqa: PLC0415 (few runs need it)
+
+    text = (
+        f"no list in the configuration names the projects: all {projects:,} are mirrored,"
+        f" with some {size(average(projects).bytes_)} of files"
+    )
+    if is_terminal() and click.confirm(f"{text}. Go on?", err=True):
+        return
+    msg = f"{text}; list projects as [allowlist] packages, or confirm with --all"
+    raise click.UsageError(msg)
 
 
 def stopped_text(plan: Plan) -> list[str]:

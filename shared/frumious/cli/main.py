@@ -81,6 +81,12 @@ main.add_command(verify)
     is_flag=True,
     help="Count upstream's serials anew: it was restored from a backup, or master has changed.",
 )
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Begin a mirror of all of upstream's projects, however many, without a question.",
+)
 @json_option
 @pass_options
 def mirror(  # noqa: PLR0913 (one parameter for each option)
@@ -90,6 +96,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     confirm_removals: int,
     confirm_losses: int,
     reset_serials: bool,
+    everything: bool,
     as_json: bool,
 ) -> None:
     """Bring the mirror in step with upstream.
@@ -97,7 +104,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     What an interrupted run left undone is done first. Ctrl-C ends in order: what is done counts,
     the next run goes on.
     """
-    from frumious.cli.confirmation import confirm_plan
+    from frumious.cli.confirmation import confirm_everything, confirm_plan
     from frumious.cli.runs import run
     from frumious.planning.plan import plan_changes
     from frumious.planning.retry import confirm_losses as permit_losses
@@ -105,13 +112,16 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     async def make_plan(mirror: Mirror) -> Plan:
         if confirm_losses:
             await permit_losses(mirror, confirm_losses)
-        return await confirm_plan(
+        planned = await confirm_plan(
             lambda confirmed: plan_changes(
                 mirror, force=force_check, reset=reset_serials, confirmed_removals=confirmed
             ),
             confirm_removals,
             quiet=options.quiet,
         )
+        if not everything:
+            confirm_everything(planned, mirror.selection)
+        return planned
 
     run(options, make_plan, as_json=as_json)
 

@@ -22,6 +22,7 @@ from frumious.config import loading
 from frumious.config.choices import Backend
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
+from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
@@ -54,7 +55,9 @@ def with_mirror(
     settings = load_config(options)
     with ExitStack() as stack:
         if exclusive and settings.backend is Backend.FILESYSTEM:
-            stack.enter_context(lock(Path(settings.directory)))
+            permissions = settings.manage_permissions
+            folder = Folder.at(Path(settings.directory), manage_permissions=permissions)
+            stack.enter_context(lock(folder))
         return _run_until_complete(_run(settings, work, exclusive=exclusive))
 
 

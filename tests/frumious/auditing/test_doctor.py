@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from tests.frumious.cli.test_cli import ENVIRONMENT, configured, frumious
 from tests.upstream import Fault, Index, Server, Slow, wheel
@@ -193,7 +194,7 @@ def test_times_in_the_future_and_a_lost_run_are_repaired(conf: Path, index: Inde
 
 
 def test_a_second_writer_is_named(conf: Path) -> None:
-    with lock(conf.parent / "mirror"):
+    with lock(Folder.at(conf.parent / "mirror", manage_permissions=True)):
         (finding,) = doctor(conf)
 
     assert f"process {os.getpid()} uses the mirror now" in finding["problem"]

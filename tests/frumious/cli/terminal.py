@@ -77,9 +77,15 @@ def _render(row: list[tuple[str, str]]) -> str:
 
 
 def in_terminal(
-    *arguments: str, columns: int, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    columns: int,
+    environment: Mapping[str, str] | None = None,
+    answer: str = "",
 ) -> tuple[int, str]:
-    """Run the command in a terminal; return its exit status and all that it wrote."""
+    """Run the command in a terminal; return its exit status and all that it wrote.
+
+    `answer` is what a person types.
+    """
     own, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     variables = {**os.environ, **ENVIRONMENT, "TERM": "xterm", **(environment or {})}
@@ -95,6 +101,7 @@ def in_terminal(
         start_new_session=True,
     )
     os.close(its)
+    os.write(own, answer.encode())
     output = bytearray()
     while True:
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model.checksums import ExpectedContent, FileStream
 from frumious.model.types import Key
+from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from frumious.storage.filesystem.storage import FilesystemStorage
 from frumious.storage.protocol import Conflict
@@ -73,7 +74,7 @@ async def write(folder: Path) -> None:
 
 async def work(folder: Path) -> None:
     """Hold the mirror's lock."""
-    with lock(folder):
+    with lock(Folder.at(folder, manage_permissions=True)):
         print("ready", flush=True)
         time.sleep(60)  # noqa: ASYNC251 - nothing else is to be done
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from frumious.model.checksums import ExpectedContent, FileStream, WrongBytes
 from frumious.model.types import Key
+from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import MirrorLocked, lock, open_locked
 from frumious.storage.filesystem.os_errors import storage_error
 from frumious.storage.filesystem.storage import FilesystemStorage
@@ -227,7 +228,7 @@ def test_one_process_uses_a_mirror_and_another_reports_which(folder: Path) -> No
     with (
         at_work("work", folder) as other,
         pytest.raises(MirrorLocked, match=f"process {other.pid} uses the mirror"),
-        lock(folder),
+        lock(Folder.at(folder, manage_permissions=True)),
     ):
         pass
 
@@ -236,7 +237,7 @@ def test_a_lock_ends_with_its_process(folder: Path) -> None:
     with at_work("work", folder) as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
-        with lock(folder):
+        with lock(Folder.at(folder, manage_permissions=True)):
             assert (folder / ".lock").read_text() == f"{os.getpid()}\n"
     assert keys(folder) == []
 
@@ -245,14 +246,17 @@ def test_a_mirror_that_bandersnatch_uses_is_locked(folder: Path) -> None:
     folder.mkdir()
     with (folder / ".lock").open("w") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
-        with pytest.raises(MirrorLocked, match="another process uses the mirror"), lock(folder):
+        with (
+            pytest.raises(MirrorLocked, match="another process uses the mirror"),
+            lock(Folder.at(folder, manage_permissions=True)),
+        ):
             pass
 
 
 def test_a_lock_file_that_was_deleted_while_it_was_locked_does_not_count(folder: Path) -> None:
-    with lock(folder):
+    with lock(Folder.at(folder, manage_permissions=True)):
         (folder / ".lock").unlink()
-        with lock(folder):
+        with lock(Folder.at(folder, manage_permissions=True)):
             pass
 
 
@@ -428,6 +432,13 @@ def test_what_is_written_can_be_served_whatever_the_umask(folder: Path) -> None:
     assert {mode(folder / key) for key in (PAGE, FILE)} == {0o644}
     made = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
     assert {mode(path) for path in made} == {0o755}
+
+
+def test_the_mirrors_own_folder_is_created_readable_whatever_the_umask(tmp_path: Path) -> None:
+    top = tmp_path / "srv/mirror"
+    with umask(0o077), lock(Folder.at(top, manage_permissions=True)):
+        pass
+    assert {mode(each) for each in (top, top.parent)} == {0o755}
 
 
 def test_permissions_are_the_umask_s_where_they_are_not_managed(folder: Path) -> None:
@@ -631,7 +642,7 @@ def test_the_slash_counts_where_names_are_compared(
 
 
 def test_locks_notes_and_drafts_are_not_listed(folder: Path) -> None:
-    with lock(folder), at_work("store", folder):
+    with lock(Folder.at(folder, manage_permissions=True)), at_work("store", folder):
         assert len(temp_files(folder)) == 1
         assert (folder / ".lock").exists()
         assert (folder / ".frumious").exists()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from frumious.storage.filesystem.atomic_write import Folder
+
 LOCK = ".lock"  # in the mirror's folder; bandersnatch locks the same file in the same way
 
 
@@ -23,17 +25,16 @@ class MirrorLocked(FrumiousError):
 
 
 @contextmanager
-def lock(directory: Path) -> Iterator[None]:
-    """Hold the mirror's lock during the block.
+def lock(folder: Folder) -> Iterator[None]:
+    """Hold the mirror's lock during the block; its folder is created if there is none.
 
     Raises:
         MirrorLocked: another process holds it.
         StorageRefused: the directory cannot be created or is not writable.
     """
-    path = directory / LOCK
+    path = folder.top / LOCK
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(path)
+        descriptor = folder.create_in(folder.top, lambda: _acquire(path))
     except OSError as error:
         msg = (
             f"cannot create the mirror's lock {str(path)!r}: {error.strerror};"

@@ -1,0 +1,78 @@
+"""What has to be confirmed, in scripts by an option and on a terminal by an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.frumious.cli.terminal import in_terminal
+from tests.frumious.cli.test_cli import frumious
+from tests.upstream import Index, Server, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LISTED = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n"
+
+
+@pytest.fixture
+def upstream() -> Iterator[Server]:
+    with Server(Index()) as server:
+        yield server
+
+
+def configure(upstream: Server, folder: Path, sections: str = "") -> str:
+    path = folder / "mirror.conf"
+    path.write_text(
+        f"[mirror]\ndirectory = {folder}/mirror\nmaster = {upstream.url}\n"
+        f"allow-non-https = true\n{sections}"
+    )
+    return str(path)
+
+
+def projects(folder: Path) -> int:
+    index = folder / "mirror/web/simple/index.v1_json"
+    return len(json.loads(index.read_bytes())["projects"]) if index.exists() else 0
+
+
+def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
+    upstream: Server, tmp_path: Path
+) -> None:
+    upstream.index.add_many(f"project-{number}" for number in range(1001))
+    conf = configure(upstream, tmp_path)
+
+    refused = frumious("-c", conf, "mirror")
+    status, asked = in_terminal("-c", conf, "mirror", columns=200, answer="n\n")
+
+    assert refused.returncode == status == 2
+    text = "no list in the configuration names the projects: all 1,001 are mirrored, with some"
+    assert text in refused.stderr
+    assert "list projects as [allowlist] packages, or confirm with --all" in refused.stderr
+    assert text in asked
+    assert not projects(tmp_path)
+
+    begun = frumious("-c", conf, "mirror", "--all")
+    repeated = frumious("-c", conf, "mirror")
+
+    assert begun.returncode == repeated.returncode == 0, begun.stderr
+    assert projects(tmp_path) == 1001
+
+
+@pytest.mark.parametrize(("answer", "left", "expected"), [("y\n", 1, 0), ("n\n", 2, 1)])
+def test_a_removal_because_of_the_configuration_is_asked_for_on_a_terminal(
+    upstream: Server, tmp_path: Path, answer: str, left: int, expected: int
+) -> None:
+    for name in ("one", "two"):
+        upstream.index.upload(wheel(name, "1.0"))
+    conf = configure(upstream, tmp_path, LISTED + "  one\n  two\n")
+    assert frumious("-c", conf, "mirror").returncode == 0
+    configure(upstream, tmp_path, LISTED + "  one\n")
+
+    status, shown = in_terminal("-c", conf, "mirror", columns=200, answer=answer)
+
+    assert status == expected, shown
+    assert "would remove two: no longer selected" in shown
+    assert projects(tmp_path) == left
