@@ -126,6 +126,8 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     if {name: serial for name, serial in found.items() if name not in exempt} != expected:
         raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
     for form in (HTML, V1_HTML):
+        if f"web/simple/{form}" not in disk.objects:
+            raise Violation(Kind.DIFFERS, f"web/simple/{form} is missing")
         if root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
 
