@@ -20,7 +20,6 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -29,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import null_queue, rclone, synthetic
+from bench.memory import peak_memory
 from bench.synthetic import CHANGES, World
 from frumious.config import loading
 from frumious.finalizing.finalize import finalize
@@ -43,6 +43,7 @@ from frumious.planning.plan import plan_changes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from bench.null_queue import NullQueue
 
@@ -179,22 +180,12 @@ def _measured(
                 count,
                 time.process_time() - cpu,
                 time.monotonic() - started,
-                _peak(),
+                peak_memory(),
                 mirror.upstream.pop_request_count(),
                 mirror.storage.pop_request_count(),
             )
 
     pipe.send(asyncio.run(work()))
-
-
-def _peak() -> int:
-    """Return the peak of this process's resident memory in bytes.
-
-    `getrusage` would include the parent process.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.removeprefix("VmHWM:").removesuffix("kB")) * 1024
 
 
 @contextmanager

@@ -14,13 +14,13 @@ import argparse
 import asyncio
 import hashlib
 import json
-import resource
 import sys
 import time
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
+from bench.memory import peak_memory
 from frumious.auditing.audit import AuditSettings, audit
 from frumious.clock import Clock
 from frumious.config import loading
@@ -205,10 +205,6 @@ def _etag(body: bytes) -> str:
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
-def _memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.verify", description=__doc__)
     parser.add_argument("--files", type=int, default=1_000_000)
@@ -219,7 +215,7 @@ def main() -> int:
     mirror = Mirror.of(config, Clock(), cast("Upstream", None), storage, storage)
     storage.fingerprint = mirror.fingerprint(cast("NormalizedName", "project"))
     storage.prepare()
-    before, began, used = _memory(), time.perf_counter(), time.process_time()
+    before, began, used = peak_memory(), time.perf_counter(), time.process_time()
     progress = asyncio.run(audit(mirror, AuditSettings()))
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
     figures = {
@@ -228,7 +224,7 @@ def main() -> int:
         **{verb: storage.requests[verb] for verb in ("LIST", "GET", "HEAD", "PUT")},
         "seconds": round(seconds),
         "CPU seconds": round(cpu),
-        "peak MiB": _memory() // 1024**2,
+        "peak MiB": peak_memory() // 1024**2,
         "MiB before": before // 1024**2,
         "found": dict(progress.counts),
     }
@@ -240,7 +236,7 @@ def main() -> int:
         or storage.requests["GET"]
         > options.projects + progress.batches * (progress.shards + 3) + 10 * _MISSING
         or storage.requests["HEAD"] > _MISSING + 10
-        or _memory() > _LIMIT
+        or peak_memory() > _LIMIT
     )
 
 

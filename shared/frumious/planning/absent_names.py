@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from frumious.errors import FrumiousError
+from frumious.planning.named import read_named
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ async def absent_names(
     known: set[str] = set()
     with suppress(InvalidPage):  # a run repairs the root index
         known.update(project for project, _ in await mirror.pages.listed_projects())
+    away = await _kept_away(mirror)
     absent = [
         name
         for name in sorted(exact)
         if name not in known
         and name not in expected
+        and name not in away
         and mirror.selection.wants(name)
         and not await _has_page(name, mirror)
     ]
@@ -55,6 +58,15 @@ def absent_texts(absent: dict[NormalizedName, str]) -> list[str]:
         + (f"; did you mean {nearest!r}?" if nearest else "")
         for name, nearest in absent.items()
     ]
+
+
+async def _kept_away(mirror: Mirror) -> Container[NormalizedName]:
+    """Return the projects that somebody deleted, or that filters exclude by their pages."""
+    named = await read_named(await mirror.ledger.known_cursor(), mirror.ledger, verify=False)
+    if not mirror.selection.projects:
+        return named.deleted
+    excluded = await mirror.ledger.excluded()
+    return {*named.deleted, *excluded.by(mirror.selection.projects_fingerprint)}
 
 
 async def _has_page(name: NormalizedName, mirror: Mirror) -> bool:

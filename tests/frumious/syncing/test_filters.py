@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.model.jobs import Outcome
+from frumious.planning.absent_names import absent_names
 from frumious.planning.retry import confirm_losses
 from frumious.upstream.upstream import StalePage
 from tests.upstream import Fault, Stale, wheel
@@ -135,6 +136,17 @@ def test_the_legacy_json_is_requested_only_for_a_filter_that_needs_it(mirror: Wo
     mirror.mirror_run()
     assert len(mirror.upstream.requests_for("/pypi/demo/json")) == 1
     assert mirror.page("demo")["files"] == []
+
+
+def test_a_listed_project_that_a_filter_excludes_is_not_reported_as_absent(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.configure(
+        sections="[plugins]\nenabled =\n  allowlist_project\n  regex_project_metadata\n"
+        "[allowlist]\npackages =\n  demo\n  dem\n"
+        "[regex_project_metadata]\ninfo.name = other"
+    )
+    world.mirror_run()
+    assert [*world.run(lambda mirror: absent_names(mirror, ()))] == ["dem"]
 
 
 def test_legacy_json_from_an_old_cache_decides_nothing(world: World) -> None:
