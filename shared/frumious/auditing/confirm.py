@@ -1,4 +1,4 @@
-"""Suspicions become findings only after a second look: jobs may have changed the mirror meanwhile.
+"""Suspicions become findings only after a second look: jobs may have changed the mirror since.
 
 A listing is older than the pages that were read after it, or newer. What is suspected is looked at
 by itself, right before it is reported, repaired or deleted.

@@ -64,7 +64,7 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
     index says: a damaged page may have any serial. What the index lacks is not that old.
 
     Raises:
-        Conflict: a job has published one of the projects meanwhile.
+        Conflict: a job has published one of the projects since.
     """
     projects = _by_project(findings)
 

@@ -83,7 +83,7 @@ async def restore_root(mirror: Mirror) -> None:
     """Write the JSON root index from its compressed variant if it is missing or damaged.
 
     Raises:
-        Conflict: a finalizer has written it meanwhile.
+        Conflict: a finalizer has written it since.
     """
     key = mirror.pages.layout.root_manifest
     stored = await mirror.storage.read(key)

@@ -46,7 +46,7 @@ async def withhold(
     and so are pages that a killed job has left newer than the JSON page.
 
     Raises:
-        Conflict: a job has published the project meanwhile.
+        Conflict: a job has published the project since.
     """
     manifest = await _read_manifest(project, mirror)
     if manifest is None:

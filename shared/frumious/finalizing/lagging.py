@@ -62,7 +62,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
     """Return what is known of a project after a failure."""
     job = report.job
     if Reason.public(report.result.error or "") is Reason.STORAGE_FULL:
-        pause = 0.0  # what upstream has is right, and whoever makes space knows when
+        pause = 0.0  # what upstream has is right, and the next run finds out whether there is space
     failure = Lagging(
         serial=job.serial,
         reason=report.result.error or "",

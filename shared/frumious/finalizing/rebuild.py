@@ -28,7 +28,7 @@ async def rebuild_root_index(mirror: Mirror) -> int:
     a damaged root index is kept.
 
     Raises:
-        Conflict: a finalizer has written the root index meanwhile.
+        Conflict: a finalizer has written the root index since.
     """
     pages = mirror.pages
     etag = await root_index_etag(pages)

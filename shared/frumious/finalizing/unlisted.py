@@ -33,7 +33,7 @@ async def remember_excluded(reports: Iterable[Report], mirror: Mirror) -> None:
 async def forget_absent(reports: Iterable[Report], ledger: Ledger) -> None:
     """Forget the requests for projects that upstream does not have, or no longer.
 
-    Whoever registers such a name later is somebody else.
+    Somebody else may register such a name later.
     """
     absent = {
         report.job.project: report.job.run

@@ -35,7 +35,7 @@ class StorageRefused(FrumiousError):
 
 
 class StorageFull(StorageRefused):
-    """The storage has no space left; the next run tries at once, whoever has made some."""
+    """The storage has no space left; the next run tries at once: there may be some."""
 
     reason = Reason.STORAGE_FULL
 
