@@ -30,12 +30,15 @@ def configuration(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serving(configuration: Path) -> Iterator[subprocess.Popen[str]]:
+    # Background jobs of shells, and their children, ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "frumious.cli", "-c", configuration, "serve", "--port", "0"],
         env={**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     with process:
         yield process
         process.kill()
