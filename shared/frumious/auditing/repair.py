@@ -22,6 +22,7 @@ from frumious.auditing.withhold import withhold
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason
 from frumious.simple.values import InvalidPage
+from frumious.state.page_store import UnreadableManifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -75,15 +76,17 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
         await withhold(project, damaged, wrong, mirror)
 
     await in_groups(prepare_project(project) for project in sorted(projects))
-    serials, listed = await _serials(projects, mirror)
-    planned = frozenset(projects)
-    unselected = {project for project in planned if not mirror.selection.wants(project)}
+    unselected = {project for project in projects if not mirror.selection.wants(project)}
+    # Of these, what waits for its removal stays, and what has left does not come back.
+    left = {project for project in unselected if not await _has_page(project, mirror)}
+    planned = frozenset(projects.keys() - left)
+    serials, listed = await _serials(planned, mirror)
     return Plan(
         jobs=serials,
         reasons=dict.fromkeys(planned, Reason.DAMAGED),
         recovering=planned,
         rewinding=listed,
-        named=frozenset(unselected),
+        named=planned & unselected,
     )
 
 
@@ -141,6 +144,13 @@ async def delete_orphans(keys: Collection[Key], mirror: Mirror) -> list[Key]:
             await mirror.storage.delete(orphans)
         deleted += orphans
     return deleted
+
+
+async def _has_page(project: NormalizedName, mirror: Mirror) -> bool:
+    try:
+        return await mirror.pages.read_manifest(project) is not None
+    except UnreadableManifest:
+        return True
 
 
 def _by_project(findings: Iterable[Finding]) -> dict[NormalizedName, list[Finding]]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from frumious.auditing.audit import AuditSettings
 from frumious.auditing.repair import delete_orphans
 from frumious.cli.findings import verify_mirror
 from frumious.model.types import Key
+from frumious.selection.names import BlockedProjects
+from frumious.selection.selection import Selection
 from tests.upstream import Fault, Status
 
 if TYPE_CHECKING:
@@ -206,3 +210,17 @@ def test_the_status_says_what_the_last_audit_left(audited: AuditedMirror) -> Non
     audited.sync()
 
     assert json.loads(audited.read("web/status.json"))["audit"]["repaired"] == 1
+
+
+def test_a_project_that_has_left_by_the_configuration_does_not_come_back(
+    audited: AuditedMirror,
+) -> None:
+    audited.delete(*audited.keys("web/simple/demo/"), *audited.keys("web/gzip/simple/demo/"))
+    blocked = BlockedProjects(frozenset({canonicalize_name("demo")}))
+    audited.mirror = replace(audited.mirror, selection=Selection(names=(blocked,)))
+
+    assert set(audited.repair().values()) == {"repaired"}
+
+    assert not audited.keys("web/simple/demo/")
+    root = json.loads(audited.read("web/simple/index.v1_json"))
+    assert "demo" not in {each["name"] for each in root["projects"]}
