@@ -199,7 +199,7 @@ def add_junk(damaged: Damaged) -> None:
 
 
 def damage_state(damaged: Damaged) -> None:
-    """Write junk over state, or beside it."""
+    """Write junk over state, or into its folder."""
     others = ("state/audit.json", "state/removed/junk.json", "state/audit/junk", "state/junk.json")
     key = damaged.random.choice([*STATE, *others])
     if key not in damaged.touched:

@@ -303,7 +303,7 @@ class Witness(Reports):
                     self.report(Violation(Kind.MISSING, text))
 
     def take_findings(self, findings: Iterable[Finding]) -> None:
-        """Check that an audit finds no file damaged that is whole, whatever jobs do meanwhile."""
+        """Check that an audit finds no file damaged that is whole, whatever jobs do."""
         for finding in findings:
             if finding.kind.is_content and not self.spoilt:
                 self.report(Violation(Kind.FALSE_ALARM, f"{finding}, and nothing was damaged"))

@@ -251,7 +251,7 @@ SLIPS = (
     Slip("limit", 2, "must be a share and a number", option("max-removals = 5")),
     Slip("log-config", 2, "log-config .*no-such-file", option("log-config = /no-such-file.ini")),
     Slip(
-        "key-beside-error",
+        "key-with-error",
         2,
         "wrkers is unknown .*did you mean 'workers'",
         option("wrkers = 3\njson = 2"),

@@ -60,6 +60,7 @@ class Explanation(NamedTuple):
 async def _explain(
     project: NormalizedName, filenames: Collection[str], mirror: Mirror
 ) -> Explanation:
+    from frumious.simple import legacy_json
     from frumious.syncing.exclusion import read_legacy_json
 
     named = await mirror.ledger.named()
@@ -72,7 +73,8 @@ async def _explain(
     parsed = await mirror.upstream.project_page(project, at_least=0)
     if parsed is None:
         return Explanation("upstream, which has no such project", {})
-    legacy = await read_legacy_json(project, parsed.page, mirror)
+    body = await read_legacy_json(project, parsed.page, mirror)
+    legacy = None if body is None else legacy_json.parse(body)
     decision = mirror.selection.decide(project, parsed.page, legacy, named=requested)
     files = decision.files
     if filenames:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -20,8 +21,7 @@ from frumious.state.audit import AuditStore
 from frumious.state.status_files import publish_audit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from frumious.auditing.audit import AuditSettings
     from frumious.mirror import Mirror
@@ -30,42 +30,30 @@ if TYPE_CHECKING:
 _SHOWN: Final = 50  # findings of each kind
 
 
-class AuditBar:
-    """A context manager that shows how far an audit is, on a terminal."""
+@contextmanager
+def audit_bar(*, shown: bool) -> Iterator[Callable[[AuditProgress], None]]:
+    """Show how far an audit is, on a terminal; yields what takes its progress."""
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeElapsedColumn(),
+    )
+    disabled = not (shown and console.is_terminal)
+    with rich.progress.Progress(*columns, console=console, disable=disabled) as bar:
+        task = bar.add_task("Pages", total=None)
 
-    def __init__(self, *, shown: bool) -> None:
-        console = Console(stderr=True, highlight=False)
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.TaskProgressColumn(),
-            rich.progress.TimeElapsedColumn(),
-            console=console,
-            disable=not (shown and console.is_terminal),
-        )
-        self._task = self._bar.add_task("Pages", total=None)
+        def update(progress: AuditProgress) -> None:
+            damaged = f", {progress.damaged} damaged" if progress.damaged else ""
+            bar.update(
+                task,
+                description=f"{progress.projects} projects, {progress.objects} objects{damaged}",
+                total=None if progress.phase is Phase.PAGES else 1.0,
+                completed=progress.share,
+            )
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-    def update(self, progress: AuditProgress) -> None:
-        """Show what the audit has reached."""
-        damaged = f", {progress.damaged} damaged" if progress.damaged else ""
-        self._bar.update(
-            self._task,
-            description=f"{progress.projects} projects, {progress.objects} objects{damaged}",
-            total=None if progress.phase is Phase.PAGES else 1.0,
-            completed=progress.share,
-        )
+        yield update
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +102,8 @@ async def verify_mirror(
             f" {earlier.objects} objects; --restart begins anew.",
             err=True,
         )
-    with AuditBar(shown=shows_progress) as bar:
-        progress = await audit(mirror, settings, on_progress=bar.update)
+    with audit_bar(shown=shows_progress) as update:
+        progress = await audit(mirror, settings, on_progress=update)
     findings = [each async for each in AuditStore(mirror.storage).findings(progress)]
     repaired: dict[Finding, Outcome] = {}
     reasons: dict[str, str] = {}

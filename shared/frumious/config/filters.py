@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from frumious.config.reader import Reader
 
+REGEX_SECTION: Final = "filter_regex"
 _UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)(?:i?B)?", re.IGNORECASE)
 _BOMS: Final = (
@@ -47,6 +48,11 @@ class FilterOptions:
     def blocked(self) -> tuple[Requirement, ...]:
         """The entries of `[blocklist] packages`."""
         return self.reader.get("blocklist", "packages", values.requirements, ())
+
+    @cached_property
+    def regex_search(self) -> bool:
+        """Whether the patterns of `[filter_regex]` match anywhere; else from the beginning."""
+        return self.reader.get(REGEX_SECTION, "search", values.boolean, False)
 
     @cached_property
     def required(self) -> tuple[Requirement, ...]:

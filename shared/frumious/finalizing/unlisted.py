@@ -23,8 +23,10 @@ async def remember_excluded(reports: Iterable[Report], mirror: Mirror) -> None:
 
     A result of other filters does not count: a planner with the current ones plans the project.
     """
+    results = [report.result for report in reports if report.result.excluded_by]
+    if not results:
+        return
     filters = mirror.selection.projects_fingerprint
-    results = (report.result for report in reports)
     excluded = {each.project: each.serial or 0 for each in results if each.excluded_by == filters}
     if excluded:
         await mirror.ledger.add_excluded(excluded, filters)

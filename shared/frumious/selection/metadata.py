@@ -66,6 +66,12 @@ class _Rule(Protocol):
         """Return whether the value meets it."""
 
 
+class _ReadRules(Protocol):
+    """Reads the rules of a section."""
+
+    def __call__(self, section: str, options: FilterOptions, /) -> tuple[_Rule, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _PatternRule:
     """Regular expressions of which a value, or an element of a list, matches some."""
@@ -132,73 +138,59 @@ def _entries(
 
 
 @dataclass(frozen=True, slots=True)
-class _ProjectRules:
-    """Projects whose legacy JSON meets all rules."""
+class _Filter:
+    """A filter whose section has rules: all of them have to be met."""
 
+    name: ClassVar[str]  # of its section, too
+    read_rules: ClassVar[_ReadRules]
     needs_legacy: ClassVar = True
     rules: tuple[_Rule, ...]
 
-    def wants(self, subject: Subject) -> bool:
-        """Return whether the project is wanted."""
-        return all(rule.matches(subject.legacy or {}) for rule in self.rules)
-
-
-class ProjectPatterns(_ProjectRules):
-    """Projects whose values match regular expressions."""
-
-    name: ClassVar = "regex_project_metadata"
-
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
-        """Read the section of the same name."""
-        rules = _pattern_rules(cls.name, options)
+        """Read the section; None if it has no rules."""
+        rules = cls.read_rules(cls.name, options)
         return cls(rules) if rules else None
 
-
-class ProjectVersions(_ProjectRules):
-    """Projects whose version specifiers contain one of some versions."""
-
-    name: ClassVar = "version_range_project_metadata"
-
-    @classmethod
-    def read(cls, options: FilterOptions) -> Self | None:
-        """Read the section of the same name."""
-        rules = _version_rules(cls.name, options)
-        return cls(rules) if rules else None
-
-
-@dataclass(frozen=True, slots=True)
-class _FileRules:
-    """Files whose values in the legacy JSON meet all rules."""
-
-    needs_legacy: ClassVar = True
-    rules: tuple[_Rule, ...]
-
-    def wants(self, subject: Subject, each: ReleaseFile) -> bool:
-        """Return whether the file is wanted."""
-        data = subject.legacy_of(each)
+    def _meets(self, data: JsonObject) -> bool:
         return all(rule.matches(data) for rule in self.rules)
 
 
-class FilePatterns(_FileRules):
+class _ProjectFilter(_Filter):
+    def wants(self, subject: Subject) -> bool:
+        """Return whether the project's legacy JSON meets all rules."""
+        return self._meets(subject.legacy)
+
+
+class _FileFilter(_Filter):
+    def wants(self, subject: Subject, each: ReleaseFile) -> bool:
+        """Return whether the file's part of the legacy JSON meets all rules."""
+        return self._meets(subject.legacy_of(each))
+
+
+class ProjectPatterns(_ProjectFilter):
+    """Projects whose values match regular expressions."""
+
+    name: ClassVar = "regex_project_metadata"
+    read_rules = staticmethod(_pattern_rules)
+
+
+class ProjectVersions(_ProjectFilter):
+    """Projects whose version specifiers contain one of some versions."""
+
+    name: ClassVar = "version_range_project_metadata"
+    read_rules = staticmethod(_version_rules)
+
+
+class FilePatterns(_FileFilter):
     """Files whose values match regular expressions."""
 
     name: ClassVar = "regex_release_file_metadata"
-
-    @classmethod
-    def read(cls, options: FilterOptions) -> Self | None:
-        """Read the section of the same name."""
-        rules = _pattern_rules(cls.name, options)
-        return cls(rules) if rules else None
+    read_rules = staticmethod(_pattern_rules)
 
 
-class FileVersions(_FileRules):
+class FileVersions(_FileFilter):
     """Files whose version specifiers, such as `requires_python`, contain one of some versions."""
 
     name: ClassVar = "version_range_release_file_metadata"
-
-    @classmethod
-    def read(cls, options: FilterOptions) -> Self | None:
-        """Read the section of the same name."""
-        rules = _version_rules(cls.name, options)
-        return cls(rules) if rules else None
+    read_rules = staticmethod(_version_rules)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from packaging.utils import canonicalize_name
 
-from frumious.config import filters, values
+from frumious.config import filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.filters import FilterOptions
-
-REGEX_SECTION: Final = "filter_regex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,9 @@ class NamePatterns:
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
         """Read `[filter_regex] packages`."""
-        patterns = options.reader.get(REGEX_SECTION, "packages", filters.patterns, filters.NO_TEXTS)
-        search = options.reader.get(REGEX_SECTION, "search", values.boolean, False)
-        return cls(patterns, search) if patterns else None
+        section, nothing = filters.REGEX_SECTION, filters.NO_TEXTS
+        patterns = options.reader.get(section, "packages", filters.patterns, nothing)
+        return cls(patterns, options.regex_search) if patterns else None
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether no pattern matches the name."""

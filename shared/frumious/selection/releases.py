@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from frumious.config import filters, values
-from frumious.selection.names import REGEX_SECTION, matches_any
+from frumious.selection.names import matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,9 +112,9 @@ class VersionPatterns:
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
         """Read `[filter_regex] releases`."""
-        patterns = options.reader.get(REGEX_SECTION, "releases", filters.patterns, filters.NO_TEXTS)
-        search = options.reader.get(REGEX_SECTION, "search", values.boolean, False)
-        return cls(patterns, search) if patterns else None
+        section, nothing = filters.REGEX_SECTION, filters.NO_TEXTS
+        patterns = options.reader.get(section, "releases", filters.patterns, nothing)
+        return cls(patterns, options.regex_search) if patterns else None
 
     def select(self, _: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
         """Return the releases that are wanted."""

@@ -207,19 +207,22 @@ class Selection:
         listed = any(isinstance(each, AllowedProjects) for each in self.names)
         allowed = [each for each in self._rules if isinstance(each, AllowedReleases)]
         releases = [rule for each in allowed for rule in each.rules_of(project)]
-        if not all(each.wants(project) for each in self.names) or not (listed or releases):
+        if self.name_excluded_by(project) or not (listed or releases):
             return ""
         return _fingerprint(listed, releases)
 
     def name_excluded_by(self, project: NormalizedName) -> str:
         """Return the filter that excludes a project by its name; empty if none does."""
-        return next((each.name for each in self.names if not each.wants(project)), "")
+        for each in self.names:  # a loop is faster than a generator; a plan asks 740,000 times
+            if not each.wants(project):
+                return each.name
+        return ""
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
         if project in self.named.deleted or project in self.named.requested:
             return project in self.named.requested
-        return all(each.wants(project) for each in self.names)
+        return not self.name_excluded_by(project)
 
     def select(
         self,

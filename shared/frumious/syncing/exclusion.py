@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job, Result
     from frumious.model.pages import ProjectPage
-    from frumious.model.types import JsonObject
+    from frumious.selection.selection import Selection
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
@@ -39,19 +39,17 @@ async def remove_excluded(
     return msgspec.structs.replace(result, outcome=outcome, serial=serial, excluded_by=filters)
 
 
-async def select_files(job: Job, page: ProjectPage, mirror: Mirror) -> ProjectPage | None:
-    """Return what the filters select of upstream's page; None: nothing of the project.
-
-    Raises:
-        StalePage: as `read_legacy_json`.
-    """
-    legacy = await read_legacy_json(job.project, page, mirror)
-    return mirror.selection.select(job.project, page, legacy, named=job.named)
+def select_files(
+    job: Job, page: ProjectPage, legacy: bytes | None, selection: Selection
+) -> ProjectPage | None:
+    """Return what the filters select of upstream's page; None: nothing of the project."""
+    payload = None if legacy is None else legacy_json.parse(legacy)
+    return selection.select(job.project, page, payload, named=job.named)
 
 
 async def read_legacy_json(
     project: NormalizedName, page: ProjectPage, mirror: Mirror
-) -> JsonObject | None:
+) -> bytes | None:
     """Return the legacy JSON of a project, if a filter needs it and upstream has it.
 
     Raises:
@@ -60,9 +58,8 @@ async def read_legacy_json(
     if not mirror.selection.needs_legacy:
         return None
     body = await mirror.upstream.legacy_json(project)
-    legacy = {} if body is None else legacy_json.parse(body)
-    serial = legacy.get("last_serial")
+    serial = None if body is None else legacy_json.parse(body).get("last_serial")
     if isinstance(serial, int) and page.serial is not None and serial < page.serial:
         msg = f"the legacy JSON of {project!r} is older than its page: {serial}"
         raise StalePage(msg)
-    return legacy
+    return body

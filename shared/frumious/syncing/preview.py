@@ -10,7 +10,7 @@ from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome
 from frumious.syncing.comparison import CurrentPage, compare
-from frumious.syncing.exclusion import select_files
+from frumious.syncing.exclusion import read_legacy_json, select_files
 from frumious.syncing.page_builder import build_page, shows_the_same
 from frumious.syncing.recovery import Attempt, Recovery
 from frumious.syncing.sync import read_upstream, relevant_removed_files
@@ -61,7 +61,8 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
     if parsed is None:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
-    page = await select_files(job, parsed.page, mirror)
+    legacy = await read_legacy_json(project, parsed.page, mirror)
+    page = select_files(job, parsed.page, legacy, mirror.selection)
     if page is None:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))

@@ -36,7 +36,7 @@ from frumious.syncing.comparison import (
     compare,
 )
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
-from frumious.syncing.exclusion import remove_excluded, select_files
+from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
 from frumious.syncing.losses import (
     announced_removal,
     book_loss,
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage
     from frumious.syncing.transfer import Transfer
-    from frumious.upstream.upstream import Upstream
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if parsed is None:
         booked = await book_loss(attempt, None, current, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    page = await select_files(job, parsed.page, mirror)
+    legacy = await read_legacy_json(project, parsed.page, mirror)
+    page = select_files(job, parsed.page, legacy, mirror.selection)
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
     check_selection(project, parsed.page, page, current, mirror.selection)
@@ -140,7 +140,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     _log_refused(project, built)
     booked = await book_loss(attempt, parsed, current, mirror)
     if mirror.config.json:
-        await _keep_legacy_json(project, mirror.upstream, mirror.storage)
+        await _keep_legacy_json(project, legacy, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
@@ -279,9 +279,11 @@ async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
     return replace(built, page=replace(built.page, publication=publication))
 
 
-async def _keep_legacy_json(project: NormalizedName, upstream: Upstream, storage: Storage) -> None:
-    """Store upstream's legacy JSON; upstream has none of empty projects."""
-    body = await upstream.legacy_json(project)
+async def _keep_legacy_json(project: NormalizedName, body: bytes | None, mirror: Mirror) -> None:
+    """Store upstream's legacy JSON, which filters may have read; empty projects have none."""
+    storage = mirror.storage
+    if not mirror.selection.needs_legacy:
+        body = await mirror.upstream.legacy_json(project)
     if body is None:
         await storage.delete(layout.legacy_json(project))
         return

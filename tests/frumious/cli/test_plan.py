@@ -13,21 +13,9 @@ from tests.frumious.cli.test_runs import running
 from tests.upstream import BANDERSNATCH, PYPI, Fault, Personality, Slow, Status, sdist, wheel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.upstream import Index, Server
 
 NOTHING = "Nothing to do: the next run would change nothing."
-
-
-@pytest.fixture
-def conf(tmp_path: Path, upstream: Server) -> str:
-    path = tmp_path / "mirror.conf"
-    path.write_text(
-        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
-        "allow-non-https = true\nretry-pause = 600\n"
-    )
-    return str(path)
 
 
 def planned(conf: str, *arguments: str) -> Any:

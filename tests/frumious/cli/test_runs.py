@@ -8,25 +8,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Fault, Headers, Slow, Status, Together, sdist, wheel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.upstream import Index, Server
-
-
-@pytest.fixture
-def conf(tmp_path: Path, upstream: Server) -> str:
-    path = tmp_path / "mirror.conf"
-    path.write_text(
-        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
-        "allow-non-https = true\nretry-pause = 600\n"
-    )
-    return str(path)
 
 
 def running(*arguments: str) -> subprocess.Popen[str]:

@@ -7,26 +7,12 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.frumious.cli.test_cli import frumious
 from tests.frumious.cli.test_runs import running
 from tests.upstream import Fault, Slow, Status, wheel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.upstream import Index, Server
-
-
-@pytest.fixture
-def conf(tmp_path: Path, upstream: Server) -> str:
-    path = tmp_path / "mirror.conf"
-    path.write_text(
-        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
-        "allow-non-https = true\nretry-pause = 600\n"
-    )
-    return str(path)
 
 
 def test_a_status_says_how_fresh_and_large_the_mirror_is(

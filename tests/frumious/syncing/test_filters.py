@@ -149,6 +149,14 @@ def test_a_listed_project_that_a_filter_excludes_is_not_reported_as_absent(world
     assert [*world.run(lambda mirror: absent_names(mirror, ()))] == ["dem"]
 
 
+def test_legacy_json_that_is_mirrored_too_is_requested_once(world: World) -> None:
+    world.configure("json = true", TYPED)
+    world.index.upload(wheel("demo", "1.0"))
+    world.mirror_run()
+    assert len(world.upstream.requests_for("/pypi/demo/json")) == 1
+    assert json.loads(world.read("web/pypi/demo/json"))["info"]["name"] == "demo"
+
+
 def test_legacy_json_from_an_old_cache_decides_nothing(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     serial = world.index.serial
