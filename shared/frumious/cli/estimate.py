@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from frumious.concurrency import run_all
 from frumious.cost import estimate, prices
 from frumious.cost.estimate import Workload
+from frumious.selection.subject import Context
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
@@ -74,7 +75,11 @@ async def _ask(
                 parsed = await upstream.project_page(name, at_least=0)
             except InvalidPage:
                 return None
-        return None if parsed is None else selection.select(name, parsed.page)
+        return (
+            None
+            if parsed is None
+            else selection.select(name, parsed.page, Context(now=time.time()))
+        )
 
     pages = [page for page in await run_all(map(ask, names)) if page is not None]
     files = [file for page in pages for file in page.files]

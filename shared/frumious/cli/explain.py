@@ -60,8 +60,7 @@ class Explanation(NamedTuple):
 async def _explain(
     project: NormalizedName, filenames: Collection[str], mirror: Mirror
 ) -> Explanation:
-    from frumious.simple import legacy_json
-    from frumious.syncing.exclusion import read_legacy_json
+    from frumious.syncing.exclusion import read_legacy_json, selection_context
 
     named = await mirror.ledger.named()
     if project in named.deleted:
@@ -73,9 +72,9 @@ async def _explain(
     parsed = await mirror.upstream.project_page(project, at_least=0)
     if parsed is None:
         return Explanation("upstream, which has no such project", {})
-    body = await read_legacy_json(project, parsed.page, mirror)
-    legacy = None if body is None else legacy_json.parse(body)
-    decision = mirror.selection.decide(project, parsed.page, legacy, named=requested)
+    legacy = await read_legacy_json(project, parsed.page, mirror)
+    context = selection_context(legacy, mirror, named=requested)
+    decision = mirror.selection.decide(project, parsed.page, context)
     files = decision.files
     if filenames:
         unknown = "upstream, which has no such file"

@@ -34,7 +34,7 @@ from frumious.selection.releases import (
     Rules,
     VersionPatterns,
 )
-from frumious.selection.subject import Subject
+from frumious.selection.subject import NO_CONTEXT, Context, Subject
 from frumious.selection.totals import SizeLimit, VersionCount
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from frumious.config.reader import Reader
     from frumious.model.pages import ProjectPage
-    from frumious.model.types import JsonObject
     from frumious.selection.subject import Release, ReleaseFile
 
 
@@ -228,19 +227,13 @@ class Selection:
         self,
         project: NormalizedName,
         page: ProjectPage,
-        legacy: JsonObject | None = None,
-        *,
-        named: bool = False,
+        context: Context = NO_CONTEXT,
     ) -> ProjectPage | None:
-        """Return the page with only the selected releases and files; None: nothing of the project.
-
-        `legacy` is the legacy JSON, if a filter needs it and there is one. Filters of projects do
-        not apply to a project that is `named`.
-        """
+        """Return the page with what is selected of its releases and files; None: nothing."""
         rules = (each for each in self._rules if project in each.specifiers)
         if not (self.pages_fingerprint or any(rules)):
             return page
-        decision = self.decide(project, page, legacy, named=named)
+        decision = self.decide(project, page, context)
         if decision.excluded_by:
             return None
         return replace(
@@ -255,13 +248,11 @@ class Selection:
         self,
         project: NormalizedName,
         page: ProjectPage,
-        legacy: JsonObject | None,
-        *,
-        named: bool = False,
+        context: Context = NO_CONTEXT,
     ) -> Decision:
         """Apply all filters but those of names, as `select` does; return which excluded what."""
-        subject = Subject.of(project, page, legacy)
-        for by_project in () if named else self.projects:
+        subject = Subject.of(project, page, context)
+        for by_project in () if context.named else self.projects:
             if not by_project.wants(subject):
                 return Decision(by_project.name, {}, frozenset())
         excluded: dict[str, str] = {}  # filename -> filter

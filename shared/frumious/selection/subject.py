@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from frumious.selection.filenames import Versions, parse_version
 from frumious.simple import legacy_json
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What filters may need to decide on a project besides its page."""
+
+    now: float = 0.0  # seconds since the epoch
+    named: bool = False  # the project was requested by name: filters of projects do not apply
+    legacy: JsonObject | None = None  # the legacy JSON, if a filter needs it and there is one
+
+
+NO_CONTEXT: Final = Context()
 
 
 class ReleaseFile(NamedTuple):
@@ -37,22 +49,27 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A project as its page describes it, and its legacy JSON if a filter needs that."""
+    """A project as its page describes it, and what else filters may need."""
 
     project: NormalizedName
     page: ProjectPage
     files: tuple[ReleaseFile, ...]
-    legacy: JsonObject
+    context: Context
     _legacy_files: Mapping[str, JsonObject]
 
     @classmethod
-    def of(cls, project: NormalizedName, page: ProjectPage, legacy: JsonObject | None) -> Self:
+    def of(cls, project: NormalizedName, page: ProjectPage, context: Context) -> Self:
         """Find the release of each file on a page."""
         versions = Versions(project, page.versions or ())
         files = (ReleaseFile(file, *versions.split(file.filename)) for file in page.files)
-        legacy = legacy or {}
-        legacy_files = {str(file.get("filename")): file for file in legacy_json.files(legacy)}
-        return cls(project, page, tuple(files), legacy, legacy_files)
+        legacy = legacy_json.files(context.legacy or {})
+        legacy_files = {str(file.get("filename")): file for file in legacy}
+        return cls(project, page, tuple(files), context, legacy_files)
+
+    @property
+    def legacy(self) -> JsonObject:
+        """The project's legacy JSON; empty without any."""
+        return self.context.legacy or {}
 
     def releases(self, files: Iterable[ReleaseFile]) -> list[Release]:
         """Return the releases of some of the files, and those that upstream lists without files."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from frumious.model.jobs import Outcome
+from frumious.selection.subject import Context
 from frumious.simple import legacy_json
 from frumious.syncing.losses import book_loss
 from frumious.syncing.removal import remove_project
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job, Result
     from frumious.model.pages import ProjectPage
-    from frumious.selection.selection import Selection
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
@@ -40,11 +40,20 @@ async def remove_excluded(
 
 
 def select_files(
-    job: Job, page: ProjectPage, legacy: bytes | None, selection: Selection
+    job: Job, page: ProjectPage, legacy: bytes | None, mirror: Mirror
 ) -> ProjectPage | None:
     """Return what the filters select of upstream's page; None: nothing of the project."""
-    payload = None if legacy is None else legacy_json.parse(legacy)
-    return selection.select(job.project, page, payload, named=job.named)
+    context = selection_context(legacy, mirror, named=job.named)
+    return mirror.selection.select(job.project, page, context)
+
+
+def selection_context(legacy: bytes | None, mirror: Mirror, *, named: bool) -> Context:
+    """Return what filters may need to decide on a project besides its page."""
+    return Context(
+        now=mirror.clock.now(),
+        named=named,
+        legacy=None if legacy is None else legacy_json.parse(legacy),
+    )
 
 
 async def read_legacy_json(

@@ -62,7 +62,7 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    page = select_files(job, parsed.page, legacy, mirror.selection)
+    page = select_files(job, parsed.page, legacy, mirror)
     if page is None:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))

@@ -111,7 +111,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         booked = await book_loss(attempt, None, current, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    page = select_files(job, parsed.page, legacy, mirror.selection)
+    page = select_files(job, parsed.page, legacy, mirror)
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
     check_selection(project, parsed.page, page, current, mirror.selection)

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.config import loading
 from frumious.model.pages import File, ProjectPage
+from frumious.selection.subject import Context
 from localcloud.environment import CHECKOUT
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_examples_select_what_they_say(example: str, names: str, tmp_path: Path)
         name="demo",
         files=tuple(File(filename=name, url="", hashes={}, size=1000) for name in files),
     )
-    selected = selection.select(DEMO, page, LEGACY)
+    selected = selection.select(DEMO, page, Context(legacy=LEGACY))
     assert selected is not None
     kept = {file.filename for file in selected.files}
     assert kept == {name for name in stays if "." in name}

@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.config import loading
 from frumious.model.pages import File, ProjectPage
+from frumious.selection.subject import Context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def page_of(*filenames: str, versions: Sequence[str] | None = None) -> ProjectPa
 
 
 def selected(chosen: Selection, page: ProjectPage, legacy: JsonObject | None = None) -> list[str]:
-    found = chosen.select(DEMO, page, legacy)
+    found = chosen.select(DEMO, page, Context(legacy=legacy))
     assert found is not None
     return [file.filename for file in found.files]
 
@@ -290,7 +291,9 @@ def test_totals(plugin: str, options: str, wanted: bool) -> None:  # noqa: FBT00
     chosen = enabled(plugin, f"[{plugin}]\n{options}")
     exempt = enabled(plugin, f"[{plugin}]\n{options}\n[allowlist]\npackages = demo")
     assert (chosen.select(DEMO, PAGE) is not None) is wanted
-    assert chosen.select(DEMO, PAGE, named=True) is not None, "filters of projects do not apply"
+    assert chosen.select(DEMO, PAGE, Context(named=True)) is not None, (
+        "filters of projects do not apply"
+    )
     assert exempt.select(DEMO, PAGE) is not None
     assert not chosen.needs_legacy
 
@@ -338,7 +341,7 @@ LEGACY: JsonObject = {
 def test_metadata_of_projects(options: str, wanted: bool) -> None:  # noqa: FBT001
     chosen = enabled("regex_project_metadata", f"[regex_project_metadata]\n{options}")
     assert chosen.needs_legacy
-    assert (chosen.select(DEMO, PAGE, LEGACY) is not None) is wanted
+    assert (chosen.select(DEMO, PAGE, Context(legacy=LEGACY)) is not None) is wanted
 
 
 @pytest.mark.parametrize(
@@ -354,7 +357,7 @@ def test_metadata_of_projects(options: str, wanted: bool) -> None:  # noqa: FBT0
 def test_version_ranges_of_projects(options: str, wanted: bool) -> None:  # noqa: FBT001
     section = "version_range_project_metadata"
     chosen = enabled(section, f"[{section}]\n{options}")
-    assert (chosen.select(DEMO, PAGE, LEGACY) is not None) is wanted
+    assert (chosen.select(DEMO, PAGE, Context(legacy=LEGACY)) is not None) is wanted
 
 
 @pytest.mark.parametrize(
@@ -377,7 +380,7 @@ def test_version_ranges_of_projects(options: str, wanted: bool) -> None:  # noqa
 )
 def test_metadata_of_files(section: str, options: str, versions: str) -> None:
     chosen = enabled(section, f"[{section}]\n{options}")
-    found = chosen.select(DEMO, PAGE, LEGACY)
+    found = chosen.select(DEMO, PAGE, Context(legacy=LEGACY))
     assert found is not None
     assert found.versions == tuple(versions.split())
 
