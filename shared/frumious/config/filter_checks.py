@@ -25,6 +25,7 @@ _ALLOWLIST_FILTERS: Final = frozenset(
         "versions_count_project_metadata",
     }
 )
+_PLATFORM_KEYS: Final = ("platforms", "pythons", "abis", "sdists")
 _SHOWN: Final = 5  # entries of a list
 
 
@@ -58,6 +59,8 @@ def check_filters(reader: Reader) -> None:
         _warn_unused(reader, "allowlist", _specific(allowed), "allowlist_release")
     if everything:
         return
+    for key in () if "allowlist_platform" in enabled else _PLATFORM_KEYS:
+        reader.warn_unused("allowlist", key, "it needs allowlist_platform")
     if not enabled & {"blocklist_project", "blocklist_release"}:
         _warn_unused(reader, "blocklist", blocked, "blocklist_project or blocklist_release")
     elif "blocklist_release" not in enabled:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from frumious.selection.subject import ReleaseFile, Subject
 
 # Beginnings of platform tags (PEP 425, 600, 656, 730, 738).
-_FAMILIES: Final = {
+FAMILIES: Final = {
     "windows": ("win32", "win"),
     "win": ("win32", "win"),
     "macos": ("macosx",),
     "macosx": ("macosx",),
     "linux": ("linux", "manylinux", "manylinux1", "manylinux2010", "manylinux2014", "musllinux"),
+    "freebsd": ("freebsd",),
 }
 # The platforms of installers, which do not name it.
 _INSTALLERS: Final = {
@@ -58,7 +59,7 @@ class ExcludedPlatforms:
             beginning
             for tag in tags
             if not _PYTHON.fullmatch(tag)
-            for beginning in _FAMILIES.get(tag, (re.sub("[.-]", "_", tag).strip("_"),))
+            for beginning in FAMILIES.get(tag, (re.sub("[.-]", "_", tag).strip("_"),))
         )
         return cls(platforms, pythons) if tags else None
 
@@ -71,11 +72,8 @@ class ExcludedPlatforms:
             except InvalidWheelFilename:
                 return True
             return not all(map(self._excludes, tags))
-        found = _LEGACY.search(each.tags.lower())
-        platform = found["platform"] if found else _INSTALLERS.get(filename.rpartition(".")[2], "")
-        python = _LEGACY_PYTHON.search(each.tags)
-        is_excluded = self._excludes_platform(re.sub("[.-]", "_", platform))
-        return not is_excluded and (python is None or python[1] + python[2] not in self.pythons)
+        platform, python = built_for(each)
+        return not self._excludes_platform(platform) and python not in self.pythons
 
     def _excludes(self, tag: Tag) -> bool:
         interpreter = _INTERPRETER.fullmatch(tag.interpreter)
@@ -89,6 +87,18 @@ class ExcludedPlatforms:
             platform == beginning or platform.startswith(f"{beginning}_")
             for beginning in self.platforms
         )
+
+
+def built_for(each: ReleaseFile) -> tuple[str, str]:
+    """Return the platform tag and the digits of the Python version of a file that is no wheel.
+
+    They are empty where its name does not say them, as those of sdists.
+    """
+    found = _LEGACY.search(each.tags.lower())
+    extension = each.file.filename.lower().rpartition(".")[2]
+    platform = found["platform"] if found else _INSTALLERS.get(extension, "")
+    python = _LEGACY_PYTHON.search(each.tags)
+    return re.sub("[.-]", "_", platform), python[1] + python[2] if python else ""
 
 
 def _tags(text: str) -> frozenset[str]:

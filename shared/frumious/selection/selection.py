@@ -35,6 +35,7 @@ from frumious.selection.releases import (
     VersionPatterns,
 )
 from frumious.selection.subject import NO_CONTEXT, Context, Subject
+from frumious.selection.tags import AllowedPlatforms
 from frumious.selection.totals import SizeLimit, VersionCount
 
 if TYPE_CHECKING:
@@ -100,7 +101,12 @@ PROJECT_FILTERS: Final[tuple[type[ProjectFilter], ...]] = (
     ProjectPatterns,
     ProjectVersions,
 )
-FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (ExcludedPlatforms, FilePatterns, FileVersions)
+FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (
+    AllowedPlatforms,
+    ExcludedPlatforms,
+    FilePatterns,
+    FileVersions,
+)
 RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
     PinnedReleases,
     AllowedReleases,

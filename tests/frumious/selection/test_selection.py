@@ -264,6 +264,99 @@ def test_a_wheel_for_the_stable_abi_is_for_later_versions_too() -> None:
     assert kept == ["demo-1.0-cp38-abi3-manylinux_2_17_x86_64.whl"]
 
 
+WHEELS = {
+    name: f"demo-1.0-{name}.whl"
+    for name in (
+        "cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64",
+        "cp312-cp312-manylinux2014_aarch64",
+        "cp312-cp312-manylinux_2_39_x86_64",
+        "cp312-cp312-musllinux_1_1_x86_64",
+        "cp312-cp312-macosx_11_0_arm64",
+        "cp312-cp312-macosx_10_9_universal2",
+        "cp312-cp312-macosx_15_0_arm64",
+        "cp312-cp312-win_amd64",
+        "cp313-cp313t-manylinux1_x86_64",
+        "cp38-abi3-manylinux_2_5_x86_64",
+        "pp310-pypy310_pp73-manylinux_2_17_x86_64",
+        "cp27-cp27mu-manylinux1_x86_64",
+        "cp312-none-linux_x86_64",
+        "py3-none-win_arm64",
+        "py3-none-ios_13_0_arm64_iphoneos",
+        "py3-none-android_21_arm64_v8a",
+        "py2.py3-none-any",
+        "py2-none-any",
+    )
+}
+SDIST, EGG, DUMB = "demo-1.0.tar.gz", "demo-1.0-py2.7.egg", "demo-1.0.linux-x86_64.tar.gz"
+EXE, MSI, RPM = "demo-1.0.win-amd64-py3.12.exe", "demo-1.0.win32.msi", "demo-1.0-1.noarch.rpm"
+OTHERS = (SDIST, EGG, DUMB, EXE, MSI, RPM, "demo-1.0.dmg", "demo-1.0.egg", "demo-1.0-variants.json")
+GLIBC = ("manylinux_2_17_x86_64", "manylinux1_x86_64", "manylinux_2_5_x86_64", "-linux_x86_64")
+
+
+def of_wheels(*parts: str) -> set[str]:
+    """Return the wheels whose tags have one of the parts, and pure ones."""
+    wanted = {file for tags, file in WHEELS.items() if any(part in tags for part in parts)}
+    return wanted | {WHEELS["py2.py3-none-any"], WHEELS["py2-none-any"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "wheels"),
+    [
+        ("platforms = manylinux_2_28_x86_64", of_wheels(*GLIBC)),
+        ("platforms = manylinux2014_x86_64", of_wheels(*GLIBC)),
+        ("platforms = manylinux2010_x86_64", of_wheels(*GLIBC[1:])),
+        ("platforms = musllinux_1_2_x86_64", of_wheels("musllinux", "-linux_x86_64")),
+        ("platforms = linux_x86_64", of_wheels("_2_39", "musllinux", *GLIBC)),
+        ("platforms = linux", of_wheels("linux")),
+        ("platforms = macosx_14_0_arm64", of_wheels("macosx_11", "universal2")),
+        ("platforms = macosx_10_13_x86_64", of_wheels("universal2")),
+        ("platforms = macos_arm64", of_wheels("macosx")),
+        ("platforms =\n  win_amd64 # desktops\n  macos", of_wheels("win_amd64", "macosx")),
+        ("platforms = windows", of_wheels("win_")),
+        ("platforms = ios_17_0_arm64_iphoneos", of_wheels("ios")),
+        ("platforms = android_24_arm64_v8a", of_wheels("android")),
+        ("pythons = 2.7", of_wheels("cp27")),
+        ("pythons = 3.13t", of_wheels("cp313t", "py3-none") - {WHEELS["py2-none-any"]}),
+        ("pythons = 3.13", of_wheels("abi3", "py3-none") - {WHEELS["py2-none-any"]}),
+        ("pythons = pp3.10", of_wheels("pp310", "py3-none") - {WHEELS["py2-none-any"]}),
+        (
+            "pythons = 3.12 3.7",
+            of_wheels("cp312", "abi3", "py3-none") - {WHEELS["py2-none-any"]},
+        ),
+        (
+            "pythons = 3.12\nplatforms = manylinux_2_34_x86_64",
+            {
+                *of_wheels("manylinux_2_17_x86_64.", "abi3", "cp312-none", "py2.py3"),
+            }
+            - {WHEELS["py2-none-any"]},
+        ),
+        ("abis = abi3", of_wheels("abi3", "none")),
+        ("abis = cp313t", of_wheels("cp313t", "none")),
+    ],
+)
+def test_only_what_some_environments_install(options: str, wheels: set[str]) -> None:
+    page = page_of(*WHEELS.values())
+    assert {*selected(enabled("allowlist_platform", f"[allowlist]\n{options}"), page)} == wheels
+
+
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        ("platforms = manylinux_2_28_x86_64", {EXE, MSI, "demo-1.0.dmg"}),
+        ("platforms = win_amd64", {DUMB, MSI, RPM, "demo-1.0.dmg"}),
+        ("platforms = macos_arm64", {EXE, MSI, DUMB, RPM}),
+        ("pythons = 3.12", {EGG}),
+        ("pythons = 2.7", {EXE}),
+        ("abis = abi3", set()),
+        ("sdists = false", {SDIST}),
+    ],
+)
+def test_other_forms_of_files_stay_by_what_their_names_say(options: str, gone: set[str]) -> None:
+    page = page_of(*OTHERS, versions=["1.0"])
+    kept = selected(enabled("allowlist_platform", f"[allowlist]\n{options}"), page)
+    assert {*OTHERS} - {*kept} == gone
+
+
 def test_a_release_without_files_for_the_platform_is_not_listed() -> None:
     page = page_of(
         "demo-1.0.tar.gz", "demo-2.0-cp312-cp312-win32.whl", versions=["1.0", "2.0", "3.0"]
@@ -431,6 +524,11 @@ def test_two_lists_select_what_both_have(tmp_path: Path) -> None:
         ("[regex_project_metadata]\nsome:info.x = a", "must be some of any, all, none"),
         ("[version_range_project_metadata]\ninfo.x = new", "must be a version such as 3.11"),
         ("[blocklist]\nplatforms = a,b", "must be windows, macos"),
+        ("[allowlist]\nplatforms = x86_64", "x86_64: must be windows, macos, linux"),
+        ("[allowlist]\nplatforms = manylinux2014", "manylinux2014: must be windows, macos"),
+        ("[allowlist]\npythons = 3", "3: must be versions of Python such as 3.12"),
+        ("[allowlist]\nabis = cp-312", "cp-312: must be ABI tags"),
+        ("[allowlist]\nsdists = some", "must be true or false"),
         ("[allowlist]\nrequirements = nothing.txt", "'nothing.txt' cannot be read"),
         ("[allowlist]\nrequirements = nothing*.txt", "no file matches 'nothing*.txt'"),
     ],
@@ -457,3 +555,9 @@ def test_a_fingerprint_depends_on_the_filters_alone() -> None:
     assert not rules.releases_fingerprint(canonicalize_name("other"))
     reordered = selection("allowlist_release", allow="demo==2.0\n  demo==1.0")
     assert rules.releases_fingerprint(DEMO) == reordered.releases_fingerprint(DEMO)
+
+
+def test_a_list_of_platforms_without_its_filter_is_reported() -> None:
+    config = loading.parse("[mirror]\ndirectory = /b\n[allowlist]\nplatforms = linux\n", {})
+    expected = "[allowlist] platforms has no effect: it needs allowlist_platform"
+    assert config.warnings == (expected,)
