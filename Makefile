@@ -119,6 +119,11 @@ bench-scale: $(dev_env) ## Measure planner and finalizer at PyPI's size (N=20000
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.scale $(if $(N),--projects $(N))
 
+.PHONY: bench-filters
+bench-filters: $(dev_env) ## Measure what all filters together cost planner and worker (ARGS="--projects 20000")
+	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
+	PYTHONPATH=shared .venv/bin/python -m bench.filters $(ARGS)
+
 .PHONY: bench-verify
 bench-verify: $(dev_env) ## Measure verify of 1,000,000 files in 20,000 pages (ARGS="--files 100000 --projects 2000")
 	PYTHONPATH=shared .venv/bin/python -m bench.verify $(ARGS)

@@ -12,40 +12,33 @@ root index once. Needs Linux.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import multiprocessing
-import os
 import sys
-import time
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench import null_queue, rclone, synthetic
-from bench.memory import peak_memory
+from bench import synthetic
+from bench.steps import Figures, Mirrored, in_bucket
 from bench.synthetic import CHANGES, World
-from frumious.config import loading
 from frumious.finalizing.finalize import finalize
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
-from frumious.messaging.job_queue import JobQueue
-from frumious.mirror import Mirror, open_mirror
 from frumious.model.pages import ListedProject
 from frumious.model.runs import Cursor
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
-    from multiprocessing.connection import Connection
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from bench.null_queue import NullQueue
+    from frumious.messaging.job_queue import JobQueue
+    from frumious.mirror import Mirror
+
 
 PYPI: Final = 740_000  # projects
 SMALLER: Final = 100  # how many times smaller the other mirror is
@@ -53,24 +46,6 @@ MIB: Final = 1024**2
 LIMIT: Final = 512 * MIB
 SLACK: Final = 1.0  # seconds of CPU by which the same work may differ between processes
 NOISE = 1.25  # by which two measurements of the same may differ
-BUCKET: Final = "mirror"
-SPACE: Final = 4 * 1024**3  # bytes; results are many small files
-
-Step: TypeAlias = "Callable[[Mirror, JobQueue], Awaitable[int]]"
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A step's cost, and the number of jobs or runs that it returned."""
-
-    count: int
-    cpu: float  # seconds
-    seconds: float
-    peak: int  # bytes of resident memory
-    upstream: int = 0  # requests
-    storage: int = 0
-    queue: int = 0
-    messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,72 +113,6 @@ class PublishRootIndex:
 # How it is measured
 
 
-@dataclass(frozen=True, slots=True)
-class Mirrored:
-    """A mirror in a new bucket, with its upstream and its queue."""
-
-    folder: Path
-    environment: dict[str, str]
-    queue: NullQueue
-    conf: str
-
-    def measure(self, step: Step) -> Figures:
-        """Run a step in a process of its own."""
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe()
-        arguments = (theirs, self.environment, self.conf, self.queue.url, step)
-        process = spawn.Process(target=_measured, args=arguments)
-        process.start()
-        theirs.close()
-        try:
-            figures: Figures = ours.recv()
-        except EOFError:
-            msg = f"the process that measures {step!r} died"
-            raise RuntimeError(msg) from None
-        finally:
-            process.join()
-        requests, messages = self.queue.pop_counts()
-        return replace(figures, queue=requests, messages=messages)
-
-
-def _measured(
-    pipe: Connection, environment: dict[str, str], conf: str, queue_url: str, step: Step
-) -> None:
-    os.environ |= environment
-
-    async def work() -> Figures:
-        async with open_mirror(loading.parse(conf, {})) as mirror:
-            queue = JobQueue(queue_url)
-            cpu, started = time.process_time(), time.monotonic()
-            count = await step(mirror, queue)
-            return Figures(
-                count,
-                time.process_time() - cpu,
-                time.monotonic() - started,
-                peak_memory(),
-                mirror.upstream.pop_request_count(),
-                mirror.storage.pop_request_count(),
-            )
-
-    pipe.send(asyncio.run(work()))
-
-
-@contextmanager
-def _mirrored(upstream: str) -> Iterator[Mirrored]:
-    with rclone.serving(BUCKET, SPACE) as s3, null_queue.serving() as queue:
-        environment = {
-            "AWS_ENDPOINT_URL_S3": s3.endpoint,
-            "AWS_ENDPOINT_URL_SQS": queue.endpoint,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            **s3.credentials,
-        }
-        conf = (
-            f"[mirror]\ndirectory = /{BUCKET}\nstorage-backend = s3\nmaster = {upstream}\n"
-            "allow-non-https = true\ndiff-file = {{mirror_directory}}/mirrored-files\n"
-        )
-        yield Mirrored(s3.bucket, environment, queue, conf)
-
-
 class Bench:
     """Measure line by line, and print each line at once."""
 
@@ -225,7 +134,7 @@ class Bench:
             self._first_merge(upstream)
 
     def _first_plan(self, upstream: str) -> None:
-        with _mirrored(upstream) as mirrored:
+        with in_bucket(upstream) as mirrored:
             took = mirrored.measure(plan_and_send)
             expected = self.large.projects_now
             problem = "" if took.count == expected else f"{took.count} jobs"
@@ -236,7 +145,7 @@ class Bench:
             self._add(f"... other stages, {rest.count} ticks", self.large, rest, problem)
 
     def _reconciliation(self, upstream: str) -> None:
-        with _mirrored(upstream) as mirrored:
+        with in_bucket(upstream) as mirrored:
             cursor = synthetic.idle_cursor(self.large, serial=self.large.now, reconciled=False)
             self._create(mirrored, self.large, cursor)
             took = mirrored.measure(plan_and_send)
@@ -246,7 +155,7 @@ class Bench:
     def _incremental_plans(self, *worlds: tuple[str, World]) -> None:
         took: list[Figures] = []
         for upstream, world in worlds:
-            with _mirrored(upstream) as mirrored:
+            with in_bucket(upstream) as mirrored:
                 cursor = synthetic.idle_cursor(world, serial=world.before, reconciled=True)
                 self._create(mirrored, world, cursor)
                 took.append(mirrored.measure(plan_and_send))
@@ -262,12 +171,12 @@ class Bench:
     def _incremental_merges(self, upstream: str) -> None:
         took: list[Figures] = []
         for world in (self.large, self.small):
-            with _mirrored(upstream) as mirrored:
+            with in_bucket(upstream) as mirrored:
                 cursor = synthetic.idle_cursor(world, serial=world.now, reconciled=True)
                 self._create(mirrored, world, cursor)
                 synthetic.store_results(mirrored.folder, world.changed(), cursor, first=False)
                 took.append(mirrored.measure(finalize_once))
-        with _mirrored(upstream) as mirrored:
+        with in_bucket(upstream) as mirrored:
             self._create(mirrored, self.large, Cursor())
             root_index = mirrored.measure(PublishRootIndex(self.large))
         large, small = took
@@ -280,7 +189,7 @@ class Bench:
 
     def _first_merge(self, upstream: str) -> None:
         jobs = {name: listed.serial or 0 for name, listed in self.large.listed().items()}
-        with _mirrored(upstream) as mirrored:
+        with in_bucket(upstream) as mirrored:
             self._console.print("Storing results ...")
             cursor = synthetic.idle_cursor(self.large, serial=self.large.before, reconciled=True)
             synthetic.store_results(mirrored.folder, jobs, cursor, first=True)
@@ -299,8 +208,7 @@ class Bench:
 
     def _create(self, mirrored: Mirrored, world: World, cursor: Cursor) -> None:
         self._console.print(f"Making a mirror of {world.projects:,} projects ...")
-        settings = loading.parse(mirrored.conf, {})
-        synthetic.create_mirror(mirrored.folder, world, settings, cursor)
+        mirrored.create(world, cursor)
 
     def _add(self, text: str, world: World, took: Figures, problem: str = "") -> None:
         line = Line(text, world.projects, took, problem)

@@ -71,3 +71,11 @@ def test_every_step_of_planner_and_finalizer_is_measured() -> None:
     done = bench("bench.scale", "--projects", "600")
 
     assert "finalizer: all results" in done.stdout, done.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(240)
+def test_filters_are_measured() -> None:
+    done = bench("bench.filters", "--projects", "1000", "--rounds", "1")
+
+    assert "a project with 2,000 files" in done.stdout, done.stderr
