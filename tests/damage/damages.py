@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.frumious.auditing.mirrors import AuditedMirror
 
 ROOT: Final = ("web/simple/index.", "web/gzip/simple/index.")
+LEGACY: Final = ("web/json/", "web/pypi/")
 STATE: Final = ("state/cursor.json", "state/lagging.json", "state/selection.json")
 
 
@@ -51,7 +52,7 @@ class Damaged:
 
 def is_audited(key: str) -> bool:
     """Return whether an audit compares an object with something."""
-    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/")
+    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", *LEGACY)
     return key.startswith(folders) and "/versions/" not in key
 
 
@@ -82,7 +83,7 @@ def flip(damaged: Damaged) -> None:
     def is_known(key: str) -> bool:
         if not is_audited(key) or key.startswith("web/integrity/") or not damaged.new[key]:
             return False
-        return not key.endswith("json") or has_variant(damaged, key)
+        return not key.endswith("json") or key.startswith(LEGACY) or has_variant(damaged, key)
 
     if key := damaged.choose(of=is_known):
         body = bytearray(damaged.new[key])
@@ -113,11 +114,11 @@ def put_back(damaged: Damaged) -> None:
     """Put an older page back."""
 
     def is_older(key: str) -> bool:
-        if key.endswith("json") and not has_variant(damaged, key):
+        if key.endswith("v1_json") and not has_variant(damaged, key):
             return False
         return is_audited(key) and damaged.old.get(key, damaged.new[key]) != damaged.new[key]
 
-    if key := damaged.choose("web/simple/", "web/gzip/", of=is_older):
+    if key := damaged.choose("web/simple/", "web/gzip/", *LEGACY, of=is_older):
         damaged.mirror.write(key, damaged.old[key])
         damaged.note("put back", key)
 

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from frumious.auditing.repair import delete_orphans
 from frumious.model.audits import Finding, Kind
 from frumious.repairing import repair_here
-from tests.damage.damages import DAMAGES, ROOT, STATE, Damaged
+from tests.damage.damages import DAMAGES, LEGACY, ROOT, STATE, Damaged
 from tests.frumious.auditing.mirrors import DAY, AuditedMirror
 from tests.upstream import Fault, Index, Server, Status, sdist, wheel
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = (
     *("", "", "", "hash-index = true", "simple-format = HTML", "simple-format = JSON"),
-    *("compress-pages = no", "keep_index_versions = 2"),
+    *("compress-pages = no", "keep_index_versions = 2", "json = true"),
 )
 _NAMES: Final = ("alpha", "alpha-beta", "alpha0", "gamma", "delta")
-_COMPARED: Final = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/")
+_COMPARED: Final = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", *LEGACY)
 _MAX_DAMAGES: Final = 6
 _LOST: Final = 0.15  # the share of trials in which upstream lacks a damaged file
 
@@ -152,7 +152,7 @@ def _project_of(key: str) -> str:
         return key if key in _NAMES else ""
     if key.startswith("web/packages/"):
         return canonicalize_name(key.rpartition("/")[2].partition("-")[0])
-    if key.startswith("web/integrity/"):
+    if key.startswith(("web/integrity/", *LEGACY)):
         return key.split("/")[2]
     return key.split("/")[-2] if "/simple/" in key else ""
 
@@ -180,7 +180,7 @@ def _compare(damaged: Damaged, lost: str) -> Iterable[str]:
 def _is_equal(key: str, before: bytes, after: bytes) -> bool:
     if key.endswith(".gz") or "/gzip/" in key or (key.endswith("json") and key.startswith(ROOT)):
         return True  # the audit compares them with their pages
-    if key.endswith("json"):
+    if key.endswith("v1_json"):
         return _public(before) == _public(after)
     return before == after
 

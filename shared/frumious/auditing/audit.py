@@ -135,9 +135,7 @@ class _Audit:
         reader = Reader(self.mirror, self.settings)
         batch, began = Batch(self.progress.shards), time.monotonic()
         suspects = _Suspects()
-        listing = all_projects(
-            self.mirror.pages.layout, self.mirror.storage, after=self.progress.after
-        )
+        listing = all_projects(self.mirror, after=self.progress.after)
         async with aclosing(listing):
             while group := await _take(listing, _PAGES_AT_ONCE):
                 checks = await run_all(check_pages(each, self.mirror) for each in group)

@@ -58,7 +58,7 @@ async def confirm_pages(projects: Collection[NormalizedName], mirror: Mirror) ->
     await mirror.clock.sleep(_SETTLED)
 
     async def check(project: NormalizedName) -> Sequence[Finding]:
-        objects = await objects_of(project, mirror.pages.layout, mirror.storage)
+        objects = await objects_of(project, mirror)
         return (await check_pages(objects, mirror)).findings
 
     return [finding for found in await in_groups(map(check, sorted(projects))) for finding in found]

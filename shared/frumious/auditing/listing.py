@@ -1,7 +1,8 @@
 """The stored objects of one project after another, from several listings at once.
 
-Pages, their compressed variants and provenance are below prefixes of their own, each in the order
-of the projects' names. They are merged as they arrive: one project at a time is in memory.
+Pages, their compressed variants, provenance and legacy JSON are below prefixes of their own, each
+in the order of the projects' names. They are merged as they arrive: one project at a time is in
+memory.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.mirror import Mirror
     from frumious.model.page_layout import PageLayout
     from frumious.model.types import Key
     from frumious.storage.protocol import Entry, Storage
@@ -30,40 +32,46 @@ _GZIP_PAGES: Final = f"{layout.GZIP_FOLDER}simple/"
 
 @dataclass(frozen=True, slots=True)
 class ProjectObjects:
-    """What is stored for a project: pages and provenance."""
+    """What is stored for a project: pages, provenance and legacy JSON."""
 
     project: NormalizedName
     entries: Mapping[Key, Entry]
 
 
-def prefixes(pages: PageLayout) -> tuple[str, ...]:
+def _prefixes(mirror: Mirror) -> tuple[str, ...]:
     """Return the prefixes below which each project has a folder."""
+    pages = mirror.pages.layout
     gzip = (_GZIP_PAGES,) if pages.gzip is Gzip.PREFIX else ()
-    return (*{PAGES: None, pages.manifest_prefix: None}, *gzip, layout.PROVENANCE)
+    legacy = (layout.LEGACY_PAGES,) if mirror.config.json else ()
+    return (*{PAGES: None, pages.manifest_prefix: None}, *gzip, layout.PROVENANCE, *legacy)
 
 
-async def objects_of(
-    project: NormalizedName, pages: PageLayout, storage: Storage
-) -> ProjectObjects:
+async def objects_of(project: NormalizedName, mirror: Mirror) -> ProjectObjects:
     """Return what is stored for one project now."""
+    pages, storage = mirror.pages.layout, mirror.storage
     entries: dict[Key, Entry] = {}
-    for prefix in prefixes(pages):
+    for prefix in _prefixes(mirror):
         folder = f"{prefix}{_path(project, prefix, pages)}/"
         entries |= {entry.key: entry async for entry in storage.list(folder)}
+    if mirror.config.json:
+        async with aclosing(storage.list(f"{layout.LEGACY_JSON}{project}")) as listing:
+            entry = await anext(listing, None)  # others may begin with the same name
+            if entry is not None and entry.key in layout.legacy_json(project):
+                entries[entry.key] = entry
     return ProjectObjects(project, entries)
 
 
-async def all_projects(
-    pages: PageLayout, storage: Storage, *, after: str = ""
-) -> AsyncGenerator[ProjectObjects, None]:
+async def all_projects(mirror: Mirror, *, after: str = "") -> AsyncGenerator[ProjectObjects, None]:
     """Yield what is stored for each project behind another one, in the order of their folders."""
+    pages, storage = mirror.pages.layout, mirror.storage
+    listings = {prefix: _folders(prefix, pages, storage, after) for prefix in _prefixes(mirror)}
+    if mirror.config.json:
+        listings[layout.LEGACY_JSON] = _legacy_json(storage, after)
     async with AsyncExitStack() as opened:
         pending: dict[str, tuple[str, list[Entry]]] = {}  # prefix -> its next folder
         folders = {
-            prefix: await opened.enter_async_context(
-                aclosing(_folders(prefix, pages, storage, after))
-            )
-            for prefix in prefixes(pages)
+            prefix: await opened.enter_async_context(aclosing(listing))
+            for prefix, listing in listings.items()
         }
         while True:
             for prefix, listing in folders.items():
@@ -102,7 +110,7 @@ async def _folders(
 ) -> AsyncGenerator[tuple[str, list[Entry]], None]:
     """Yield each project's folder below a prefix; other objects belong to no project."""
     begin = f"{prefix}{_path(after, prefix, pages)}0" if after else ""  # "0" follows the slash
-    depth = 2 if pages.hashed and prefix != layout.PROVENANCE else 1
+    depth = 2 if _is_hashed(prefix, pages) else 1
     current, entries = "", list["Entry"]()
     async for entry in storage.list(prefix, after=begin):
         parts = entry.key.removeprefix(prefix).split("/", depth)
@@ -117,6 +125,35 @@ async def _folders(
         yield current, entries
 
 
+async def _legacy_json(
+    storage: Storage, after: str
+) -> AsyncGenerator[tuple[str, list[Entry]], None]:
+    """Yield the legacy JSON of each project: files, not folders, but in the order of folders.
+
+    A project whose name others continue with a dash comes behind these, so that the listing begins
+    before the first name that `after` may continue.
+    """
+    prefix, begin = layout.LEGACY_JSON, ""
+    if after:
+        first, last = after.partition("-")[0][:-1], after.partition("-")[0][-1]
+        begin = f"{prefix}{first}{chr(ord(last) - 1)}~"
+    waiting: list[tuple[str, list[Entry]]] = []
+    async with aclosing(storage.list(prefix, after=begin)) as listing:
+        async for entry in listing:
+            name = entry.key.removeprefix(prefix)
+            if not layout.is_project(name):
+                continue
+            while waiting and not name.startswith(f"{waiting[-1][0]}-"):
+                yield waiting.pop()
+            if not after or folder_order(name) > folder_order(after):
+                waiting.append((name, [entry]))
+    for found in reversed(waiting):
+        yield found
+
+
 def _path(project: str, prefix: str, pages: PageLayout) -> str:
-    hashed = pages.hashed and prefix != layout.PROVENANCE
-    return f"{project[0]}/{project}" if hashed else project
+    return f"{project[0]}/{project}" if _is_hashed(prefix, pages) else project
+
+
+def _is_hashed(prefix: str, pages: PageLayout) -> bool:
+    return pages.hashed and prefix not in {layout.PROVENANCE, layout.LEGACY_PAGES}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from frumious.auditing.legacy_check import check_legacy_json, lists_md5
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
 from frumious.model.blobs import readable_files
+from frumious.model.checksums import md5
 from frumious.model.headers import headers_of
 from frumious.simple import gzipped, render
 from frumious.state.page_store import UnreadableManifest
@@ -83,12 +84,13 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
     files = files or ()
     if manifest is not None:
         findings += await _compare(manifest, objects, mirror)
+        findings += await check_legacy_json(project, manifest, objects.entries, mirror)
     provenance = {blob.key for each in files for blob in each.blobs if blob.expected is None}
     findings += [
         Finding(Kind.MISSING_PROVENANCE, key, project)
         for key in sorted(provenance - objects.entries.keys())
     ]
-    known = {*forms, *provenance}
+    known = {*forms, *provenance, *(layout.legacy_json(project) if has_page else ())}
     for former in await pages.former_layouts():
         known |= {*former.keys(project), former.manifest(project)}
     unreadable = has_page and manifest is None and not files
@@ -198,7 +200,7 @@ class _Comparer:
         manifest = self.entries.get(self.manifest.key)
         if entry.size != len(body) or manifest is None:
             return False
-        return _is_md5(manifest, self.manifest.stored.body) and _is_md5(entry, body)
+        return lists_md5(manifest, md5(self.manifest.stored.body)) and lists_md5(entry, md5(body))
 
 
 def is_placeholder(key: Key) -> bool:
@@ -213,11 +215,6 @@ def is_wrong_type(entry: Entry) -> bool:
     # Swift lists `text/html;charset=utf-8` for `text/html; charset=utf-8`.
     expected = headers_of(entry.key).content_type
     return entry.content_type.replace(" ", "") != expected.replace(" ", "")
-
-
-def _is_md5(entry: Entry, body: bytes) -> bool:
-    md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-    return entry.etag is not None and entry.etag.strip('"') == md5
 
 
 def is_variant(stored: bytes, body: bytes) -> bool:

@@ -18,8 +18,11 @@ from frumious.state.ledger import NewerFormat, parse
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
 
-# The folders that other checks look through, and the legacy JSON, which upstream alone knows.
-_FOLDERS: Final = (layout.FILES, layout.PROVENANCE, PAGES, "web/json/", "web/pypi/")
+# The folders that other checks look through, and the legacy JSON, which may not be mirrored now.
+_FOLDERS: Final = (
+    *(layout.FILES, layout.PROVENANCE, PAGES),
+    *(layout.LEGACY_JSON, layout.LEGACY_PAGES),
+)
 _LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own
 _MAX_STRAYS: Final = 1000  # a person may have put anything there
 

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     MISSING_PAGE = "missing-page"
     WRONG_PAGE = "wrong-page"  # it differs from the project's JSON page
     UNREADABLE_PAGE = "unreadable-page"
+    MISSING_LEGACY = "missing-legacy-json"
+    WRONG_LEGACY = "wrong-legacy-json"  # it is not what was stored with the page, or is older
     WRONG_ROOT = "wrong-root-index"  # a page of it is missing, damaged, or differs from its JSON
     OLD_ROOT = "older-root-index"  # it is not the last one that was published
     UNLISTED = "unlisted-project"  # it has a page, but the root index lacks it

@@ -32,6 +32,11 @@ WEAK_HASHES: Final = frozenset({"md5", "sha1"})
 """Algorithms for which different files with the same digest can be made."""
 
 
+def md5(body: bytes) -> str:
+    """Return the MD5 of an object, in hexadecimal as listings have it: no proof of its content."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
 def strong_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
     """Return the hashes that can prove which bytes a file has."""
     names = hashes.keys() & DIGEST_LENGTHS.keys() - WEAK_HASHES

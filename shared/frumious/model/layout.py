@@ -46,6 +46,8 @@ AUDIT = Key("state/audit.json")
 AUDIT_FOLDER = Key("state/audit/")
 FILES = Key("web/packages/")
 PROVENANCE = Key("web/integrity/")
+LEGACY_JSON = Key("web/json/")  # <project>
+LEGACY_PAGES = Key("web/pypi/")  # <project>/json
 
 HTML = "index.html"
 V1_HTML = "index.v1_html"
@@ -178,7 +180,7 @@ def is_provenance_url(url: str, key: Key) -> bool:
 
 def legacy_json(project: NormalizedName) -> tuple[Key, ...]:
     """Return the keys of a project's legacy JSON, the same as bandersnatch's."""
-    return Key(f"web/json/{project}"), Key(f"web/pypi/{project}/json")
+    return Key(f"{LEGACY_JSON}{project}"), Key(f"{LEGACY_PAGES}{project}/json")
 
 
 def file_url(key: Key, root_uri: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from frumious.model.types import PublicKey, RunName
 
@@ -46,6 +46,14 @@ class Status:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
+class LegacyCopy(Struct, frozen=True):
+    """Upstream's legacy JSON, as a job stored it before it published the page."""
+
+    # Hexadecimal: on many servers a listing has it. Empty: upstream had no legacy JSON.
+    md5: Annotated[str, Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    serial: int | None = None
+
+
 class Publication(Struct, frozen=True, kw_only=True):
     """How the mirror produced its own project page: the private part of the manifest.
 
@@ -63,6 +71,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     removed_files: bool = False  # whether `state/removed/` knows files that were named earlier
     delayed: bool = False  # whether `removed` are deleted later, as `state/removed/` says
     compressed: bool = False  # whether a compressed variant was written before the page
+    legacy: LegacyCopy | None = None  # None: it is not mirrored, or nobody kept what was stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

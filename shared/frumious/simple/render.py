@@ -37,6 +37,8 @@ def project_page_json(page: ProjectPage) -> bytes:
             del private["removed_files"]
         if not page.publication.delayed:
             del private["delayed"]
+        if page.publication.legacy is None:
+            del private["legacy"]
         meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:

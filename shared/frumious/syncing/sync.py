@@ -18,7 +18,6 @@ from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.model.pages import ProjectPage
 from frumious.model.types import Key
-from frumious.simple import legacy_json
 from frumious.state.ledger import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import (
@@ -37,6 +36,7 @@ from frumious.syncing.comparison import (
 )
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
+from frumious.syncing.legacy_copy import store_legacy_json
 from frumious.syncing.losses import (
     announced_removal,
     book_loss,
@@ -136,11 +136,12 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         if recovery.own:
             return await _finish(unchanged, publisher)
         if not (attempt.resuming and recovery.report):
+            if attempt.resuming:
+                unchanged = await store_legacy_json(project, legacy, unchanged, mirror)
             return await _keep(unchanged, attempt, manifest, recovery, publisher)
     _log_refused(project, built)
     booked = await book_loss(attempt, parsed, current, mirror)
-    if mirror.config.json:
-        await _keep_legacy_json(project, legacy, mirror)
+    built = await store_legacy_json(project, legacy, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return await _finish(built, publisher)
@@ -277,19 +278,6 @@ async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
         delayed=bool(delay and removed),
     )
     return replace(built, page=replace(built.page, publication=publication))
-
-
-async def _keep_legacy_json(project: NormalizedName, body: bytes | None, mirror: Mirror) -> None:
-    """Store upstream's legacy JSON, which filters may have read; empty projects have none."""
-    storage = mirror.storage
-    if not mirror.selection.needs_legacy:
-        body = await mirror.upstream.legacy_json(project)
-    if body is None:
-        await storage.delete(layout.legacy_json(project))
-        return
-    body = legacy_json.without_queries(body)
-    for key in layout.legacy_json(project):
-        await storage.write(key, body)
 
 
 async def _keep(

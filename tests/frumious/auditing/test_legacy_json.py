@@ -1,0 +1,115 @@
+"""The legacy JSON that a mirror copies: its damage is found, and repaired."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.auditing.listing import all_projects
+from tests.frumious.auditing.mirrors import AuditedMirror
+from tests.upstream import Edit, Fault, Server, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAMES = ("demo", "demo-more", "demo-more-and-more", "demo0", "d")
+COPIES = ("web/json/demo", "web/pypi/demo/json")
+
+
+@pytest.fixture
+def audited(upstream: Server, storage: Callable[[], str]) -> Iterator[AuditedMirror]:
+    for name in NAMES:
+        upstream.index.upload(wheel(name, "1.0"))
+    with AuditedMirror(upstream, storage(), "json = true") as mirror:
+        mirror.sync()
+        yield mirror
+
+
+@pytest.mark.parametrize("key", COPIES)
+def test_each_copy_is_compared_with_what_was_stored(audited: AuditedMirror, key: str) -> None:
+    body = audited.read(key)
+    foreign = audited.read("web/json/demo0")
+    flipped = bytearray(body)
+    flipped[len(body) // 2] ^= 4
+    assert audited.found() == set()
+
+    for damaged in (body[:-1], bytes(flipped), foreign, b""):
+        audited.write(key, damaged)
+        assert audited.found() == {("wrong-legacy-json", key)}
+    audited.delete(key)
+    assert audited.found() == {("missing-legacy-json", key)}
+
+    assert audited.repair() == {key: "repaired"}
+    assert audited.read(key) == body
+    assert audited.found() == set()
+
+
+def test_older_copies_are_found_and_repaired(audited: AuditedMirror) -> None:
+    before = {key: audited.read(key) for key in COPIES}
+    audited.index.upload(wheel("demo", "2.0"))
+    audited.sync()
+    after = {key: audited.read(key) for key in COPIES}
+    for key, body in before.items():
+        audited.write(key, body)
+
+    assert audited.repair() == dict.fromkeys(COPIES, "repaired")
+    assert {key: audited.read(key) for key in COPIES} == after
+
+
+def test_copies_that_upstream_served_too_old_are_found(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    serial = json.loads(audited.read("web/json/demo"))["last_serial"]
+    audited.index.upload(wheel("demo", "2.0"))
+    stale = upstream.faults.add(
+        Fault(Edit(lambda page: page.update(last_serial=serial)), match="/pypi/demo/json")
+    )
+    audited.sync()
+
+    assert audited.found() == {("wrong-legacy-json", key) for key in COPIES}
+
+    upstream.faults.remove(stale)
+    assert set(audited.repair().values()) == {"repaired"}
+    assert audited.found() == set()
+
+
+def test_projects_without_legacy_json_lack_nothing(audited: AuditedMirror) -> None:
+    audited.index.add_project("empty")
+    audited.sync()
+    assert audited.found() == set()
+
+    audited.write("web/json/empty", b"{}")
+
+    assert audited.found() == {("wrong-legacy-json", "web/json/empty")}
+    assert audited.repair() == {"web/json/empty": "repaired"}
+    assert "web/json/empty" not in audited.keys("web/json/")
+
+
+def test_copies_without_a_project_are_leftovers(audited: AuditedMirror) -> None:
+    for key in ("web/json/nobody", "web/pypi/nobody/json"):
+        audited.write(key, b"{}")
+    audited.clock.advance(10 * 24 * 3600)
+
+    assert audited.found() == {
+        ("leftover", "web/json/nobody"),
+        ("leftover", "web/pypi/nobody/json"),
+    }
+
+
+def test_a_listing_that_goes_on_has_all_copies(audited: AuditedMirror) -> None:
+    async def read(after: str) -> dict[str, set[str]]:
+        return {
+            found.project: {
+                key for key in found.entries if key.startswith(("web/json", "web/pypi"))
+            }
+            async for found in all_projects(audited.mirror, after=after)
+        }
+
+    names = sorted(NAMES, key=lambda name: f"{name}/")
+    for count in range(len(names) + 1):
+        found: dict[str, set[str]] = audited.run(read(["", *names][count]))
+        assert [*found.items()] == [
+            (name, {f"web/json/{name}", f"web/pypi/{name}/json"}) for name in names[count:]
+        ]
