@@ -65,6 +65,8 @@ async def _explain(
     named = await mirror.ledger.named()
     if project in named.deleted:
         return Explanation("frumious delete", {})
+    if mirror.selection.private.has(project):
+        return Explanation("[private] packages: upstream is not asked for this name", {})
     requested = project in named.requested
     filter_ = "" if requested else mirror.selection.name_excluded_by(project)
     if filter_:

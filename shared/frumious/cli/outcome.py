@@ -31,6 +31,7 @@ _WHY: Final = {
     Reason.REMOVED: "deleted upstream",
     Reason.UNANNOUNCED: "gone from upstream",
     Reason.UNWANTED: "no longer selected",
+    Reason.MADE_PRIVATE: "its name is private now",
     Reason.DELETED: "deleted by name",
     Reason.NAMED: "deleted upstream",
 }

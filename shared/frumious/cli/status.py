@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.cli.options import Options
+    from frumious.config.settings import Config
     from frumious.finalizing.status import Freshness
     from frumious.mirror import Mirror
     from frumious.model.named import NamedProjects
@@ -39,13 +40,14 @@ def status(options: Options, *, as_json: bool) -> None:
 
     async def work(
         mirror: Mirror,
-    ) -> tuple[Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, str]:
+    ) -> tuple[Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, Config]:
         cursor = await mirror.ledger.cursor()
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         named = await mirror.ledger.named()
-        return cursor, lagging, named, mirror.clock.now(), mirror.config.master
+        return cursor, lagging, named, mirror.clock.now(), mirror.config
 
-    cursor, lagging, named, now, master = with_mirror(options, work)
+    cursor, lagging, named, now, config = with_mirror(options, work)
+    master, private = config.master, config.private.packages
     from frumious.finalizing.status import Freshness
 
     freshness = Freshness.of(cursor, now)
@@ -53,10 +55,13 @@ def status(options: Options, *, as_json: bool) -> None:
         import json
 
         names: JsonObject = {"requested": [*named.requested], "deleted": [*named.deleted]}
+        names["private"] = [*private]
         click.echo(json.dumps(_payload(cursor, freshness, lagging, master) | names, indent=1))
     elif not options.quiet:
         for line in _lines(cursor, freshness, lagging, now, master):
             click.echo(line)
+        if private:
+            click.echo(f"Private, never asked upstream: {_names(private)}")
         for what, projects in (("Requested", named.requested), ("Deleted", named.deleted)):
             if projects:
                 click.echo(f"{what} by name: {_names(sorted(projects))}")
@@ -64,7 +69,7 @@ def status(options: Options, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _names(projects: Sequence[NormalizedName]) -> str:
+def _names(projects: Sequence[str]) -> str:
     more = f" and {len(projects) - _SHOWN} more" if len(projects) > _SHOWN else ""
     return f"{', '.join(projects[:_SHOWN])}{more}"
 

@@ -6,6 +6,7 @@ The format is bandersnatch's INI, whose keys keep their meaning. Reports all mis
 from __future__ import annotations
 
 import configparser
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
@@ -17,6 +18,7 @@ from frumious.config.s3 import read_s3
 from frumious.config.settings import PYPI, Config
 from frumious.config.swift import read_swift
 from frumious.errors import FrumiousError
+from frumious.selection.private import PrivateProjects
 from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
@@ -125,7 +127,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
-    selection = Selection.read(reader)
+    private = PrivateProjects.read(reader)
+    selection = replace(Selection.read(reader), private=private)
     check_filters(reader)
     if options["discovery"] == "names" and selection.exact_projects is None:
         reader.mistakes.append(
@@ -152,6 +155,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         diff_file=diff_file,
         diff_directory=diff_directory,
         selection=selection,
+        private=private,
         warnings=reader.warnings(),  # last: after all known keys were read
     )
 

@@ -13,6 +13,7 @@ from frumious.config.reader import option
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
 from frumious.model.page_layout import Gzip, PageLayout
+from frumious.selection.private import PrivateProjects
 from frumious.selection.selection import Selection
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Config:
     # Until a lagging project is retried; doubled each time.
     retry_pause: float = option(values.seconds, 60.0)
     selection: Selection = field(default_factory=Selection)  # the filters
+    private: PrivateProjects = field(default_factory=PrivateProjects)
     warnings: tuple[str, ...] = ()
 
     @property

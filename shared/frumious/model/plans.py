@@ -29,6 +29,7 @@ class Reason(StrEnum):
     REMOVED = "removed upstream"
     UNANNOUNCED = "gone from upstream, though no event says so"
     UNWANTED = "no longer selected"
+    MADE_PRIVATE = "its name is private now, and it came from upstream"
     DELETED = "deleted by name"
     DAMAGED = "damaged here"
     DUE = "its removed files are due for deletion"
@@ -36,7 +37,13 @@ class Reason(StrEnum):
     @property
     def removes(self) -> bool:
         """Whether the project is to leave the mirror."""
-        return self in {Reason.REMOVED, Reason.UNANNOUNCED, Reason.UNWANTED, Reason.DELETED}
+        return self in {
+            Reason.REMOVED,
+            Reason.UNANNOUNCED,
+            Reason.UNWANTED,
+            Reason.MADE_PRIVATE,
+            Reason.DELETED,
+        }
 
 
 class Proposal(NamedTuple):
@@ -55,6 +62,7 @@ class RemovalLimit:
     projects: int  # that the mirror has
     allowed: int  # removals of this kind, by `max-removals`
     unwanted: int = 0  # removals that wait because of the configuration
+    made_private: int = 0  # removals that wait of projects whose names are private now
     rest_starts: bool = False  # only the removals wait; else nothing starts
     outage: bool = False  # upstream's root index lists no project
 
@@ -70,7 +78,12 @@ class RemovalLimit:
         causes = []
         if self.unwanted:
             causes.append(f"the configuration no longer selects {self.unwanted}")
-        unannounced = self.removals - self.unwanted
+        if self.made_private:
+            causes.append(
+                f"[private] makes {self.made_private} private that came from upstream, which is"
+                " not asked for them any more"
+            )
+        unannounced = self.removals - self.unwanted - self.made_private
         if unannounced and self.outage:
             causes.append(f"upstream lacks {unannounced}, as in an outage: its root index is empty")
         elif unannounced:

@@ -42,6 +42,7 @@ async def absent_names(
         and name not in expected
         and name not in away
         and mirror.selection.wants(name)
+        and not mirror.selection.private.has(name)
         and not await _has_page(name, mirror)
     ]
     if absent:

@@ -15,7 +15,7 @@ from frumious.model.plans import Proposal, Reason
 from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -58,10 +58,14 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
         missing.update(dict.fromkeys(selection.exact_projects or ()))
     may_be_removed = {*snapshot.lagging, *snapshot.removals, *snapshot.turn.checks}
     # A project that somebody named is retried whatever the filters and the indexes say.
-    unnamed = (project for project, entry in snapshot.lagging.items() if not entry.named)
-    compared = (_compare(project, 0, snapshot, selection.wants) for project in unnamed)
+    unnamed = (
+        project
+        for project, entry in snapshot.lagging.items()
+        if not entry.named or selection.private.has(project)
+    )
+    compared = (_compare(project, 0, snapshot, selection) for project in unnamed)
     differing = list(filter(None, compared))
-    reselected = (_reselect(project, snapshot, selection.wants) for project in snapshot.reselected)
+    reselected = (_reselect(project, snapshot, selection) for project in snapshot.reselected)
     differing += filter(None, reselected)
     unlisted = {*snapshot.unlisted}
     listed: set[NormalizedName] = set()
@@ -70,14 +74,14 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
         projects += 1
         missing.pop(project, None)
         unlisted.discard(project)
-        proposal = _compare(project, entry.serial or 0, snapshot, selection.wants)
+        proposal = _compare(project, entry.serial or 0, snapshot, selection)
         if proposal is not None:
             differing.append(proposal)
         if project in may_be_removed or (proposal is not None and proposal.reason.removes):
             listed.add(project)
     for project in sorted(unlisted):
         if not selection.wants(project):
-            differing.append(Proposal(project, 0, Reason.UNWANTED))
+            differing.append(Proposal(project, 0, _unwanted(project, selection)))
         elif project not in missing:
             differing.append(Proposal(project, 0, Reason.DIFFERS))
     return Comparison(differing, missing, listed, projects)
@@ -87,12 +91,12 @@ def _compare(
     project: NormalizedName,
     serial: int,
     snapshot: Snapshot,
-    wants: Callable[[NormalizedName], bool],
+    selection: Selection,
 ) -> Proposal | None:
     """Compare a project that the mirror has at `serial`, or lacks while it lags."""
     index, lagging = snapshot.upstream_index, snapshot.lagging.get(project)
-    reselected = _reselect(project, snapshot, wants)
-    if reselected is not None and reselected.reason.removes:
+    reselected = _reselect(project, snapshot, selection)
+    if selection.private.has(project) or (reselected is not None and reselected.reason.removes):
         return reselected
     if index is not None and (lagging is None or not lagging.named):
         current = index.projects.get(project, -1)
@@ -121,18 +125,21 @@ def _removal(project: NormalizedName, snapshot: Snapshot) -> Reason:
     return Reason.REMOVED if announced else Reason.UNANNOUNCED
 
 
-def _reselect(
-    project: NormalizedName, snapshot: Snapshot, wants: Callable[[NormalizedName], bool]
-) -> Proposal | None:
+def _reselect(project: NormalizedName, snapshot: Snapshot, selection: Selection) -> Proposal | None:
     """Propose what the configuration changes for a project."""
     config = snapshot.config
     if project in snapshot.named.deleted:
         return Proposal(project, 0, Reason.DELETED)
-    if config.projects and not wants(project):
-        return Proposal(project, 0, Reason.UNWANTED)
+    if config.projects and not selection.wants(project):
+        return Proposal(project, 0, _unwanted(project, selection))
     if config.pages or project in config.releases:
         return Proposal(project, 0, Reason.FORCED if config.forced else Reason.RESELECTED)
     return None
+
+
+def _unwanted(project: NormalizedName, selection: Selection) -> Reason:
+    """Return why a project leaves that is not selected."""
+    return Reason.MADE_PRIVATE if selection.private.has(project) else Reason.UNWANTED
 
 
 def _compared_serial(serial: int, index_serial: int | None) -> int:

@@ -50,7 +50,12 @@ async def request(mirror: Mirror, projects: Collection[NormalizedName]) -> None:
 
     Deleted ones come back. What the configuration selects is not recorded: it leaves the mirror
     when the configuration no longer does.
+
+    Raises:
+        PrivateName: one of them is private.
     """
+    for project in projects:
+        mirror.selection.private.check(project)
     now, selects = mirror.clock.now(), mirror.selection.wants
     named = await mirror.ledger.named()
     unselected = {project: now for project in projects if not selects(project)}

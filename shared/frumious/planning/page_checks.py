@@ -135,7 +135,7 @@ async def _stored_projects(after: str, count: int, mirror: Mirror) -> Sequence[N
     """Return the next projects that have a page here, quarantined ones as well."""
     found: list[NormalizedName] = []
     async for project in mirror.pages.stored_projects(after):
-        if mirror.selection.wants(project):
+        if mirror.selection.wants(project) and not mirror.selection.private.has(project):
             found.append(project)
             if len(found) == count:
                 break

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.DUE, Reason.DELETED)
+_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.MADE_PRIVATE, Reason.DUE, Reason.DELETED)
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 _REGRESSED: Final = (

@@ -5,8 +5,9 @@ A mistake, in the configuration or upstream, must not empty the mirror, and take
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
@@ -21,25 +22,30 @@ if TYPE_CHECKING:
     from frumious.planning.discovery import Comparison
     from frumious.planning.snapshot import Snapshot
 
+_CONFIGURED: Final = frozenset({Reason.UNWANTED, Reason.MADE_PRIVATE})
+
 
 def check_removals(
     plan: Plan, comparison: Comparison, snapshot: Snapshot, limit: Removals, confirmed: int
 ) -> Plan:
     """Return the plan without the removals that wait, or stopped as a whole.
 
-    Removals because of the configuration wait until somebody confirms them; those that no event
-    announces wait if `limit` allows fewer, and all of them if upstream's root index lists nothing:
-    that is an outage. What remains of the plan starts. Where upstream's events
-    remove more than `limit` allows, nothing starts: the cursor must not pass these events.
+    Removals because of the configuration wait until somebody confirms them. Those of names that are
+    private now wait only above the limit for announced removals, and those that no event announces
+    if `limit` allows fewer; all of these wait if upstream's root index lists nothing: that is an
+    outage. What remains of the plan starts. Where upstream's events remove more than `limit`
+    allows, nothing starts: the cursor must not pass these events.
     """
     verdict = _check(plan, comparison, snapshot, limit, confirmed)
     if verdict is None or not verdict.rest_starts:
         return replace(plan, stopped=verdict)
-    unwanted, unannounced = bool(verdict.unwanted), verdict.removals > verdict.unwanted
+    unwanted, made_private = bool(verdict.unwanted), bool(verdict.made_private)
+    unannounced = verdict.removals > verdict.unwanted + verdict.made_private
     withheld = {
         project: reason
         for project, reason in plan.removals.items()
         if (reason is Reason.UNWANTED and unwanted)
+        or (reason is Reason.MADE_PRIVATE and made_private)
         or (reason is Reason.UNANNOUNCED and unannounced)
     }
     plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
@@ -53,7 +59,7 @@ def check_removals(
             root_etag=plan.base.root_etag,
         )
         plan = replace(plan, cursor=cursor)
-    if unwanted and plan.selected is not None:
+    if (unwanted or made_private) and plan.selected is not None:
         previous = snapshot.config.previous_projects
         plan = replace(plan, selected=structs.replace(plan.selected, projects=previous))
     return plan
@@ -70,17 +76,19 @@ def _check(
     outage = index is not None and not index.projects
     if limit.is_unlimited and not outage:
         return None
-    counts = dict.fromkeys((Reason.REMOVED, Reason.UNANNOUNCED, Reason.UNWANTED), 0)
+    counts = Counter[Reason]()
     for project, reason in plan.removals.items():
         if reason is Reason.DELETED:
             continue  # each is confirmed
-        stored = reason is Reason.UNWANTED and project in snapshot.unlisted
+        stored = reason in _CONFIGURED and project in snapshot.unlisted
         counts[reason] += stored or project in comparison.listed
     projects = comparison.projects
     announced, unannounced = limit.announced(projects), limit.unannounced(projects) * (not outage)
     unwanted = counts[Reason.UNWANTED] * (not limit.is_unlimited)
+    made_private = counts[Reason.MADE_PRIVATE]
+    made_private *= made_private > announced and not limit.is_unlimited
     stops = counts[Reason.REMOVED] > announced
-    waiting = sum(counts.values()) if stops else unwanted
+    waiting = counts.total() if stops else unwanted + made_private
     if not stops and counts[Reason.UNANNOUNCED] > unannounced:
         waiting += counts[Reason.UNANNOUNCED]
     if waiting <= confirmed:
@@ -90,6 +98,7 @@ def _check(
         projects=projects,
         allowed=announced if stops else unannounced,
         unwanted=unwanted,
+        made_private=made_private,
         rest_starts=not stops,
         outage=outage,
     )

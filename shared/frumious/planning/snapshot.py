@@ -22,6 +22,7 @@ from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
 from frumious.planning.named import read_named, settle
 from frumious.planning.page_checks import read_turn, require_service, without_doubtful
+from frumious.planning.private_names import without_private
 from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial
@@ -142,6 +143,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     snapshot = await _read_upstream_index(
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
+    snapshot = without_private(snapshot, mirror.selection.private)
     if mirror.selection.projects and snapshot.upstream_index is not None and not (force or reset):
         excluded = await mirror.ledger.excluded()
         excluded_now = excluded.by(mirror.selection.projects_fingerprint)
@@ -188,7 +190,8 @@ def _polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedNa
     exact = selection.exact_projects
     if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
         return None
-    return sorted(filter(selection.wants, {*exact, *selection.named.requested}))
+    named = filter(selection.wants, {*exact, *selection.named.requested})
+    return sorted(name for name in named if not selection.private.has(name))
 
 
 async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Storage) -> Snapshot:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
 from frumious.config.filters import FilterOptions
@@ -25,6 +25,7 @@ from frumious.selection.names import (
     RequiredProjects,
 )
 from frumious.selection.platforms import ExcludedPlatforms
+from frumious.selection.private import PrivateProjects
 from frumious.selection.releases import (
     AllowedReleases,
     BlockedReleases,
@@ -137,6 +138,7 @@ class Selection:
     releases: tuple[ReleaseFilter, ...] = ()
     pages_fingerprint: str = ""  # of the filters of all projects' pages; empty without any
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
+    private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -181,7 +183,11 @@ class Selection:
         of_lists = (AllowedProjects, BlockedProjects)
         patterns = [each for each in self.names if not isinstance(each, of_lists)]
         return _fingerprint(
-            None if exact is None else sorted(exact), sorted(blocked), *patterns, *self.projects
+            None if exact is None else sorted(exact),
+            sorted(blocked),
+            *patterns,
+            *self.projects,
+            *([self.private.packages] if self.private.packages else []),
         )
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
@@ -226,7 +232,10 @@ class Selection:
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
         if project in self.named.deleted or project in self.named.requested:
-            return project in self.named.requested
+            requested = project in self.named.requested
+            return requested and not self.private.has(project)
+        if self.private and self.private.has(project):
+            return False
         return not self.name_excluded_by(project)
 
     def select(

@@ -56,7 +56,8 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         current = await mirror.pages.read_html_page(project)
     files = mirrored_files(project, current)
     parsed = None
-    if job.named or mirror.selection.wants(project):
+    named = job.named and not mirror.selection.private.has(project)
+    if named or mirror.selection.wants(project):
         parsed = await read_upstream(Attempt(job), current, mirror)
     if parsed is None:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED

@@ -104,7 +104,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True)
         transfer.resuming = True  # what is stored already is found again
-    if attempt.deleted or (not job.named and not mirror.selection.wants(project)):
+    named = job.named and not mirror.selection.private.has(project)
+    if attempt.deleted or not (named or mirror.selection.wants(project)):
         return await _remove_unwanted(attempt, current, publisher, mirror)
     parsed = await read_upstream(attempt, current, mirror)
     if parsed is None:

@@ -115,6 +115,7 @@ class Upstream:
             ImplausibleSerial: it is above upstream's own serial.
             UpstreamUnavailable: upstream did not respond in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the response is not a project page.
+            PrivateName: the name is private.
         """
         url = self._project_url(project)
         async with self._project_requests:
@@ -140,6 +141,7 @@ class Upstream:
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
             HostRefused: a redirect leads to a host that is not allowed.
+            PrivateName: the name is private.
         """
         url = self._project_url(project)
         response = await self._client.fetch_headers(url, headers=_if_changed(etag))
@@ -223,7 +225,9 @@ class Upstream:
         Raises:
             UpstreamUnavailable: upstream did not respond in time, or with an error.
             InvalidPage, TooLarge, HostRefused: the response is not the project's.
+            PrivateName: the name is private.
         """
+        self._config.private.check(project)
         url = f"{self._config.master}/pypi/{quote(project)}/json"
         body = await self._json_object(url, MAX_PAGE_BYTES, {"Accept": "application/json"})
         if body is not None:
@@ -269,6 +273,7 @@ class Upstream:
         return math.inf if serial is None else serial + allowance
 
     def _project_url(self, project: NormalizedName) -> str:
+        self._config.private.check(project)
         return f"{self._config.master}/simple/{project}/"
 
     async def _json_object(
