@@ -273,6 +273,30 @@ def test_a_reset_removes_no_more_than_is_allowed(restored: World) -> None:
     assert set(world.stored("web/simple/")) >= before
 
 
+@pytest.mark.parametrize("later", [0, 3], ids=["behind", "ahead"])
+def test_a_removal_that_waits_during_a_reset_accepts_lower_serials(
+    mirrored: World, later: int
+) -> None:
+    world = mirrored
+    world.configure("max-removals = 0% 0")
+    world.index.quarantine_project("demo", "malware?")
+    backup = world.index.backup()
+    world.index.clear_project_quarantine("demo")
+    world.mirror_run()
+    world.index.restore(backup)
+    for number in range(later):  # upstream counts past the mirror's serials
+        world.index.upload(wheel("other", f"2.{number}"))
+    world.clock.advance(2 * HOUR)
+    world.mirror_run(reset=True)
+    assert world.page("demo")["project-status"]["status"] == "active"
+
+    world.mirror_run(confirmed_removals=1)
+
+    assert world.page("demo")["project-status"]["status"] == "quarantined"
+    assert status(world)["lagging"] == {}
+    assert root(world).keys() == {"other"}
+
+
 def test_a_reset_does_not_override_the_loss_guard(mirrored: World) -> None:
     world = mirrored
     backup = world.index.backup()

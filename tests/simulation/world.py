@@ -76,7 +76,7 @@ class World(Steps):
 
         All of it follows from what the mirror reports.
         """
-        lost = tuple(sorted(self.witness.lagging(Reason.FILES_LOST)))
+        lost = tuple(sorted({*self.witness.lagging(Reason.FILES_LOST), *self._plan.doubtful}))
         refused = self.witness.lagging(Reason.LOSSES_STOPPED)
         reset = self._restored or self._plan.regressed != ""
         stopped = self._plan.stopped

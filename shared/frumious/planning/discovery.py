@@ -102,8 +102,9 @@ def _compare(
         current = index.projects.get(project, -1)
         pending = snapshot.in_progress.get(project, -1)
         if current == pending == -1:
-            # Where the index is newer than the page, the event that removed the project is as well.
-            newer = serial and index.serial is not None and serial < index.serial
+            # Where the index is newer than the page, the event that removed the project is as well;
+            # not where the mirror counts anew.
+            newer = 0 < serial < (index.serial or 0) and not snapshot.rewinds
             reason = _removal(project, snapshot)
             return Proposal(project, serial + 1 if newer else 0, reason)
         if current is not None and current < serial and snapshot.is_void(serial):
@@ -227,7 +228,7 @@ def _has_left(snapshot: Snapshot, index: RootIndex) -> bool:
     It is removed once the run is closed; until then, the mirror has not reached the index.
     """
     return any(
-        0 < serial < (index.serial or 0) and project not in index.projects
+        serial < (index.serial or 0) and project not in index.projects
         for project, serial in snapshot.in_progress.items()
     )
 

@@ -125,7 +125,7 @@ def plan_snapshot(
     cursor = sweep.advance(discovery.advance(snapshot), snapshot.turn)
     plan = replace(
         merged,
-        rewinding=frozenset(planned) if snapshot.reset else merged.rewinding,
+        rewinding=frozenset(planned) if snapshot.rewinds else merged.rewinding,
         reset=snapshot.reset,
         regressed=_REGRESSED if cursor.is_regressed(snapshot.now) else "",
         retries=retries,

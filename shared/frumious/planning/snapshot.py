@@ -83,6 +83,15 @@ class Snapshot:
     # wanted any more, and in the first comparison those of jobs whose results were not read yet.
     unlisted: frozenset[NormalizedName] = frozenset()
 
+    @property
+    def rewinds(self) -> bool:
+        """Whether the mirror counts anew, or began to and has not compared everything since.
+
+        Removals may wait for a confirmation in between.
+        """
+        cursor = self.cursor
+        return self.reset or (bool(cursor.resets) and not cursor.serial and not cursor.reconciled)
+
     def is_reached(self, serial: int) -> bool:
         """Return whether upstream has counted up to a serial, as far as it says."""
         return self.serial is None or serial <= self.serial

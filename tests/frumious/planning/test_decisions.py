@@ -352,13 +352,26 @@ def test_a_missing_page_removes_only_polled_projects(
             {"serial": 5, "upstream": 9, "root_etag": ""},
         ),
         (
+            {"upstream_index": upstream(a=8), "in_progress": {"requested-and-removed": 0}},
+            {"serial": 5, "upstream": 9, "root_etag": ""},
+        ),
+        (
             {"upstream_index": upstream(None, a=None), "in_progress": {"a": 3}},
             {"serial": 5, "upstream": None, "root_etag": "", "no_change_feed": True},
         ),
         ({"names": []}, {"serial": 5, "no_change_feed": True, "reconciled": NOW}),
         ({}, {"serial": 5, "asked": NOW, "reconciled": NOW - DAY}),
     ],
-    ids=["changelog", "compared", "index", "removed", "no-serials", "names", "unchanged"],
+    ids=[
+        "changelog",
+        "compared",
+        "index",
+        "removed",
+        "requested",
+        "no-serials",
+        "names",
+        "unchanged",
+    ],
 )
 def test_the_cursor_advances_to_upstream_s_serial(
     answers: dict[str, Any], cursor: dict[str, Any]
