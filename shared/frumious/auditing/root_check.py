@@ -82,6 +82,9 @@ async def is_outdated(mirror: Mirror) -> Finding | None:
 async def restore_root(mirror: Mirror) -> None:
     """Write the JSON root index from its compressed variant if it is missing or damaged.
 
+    A missing HTML page comes first: once the JSON page is stored, only a change of the mirror
+    writes the others.
+
     Raises:
         Conflict: a finalizer has written it since.
     """
@@ -92,6 +95,9 @@ async def restore_root(mirror: Mirror) -> None:
     body = await _read_variant(mirror)
     if body is None:
         return
+    for page in mirror.pages.layout.root_html:
+        if await mirror.storage.head(page) is None:
+            await mirror.storage.create(page, await _render_html(key, body))
     if stored is None:
         await mirror.storage.create(key, body)
     else:
@@ -226,13 +232,17 @@ async def _compare_pages(key: Key, body: bytes, mirror: Mirror) -> list[Finding]
     """Compare the HTML pages and the compressed variants with the JSON page."""
     pages, findings = mirror.pages.layout, list[Finding]()
     if pages.root_html:
-        html = await asyncio.to_thread(lambda: root_index.html_page(root_index.batches(body, key)))
+        html = await _render_html(key, body)
         for page in pages.root_html:
             findings += await _compare_page(page, html, mirror)
         del html
     if pages.has_json_variants:
         findings += await _compare_page(key, _public(body, key), mirror, is_compared=False)
     return findings
+
+
+async def _render_html(key: Key, body: bytes) -> bytes:
+    return await asyncio.to_thread(lambda: root_index.html_page(root_index.batches(body, key)))
 
 
 async def _compare_page(

@@ -16,6 +16,7 @@ from frumious.cli.findings import verify_mirror
 from frumious.model.types import Key
 from frumious.selection.names import BlockedProjects
 from frumious.selection.selection import Selection
+from frumious.state.ledger import LedgerCorrupt
 from tests.upstream import Fault, Status
 
 if TYPE_CHECKING:
@@ -132,6 +133,22 @@ def test_the_root_index_is_repaired(audited: AuditedMirror) -> None:
     audited.repair()
 
     assert audited.found() == set()
+
+
+def test_a_repair_that_ends_early_leaves_no_root_index_without_html(
+    audited: AuditedMirror,
+) -> None:
+    if not audited.mirror.pages.layout.has_json_variants:
+        pytest.skip("there is no compressed page from which a repair restores the root index")
+    html, cursor = (audited.read(key) for key in ("web/simple/index.html", "state/cursor.json"))
+    audited.delete("web/simple/index.v1_json", "web/simple/index.html")
+    audited.write("state/cursor.json", cursor[:20])
+
+    with pytest.raises(LedgerCorrupt):
+        audited.repair()
+
+    assert audited.keys("web/simple/index.v1_json") != []
+    assert audited.read("web/simple/index.html") == html
 
 
 def test_what_upstream_no_longer_has_is_taken_from_the_page(
