@@ -11,7 +11,7 @@ from frumious.model.plans import Reason
 from frumious.planning import named
 from frumious.planning.plan import plan_deletions
 from tests.frumious.cli.test_cli import configured, frumious
-from tests.upstream import Fault, Status, wheel
+from tests.upstream import Fault, Stale, Status, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,6 +146,40 @@ def test_sync_does_not_wait_for_a_name_that_upstream_lacks(index: Index, conf: P
     run(conf, "mirror")
 
     assert stored(conf) == {"good"}
+
+
+@pytest.mark.parametrize("change", ["removal", "release"])
+def test_a_requested_project_does_not_come_from_a_stale_cache(world: World, change: str) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    stale = world.upstream.faults.add(Fault(Stale(world.index.serial), "/simple/demo/"))
+    if change == "removal":
+        world.index.remove_project("demo")
+    else:
+        world.index.upload(wheel("demo", "2.0"))
+
+    request(world, "demo")
+
+    assert pages(world) == set()
+    world.upstream.faults.remove(stale)
+    world.clock.advance(DAY)
+    world.mirror_run()
+    assert pages(world) == (set() if change == "removal" else {"demo"})
+    assert json.loads(world.read("web/status.json"))["lagging"] == {}
+
+
+def test_a_request_needs_the_changelog_only_for_pages_that_are_new(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("other", "1.0"))
+    world.index._first_serial += 20_000
+    world.index.upload(wheel("new", "1.0"))
+    world.upstream.requests.clear()
+
+    request(world, "new", "demo", "other")
+
+    asked = [request.rpc for request in world.upstream.requests if request.rpc]
+    assert pages(world) == {"demo", "new", "other"}
+    assert asked.count("changelog_since_serial") == 0
+    assert asked.count("changelog_last_serial") <= 3
 
 
 @pytest.mark.parametrize(

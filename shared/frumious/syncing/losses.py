@@ -16,9 +16,8 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.losses import Loss
 from frumious.state.removed_files import Booked, read_removed_files
 from frumious.syncing.comparison import MassLoss, lost_files
-from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import UpstreamUnavailable
-from frumious.upstream.upstream import MAX_PROGRESS
+from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,14 +61,32 @@ async def announced_removal(
     The planner may not know these events: a page that came by name is older than the first run
     where upstream's caches were stale, and a lost first run takes its serial along.
     """
-    since, upstream = (current and current.serial) or 0, mirror.upstream
-    if since and mirror.config.discovery in {"auto", "changelog"}:
-        with suppress(NoChangelog, UpstreamUnavailable):
-            serial = await upstream.last_serial()
-            if since < serial <= since + MAX_PROGRESS:
-                changes = await upstream.changes_since(since, until=serial)
-                return changes.allowed_removals.get(project, AllowedRemoval.NOTHING)
+    with suppress(UpstreamUnavailable):
+        changes = await mirror.upstream.recent_changes((current and current.serial) or 0)
+        if changes is not None:
+            return changes.allowed_removals.get(project, AllowedRemoval.NOTHING)
     return AllowedRemoval.NOTHING
+
+
+async def check_beginning(job: Job, parsed: ParsedPage | None, upstream: Upstream) -> None:
+    """Check that upstream's answer about a project that the mirror lacks has its last event.
+
+    Where no planner knows which event that is, the changelog says whether there is a recent one.
+
+    Raises:
+        StalePage: the answer is older.
+        UpstreamUnavailable: the changelog did not respond in time, or with an error.
+    """
+    project, serial = job.project, (parsed and parsed.page.serial) or 0
+    if parsed is None and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
+        msg = f"upstream has no page of {project!r} yet, and serial {job.serial} is due"
+        raise StalePage(msg)
+    if parsed is not None and not job.serial:
+        changes = await upstream.recent_changes(serial)
+        last = 0 if changes is None else changes.projects.get(project, 0)
+        if last > serial:
+            msg = f"upstream's page of {project!r} is at serial {serial}, and an event at {last}"
+            raise StalePage(msg)
 
 
 async def require_root_index(upstream: Upstream) -> None:

@@ -40,6 +40,7 @@ from frumious.syncing.legacy_copy import store_legacy_json
 from frumious.syncing.losses import (
     announced_removal,
     book_loss,
+    check_beginning,
     require_root_index,
     unannounced_losses,
 )
@@ -47,7 +48,6 @@ from frumious.syncing.page_builder import BuiltPage, build_page, shows_the_same
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
-from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,7 +194,7 @@ async def read_upstream(
     """Return upstream's page, once it is credible; None where the project is gone.
 
     Raises:
-        StalePage: it is older than the job, or than a page of the mirror's.
+        StalePage: it is older than the job, a page of the mirror's, or the project's last event.
         MassLoss: it lacks most of the files, and no event says why.
     """
     job = attempt.job
@@ -205,10 +205,8 @@ async def read_upstream(
             first_page = await mirror.pages.read_first_page(job.project)
             min_serial = max(min_serial, (first_page and first_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
-    gone = parsed is None and current is None
-    if gone and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
-        msg = f"upstream has no page of {job.project!r} yet, and serial {job.serial} is due"
-        raise StalePage(msg)
+    if current is None:
+        await check_beginning(job, parsed, mirror.upstream)
     page = parsed.page if parsed is not None else None
     earlier = await unannounced_losses(job, parsed, current, mirror)
     try:

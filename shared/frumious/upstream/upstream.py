@@ -242,6 +242,23 @@ class Upstream:
         """Return the changes since; see `frumious.upstream.changelog.changes_since`."""
         return await changelog.changes_since(self._client, self._config.master, serial, until=until)
 
+    async def recent_changes(self, since: int) -> Changes | None:
+        """Return the changes since a serial; None where it is not recent, or without a changelog.
+
+        Raises:
+            UpstreamUnavailable: the changelog did not respond in time, or with an error.
+        """
+        recent = self._plausible_serial - since <= MAX_PROGRESS
+        if self._config.discovery not in {"auto", "changelog"} or not recent:
+            return None
+        try:
+            serial = await self.last_serial()
+        except NoChangelog:
+            return None
+        if not since < serial <= since + MAX_PROGRESS:
+            return None
+        return await self.changes_since(since, until=serial)
+
     async def _check_serial(self, serial: int, url: str) -> None:
         """Check that upstream has counted up to a page's serial.
 
