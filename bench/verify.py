@@ -31,7 +31,7 @@ from frumious.model.runs import Cursor
 from frumious.model.types import Key, RunId
 from frumious.simple import gzipped, render, root_index
 from frumious.state.ledger import render as render_state
-from frumious.storage.protocol import Conflict, Entry, Head, Stored
+from frumious.storage.protocol import Conflict, Entry, Head, Opened, Stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator
@@ -129,7 +129,7 @@ class SyntheticStorage:
         self.requests["HEAD"] += 1
         return None
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:  # noqa: ARG002
+    async def stream(self, key: Key) -> Opened | None:  # noqa: ARG002
         self.requests["GET"] += 1
         return None
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from frumious.model.types import Key
-from frumious.storage.protocol import Conflict, Entry, Head, StorageUnavailable, Stored
+from frumious.storage.protocol import Conflict, Entry, Head, Opened, StorageUnavailable, Stored
 from tests.simulation.process import EPOCH
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ class MemoryStorage:
             return None
         return Head(len(found.body), found.etag, found.sha256 if found.shows_sha256 else None)
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
+    async def stream(self, key: Key) -> Opened | None:
         found = await self.read(key)
 
         async def chunks(body: bytes) -> AsyncGenerator[bytes, None]:
             yield body
 
-        return None if found is None else chunks(found.body)
+        return None if found is None else Opened(chunks(found.body))
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         def write() -> str:

@@ -134,11 +134,11 @@ class _Audit:
         """Read each project's page, and keep what it names; check provenance and page forms."""
         reader = Reader(self.mirror, self.settings)
         batch, began = Batch(self.progress.shards), time.monotonic()
-        suspects = _Suspects()
+        suspects, deep = _Suspects(), self.settings.deep and self.settings.sample == 1
         listing = all_projects(self.mirror, after=self.progress.after)
         async with aclosing(listing):
             while group := await _take(listing, _PAGES_AT_ONCE):
-                checks = await run_all(check_pages(each, self.mirror) for each in group)
+                checks = await run_all(check_pages(each, self.mirror, deep=deep) for each in group)
                 for objects, check in zip(group, checks, strict=True):
                     batch.add(check)
                     suspects.add(check, self._oldest())
@@ -175,7 +175,6 @@ class _Audit:
                 for shard in range(progress.shard, end)
             )
             for check in checks:
-                self.findings += check.findings
                 self.findings += await confirm_files(check.suspects, self.mirror)
                 self.findings += await confirm_orphans(check.candidates, self.mirror)
                 self._count(objects=check.objects)

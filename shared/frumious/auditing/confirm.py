@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from frumious.auditing.headers_check import wrong_headers
 from frumious.auditing.listing import objects_of
 from frumious.auditing.page_check import check_pages
 from frumious.auditing.records import key_hash
@@ -26,7 +27,6 @@ from frumious.state.removed_files import read_removed_files
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncIterator,
         Awaitable,
         Callable,
         Collection,
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.blobs import Blob
+    from frumious.model.headers import Headers
     from frumious.model.types import Key
+    from frumious.storage.protocol import Opened
 
     OnChunk = Callable[[int], Awaitable[None]]
 
@@ -59,7 +61,7 @@ async def confirm_pages(projects: Collection[NormalizedName], mirror: Mirror) ->
 
     async def check(project: NormalizedName) -> Sequence[Finding]:
         objects = await objects_of(project, mirror)
-        return (await check_pages(objects, mirror)).findings
+        return (await check_pages(objects, mirror, deep=True)).findings
 
     return [finding for found in await in_groups(map(check, sorted(projects))) for finding in found]
 
@@ -98,33 +100,32 @@ async def check_blob(
     if head is None:
         return Finding(_missing(blob), blob.key, project)
     expected = blob.expected
-    if expected is None:
-        return await read_blob(project, blob, mirror) if deep else None
-    if expected.size not in {None, head.size}:
+    if expected is not None and expected.size not in {None, head.size}:
         detail = f"{head.size} bytes instead of {expected.size}"
         return Finding(Kind.WRONG_SIZE, blob.key, project, detail)
     if deep:
         return await read_blob(project, blob, mirror)
-    if head.sha256 is not None and expected.sha256 not in {None, head.sha256}:
+    sha256 = head.sha256 if expected is None else expected.sha256
+    if None not in {head.sha256, sha256} and head.sha256 != sha256:
         return Finding(_wrong(blob), blob.key, project, f"its sha256 is {head.sha256}")
-    return None
+    return _check_headers(project, blob.key, head.headers)
 
 
 async def read_blob(
     project: NormalizedName, blob: Blob, mirror: Mirror, on_chunk: OnChunk | None = None
 ) -> Finding | None:
     """Read all bytes of an object that a page names, and return what is wrong with it."""
-    stream = await mirror.storage.stream(blob.key)
-    if stream is None:
+    opened = await mirror.storage.stream(blob.key)
+    if opened is None:
         return Finding(_missing(blob), blob.key, project)
 
     expected, size = blob.expected, 0
-    async with aclosing(stream):
+    async with aclosing(opened.chunks) as chunks:
         if expected is None:
-            return await _check_provenance(project, blob.key, stream)
-        file = FileStream(stream, expected, "the mirror")
+            return await _check_provenance(project, blob.key, opened)
+        file = FileStream(chunks, expected, "the mirror")
         try:
-            async for chunk in stream:
+            async for chunk in chunks:
                 size += len(chunk)
                 file.update(chunk)
                 if on_chunk is not None:
@@ -135,19 +136,22 @@ async def read_blob(
                 return Finding(Kind.WRONG_SIZE, blob.key, project)
             detail = f"its {expected.algorithm} is not {expected.digest}"
             return Finding(_wrong(blob), blob.key, project, detail)
-    return None
+    return _check_headers(project, blob.key, opened.headers)
 
 
-async def _check_provenance(
-    project: NormalizedName, key: Key, stream: AsyncIterator[bytes]
-) -> Finding | None:
+def _check_headers(project: NormalizedName, key: Key, headers: Headers | None) -> Finding | None:
+    detail = wrong_headers(key, headers)
+    return Finding(Kind.WRONG_TYPE, key, project, detail) if detail else None
+
+
+async def _check_provenance(project: NormalizedName, key: Key, opened: Opened) -> Finding | None:
     """Read provenance, of which nothing says what it must be but that it is an object of JSON."""
-    body = b"".join([chunk async for chunk in stream])
+    body = b"".join([chunk async for chunk in opened.chunks])
     try:
         msgspec.json.decode(body, type=dict[str, Any])
     except ValueError as error:
         return Finding(Kind.WRONG_PROVENANCE, key, project, str(error))
-    return None
+    return _check_headers(project, key, opened.headers)
 
 
 async def confirm_orphans(keys: Collection[Key], mirror: Mirror) -> list[Finding]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from frumious.auditing.confirm import read_blob
 from frumious.auditing.records import key_hash
 from frumious.concurrency import run_all
+from frumious.config.choices import Backend
+from frumious.model import layout
 from frumious.model.audits import Kind
 
 if TYPE_CHECKING:
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
 
 
-_FOUND_BY_READING: Final = frozenset({Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_PROVENANCE})
+_FOUND_BY_READING: Final = frozenset(
+    {Kind.WRONG_HASH, Kind.WRONG_METADATA, Kind.WRONG_PROVENANCE, Kind.WRONG_TYPE}
+)
 
 
 class Reader:
@@ -42,13 +46,20 @@ class Reader:
     async def read(self, check: PageCheck) -> list[Finding]:
         """Read what a project's page names, or the sample of it.
 
-        What is missing or has another size is left to the listing, which finds it as well.
+        What is missing or has another size is left to the listing, which finds it as well, and so
+        are wrong types of files on Swift.
         """
         if not self._settings.deep:
             return []
         blobs = [blob for each in check.files for blob in each.blobs if self._is_sampled(blob.key)]
         found = await run_all(self._read_blob(check, blob) for blob in blobs)
-        return [each for each in found if each is not None and each.kind in _FOUND_BY_READING]
+        return [each for each in found if each is not None and self._is_new(each)]
+
+    def _is_new(self, finding: Finding) -> bool:
+        lists_types = self._mirror.config.backend is Backend.SWIFT
+        if lists_types and finding.kind is Kind.WRONG_TYPE:
+            return not finding.key.startswith(layout.FILES)
+        return finding.kind in _FOUND_BY_READING
 
     async def _read_blob(self, check: PageCheck, blob: Blob) -> Finding | None:
         async with self._slots:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from frumious.auditing.page_check import is_placeholder, is_wrong_type
+from frumious.auditing.headers_check import wrong_type
+from frumious.auditing.page_check import is_placeholder
 from frumious.auditing.records import HASH_SIZE, RECORD, key_hash, shard_start
 from frumious.model import layout
-from frumious.model.audits import Finding, Kind, NamedPage
+from frumious.model.audits import NamedPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,8 +32,7 @@ class ShardCheck:
     """What the listing of one shard has shown."""
 
     objects: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    # Projects and hashes of keys that are missing, or have another size.
+    # Projects and hashes of keys that are missing, or have another size or content type.
     suspects: defaultdict[NormalizedName, set[bytes]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -59,11 +59,8 @@ async def check_shard(
                 if is_old and not is_placeholder(entry.key):
                     check.candidates.append(entry.key)
                 continue
-            if named.size(position) not in {-1, entry.size}:
+            if named.size(position) not in {-1, entry.size} or wrong_type(entry):
                 suspects.append(position)
-            elif is_wrong_type(entry):
-                detail = entry.content_type or ""
-                check.findings.append(Finding(Kind.WRONG_TYPE, entry.key, detail=detail))
     await named.add_suspects(suspects, check.suspects, store)
     return check
 

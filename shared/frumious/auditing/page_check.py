@@ -6,12 +6,12 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from frumious.auditing.headers_check import wrong_headers, wrong_type
 from frumious.auditing.legacy_check import check_legacy_json, lists_md5
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
 from frumious.model.blobs import readable_files
 from frumious.model.checksums import md5
-from frumious.model.headers import headers_of
 from frumious.simple import gzipped, render
 from frumious.state.page_store import UnreadableManifest
 
@@ -60,8 +60,11 @@ class PageCheck:
         )
 
 
-async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
-    """Read a project's JSON page, and compare the other objects of the project with it."""
+async def check_pages(objects: ProjectObjects, mirror: Mirror, *, deep: bool = False) -> PageCheck:
+    """Read a project's JSON page, and compare the other objects of the project with it.
+
+    With `deep` read them all, and thereby their headers.
+    """
     project, pages = objects.project, mirror.pages
     findings: list[Finding] = []
     manifest: Manifest | None = None
@@ -83,8 +86,8 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
         files = readable_files(project, await pages.read_first_page(project))
     files = files or ()
     if manifest is not None:
-        findings += await _compare(manifest, objects, mirror)
-        findings += await check_legacy_json(project, manifest, objects.entries, mirror)
+        findings += await _compare(manifest, objects, mirror, deep=deep)
+        findings += await check_legacy_json(project, manifest, objects.entries, mirror, deep=deep)
     provenance = {blob.key for each in files for blob in each.blobs if blob.expected is None}
     findings += [
         Finding(Kind.MISSING_PROVENANCE, key, project)
@@ -111,7 +114,9 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror) -> PageCheck:
     )
 
 
-async def _compare(manifest: Manifest, objects: ProjectObjects, mirror: Mirror) -> list[Finding]:
+async def _compare(
+    manifest: Manifest, objects: ProjectObjects, mirror: Mirror, *, deep: bool
+) -> list[Finding]:
     """Compare the pages that were published with the JSON page.
 
     What another program published, or this one by another configuration, is left alone: a job
@@ -129,13 +134,12 @@ async def _compare(manifest: Manifest, objects: ProjectObjects, mirror: Mirror) 
     if render.project_page_json(page) != manifest.stored.body:
         detail = "its bytes are not those that its content has"
         findings.append(Finding(Kind.WRONG_PAGE, key, project, detail))
-    comparer = _Comparer(manifest, objects.entries, mirror)
+    comparer = _Comparer(manifest, objects.entries, mirror, deep)
     for other, body in other_pages(page, key, manifest.stored.body, mirror):
         if (problem := await comparer.problem(other, body)) is not None:
             findings.append(problem)
-    entry = objects.entries.get(key)
-    if entry is not None and is_wrong_type(entry):
-        findings.append(Finding(Kind.WRONG_TYPE, key, project, entry.content_type or ""))
+    if detail := wrong_headers(key, manifest.stored.headers):
+        findings.append(Finding(Kind.WRONG_TYPE, key, project, detail))
     return findings
 
 
@@ -172,6 +176,7 @@ class _Comparer:
     manifest: Manifest
     entries: Mapping[Key, Entry]
     mirror: Mirror
+    deep: bool
 
     async def problem(self, key: Key, body: bytes) -> Finding | None:
         """Return what is wrong with a page."""
@@ -181,16 +186,16 @@ class _Comparer:
             return Finding(Kind.MISSING_PAGE, key, project)
         compressed = key == self.mirror.pages.layout.variant(self.manifest.key)
         expected = gzipped.compress(body) if compressed else body
-        if not self._is_listed(entry, expected):
+        wrong = wrong_type(entry)
+        if self.deep or not self._is_listed(entry, expected):
             stored = await self.mirror.storage.read(key)
             if stored is None:
                 return Finding(Kind.MISSING_PAGE, key, project)
             if stored.body != expected and not (compressed and is_variant(stored.body, body)):
                 detail = "it is not what the JSON page says"
                 return Finding(Kind.WRONG_PAGE, key, project, detail)
-        if is_wrong_type(entry):
-            return Finding(Kind.WRONG_TYPE, key, project, entry.content_type or "")
-        return None
+            wrong = wrong_headers(key, stored.headers) or wrong
+        return Finding(Kind.WRONG_TYPE, key, project, wrong) if wrong else None
 
     def _is_listed(self, entry: Entry, body: bytes) -> bool:
         """Return whether the listing proves that an object has these bytes.
@@ -206,15 +211,6 @@ class _Comparer:
 def is_placeholder(key: Key) -> bool:
     """Return whether an object is one that bandersnatch puts into each folder of a bucket."""
     return layout.filename(key) == ".s3keep"
-
-
-def is_wrong_type(entry: Entry) -> bool:
-    """Return whether a listing says that readers get another content type than they should."""
-    if entry.content_type is None:
-        return False
-    # Swift lists `text/html;charset=utf-8` for `text/html; charset=utf-8`.
-    expected = headers_of(entry.key).content_type
-    return entry.content_type.replace(" ", "") != expected.replace(" ", "")
 
 
 def is_variant(stored: bytes, body: bytes) -> bool:

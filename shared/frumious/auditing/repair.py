@@ -17,6 +17,7 @@ from frumious.auditing.confirm import (
     in_groups,
     named_blobs,
 )
+from frumious.auditing.rewrite import has_wrong_headers, rewrite
 from frumious.auditing.root_check import check_entries, check_root_pages, is_outdated
 from frumious.auditing.withhold import withhold
 from frumious.model.audits import Kind
@@ -59,7 +60,7 @@ class Repaired:
 
 
 async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
-    """Withhold what is damaged, and return the plan that repairs the projects.
+    """Write wrong headers again, withhold what is damaged, and return the plan for the projects.
 
     Jobs may take pages that are older than the mirror's, but none that are older than the root
     index says: a damaged page may have any serial. What the index lacks is not that old.
@@ -67,11 +68,15 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
     Raises:
         Conflict: a job has published one of the projects since.
     """
-    projects = _by_project(findings)
+    findings = [*findings]
+    wrong_bytes = await rewrite(findings, mirror)
+    projects = _by_project(
+        each for each in findings if each.kind is not Kind.WRONG_TYPE or each.key in wrong_bytes
+    )
 
     async def prepare_project(project: NormalizedName) -> None:
         found = projects[project]
-        damaged = {each.key for each in found if each.kind.is_content or _is_file(each)}
+        damaged = {each.key for each in found if each.kind.is_content or each.key in wrong_bytes}
         wrong = {each.key for each in found if each.key in damaged and each.kind in _WRONG}
         await withhold(project, damaged, wrong, mirror)
 
@@ -93,6 +98,27 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
 async def outcomes(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired]:
     """Look at what was damaged again."""
     projects = _by_project(findings)
+
+    async def look(project: NormalizedName) -> list[Repaired]:
+        blobs = await named_blobs(project, mirror)
+        looked: list[Repaired] = []
+        for finding in projects[project]:
+            if finding.kind.is_content:
+                outcome = Outcome.LOST
+                if (blob := blobs.get(finding.key)) is not None:
+                    is_right = await check_blob(project, blob, mirror, deep=True) is None
+                    outcome = Outcome.REPAIRED if is_right else Outcome.DAMAGED
+                looked.append(Repaired(finding, outcome))
+        return looked
+
+    results = await _look_at_pages(findings, mirror)
+    for group in await in_groups(look(project) for project in sorted(projects)):
+        results += group
+    return results
+
+
+async def _look_at_pages(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired]:
+    """Look at pages, the root index and headers again."""
     pages = {
         cast("NormalizedName", each.project)
         for each in findings
@@ -108,6 +134,8 @@ async def outcomes(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired
     for finding in findings:
         if finding.kind in _ENTRIES:
             is_left = finding.project in unlisted
+        elif finding.kind is Kind.WRONG_TYPE:
+            is_left = await has_wrong_headers(finding.key, mirror)
         elif finding.kind is Kind.OLD_ROOT:
             is_left = await is_outdated(mirror) is not None
         elif not finding.kind.is_content:
@@ -115,21 +143,6 @@ async def outcomes(findings: Sequence[Finding], mirror: Mirror) -> list[Repaired
         else:
             continue
         results.append(Repaired(finding, Outcome.DAMAGED if is_left else Outcome.REPAIRED))
-
-    async def look(project: NormalizedName) -> list[Repaired]:
-        blobs = await named_blobs(project, mirror)
-        looked: list[Repaired] = []
-        for finding in projects[project]:
-            if finding.kind.is_content:
-                outcome = Outcome.LOST
-                if (blob := blobs.get(finding.key)) is not None:
-                    is_right = await check_blob(project, blob, mirror, deep=True) is None
-                    outcome = Outcome.REPAIRED if is_right else Outcome.DAMAGED
-                looked.append(Repaired(finding, outcome))
-        return looked
-
-    for group in await in_groups(look(project) for project in sorted(projects)):
-        results += group
     return results
 
 
@@ -159,10 +172,6 @@ def _by_project(findings: Iterable[Finding]) -> dict[NormalizedName, list[Findin
         if finding.project and finding.kind.is_damage:
             projects.setdefault(cast("NormalizedName", finding.project), []).append(finding)
     return projects
-
-
-def _is_file(finding: Finding) -> bool:
-    return finding.kind is Kind.WRONG_TYPE and finding.key.startswith("web/packages/")
 
 
 async def _serials(

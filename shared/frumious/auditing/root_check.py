@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
+from frumious.auditing.headers_check import wrong_headers
 from frumious.auditing.listing import folder_order, in_folder_order
 from frumious.auditing.page_check import is_variant
 from frumious.errors import FrumiousError
@@ -45,8 +46,12 @@ async def check_root(batches: int, mirror: Mirror, store: AuditStore) -> list[Fi
             return []  # there is no mirror yet
         found = [] if body is None else await _compare_entries(key, body, pages, mirror)
         return [Finding(Kind.WRONG_ROOT, key, detail=problem), *found]
-    body = stored.body if stored is not None else b""
-    findings = await _compare_entries(key, body, pages, mirror)
+    body, findings = b"", list[Finding]()
+    if stored is not None:
+        body = stored.body
+        findings += _wrong_type(key, stored)
+    stored = None  # it is large
+    findings += await _compare_entries(key, body, pages, mirror)
     if key == mirror.pages.layout.root_manifest:
         findings += await _compare_pages(key, body, mirror)
     if (older := await is_outdated(mirror)) is not None:
@@ -255,12 +260,16 @@ async def _compare_page(
         stored = await storage.read(key)
         if stored is None or stored.body != body:
             findings.append(_wrong(key, stored))
+        else:
+            findings += _wrong_type(key, stored)
         stored = None  # it is large
     if pages.gzip:
         variant = pages.variant(key)
         stored = await storage.read(variant)
         if stored is None or not await asyncio.to_thread(is_variant, stored.body, body):
             findings.append(_wrong(variant, stored))
+        else:
+            findings += _wrong_type(variant, stored)
     return findings
 
 
@@ -271,6 +280,11 @@ def _public(body: bytes, key: Key) -> bytes:
     serial = cast("int | None", meta.pop("_last-serial"))
     start = len(project_list.head(body)) - len(b"]}")
     return root_index.json_page(body[start - 1 : -1], serial, meta)
+
+
+def _wrong_type(key: Key, stored: Stored) -> list[Finding]:
+    detail = wrong_headers(key, stored.headers)
+    return [Finding(Kind.WRONG_TYPE, key, detail=detail)] if detail else []
 
 
 def _wrong(key: Key, stored: Stored | None) -> Finding:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from frumious.model.types import Key
 
 CONTENT_TYPES = {
@@ -38,6 +40,29 @@ class Headers:
     content_type: str
     cache_control: str | None
     content_encoding: str | None = None
+
+    @classmethod
+    def received(cls, headers: Mapping[str, str]) -> Self:
+        """Return those of a response; `headers` are in lower case, or ignore it.
+
+        Some servers store `aws-chunked`, the encoding of an upload, which S3 removes (API page of
+        PutObject).
+        """
+        encodings = headers.get("content-encoding", "").replace(" ", "").split(",")
+        encoding = ",".join(each for each in encodings if each not in {"", "aws-chunked"})
+        return cls(headers.get("content-type", ""), headers.get("cache-control"), encoding or None)
+
+    def problem(self, expected: Headers) -> str:
+        """Return what readers of the object get instead of the type and encoding; empty: nothing.
+
+        Swift lists `text/html;charset=utf-8` for `text/html; charset=utf-8`.
+        """
+        found, wanted = (each.content_type.replace(" ", "").casefold() for each in (self, expected))
+        if found != wanted:
+            return self.content_type or "no type"
+        if self.content_encoding != expected.content_encoding:
+            return f"Content-Encoding: {self.content_encoding or 'none'}"
+        return ""
 
 
 def headers_of(key: Key) -> Headers:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
     from frumious.model.checksums import FileStream
+    from frumious.model.headers import Headers
     from frumious.model.types import Key
 
 
@@ -70,6 +71,7 @@ class Stored:
 
     body: bytes
     etag: str  # differs after every write of other bytes
+    headers: Headers | None = None  # None: the storage keeps none
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ class Head:
     size: int
     etag: str  # as in Stored
     sha256: str | None = None  # hexadecimal; None: unknown
+    headers: Headers | None = None  # as in Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An object that is being read; whoever opened it closes the chunks."""
+
+    chunks: AsyncGenerator[bytes, None]  # of some MiB
+    headers: Headers | None = None  # as in Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +132,8 @@ class Storage(Protocol):
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata; return None if it does not exist."""
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
-        """Return an object's bytes as chunks of some MiB; None if it does not exist.
-
-        The caller closes the generator.
-        """
+    async def stream(self, key: Key) -> Opened | None:
+        """Open an object to read it as chunks; return None if it does not exist."""
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object and return its new etag.

@@ -216,12 +216,31 @@ async def a_file_is_read_in_chunks(subject: Subject) -> None:
     for body in (b"", b"few", bytes(range(256)) * 40_000):
         await store(storage, FILE, body)
 
-        stream = await storage.stream(FILE)
+        opened = await storage.stream(FILE)
 
-        assert stream is not None
-        async with aclosing(stream):
-            assert b"".join([chunk async for chunk in stream]) == body
+        assert opened is not None
+        async with aclosing(opened.chunks) as chunks:
+            assert b"".join([chunk async for chunk in chunks]) == body
     assert await storage.stream(PAGE) is None
+
+
+@statement
+async def what_is_read_has_the_headers_of_its_readers(subject: Subject) -> None:
+    storage = subject.storage
+    await store(storage, FILE, b"file")
+    for key in (PAGE, Key("web/gzip/simple/demo/index.v1_json")):
+        await storage.write(key, b"page")
+        stored, head = await storage.read(key), await storage.head(key)
+        assert stored is not None
+        assert head is not None
+        for headers in (stored.headers, head.headers):
+            assert headers is None or not headers.problem(headers_of(key))
+
+    opened = await storage.stream(FILE)
+
+    assert opened is not None
+    await opened.chunks.aclose()
+    assert opened.headers is None or not opened.headers.problem(headers_of(FILE))
 
 
 @statement

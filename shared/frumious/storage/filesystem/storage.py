@@ -34,6 +34,7 @@ from frumious.storage.protocol import (
     CHUNK,
     Conflict,
     Head,
+    Opened,
     StorageRefused,
     Stored,
 )
@@ -112,13 +113,13 @@ class FilesystemStorage:
         self._requests += 1
         return await self._run(lambda: _head(path), key, read_only=True)
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
-        """Return an object's bytes as chunks; None if it does not exist."""
+    async def stream(self, key: Key) -> Opened | None:
+        """Open an object to read it as chunks; return None if it does not exist."""
         path = self._path(key)
         self._requests += 1
         opened = ExitStack()
         file = await self._run(lambda: opened.enter_context(_open_file(path)), key, read_only=True)
-        return None if file is None else self._chunks(key, file, opened)
+        return None if file is None else Opened(self._chunks(key, file, opened))
 
     async def _chunks(
         self, key: Key, file: BufferedReader, opened: ExitStack

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from frumious.concurrency import run_all, to_the_end
+from frumious.model.headers import Headers
 from frumious.storage.protocol import Head
 from frumious.storage.s3.errors import NoSuchObject, error_for
 from frumious.storage.s3.multipart import upload_in_parts
@@ -47,7 +48,8 @@ class Objects:
             checksum = response.get("ChecksumSHA256", "-")
             sha256 = None if "-" in checksum else base64.b64decode(checksum).hex()
             sha256 = response["Metadata"].get("sha256", sha256)
-            return Head(response["ContentLength"], response["ETag"], sha256)
+            headers = Headers.received(response["ResponseMetadata"]["HTTPHeaders"])
+            return Head(response["ContentLength"], response["ETag"], sha256, headers)
 
         return await bucket.find(head, key)
 

@@ -18,6 +18,7 @@ import aiohttp
 from botocore.exceptions import BotoCoreError
 from yarl import URL
 
+from frumious.model.headers import Headers
 from frumious.storage.protocol import RESPONSE_TIMEOUTS, Stored
 from frumious.storage.s3.session import CONNECTIONS
 
@@ -83,7 +84,7 @@ class SignedGet:
         if response.status == HTTPStatus.NOT_FOUND and _NO_SUCH_KEY in content:
             return None
         if response.status == HTTPStatus.OK and is_intact(content, response.headers):
-            return Stored(content, response.headers["ETag"])
+            return Stored(content, response.headers["ETag"], Headers.received(response.headers))
         raise NotRead
 
 

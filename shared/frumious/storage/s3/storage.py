@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
-from frumious.model.headers import http_time
+from frumious.model.headers import Headers, http_time
 from frumious.model.types import Key
-from frumious.storage.protocol import CHUNK, Conflict, Entry, Head, Stored
+from frumious.storage.protocol import CHUNK, Conflict, Entry, Head, Opened, Stored
 from frumious.storage.s3.bucket import Bucket
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.errors import NoSuchObject
@@ -90,7 +90,8 @@ class S3Storage:
             response = bucket.client.get_object(
                 Bucket=bucket.name, Key=bucket.prefix + key, **options
             )
-            return Stored(response["Body"].read(), response["ETag"])
+            headers = Headers.received(response["ResponseMetadata"]["HTTPHeaders"])
+            return Stored(response["Body"].read(), response["ETag"], headers)
 
         return await bucket.find(get, key)
 
@@ -98,17 +99,20 @@ class S3Storage:
         """Read an object's metadata (HeadObject); return None if it does not exist."""
         return await (await self._objects()).head(key)
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
-        """Return an object's bytes as chunks (GetObject); None if it does not exist."""
+    async def stream(self, key: Key) -> Opened | None:
+        """Open an object to read it as chunks (GetObject); return None if it does not exist."""
         bucket = self._bucket
         options = bucket.options("GetObject")
-        body = await bucket.find(
+        response = await bucket.find(
             lambda: bucket.client.get_object(
                 Bucket=bucket.name, Key=bucket.prefix + key, **options
-            )["Body"],
+            ),
             key,
         )
-        return None if body is None else self._chunks(key, body)
+        if response is None:
+            return None
+        headers = Headers.received(response["ResponseMetadata"]["HTTPHeaders"])
+        return Opened(self._chunks(key, response["Body"]), headers)
 
     async def _chunks(self, key: Key, body: StreamingBody) -> AsyncGenerator[bytes, None]:
         with closing(body):

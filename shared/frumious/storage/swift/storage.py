@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from frumious.model.headers import headers_of, http_time
+from frumious.model.headers import Headers, headers_of, http_time
 from frumious.model.types import Key
 from frumious.storage.protocol import (
     Conflict,
     Entry,
     Head,
+    Opened,
     StorageUnavailable,
     Stored,
 )
@@ -87,7 +88,7 @@ class SwiftStorage:
             )
         except NotFound:
             return None
-        return Stored(body, _etag(headers))
+        return Stored(body, _etag(headers), Headers.received(headers))
 
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata; return None if it does not exist."""
@@ -100,12 +101,14 @@ class SwiftStorage:
             )
         except NotFound:
             return None
-        return Head(int(headers["content-length"]), _etag(headers), headers.get(_SHA256.lower()))
+        sha256 = headers.get(_SHA256.lower())
+        size = int(headers["content-length"])
+        return Head(size, _etag(headers), sha256, Headers.received(headers))
 
-    async def stream(self, key: Key) -> AsyncGenerator[bytes, None] | None:
-        """Return an object's bytes as chunks; None if it does not exist."""
+    async def stream(self, key: Key) -> Opened | None:
+        """Open an object to read it as chunks; return None if it does not exist."""
         head = await self.head(key)
-        return None if head is None else self._chunks(key, head)
+        return None if head is None else Opened(self._chunks(key, head), head.headers)
 
     async def _chunks(self, key: Key, head: Head) -> AsyncGenerator[bytes, None]:
         """Read an object range by range: a response that is open would block its connection."""
