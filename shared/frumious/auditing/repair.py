@@ -6,6 +6,7 @@ it as any other job does.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
@@ -23,6 +24,7 @@ from frumious.auditing.withhold import withhold
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason
 from frumious.simple.values import InvalidPage
+from frumious.state.ledger import LedgerCorrupt
 from frumious.state.page_store import UnreadableManifest
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
     """Write wrong headers again, withhold what is damaged, and return the plan for the projects.
 
     Jobs may take pages that are older than the mirror's, but none that are older than the root
-    index says: a damaged page may have any serial. What the index lacks is not that old.
+    index says, or than earlier jobs have to reach: a damaged page may have any serial. What the
+    index lacks is not that old.
 
     Raises:
         Conflict: a job has published one of the projects since.
@@ -177,18 +180,30 @@ def _by_project(findings: Iterable[Finding]) -> dict[NormalizedName, list[Findin
 async def _serials(
     projects: Collection[NormalizedName], mirror: Mirror
 ) -> tuple[dict[NormalizedName, int], frozenset[NormalizedName]]:
-    """Return the serials that the root index says projects have, as far as they are credible.
+    """Return the serials that jobs have to reach, as far as they are credible.
 
-    Returns also for which of them it says any; for all, if nobody knows.
+    They are those of the root index, of open runs and of lagging projects. Returns also for which
+    projects the root index says any; for all, if nobody knows.
     """
     serials, listed = dict.fromkeys(sorted(projects), 0), set["NormalizedName"]()
     cursor = await mirror.ledger.cursor()
     highest = max(cursor.serial or 0, cursor.upstream or 0)
+
+    def require(project: NormalizedName, serial: int) -> None:
+        if project in serials and serial <= highest:
+            serials[project] = max(serial, serials[project])
+
+    for project, entry in (await mirror.ledger.lagging()).items():
+        require(project, entry.serial)
+    for run in cursor.runs:
+        with suppress(LedgerCorrupt):  # the run is lost, as the finalizer finds out
+            for project, serial in (await mirror.ledger.plan(run.run)).jobs.items():
+                require(project, serial)
     try:
-        for project, entry in await mirror.pages.listed_projects():
+        for project, each in await mirror.pages.listed_projects():
             if project in serials:
                 listed.add(project)
-                serials[project] = (entry.serial or 0) if (entry.serial or 0) <= highest else 0
+                require(project, each.serial or 0)
     except InvalidPage:
         return serials, frozenset(serials)
     return serials, frozenset(listed)

@@ -17,7 +17,7 @@ from frumious.model.types import Key
 from frumious.selection.names import BlockedProjects
 from frumious.selection.selection import Selection
 from frumious.state.ledger import LedgerCorrupt
-from tests.upstream import Fault, Status
+from tests.upstream import Fault, Stale, Status, wheel
 
 if TYPE_CHECKING:
     from tests.frumious.auditing.mirrors import AuditedMirror
@@ -85,6 +85,23 @@ def test_an_older_page_that_was_put_back_is_brought_up_to_date(
 
     assert names(audited) == {OTHER}
     assert audited.found() == set()
+
+
+def test_a_repair_from_a_stale_cache_does_not_end_what_a_project_lags_behind(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    stale = upstream.faults.add(Fault(Stale(upstream.index.serial), "/simple/demo/"))
+    upstream.index.upload(wheel("demo", "3.0"))
+    audited.sync()
+    audited.delete("web/simple/demo/index.html")
+
+    audited.repair()
+
+    assert json.loads(audited.read("web/status.json"))["lagging"].keys() == {"demo"}
+    upstream.faults.remove(stale)
+    audited.sync()
+    assert "demo-3.0-py3-none-any.whl" in names(audited)
+    assert json.loads(audited.read("web/status.json"))["lagging"] == {}
 
 
 def test_pages_that_a_killed_job_has_left_newer_do_not_go_back(
