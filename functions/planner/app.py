@@ -10,6 +10,8 @@ A tick is an empty event. The others are sent by hand:
     {"confirm_removals": 57}    a tick that may remove up to 57 projects
     {"confirm_losses": 5700}    a tick that retries what max-losses stopped; upstream may take away
                                 up to 5700 files within a day
+    {"all": true}               a tick that may begin a mirror of more than 1000 projects which no
+                                list in the configuration names
     {"force_check": true}       a tick that plans everything
     {"retry": true}             a tick for which lagging projects are due; or ["six"]: only those
     {"reset_serials": true}     a tick that counts upstream's serials anew, after upstream was
@@ -30,6 +32,7 @@ from frumious.planning.named import delete, parse_names, request
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects, summary
 from frumious.planning.retry import confirm_losses, retry
 from frumious_lambda.environment import Environment
+from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
 from frumious_lambda.planner_event import check_event
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 environment = Environment()
 queue = JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
+beginning, names = Beginning(), Names()
 
 
 @environment.logger.inject_lambda_context
@@ -57,8 +61,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
     plan = await _plan(event)
+    absent = await names.absent(plan, environment.mirror, at_once=True)
     environment.report()
-    return {"plan": summary(plan), **_stopped(plan)}
+    return {"plan": summary(plan), **_stopped(plan), **({"absent": absent} if absent else {})}
 
 
 async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -67,10 +72,10 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     try:
         if "projects" in event:
             await request(mirror, parse_names(event["projects"]))
-        if names := event.get("delete"):
-            await delete(mirror, parse_names(names))
-        if names := event.get("retry"):
-            await retry(mirror, None if names is True else names)
+        if deleted := event.get("delete"):
+            await delete(mirror, parse_names(deleted))
+        if lagging := event.get("retry"):
+            await retry(mirror, None if lagging is True else lagging)
         if files := event.get("confirm_losses"):
             await confirm_losses(mirror, files)
         plan = await _plan(event)
@@ -80,6 +85,11 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         environment.logger.warning("run stopped", extra={"reason": plan.stopped.message})
     if plan.regressed:
         environment.logger.warning("upstream regressed", extra={"reason": plan.regressed})
+    if plan.unconfirmed:
+        environment.logger.warning("mirror not begun", extra=_stopped(plan))
+    absent = await names.absent(plan, mirror)
+    if absent:
+        environment.logger.warning("upstream lacks projects", extra={"absent": absent})
     started = plan if runs else Plan()
     environment.report(
         projects_planned=len(started.jobs),
@@ -88,31 +98,37 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
         runs_stopped=None if plan.base is None else int(_is_stopped(plan)),
         upstream_regressed=None if plan.base is None else int(bool(plan.regressed)),
+        names_absent=None if absent is None else len(absent),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
 
 
 async def _plan(event: dict[str, Any]) -> Plan:
-    if names := event.get("delete"):
-        return plan_deletions(names)
-    if (names := event.get("projects")) is not None:
-        return plan_projects(names, allowed_removal=event.get("may_lose", False))
-    return await plan_changes(
+    if deleted := event.get("delete"):
+        return plan_deletions(deleted)
+    if (requested := event.get("projects")) is not None:
+        return plan_projects(requested, allowed_removal=event.get("may_lose", False))
+    if not event and (waiting := beginning.waiting(environment.mirror)) is not None:
+        return waiting
+    plan = await plan_changes(
         environment.mirror,
         force=event.get("force_check", False),
         reset=event.get("reset_serials", False),
         confirmed_removals=event.get("confirm_removals", 0),
     )
+    return plan if event.get("all") else await beginning.check(plan, environment.mirror)
 
 
 def _is_stopped(plan: Plan) -> bool:
     """Return whether something waits for an operator's confirmation."""
-    return plan.stopped is not None or plan.refused_losses > 0
+    return plan.stopped is not None or plan.refused_losses > 0 or plan.unconfirmed > 0
 
 
 def _stopped(plan: Plan) -> dict[str, Any]:
     answer: dict[str, Any] = {"regressed": plan.regressed} if plan.regressed else {}
     if plan.stopped is not None:
         answer |= {"stopped": plan.stopped.message, "removals": plan.stopped.removals}
+    if plan.unconfirmed:
+        answer |= {"stopped": confirmation_text(plan), "projects": plan.unconfirmed}
     return answer

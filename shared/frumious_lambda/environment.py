@@ -40,11 +40,12 @@ METRICS = {
     "damage_found": "DamageFound",
     "events_lost": "EventsLost",
     "lag_seconds": "LagSeconds",
+    "names_absent": "NamesAbsent",
     "projects_lagging": "ProjectsLagging",
     "runs_stopped": "RunsStopped",
     "upstream_regressed": "UpstreamRegressed",
 }
-_STATES = {"audits_overdue", "damage_found", "runs_stopped", "upstream_regressed"}
+_STATES = {"audits_overdue", "damage_found", "names_absent", "runs_stopped", "upstream_regressed"}
 
 
 class Environment:

@@ -19,6 +19,7 @@ class _Event(Struct, forbid_unknown_fields=True):
 
     projects: list[str] | None = None
     delete: list[str] = []
+    all: bool = False
     may_lose: bool = False
     dry_run: bool = False
     confirm_losses: Annotated[int, Meta(ge=0)] = 0

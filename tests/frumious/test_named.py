@@ -100,6 +100,21 @@ def test_a_deleted_project_leaves_at_once_and_stays_away(index: Index, conf: Pat
     assert "bad: the mirror does not have it" in run(conf, "delete", "bad")
 
 
+def test_deletions_are_reported_as_json(index: Index, conf: Path) -> None:
+    index.upload(wheel("bad", "1.0"))
+    run(conf, "mirror")
+
+    shown = json.loads(run(conf, "delete", "bad", "nobody", "--dry-run", "--json"))
+
+    assert shown["projects"]["bad"]["files"] == 1
+    assert shown["projects"]["bad"]["bytes"] > 0
+    assert shown["projects"]["nobody"]["problem"] == "the mirror does not have it"
+
+    done = json.loads(run(conf, "-q", "delete", "bad", "--json"))
+
+    assert done["projects"]["removed"] == 1
+
+
 def test_sync_brings_a_deleted_project_back(index: Index, conf: Path) -> None:
     index.upload(wheel("bad", "1.0"))
     run(conf, "mirror")

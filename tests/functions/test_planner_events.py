@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from localcloud import FunctionFailed, LocalCloud
+from localcloud.alarms import State
 from tests.functions.conftest import make_runtime
 from tests.upstream import Fault, Raw, Status, wheel
 
@@ -197,3 +198,50 @@ def read(cloud: LocalCloud, key: str) -> bytes:
 
 def write(cloud: LocalCloud, key: str, body: bytes) -> None:
     cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=body)
+
+
+def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
+    upstream: Server, tmp_path: Path
+) -> None:
+    upstream.index.add_many(f"project-{number}" for number in range(1001))
+    runtime = make_runtime(tmp_path, upstream)
+    with LocalCloud(runtime=runtime) as cloud:
+        response = cloud.tick("PlannerFunction")
+        read = upstream.requests
+        again = cloud.tick("PlannerFunction")
+
+        assert response == again
+        assert (response["runs"], response["jobs"], response["projects"]) == ([], 0, 1001)
+        assert "all 1,001 are mirrored" in response["stopped"]
+        assert '{"all": true}' in response["stopped"]
+        assert upstream.requests == read, "upstream's root index is large"
+        assert cloud.logs.total("RunsStopped") == 2
+        assert len(plan(cloud, dry_run=True)["plan"]["updated"]) == 1000
+        assert jobs_waiting(cloud) == 0
+
+        confirmed = plan(cloud, all=True, dry_run=True)
+        assert "stopped" not in confirmed
+        assert confirmed["plan"]["counts"]["updated"] == 1001
+
+
+def test_names_of_the_allowlist_that_upstream_lacks_are_reported(
+    upstream: Server, tmp_path: Path
+) -> None:
+    upstream.index.upload(wheel("requests", "1.0"))
+    runtime = make_runtime(tmp_path, upstream)
+    config = runtime.config.read_text()
+    listed = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  requests\n"
+    runtime.config.write_text(f"{config}\n{listed}  reqests\n")
+    with LocalCloud(runtime=runtime) as cloud:
+        cloud.tick("PlannerFunction")
+        finish(cloud)
+        cloud.tick("PlannerFunction")
+
+        assert cloud.logs.total("NamesAbsent") == 1
+        records = [line.fields for line in cloud.logs.lines if line.fields]
+        (record,) = [each for each in records if each.get("message") == "upstream lacks projects"]
+        assert record["absent"] == {"reqests": "requests"}
+        assert plan(cloud, dry_run=True)["absent"] == {"reqests": "requests"}
+        assert cloud.alarm_states()["NamesAbsentAlarm"] is State.ALARM
+        cloud.tick("PlannerFunction")
+        assert cloud.logs.total("names_absent") == 1, "once an hour"

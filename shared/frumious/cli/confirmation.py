@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from frumious.cli.sizes import size
+from frumious.planning.everything import everything_text, unconfirmed_projects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from packaging.utils import NormalizedName
 
+    from frumious.mirror import Mirror
     from frumious.model.plans import Plan, Reason
-    from frumious.selection.selection import Selection
 
-_MANY: Final = 1000  # projects that nobody lists
 _SHOWN: Final = 50  # removals
 
 
@@ -41,7 +40,7 @@ async def confirm_plan(
     return planned
 
 
-def confirm_everything(plan: Plan, selection: Selection) -> None:
+async def confirm_everything(plan: Plan, mirror: Mirror) -> None:
     """Ask on a terminal whether a new mirror is to have the many projects of its first plan.
 
     Where the configuration lists no projects, that may be all of PyPI, and a mistake.
@@ -49,18 +48,10 @@ def confirm_everything(plan: Plan, selection: Selection) -> None:
     Raises:
         UsageError: nobody has confirmed that.
     """
-    is_new = plan.base is not None and plan.base.serial is None and not plan.base.reconciled
-    if not is_new or plan.migrating or selection.exact_projects is not None:
+    projects = await unconfirmed_projects(plan, mirror)
+    if not projects:
         return
-    projects = len(plan.jobs)
-    if projects <= _MANY:
-        return
-    from frumious.cli.estimate import average  # noqa: PLC0415 (few runs need it)
-
-    text = (
-        f"no list in the configuration names the projects: all {projects:,} are mirrored,"
-        f" with some {size(average(projects).bytes_)} of files"
-    )
+    text = everything_text(projects)
     if is_terminal() and click.confirm(f"{text}. Go on?", err=True):
         return
     msg = f"{text}; list projects as [allowlist] packages, or confirm with --all"

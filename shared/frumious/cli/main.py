@@ -120,7 +120,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
             quiet=options.quiet,
         )
         if not everything:
-            confirm_everything(planned, mirror.selection)
+            await confirm_everything(planned, mirror)
         return planned
 
     run(options, make_plan, as_json=as_json)

@@ -125,6 +125,7 @@ class Plan:
     selected: Selected | None = None  # to store when the runs are open; None: as it is stored
     stopped: RemovalLimit | None = None  # None: no removal waits for a confirmation
     withheld: Mapping[NormalizedName, Reason] = field(default_factory=dict)  # removals that wait
+    unconfirmed: int = 0  # projects of a new mirror that nobody lists: nothing starts
     doubtful: tuple[NormalizedName, ...] = ()  # their pages are missing, which proves nothing
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
 
@@ -138,7 +139,7 @@ class Plan:
     @property
     def starts(self) -> bool:
         """Whether the jobs may be sent."""
-        return self.stopped is None or self.stopped.rest_starts
+        return not self.unconfirmed and (self.stopped is None or self.stopped.rest_starts)
 
     @property
     def removals(self) -> Mapping[NormalizedName, Reason]:

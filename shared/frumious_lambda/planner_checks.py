@@ -1,0 +1,82 @@
+"""What the planner checks besides changes: names of the allowlist, and how a mirror begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from frumious.model.plans import Plan
+from frumious.planning.absent_names import absent_names
+from frumious.planning.everything import everything_text, unconfirmed_projects
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+
+_PAUSE: Final = 3600.0  # seconds until the same is read again
+_MAX_NAMES: Final = 1000  # of absent projects, in an answer or a log record
+
+
+class Beginning:
+    """Lets a new mirror wait whose many projects no list names, until somebody confirms it."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[Mirror, float, Plan] | None = None
+
+    def waiting(self, mirror: Mirror) -> Plan | None:
+        """Return the plan that waits, without a request; None: plan again."""
+        if self._waiting is None:
+            return None
+        planned_for, until, plan = self._waiting
+        return plan if planned_for is mirror and mirror.clock.now() < until else None
+
+    async def check(self, plan: Plan, mirror: Mirror) -> Plan:
+        """Return the plan, which does not start if it begins a mirror that nobody has confirmed."""
+        projects = await unconfirmed_projects(plan, mirror)
+        if not projects:
+            self._waiting = None
+            return plan
+        without_jobs = Plan(base=plan.base, cursor=plan.cursor, unconfirmed=projects)
+        self._waiting = (mirror, mirror.clock.now() + _PAUSE, without_jobs)
+        return replace(plan, unconfirmed=projects)
+
+
+def confirmation_text(plan: Plan) -> str:
+    """Explain how to confirm a new mirror."""
+    text = everything_text(plan.unconfirmed)
+    return f'{text}; list projects as [allowlist] packages, or confirm with {{"all": true}}'
+
+
+class Names:
+    """Finds the names of the allowlist that upstream lacks, once an hour."""
+
+    def __init__(self) -> None:
+        self._checked: tuple[Mirror, float] | None = None
+
+    async def absent(
+        self, plan: Plan, mirror: Mirror, *, at_once: bool = False
+    ) -> dict[NormalizedName, str] | None:
+        """Return these names, each with a similar one that exists; None: not known at this tick.
+
+        Projects of open runs may still appear. Therefore the check waits for the end of all runs,
+        except with `at_once`.
+        """
+        if plan.base is None:
+            return None
+        if mirror.selection.exact_projects is None:
+            return {}
+        if not at_once and (plan.jobs or plan.base.runs or not self._is_due(mirror)):
+            return None
+        lagging = await mirror.ledger.lagging() if plan.base.lagging else {}
+        absent = await absent_names(mirror, {*plan.jobs, *lagging})
+        if not at_once:
+            self._checked = (mirror, mirror.clock.now())
+        return dict(islice(absent.items(), _MAX_NAMES))
+
+    def _is_due(self, mirror: Mirror) -> bool:
+        if self._checked is None:
+            return True
+        checked, at = self._checked  # a new configuration comes with another mirror
+        return checked is not mirror or mirror.clock.now() >= at + _PAUSE
