@@ -27,6 +27,7 @@ class Reason(StrEnum):
     FILES_LOST = "upstream lost most of the files"
     LOSSES_STOPPED = "upstream removed more files of all projects than max-losses permits"
     NOTHING_SELECTED = "the configuration selects none of the files"
+    PRIVATE_INVALID = "a private file cannot be published"
     ADDRESS_REFUSED = "upstream's address is not allowed"
     STORAGE = "the mirror's storage failed"
     STORAGE_FULL = "the mirror's storage is full"

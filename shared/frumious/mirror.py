@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.private.source import PrivateSource
     from frumious.selection.selection import Selection
     from frumious.storage.protocol import Storage
 
@@ -38,10 +39,17 @@ class Mirror:
     ledger: Ledger
     pages: PageStore
     selection: Selection
+    private: PrivateSource | None = None  # the private directory
 
     @classmethod
-    def of(
-        cls, config: Config, clock: Clock, upstream: Upstream, storage: Storage, diffs: Storage
+    def of(  # noqa: PLR0913, PLR0917 (what is open)
+        cls,
+        config: Config,
+        clock: Clock,
+        upstream: Upstream,
+        storage: Storage,
+        diffs: Storage,
+        private: PrivateSource | None = None,
     ) -> Self:
         """Assemble what works on an upstream and a storage that are open."""
         ledger = Ledger(storage)
@@ -54,6 +62,7 @@ class Mirror:
             ledger,
             PageStore(storage, config.page_layout, ledger),
             config.selection,
+            private,
         )
 
     def fingerprint(self, project: NormalizedName) -> str:
@@ -89,4 +98,9 @@ async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mir
         if config.diff_directory is not None:
             elsewhere = config.for_directory(config.diff_directory)
             diffs = await opened.enter_async_context(open_storage(elsewhere))
-        yield Mirror.of(config, clock, upstream, storage, diffs)
+        private = None
+        if config.private.directory:
+            from frumious.private.source import open_private  # noqa: PLC0415 (rarely needed)
+
+            private = await opened.enter_async_context(open_private(config))
+        yield Mirror.of(config, clock, upstream, storage, diffs, private)

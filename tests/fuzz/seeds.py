@@ -76,6 +76,7 @@ _STATE: Final = {
     r"state/selection\.json": "selection",
     r"state/named\.json": "named",
     r"state/excluded\.json": "excluded",
+    r"state/private\.json": "private_listing",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",

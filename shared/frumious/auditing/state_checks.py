@@ -12,6 +12,7 @@ from frumious.model import layout
 from frumious.model.excluded import Excluded
 from frumious.model.losses import Losses
 from frumious.model.named import Deletion, NamedProjects
+from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
 from frumious.simple.values import InvalidPage
 from frumious.state import inbox
@@ -43,6 +44,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.SELECTION: Selected,
     layout.NAMED: NamedProjects,
     layout.EXCLUDED: Excluded,
+    layout.PRIVATE: PrivateListing,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -51,6 +53,7 @@ _CONSEQUENCES: Final = {
     layout.SELECTION: "the next run checks all projects",
     layout.NAMED: "requested and deleted projects are found again by pages and tombstones",
     layout.EXCLUDED: "the next comparison asks for the excluded projects once more",
+    layout.PRIVATE: "the next run lists the private directory anew; names without files are public",
 }
 
 

@@ -55,18 +55,25 @@ class Explanation(NamedTuple):
 
     excluded_by: str  # what keeps the project out; empty: it is selected
     files: Mapping[str, str]  # filename -> what keeps it out; empty: it is selected
+    private: bool = False  # it comes from the private directory, past all filters
 
 
 async def _explain(
     project: NormalizedName, filenames: Collection[str], mirror: Mirror
 ) -> Explanation:
+    from frumious.private.refresh import refresh
     from frumious.syncing.exclusion import read_legacy_json, selection_context
 
     named = await mirror.ledger.named()
     if project in named.deleted:
         return Explanation("frumious delete", {})
-    if mirror.selection.private.has(project):
-        return Explanation("[private] packages: upstream is not asked for this name", {})
+    if mirror.private is not None:
+        await refresh(mirror)
+    private = mirror.selection.private
+    if private.has(project):
+        selected = {file.filename: "" for file in private.listing.files(project)}
+        kept_out = "" if selected else "[private]: upstream is not asked for this name"
+        return Explanation(kept_out, _asked(filenames, selected, "[private] directory"), True)  # noqa: FBT003
     requested = project in named.requested
     filter_ = "" if requested else mirror.selection.name_excluded_by(project)
     if filter_:
@@ -77,11 +84,13 @@ async def _explain(
     legacy = await read_legacy_json(project, parsed.page, mirror)
     context = selection_context(legacy, mirror, named=requested)
     decision = mirror.selection.decide(project, parsed.page, context)
-    files = decision.files
-    if filenames:
-        unknown = "upstream, which has no such file"
-        files = {filename: files.get(filename, unknown) for filename in filenames}
-    return Explanation(decision.excluded_by, files)
+    return Explanation(decision.excluded_by, _asked(filenames, decision.files, "upstream"))
+
+
+def _asked(filenames: Collection[str], files: Mapping[str, str], source: str) -> Mapping[str, str]:
+    """Return what becomes of the files that were asked for; of all, if none was."""
+    unknown = f"{source}, which has no such file"
+    return {name: files.get(name, unknown) for name in filenames} if filenames else files
 
 
 def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
@@ -89,6 +98,7 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
         yield f"{project}: kept out by {explanation.excluded_by}"
         return
     selected = sum(not each for each in explanation.files.values())
-    yield f"{project}: selected, with {selected} of {len(explanation.files)} files"
+    what = "private" if explanation.private else "selected"
+    yield f"{project}: {what}, with {selected} of {len(explanation.files)} files"
     for filename, filter_ in explanation.files.items():
         yield f"  {filename}: " + (f"kept out by {filter_}" if filter_ else "selected")

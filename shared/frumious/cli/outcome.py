@@ -32,6 +32,7 @@ _WHY: Final = {
     Reason.UNANNOUNCED: "gone from upstream",
     Reason.UNWANTED: "no longer selected",
     Reason.MADE_PRIVATE: "its name is private now",
+    Reason.PRIVATE_GONE: "gone from the private directory",
     Reason.DELETED: "deleted by name",
     Reason.NAMED: "deleted upstream",
 }

@@ -50,7 +50,8 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
             click.echo(line)
     if forecast.plan.regressed:
         raise click.ClickException(regressed_text(forecast.plan))
-    problems = [*misspelt, *doubtful_text(forecast.plan), *stopped_text(forecast.plan)]
+    planned = forecast.plan
+    problems = [*misspelt, *doubtful_text(planned), *stopped_text(planned), *planned.problems]
     if problems:
         raise click.ClickException("\n".join(problems))
 

@@ -120,7 +120,7 @@ def run(
 
 def _problems(plan: Plan) -> list[str]:
     regressed = [regressed_text(plan)] if plan.regressed else []
-    return [*regressed, *doubtful_text(plan), *stopped_text(plan)]
+    return [*regressed, *doubtful_text(plan), *stopped_text(plan), *plan.problems]
 
 
 def _show_lagging(

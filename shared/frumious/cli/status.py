@@ -37,17 +37,23 @@ def status(options: Options, *, as_json: bool) -> None:
     mirror yet.
     """
     from frumious.cli.process import with_mirror
+    from frumious.model.private import PrivateListing
 
     async def work(
         mirror: Mirror,
-    ) -> tuple[Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, Config]:
-        cursor = await mirror.ledger.cursor()
+    ) -> tuple[
+        Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, Config, PrivateListing
+    ]:
+        from frumious.state.private_listing import read_listing
+
+        cursor, config = await mirror.ledger.cursor(), mirror.config
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         named = await mirror.ledger.named()
-        return cursor, lagging, named, mirror.clock.now(), mirror.config
+        listing = await read_listing(mirror.storage) if config.private.directory else None
+        return cursor, lagging, named, mirror.clock.now(), config, listing or PrivateListing()
 
-    cursor, lagging, named, now, config = with_mirror(options, work)
-    master, private = config.master, config.private.packages
+    cursor, lagging, named, now, config, listing = with_mirror(options, work)
+    master, private = config.master, [*config.private.packages, *sorted(listing.projects)]
     from frumious.finalizing.status import Freshness
 
     freshness = Freshness.of(cursor, now)
@@ -56,12 +62,14 @@ def status(options: Options, *, as_json: bool) -> None:
 
         names: JsonObject = {"requested": [*named.requested], "deleted": [*named.deleted]}
         names["private"] = [*private]
+        names["private_problems"] = {**listing.problems}
         click.echo(json.dumps(_payload(cursor, freshness, lagging, master) | names, indent=1))
     elif not options.quiet:
         for line in _lines(cursor, freshness, lagging, now, master):
             click.echo(line)
         if private:
             click.echo(f"Private, never asked upstream: {_names(private)}")
+        click.echo("".join(f"{line}\n" for line in listing.problem_lines), nl=False)
         for what, projects in (("Requested", named.requested), ("Deleted", named.deleted)):
             if projects:
                 click.echo(f"{what} by name: {_names(sorted(projects))}")

@@ -127,9 +127,13 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     diff_directory, diff_file = reader.get(
         "mirror", "diff-file", values.diff_file(backend, directory), none
     )
-    private = PrivateProjects.read(reader)
+    private = PrivateProjects.read(reader, backend, directory)
     selection = replace(Selection.read(reader), private=private)
     check_filters(reader)
+    if private.directory and not options["release_files"]:
+        reader.add_mistake(
+            "private", "directory", "private files need [mirror] release-files = true"
+        )
     if options["discovery"] == "names" and selection.exact_projects is None:
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"

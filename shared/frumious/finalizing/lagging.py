@@ -51,7 +51,8 @@ def update_lagging(
 def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
     """Return whether a success reaches what the project lags behind, and is not older than that."""
     serial = report.result.serial
-    if serial is None and before.serial and report.job.allowed_removal < AllowedRemoval.PROJECT:
+    allowed, rewinding = report.job.allowed_removal, report.job.rewinding
+    if serial is None and before.serial and allowed < AllowedRemoval.PROJECT and not rewinding:
         return False  # asked for by name, and upstream's caches may not have the project yet
     if serial is not None and serial != before.serial and not report.job.rewinding:
         return serial > before.serial

@@ -70,6 +70,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     stored: bool = True  # False: only the index is mirrored, without the files
     removed_files: bool = False  # whether `state/removed/` knows files that were named earlier
     delayed: bool = False  # whether `removed` are deleted later, as `state/removed/` says
+    private: Mapping[str, str] = {}  # filename -> `PrivateFile.identity`; of private projects
     compressed: bool = False  # whether a compressed variant was written before the page
     legacy: LegacyCopy | None = None  # None: it is not mirrored, or nobody kept what was stored
 
@@ -87,6 +88,11 @@ class ProjectPage:
     publication: Publication | None = None  # only on pages that the mirror wrote
     meta: Mapping[str, Json] = field(default_factory=dict)  # other keys of "meta"
     extra: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the mirror wrote the page with files of the private directory."""
+        return self.publication is not None and bool(self.publication.private)
 
     @property
     def quarantined(self) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.model.jobs import AllowedRemoval
+    from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Selected
 
 
@@ -29,6 +30,9 @@ class Reason(StrEnum):
     REMOVED = "removed upstream"
     UNANNOUNCED = "gone from upstream, though no event says so"
     UNWANTED = "no longer selected"
+    PRIVATE = "its files in the private directory have changed"
+    PRIVATE_GONE = "the private directory has no file of it any more"
+    RELEASED = "its name is not private any more"
     MADE_PRIVATE = "its name is private now, and it came from upstream"
     DELETED = "deleted by name"
     DAMAGED = "damaged here"
@@ -42,6 +46,7 @@ class Reason(StrEnum):
             Reason.UNANNOUNCED,
             Reason.UNWANTED,
             Reason.MADE_PRIVATE,
+            Reason.PRIVATE_GONE,
             Reason.DELETED,
         }
 
@@ -62,7 +67,7 @@ class RemovalLimit:
     projects: int  # that the mirror has
     allowed: int  # removals of this kind, by `max-removals`
     unwanted: int = 0  # removals that wait because of the configuration
-    made_private: int = 0  # removals that wait of projects whose names are private now
+    private: int = 0  # removals that wait of private projects
     rest_starts: bool = False  # only the removals wait; else nothing starts
     outage: bool = False  # upstream's root index lists no project
 
@@ -78,12 +83,12 @@ class RemovalLimit:
         causes = []
         if self.unwanted:
             causes.append(f"the configuration no longer selects {self.unwanted}")
-        if self.made_private:
+        if self.private:
             causes.append(
-                f"[private] makes {self.made_private} private that came from upstream, which is"
-                " not asked for them any more"
+                f"{self.private} have private names and no file in the private directory, and"
+                " upstream is not asked for them"
             )
-        unannounced = self.removals - self.unwanted - self.made_private
+        unannounced = self.removals - self.unwanted - self.private
         if unannounced and self.outage:
             causes.append(f"upstream lacks {unannounced}, as in an outage: its root index is empty")
         elif unannounced:
@@ -127,6 +132,8 @@ class Plan:
     withheld: Mapping[NormalizedName, Reason] = field(default_factory=dict)  # removals that wait
     unconfirmed: int = 0  # projects of a new mirror that nobody lists: nothing starts
     doubtful: tuple[NormalizedName, ...] = ()  # their pages are missing, which proves nothing
+    private: PrivateListing | None = None  # to keep when the runs are open; None: as it is kept
+    problems: tuple[str, ...] = ()  # of the private directory
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
 
     @property

@@ -57,6 +57,7 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
     elif snapshot.config.projects:
         missing.update(dict.fromkeys(selection.exact_projects or ()))
     may_be_removed = {*snapshot.lagging, *snapshot.removals, *snapshot.turn.checks}
+    may_be_removed |= {*snapshot.private.projects}
     # A project that somebody named is retried whatever the filters and the indexes say.
     unnamed = (
         project

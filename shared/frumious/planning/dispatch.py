@@ -20,7 +20,9 @@ from frumious.model import layout
 from frumious.model.runs import OpenRun, Run, run_id
 from frumious.model.types import RunId
 from frumious.planning.named import settle
+from frumious.private.refresh import refresh
 from frumious.state.ledger import LedgerCorrupt
+from frumious.state.private_listing import write_listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Job
     from frumious.model.plans import Plan, Reason
     from frumious.model.runs import Cursor
+    from frumious.selection.private import PrivateProjects
     from frumious.state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -92,7 +95,8 @@ async def _open(
     """
     ledger = mirror.ledger
     now = mirror.clock.now()
-    runs = _split(plan, now)
+    await _keep_private_names(plan, mirror)
+    runs = _split(plan, now, mirror.selection.private)
     staged = len(plan.jobs) > _MAX_RUN_SIZE
     for run in runs:
         await ledger.write_plan(run, in_memory=in_process)
@@ -138,14 +142,32 @@ async def _open(
         return (), None
     if plan.base is not None and plan.base.asked == 0:
         await mirror.storage.delete([layout.TODO])  # the plan has all of it
-    if plan.selected is not None:
-        await ledger.write_selected(plan.selected)
-    elif plan.base is None and await ledger.selected() is None:
-        await ledger.write_selected(mirror.selected)
+    await _keep_planned(plan, mirror)
     _log_removals(plan)
     for run in runs:
         logger.info("run opened", extra={"run": run.run, "jobs": len(run.jobs), "until": run.until})
     return runs, moved
+
+
+async def _keep_private_names(plan: Plan, mirror: Mirror) -> None:
+    """Keep which names are private before there are jobs: workers have to know them."""
+    listing = plan.private
+    if plan.base is None and mirror.private is not None:  # nobody has listed the directory
+        stored, found = await refresh(mirror)
+        listing = found if found != stored else None
+    if listing is not None:
+        await write_listing(listing, mirror.storage)
+
+
+async def _keep_planned(plan: Plan, mirror: Mirror) -> None:
+    """Keep what the runs, which are open now, were planned for."""
+    ledger = mirror.ledger
+    if plan.private is not None:
+        await write_listing(plan.private.planning(plan.withheld), mirror.storage)
+    if plan.selected is not None:
+        await ledger.write_selected(plan.selected)
+    elif plan.base is None and await ledger.selected() is None:
+        await ledger.write_selected(mirror.selected)
 
 
 def _log_removals(plan: Plan) -> None:
@@ -157,7 +179,7 @@ def _log_removals(plan: Plan) -> None:
         logger.info("projects are removed", extra=extra)
 
 
-def _split(plan: Plan, created: float) -> Sequence[Run]:
+def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run]:
     """Split a plan into runs: stages of its changes, and one run of its retries.
 
     Retries make up for the past: they do not hold back the mirror's serial.
@@ -179,7 +201,9 @@ def _split(plan: Plan, created: float) -> Sequence[Run]:
             allowed_removals={project: allowed[project] for project in allowed.keys() & names},
             named=plan.named & names,
             recovering=plan.recovering & names,
-            rewinding=plan.rewinding & names,
+            rewinding=frozenset(
+                name for name in names if name in plan.rewinding or private.has(name)
+            ),
             migrating=plan.migrating,
             confirmed=plan.confirmed & names,
             quarantined=plan.quarantined & names,

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from frumious.errors import FrumiousError
 from frumious.model.named import NO_NAMED_PROJECTS, Deletion, NamedProjects
 from frumious.model.types import MAX_NAME_LENGTH
+from frumious.private.refresh import refresh
 from frumious.simple.values import project_name
 
 if TYPE_CHECKING:
@@ -52,10 +53,14 @@ async def request(mirror: Mirror, projects: Collection[NormalizedName]) -> None:
     when the configuration no longer does.
 
     Raises:
-        PrivateName: one of them is private.
+        PrivateName: one of them is private, and the private directory has no file of it.
     """
+    if mirror.private is not None:
+        await refresh(mirror)
+    private = mirror.selection.private
     for project in projects:
-        mirror.selection.private.check(project)
+        if not private.has_files(project):
+            private.check(project)
     now, selects = mirror.clock.now(), mirror.selection.wants
     named = await mirror.ledger.named()
     unselected = {project: now for project in projects if not selects(project)}

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason
-from frumious.planning import discovery, sweep
+from frumious.planning import discovery, private_names, sweep
 from frumious.planning.named import parse_names
 from frumious.planning.removals import check_removals
 from frumious.planning.retry import refused_losses
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_OF_ANY_PROJECT: Final = (Reason.UNWANTED, Reason.MADE_PRIVATE, Reason.DUE, Reason.DELETED)
+_OF_ANY_PROJECT: Final = (
+    Reason.UNWANTED,
+    Reason.MADE_PRIVATE,
+    Reason.PRIVATE_GONE,
+    Reason.DUE,
+    Reason.DELETED,
+)
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
 _REGRESSED: Final = (
@@ -117,6 +123,7 @@ def plan_snapshot(
         sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
         discovery.propose_due(snapshot),
         discovery.propose_named(snapshot),
+        private_names.propose_private(snapshot),
     )
     retries = _due_retries(snapshot)
     merged = _merge(proposals, retries, snapshot, selection)
@@ -148,6 +155,8 @@ def plan_snapshot(
         cursor=cursor,
         selected=snapshot.config.selected,
         doubtful=snapshot.turn.doubtful,
+        private=snapshot.private if snapshot.keeps_private else None,
+        problems=snapshot.private.problem_lines,
         refused_losses=len(refused_losses(snapshot.lagging)),
     )
     return check_removals(plan, comparison, snapshot, limit, confirmed)

@@ -1,4 +1,4 @@
-"""Take private names out of what upstream says: it does not decide on them."""
+"""Private projects: the private directory decides on them, and nothing that upstream says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from frumious.model.plans import Proposal, Reason
+from frumious.private.refresh import refresh
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from frumious.mirror import Mirror
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.private import PrivateProjects
 
@@ -42,3 +48,27 @@ def without_private(snapshot: Snapshot, private: PrivateProjects) -> Snapshot:
         projects = {name: each for name, each in index.projects.items() if name not in names}
         index = replace(index, projects=projects)
     return replace(snapshot, changes=changes, upstream_index=index)
+
+
+async def read_private(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
+    """Add what the private directory has; read no state where neither configuration has one.
+
+    Raises:
+        FrumiousError: it cannot be read, and no run has ever done so.
+    """
+    private = mirror.selection.private
+    if not private.directory and not snapshot.config.projects:
+        return snapshot
+    stored, listing = await refresh(mirror)
+    released = frozenset(name for name in stored.projects if not private.has(name))
+    return replace(
+        snapshot, private=listing, keeps_private=stored != listing.planning(()), released=released
+    )
+
+
+def propose_private(snapshot: Snapshot) -> Iterator[Proposal]:
+    """Propose the private projects whose files have changed, and those that are not private now."""
+    for project, each in snapshot.private.projects.items():
+        if not each.is_planned and project not in snapshot.named.deleted:
+            yield Proposal(project, 0, Reason.PRIVATE if each.files else Reason.PRIVATE_GONE)
+    yield from (Proposal(project, 0, Reason.RELEASED) for project in snapshot.released)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from frumious.planning.snapshot import Snapshot
 
 _CONFIGURED: Final = frozenset({Reason.UNWANTED, Reason.MADE_PRIVATE})
+_PRIVATE: Final = frozenset({Reason.MADE_PRIVATE, Reason.PRIVATE_GONE})
 
 
 def check_removals(
@@ -30,22 +31,22 @@ def check_removals(
 ) -> Plan:
     """Return the plan without the removals that wait, or stopped as a whole.
 
-    Removals because of the configuration wait until somebody confirms them. Those of names that are
-    private now wait only above the limit for announced removals, and those that no event announces
-    if `limit` allows fewer; all of these wait if upstream's root index lists nothing: that is an
-    outage. What remains of the plan starts. Where upstream's events remove more than `limit`
-    allows, nothing starts: the cursor must not pass these events.
+    Removals because of the configuration wait until somebody confirms them. Those of private names
+    wait only above the limit for announced removals, and those that no event announces if `limit`
+    allows fewer; all of these wait if upstream's root index lists nothing: that is an outage. What
+    remains of the plan starts. Where upstream's events remove more than `limit` allows, nothing
+    starts: the cursor must not pass these events.
     """
     verdict = _check(plan, comparison, snapshot, limit, confirmed)
     if verdict is None or not verdict.rest_starts:
         return replace(plan, stopped=verdict)
-    unwanted, made_private = bool(verdict.unwanted), bool(verdict.made_private)
-    unannounced = verdict.removals > verdict.unwanted + verdict.made_private
+    unwanted, private = bool(verdict.unwanted), bool(verdict.private)
+    unannounced = verdict.removals > verdict.unwanted + verdict.private
     withheld = {
         project: reason
         for project, reason in plan.removals.items()
         if (reason is Reason.UNWANTED and unwanted)
-        or (reason is Reason.MADE_PRIVATE and made_private)
+        or (reason in _PRIVATE and private)
         or (reason is Reason.UNANNOUNCED and unannounced)
     }
     plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
@@ -59,7 +60,7 @@ def check_removals(
             root_etag=plan.base.root_etag,
         )
         plan = replace(plan, cursor=cursor)
-    if (unwanted or made_private) and plan.selected is not None:
+    if (unwanted or private) and plan.selected is not None:
         previous = snapshot.config.previous_projects
         plan = replace(plan, selected=structs.replace(plan.selected, projects=previous))
     return plan
@@ -85,10 +86,12 @@ def _check(
     projects = comparison.projects
     announced, unannounced = limit.announced(projects), limit.unannounced(projects) * (not outage)
     unwanted = counts[Reason.UNWANTED] * (not limit.is_unlimited)
-    made_private = counts[Reason.MADE_PRIVATE]
-    made_private *= made_private > announced and not limit.is_unlimited
+    private_limit = limit.announced(len(snapshot.private.projects))
+    made_private, gone = counts[Reason.MADE_PRIVATE], counts[Reason.PRIVATE_GONE]
+    private = made_private * (made_private > announced) + gone * (gone > private_limit)
+    private *= not limit.is_unlimited
     stops = counts[Reason.REMOVED] > announced
-    waiting = counts.total() if stops else unwanted + made_private
+    waiting = counts.total() if stops else unwanted + private
     if not stops and counts[Reason.UNANNOUNCED] > unannounced:
         waiting += counts[Reason.UNANNOUNCED]
     if waiting <= confirmed:
@@ -98,7 +101,7 @@ def _check(
         projects=projects,
         allowed=announced if stops else unannounced,
         unwanted=unwanted,
-        made_private=made_private,
+        private=private,
         rest_starts=not stops,
         outage=outage,
     )

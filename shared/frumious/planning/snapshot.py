@@ -18,11 +18,12 @@ from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+from frumious.model.private import PrivateListing
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
 from frumious.planning.named import read_named, settle
 from frumious.planning.page_checks import read_turn, require_service, without_doubtful
-from frumious.planning.private_names import without_private
+from frumious.planning.private_names import read_private, without_private
 from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial
@@ -82,6 +83,9 @@ class Snapshot:
     # Projects that may have a page although no index lists them: quarantined ones that are not
     # wanted any more, and in the first comparison those of jobs whose results were not read yet.
     unlisted: frozenset[NormalizedName] = frozenset()
+    private: PrivateListing = field(default_factory=PrivateListing)  # the private directory
+    keeps_private: bool = False  # it is not what is stored
+    released: frozenset[NormalizedName] = frozenset()  # names that are not private any more
 
     @property
     def rewinds(self) -> bool:
@@ -138,8 +142,9 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         reset=reset,
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
         config=await _read_config_changes(cursor, mirror, force=force),
-        names=_polled_names(mirror.selection, discovery),
     )
+    snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
+    snapshot = replace(snapshot, names=_polled_names(mirror.selection, discovery))
     if discovery in {"auto", "changelog"}:
         try:
             snapshot = await _read_changelog(snapshot, mirror.upstream, mirror.storage)
@@ -348,4 +353,5 @@ def _needs_own_index(snapshot: Snapshot, limit: Removals) -> bool:
         or bool(config.releases)
         or any(check.answer.missing for check in snapshot.turn.checks.values())
         or removed > limit.announced(projects)
+        or snapshot.private.has_lost
     )

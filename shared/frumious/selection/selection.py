@@ -187,7 +187,7 @@ class Selection:
             sorted(blocked),
             *patterns,
             *self.projects,
-            *([self.private.packages] if self.private.packages else []),
+            *self.private.fingerprint,
         )
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
@@ -231,11 +231,10 @@ class Selection:
 
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
-        if project in self.named.deleted or project in self.named.requested:
-            requested = project in self.named.requested
-            return requested and not self.private.has(project)
         if self.private and self.private.has(project):
-            return False
+            return self.private.has_files(project) and project not in self.named.deleted
+        if project in self.named.deleted or project in self.named.requested:
+            return project in self.named.requested
         return not self.name_excluded_by(project)
 
     def select(

@@ -31,12 +31,9 @@ def project_page_json(page: ProjectPage) -> bytes:
         private = msgspec.to_builtins(page.publication)
         if page.publication.stored:
             del private["stored"]  # so that pages keep the bytes that earlier versions wrote
-        if not page.publication.compressed:
-            del private["compressed"]
-        if not page.publication.removed_files:
-            del private["removed_files"]
-        if not page.publication.delayed:
-            del private["delayed"]
+        for name in ("compressed", "removed_files", "private", "delayed"):
+            if not private[name]:
+                del private[name]
         if page.publication.legacy is None:
             del private["legacy"]
         meta["_frumious"] = private

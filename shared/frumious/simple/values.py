@@ -56,6 +56,7 @@ class ParsedPage:
     page: ProjectPage
     refused: Mapping[str, str]  # filename -> reason
     etag: str = ""
+    identities: Mapping[str, str] | None = None  # of private files, by filename; None: upstream's
 
 
 def project_name(name: object) -> NormalizedName | None:

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_storage(config: Config) -> AsyncIterator[Storage]:
-    """Open the configured storage; close it at the end of the block."""
+async def open_storage(config: Config, *, probe: bool = True) -> AsyncIterator[Storage]:
+    """Open the configured storage; close it at the end of the block.
+
+    Without `probe` nothing is written to find out what it supports: it is to be read alone.
+    """
     match config.backend:
         case Backend.FILESYSTEM:
             from frumious.storage.filesystem.storage import FilesystemStorage  # noqa: PLC0415
@@ -31,7 +34,8 @@ async def open_storage(config: Config) -> AsyncIterator[Storage]:
             from frumious.storage.s3.storage import S3Storage  # noqa: PLC0415
 
             async with aclosing(S3Storage(config)) as bucket:
-                await bucket.prepare()
+                if probe:
+                    await bucket.prepare()
                 yield bucket
         case Backend.SWIFT:
             from frumious.storage.swift.storage import SwiftStorage  # noqa: PLC0415

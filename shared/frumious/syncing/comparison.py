@@ -46,6 +46,9 @@ class CurrentPage:
     page: ProjectPage | None
     files: tuple[MirroredFile, ...]  # that are stored
     removed: RemovedFiles  # that it named once, if upstream names one of them
+    # The files of a page that came from upstream when the project became private, or the reverse:
+    # none of them stays, and none counts as known.
+    foreign: tuple[MirroredFile, ...] = ()
     damaged: bool = False  # HTML in place of a damaged JSON page: its files may be damaged as well
 
     @property
@@ -71,6 +74,7 @@ class Change:
     etag: str  # of upstream's page
     refused: Mapping[str, str]  # filename -> why it is not what upstream has
     new: tuple[Blob, ...]
+    identities: Mapping[str, str] | None  # as in ParsedPage
 
     def with_sha256(self, computed: Mapping[Key, str]) -> Change:
         """Return the same change, with the sha256 of files for which upstream has none."""
@@ -159,7 +163,9 @@ def compare(
     current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
     safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, config)
-    invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in parsed.refused.items()}
+    invalid = parsed.refused
+    if parsed.identities is None:
+        invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in invalid.items()}
     refused = {} if quarantined else {**invalid, **unsafe}
     removed = current_page.removed.hashes if config.release_files else {}
     files, changed = _keep_changed_files(project, safe, current, removed, config)
@@ -187,6 +193,7 @@ def compare(
         etag=parsed.etag,
         refused={**refused, **changed},
         new=tuple(new) if config.release_files else (),
+        identities=parsed.identities,
     )
 
 
@@ -245,7 +252,7 @@ def _keep_changed_files(
             if old is not None:
                 kept.append(old.showing(replace(old.file, yanked=file.yanked)))
             changed[file.filename] = Reason.FILE_CHANGED.explain(
-                f"upstream has other bytes under the name {file.filename!r} than before;"
+                f"the name {file.filename!r} has other bytes than before;"
                 " allow-changed-files = true takes them"
             )
     return kept, changed

@@ -15,6 +15,7 @@ from frumious.errors import FrumiousError, Reason, Retryable, explain
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
 from frumious.model.losses import NOTHING, Loss
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+from frumious.private.refresh import load
 from frumious.state import inbox
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
@@ -113,6 +114,8 @@ class Batch:
         of it already. What people have named since the jobs were sent counts as well.
         """
         cursor = cursor or await mirror.ledger.cursor()
+        if mirror.private is not None:
+            await load(mirror)
         named = await mirror.ledger.named() if cursor.named else NO_NAMED_PROJECTS
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         open_runs = frozenset(entry.run for entry in cursor.runs)

@@ -42,7 +42,9 @@ async def remove_excluded(
 def select_files(
     job: Job, page: ProjectPage, legacy: bytes | None, mirror: Mirror
 ) -> ProjectPage | None:
-    """Return what the filters select of upstream's page; None: nothing of the project."""
+    """Return what the filters select of a page, all of a private one; None: nothing of it."""
+    if mirror.selection.private.has(job.project):
+        return page
     context = selection_context(legacy, mirror, named=job.named)
     return mirror.selection.select(job.project, page, context)
 

@@ -30,7 +30,9 @@ async def store_legacy_json(
     publication = built.page.publication
     if not mirror.config.json or publication is None:
         return built
-    if not mirror.selection.needs_legacy:
+    if mirror.selection.private.has(project):
+        body = None  # private projects have none
+    elif not mirror.selection.needs_legacy:
         body = await mirror.upstream.legacy_json(project)
     if body is None:
         await mirror.storage.delete(layout.legacy_json(project))

@@ -118,7 +118,8 @@ async def book_loss(
     """
     job, now = attempt.job, mirror.clock.now()
     lost = _lost(parsed, current)
-    if not lost or job.confirmed or job.migrating:
+    is_private = parsed is not None and parsed.identities is not None
+    if not lost or is_private or job.confirmed or job.migrating:
         return None
     digest = _digest(lost)
     removed, _ = await read_removed_files(job.project, mirror.storage)

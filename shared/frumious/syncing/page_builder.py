@@ -13,13 +13,13 @@ from frumious.simple import render
 from frumious.syncing.comparison import link_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from frumious.config.settings import Config
     from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.page_store import Manifest
-    from frumious.syncing.comparison import Change
+    from frumious.syncing.comparison import Change, CurrentPage
     from frumious.syncing.recovery import Recovery
 
 
@@ -35,19 +35,19 @@ class BuiltPage:
 def build_page(
     change: Change,
     failed: Mapping[Key, str],
-    current: Sequence[MirroredFile],
+    current: CurrentPage,
     recovery: Recovery,
     config: Config,
 ) -> BuiltPage:
     """Return the page that the mirror publishes: without what could not be stored.
 
-    `failed` says why blobs were not stored; `current` are the files on the mirror's page now.
+    `failed` says why blobs were not stored; `current` is the mirror's page now.
     """
-    published = tuple(_published_files(change, failed, current, config))
+    published = tuple(_published_files(change, failed, current.files, config))
     mirrored = published if config.release_files else ()
     stored = keys_of(mirrored)
     added = {blob.key for blob in change.new}
-    removed = {*keys_of(current)}
+    removed = {*keys_of(current.files), *keys_of(current.foreign)}
     removed.update(added - failed.keys())  # what belongs to a file that could not be stored
     if recovery.report:
         added |= recovery.added
@@ -67,6 +67,7 @@ def build_page(
             removed=tuple(sorted(removed - stored)),
             refused={name: Reason.public(why).value for name, why in refused.items()},
             stored=config.release_files,
+            private=_identities(change, published, failed),
             compressed=config.page_layout.has_json_variants,
         ),
     )
@@ -89,6 +90,20 @@ def shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     ):
         return False
     return render.project_page_json(replace(page, publication=before)) == manifest.stored.body
+
+
+def _identities(
+    change: Change, published: Iterable[MirroredFile], failed: Mapping[Key, str]
+) -> dict[str, str]:
+    """Return which private files are published; without an identity: those of before."""
+    if change.identities is None:
+        return {}
+    new = {
+        name: identity for name, identity in change.identities.items() if name not in change.refused
+    }
+    kept = {each.file.filename for each in change.files if each.key in failed}
+    names = (each.file.filename for each in published)
+    return {name: "" if name in kept else new.get(name, "") for name in names}
 
 
 def _published_files(

@@ -9,18 +9,22 @@ from frumious.errors import FrumiousError, explain
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome
-from frumious.syncing.comparison import CurrentPage, compare
+from frumious.syncing.comparison import compare
+from frumious.syncing.current_page import has_moved, read_current_page
 from frumious.syncing.exclusion import read_legacy_json, select_files
 from frumious.syncing.page_builder import build_page, shows_the_same
 from frumious.syncing.recovery import Attempt, Recovery
-from frumious.syncing.sync import read_upstream, relevant_removed_files
+from frumious.syncing.sync import read_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from packaging.utils import NormalizedName
+
     from frumious.mirror import Mirror
     from frumious.model.blobs import Blob
     from frumious.model.jobs import Job
+    from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
 
@@ -55,10 +59,13 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
     if current is None and job.migrating:
         current = await mirror.pages.read_html_page(project)
     files = mirrored_files(project, current)
+    if mirror.selection.private.has_files(project):
+        return _preview_private(project, current, mirror)
     parsed = None
     named = job.named and not mirror.selection.private.has(project)
+    moved = has_moved(project, current, mirror)
     if named or mirror.selection.wants(project):
-        parsed = await read_upstream(Attempt(job), current, mirror)
+        parsed = await read_upstream(Attempt(job), None if moved else current, mirror)
     if parsed is None:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
@@ -68,14 +75,13 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     selected = replace(parsed, page=page)
-    removed = await relevant_removed_files(project, selected.page, current, mirror.storage)
-    current_page = CurrentPage(current, files, removed)
+    current_page = await read_current_page(project, page, current, mirror, moved=moved)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     new: Collection[Blob] = change.new
     if job.continuation:
         new = [blob for blob in new if not await _is_stored(blob.key, mirror.storage)]
-    built = build_page(change, {}, files, Recovery(job.run), mirror.config)
+    built = build_page(change, {}, current_page, Recovery(job.run), mirror.config)
     if manifest is not None and shows_the_same(manifest, built.page):
         return Preview(Outcome.UNCHANGED)
     sizes = [
@@ -90,6 +96,26 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         sizes_known=None not in sizes,
         removed_files=layout.count_files(keys_of(files) - keys_of(built.files)),
         error="" if not built.refused else next(iter(built.refused.values())),
+    )
+
+
+def _preview_private(
+    project: NormalizedName, current: ProjectPage | None, mirror: Mirror
+) -> Preview:
+    """Compare the private directory with the page by its listing; no file is read."""
+    publication = current.publication if current is not None else None
+    known = publication.private if publication is not None else {}
+    files = mirror.selection.private.listing.files(project)
+    new = [file for file in files if known.get(file.filename) != file.identity]
+    names = {file.filename for file in files}
+    removed = [file for file in (current.files if current else ()) if file.filename not in names]
+    if not new and not removed:
+        return Preview(Outcome.UNCHANGED)
+    return Preview(
+        Outcome.UPDATED,
+        new_files=len(new),
+        new_bytes=sum(file.size for file in new),
+        removed_files=len(removed),
     )
 
 

@@ -22,9 +22,7 @@ from frumious.state.ledger import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import (
     Booked,
-    RemovedFiles,
     keep_removed_files,
-    read_removed_files,
 )
 from frumious.storage.protocol import Conflict
 from frumious.syncing.comparison import (
@@ -34,6 +32,7 @@ from frumious.syncing.comparison import (
     check_selection,
     compare,
 )
+from frumious.syncing.current_page import has_moved, read_current_page
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
 from frumious.syncing.legacy_copy import store_legacy_json
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Job
     from frumious.simple.values import ParsedPage
     from frumious.state.page_store import PageStore
-    from frumious.storage.protocol import Storage
     from frumious.syncing.transfer import Transfer
 
 logger = logging.getLogger(__name__)
@@ -107,19 +105,20 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     named = job.named and not mirror.selection.private.has(project)
     if attempt.deleted or not (named or mirror.selection.wants(project)):
         return await _remove_unwanted(attempt, current, publisher, mirror)
-    parsed = await read_upstream(attempt, current, mirror)
+    moved = has_moved(project, current, mirror)
+    known = None if moved else current  # upstream does not decide on what it never had
+    parsed, legacy = await _read_source(attempt, known, mirror)
     if parsed is None:
-        booked = await book_loss(attempt, None, current, mirror)
+        booked = await book_loss(attempt, None, known, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    legacy = await read_legacy_json(project, parsed.page, mirror)
     page = select_files(job, parsed.page, legacy, mirror)
     if page is None:
         return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
-    check_selection(project, parsed.page, page, current, mirror.selection)
+    check_selection(project, parsed.page, page, known, mirror.selection)
     selected = replace(parsed, page=page)
-    removed = await relevant_removed_files(project, selected.page, current, mirror.storage)
     damaged = manifest is not None and manifest.damaged
-    current_page = CurrentPage(current, mirrored_files(project, current), removed, damaged)
+    current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
+    current_page = replace(current_page, damaged=damaged)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
@@ -127,11 +126,11 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         files = layout.count_files(blob.key for blob in change.new)
         new = {"new_files": files, "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
-    transfer.undeleted = removed.undeleted
+    transfer.undeleted = current_page.removed.undeleted
     failed = await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
-    built = build_page(change, failed, current_page.files, recovery, mirror.config)
+    built = build_page(change, failed, current_page, recovery, mirror.config)
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
@@ -141,7 +140,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
                 unchanged = await store_legacy_json(project, legacy, unchanged, mirror)
             return await _keep(unchanged, attempt, manifest, recovery, publisher)
     _log_refused(project, built)
-    booked = await book_loss(attempt, parsed, current, mirror)
+    booked = await book_loss(attempt, parsed, known, mirror)
     built = await store_legacy_json(project, legacy, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
@@ -188,6 +187,21 @@ async def _remove_unwanted(
     return await remove_project(attempt, current, publisher, mirror.clock.now())
 
 
+async def _read_source(
+    attempt: Attempt, current: ProjectPage | None, mirror: Mirror
+) -> tuple[ParsedPage | None, bytes | None]:
+    """Return the project's page, of the private directory or of upstream, and its legacy JSON.
+
+    Raises as `read_upstream` and `read_legacy_json`.
+    """
+    project = attempt.job.project
+    if mirror.private is not None and mirror.selection.private.has(project):
+        return await mirror.private.project_page(project, current), None
+    parsed = await read_upstream(attempt, current, mirror)
+    legacy = None if parsed is None else await read_legacy_json(project, parsed.page, mirror)
+    return parsed, legacy
+
+
 async def read_upstream(
     attempt: Attempt, current: ProjectPage | None, mirror: Mirror
 ) -> ParsedPage | None:
@@ -217,24 +231,6 @@ async def read_upstream(
     if parsed is None and current is not None and job.named and job.confirmed:
         await require_root_index(mirror.upstream)
     return parsed
-
-
-async def relevant_removed_files(
-    project: NormalizedName, page: ProjectPage, current: ProjectPage | None, storage: Storage
-) -> RemovedFiles:
-    """Return what is kept of removed files, if upstream's page concerns them.
-
-    It does if a file on it may be one of them, or if it forbids to offer any of them.
-    """
-    if current is not None:
-        named = {file.filename for file in current.files}
-        publication = current.publication
-        if publication is not None and not publication.removed_files:
-            return RemovedFiles()
-        if not page.quarantined and named.issuperset(file.filename for file in page.files):
-            return RemovedFiles()
-    removed, _ = await read_removed_files(project, storage)  # a project may be created again
-    return removed
 
 
 async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from frumious.model.blobs import Blob
     from frumious.model.checksums import ExpectedContent
     from frumious.model.types import Key
+    from frumious.private.source import PrivateSource
     from frumious.storage.protocol import Storage
     from frumious.syncing.recovery import Attempt
     from frumious.upstream.download import Download
@@ -69,7 +70,7 @@ class Transfer:
     """
 
     project: NormalizedName
-    upstream: Upstream
+    upstream: Upstream | PrivateSource
     storage: Storage
     clock: Clock
     resuming: bool = False
@@ -91,9 +92,11 @@ class Transfer:
         meter: Meter | None = None,
     ) -> Transfer:
         """Prepare the transfer of a job's files."""
+        project, private = attempt.job.project, mirror.private
+        is_private = private is not None and mirror.selection.private.has(project)
         return cls(
-            attempt.job.project,
-            mirror.upstream,
+            project,
+            private if is_private and private is not None else mirror.upstream,
             mirror.storage,
             mirror.clock,
             resuming=attempt.resuming,

@@ -49,6 +49,7 @@ def test_each_file_is_explained(world: World, tmp_path: Path) -> None:
     assert json.loads(one.stdout) == {
         "project": "demo",
         "excluded_by": "",
+        "private": False,
         "files": {"demo-1.0-py3-none-any.whl": ""},
     }
     assert unknown.returncode == 1

@@ -129,10 +129,9 @@ def check_parsed(parsed: ParsedPage) -> None:
     page_selected = SELECTION.select(PROJECT, page)
     assert page_selected is not None
     selected = replace(parsed, page=page_selected)
-    change = compare(
-        PROJECT, selected, CurrentPage(None, (), RemovedFiles()), CONFIG, "fingerprint"
-    )
-    built = build_page(change, {}, (), Recovery(RunId("20260101T000000-1")), CONFIG)
+    current = CurrentPage(None, (), RemovedFiles())
+    change = compare(PROJECT, selected, current, CONFIG, "fingerprint")
+    built = build_page(change, {}, current, Recovery(RunId("20260101T000000-1")), CONFIG)
     check_published(built.page)
 
 

@@ -17,10 +17,12 @@ from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
 from frumious.model.named import NamedProjects
 from frumious.model.page_layout import PageLayout
+from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Run, RunProgress, Selected
 from frumious.model.types import RunId
 from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
+from frumious.private.listing import merge
 from frumious.state import inbox as inboxes
 from frumious.state.audit import FoundFile
 from frumious.state.ledger import (
@@ -157,6 +159,17 @@ def excluded(data: bytes) -> None:
         check_project(project)
 
 
+def private_listing(data: bytes) -> None:
+    """The projects of the private directory."""
+    value = _read(layout.PRIVATE, data, PrivateListing)
+    if value is None:
+        return
+    for project in value.planning(()).projects:
+        check_project(project)
+    merged = merge(PrivateListing(directory=value.directory), value, ())
+    assert merged.projects.keys() == value.projects.keys()
+
+
 def audit(data: bytes) -> None:
     """How far an audit is."""
     value = _read(layout.AUDIT, data, AuditProgress)
@@ -237,6 +250,7 @@ TARGETS = (
     selection,
     named,
     excluded,
+    private_listing,
     audit,
     findings,
     inbox,
