@@ -243,12 +243,12 @@ class Upstream:
         return await changelog.changes_since(self._client, self._config.master, serial, until=until)
 
     async def recent_changes(self, since: int) -> Changes | None:
-        """Return the changes since a serial; None where it is not recent, or without a changelog.
+        """Return the changes since a serial; None if it is 0 or not recent, or without a changelog.
 
         Raises:
             UpstreamUnavailable: the changelog did not respond in time, or with an error.
         """
-        recent = self._plausible_serial - since <= MAX_PROGRESS
+        recent = since and self._plausible_serial - since <= MAX_PROGRESS
         if self._config.discovery not in {"auto", "changelog"} or not recent:
             return None
         try:
