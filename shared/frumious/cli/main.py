@@ -259,6 +259,9 @@ def init(options: Options) -> None:
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        msg = f"{str(path)!r} exists, and stays as it is; -c names another"
+        raise click.ClickException(msg) from error
     except OSError as error:
         msg = f"{str(path)!r} cannot be written: {error.strerror}"
         raise click.ClickException(msg) from error

@@ -67,10 +67,10 @@ class Tally:
         kinds = Counter(self._kinds.values())
         return {kind: kinds[kind] for kind in (*dict.fromkeys(_KINDS.values()), "failed")}
 
-    def summary(self, seconds: float, *, lagging: bool) -> str:
+    def summary(self, seconds: float, *, behind: bool) -> str:
         """Return all of it in one line."""
         if not self._kinds:
-            return "Nothing to do." if lagging else "Nothing to do: the mirror has all changes."
+            return "Nothing to do." if behind else "Nothing to do: the mirror has all changes."
         kinds = [f"{number:,} {kind}" for kind, number in self.counts.items() if number]
         stored = f"; stored {count(self.files, 'file')}, {size(self.bytes_)}" if self.files else ""
         return f"Projects: {', '.join(kinds)} in {duration(seconds)}{stored}."

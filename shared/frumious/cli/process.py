@@ -89,9 +89,26 @@ def load_config(options: Options) -> Config:
         _configure_logging(settings, options)
     except loading.ConfigError as error:
         raise _InvalidConfig(str(error)) from error
+    if settings.backend is Backend.FILESYSTEM:
+        _check_folder(Path(settings.directory), path)
     for warning in settings.warnings if not options.quiet else ():
         click.echo(f"{path}: {warning}", err=True)
     return settings
+
+
+def _check_folder(directory: Path, config: Path) -> None:
+    """Check that the mirror's directory may be one.
+
+    Raises:
+        ClickException: it, or what should contain it, is a file.
+    """
+    for path in (directory, *directory.parents):
+        if os.path.isfile(path):  # noqa: PTH113 (False where the path cannot be accessed)
+            msg = (
+                f"{config} is invalid:\n- [mirror] directory = {str(directory)!r}: {str(path)!r}"
+                " is a file; name a folder, which may not exist yet"
+            )
+            raise _InvalidConfig(msg)
 
 
 def _run_until_complete(work: Coroutine[Any, Any, T]) -> T:
@@ -130,10 +147,16 @@ def _configure_logging(settings: Config, options: Options) -> None:
         logging.getLogger("frumious").setLevel(logging.ERROR if options.quiet else own_level)
         if not (options.quiet or options.verbose):  # why nothing happens just now
             logging.getLogger("frumious.backoff").setLevel(logging.INFO)
+    elif not settings.log_config.is_file():
+        msg = f"[mirror] log-config = {str(settings.log_config)!r}: there is no such file"
+        raise loading.ConfigError(msg)
     else:
         try:
             logging.config.fileConfig(settings.log_config, disable_existing_loggers=False)
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+        except KeyError as error:
+            msg = f"[mirror] log-config = {str(settings.log_config)!r} has no {error}"
+            raise loading.ConfigError(msg) from error
+        except (OSError, ValueError, RuntimeError) as error:
             msg = f"[mirror] log-config = {str(settings.log_config)!r} is invalid: {error}"
             raise loading.ConfigError(msg) from error
     for logger in (

@@ -104,14 +104,15 @@ def run(
         if concerned is None or project in concerned
     }
     absent = sorted(planned.named & tally.absent)
-    if as_json:
-        payload = {**tally.payload(seconds), "lagging": lagging_payload(lagging)}
-        click.echo(json.dumps(payload, indent=1))
-    elif not options.quiet:
-        click.echo(tally.summary(seconds, lagging=bool(done.lagging)))
-    _show_lagging(lagging, () if options.quiet else tally.failed, now)
     problems = [f"{project}: neither upstream nor the mirror has it" for project in absent]
     problems += [*misspelt, *_problems(planned)]
+    if as_json:
+        extra = {"lagging": lagging_payload(lagging), "problems": problems}
+        click.echo(json.dumps({**tally.payload(seconds), **extra}, indent=1))
+    elif not options.quiet:
+        is_behind = bool(done.lagging) or done.stopped or bool(problems)
+        click.echo(tally.summary(seconds, behind=is_behind))
+    _show_lagging(lagging, () if options.quiet else tally.failed, now)
     for problem in problems:
         click.echo(problem, err=True)
     if lagging or done.stopped or problems:

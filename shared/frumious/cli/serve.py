@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ def serve(options: Options, host: str, port: int) -> None:
 
     from frumious.cli.process import load_config
     from frumious.config.choices import Backend
+    from frumious.storage.filesystem.os_errors import access_advice
     from frumious.web_server import Site, run
 
     config = load_config(options)
@@ -42,6 +44,10 @@ def serve(options: Options, host: str, port: int) -> None:
         msg = f"only a mirror in a folder can be served; storage-backend is {config.backend}"
         raise click.ClickException(msg)
     folder = Path(config.directory)
+    for each in (folder, folder / "web"):
+        if os.path.lexists(each) and not os.access(each, os.R_OK | os.X_OK):
+            msg = f"cannot read {str(each)!r}: {access_advice(str(each))}"
+            raise click.ClickException(msg)
     if not (folder / "web").is_dir():
         msg = f"there is no mirror in {config.directory!r} yet: run 'frumious mirror' first"
         raise click.ClickException(msg)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from frumious.errors import FrumiousError
+from frumious.storage.filesystem.os_errors import access_advice
 from frumious.storage.protocol import StorageRefused
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def lock(folder: Folder) -> Iterator[None]:
     except OSError as error:
         msg = (
             f"cannot create the mirror's lock {str(path)!r}: {error.strerror};"
-            " set 'directory' to a folder that the mirror's user can write to"
+            f" {access_advice(str(path))}"
         )
         raise StorageRefused(msg) from error
     try:

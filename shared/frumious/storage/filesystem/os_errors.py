@@ -40,11 +40,24 @@ def storage_error(
     msg = f"cannot access {key!r:.200} in the folder {str(top)!r}: {error.strerror or error}"
     if error.errno in _DENIED:
         name = error.filename
-        path = os.fsdecode(name) if isinstance(name, (str, bytes, os.PathLike)) else str(top)
-        return StorageRefused(
-            f"{msg}; give the process's user (id {os.geteuid()}) read and write access to {path!r}"
-        )
+        named = isinstance(name, (str, bytes, os.PathLike))
+        return StorageRefused(f"{msg}; {access_advice(os.fsdecode(name) if named else str(top))}")
     return StorageRefused(msg) if error.errno in _INVALID else StorageUnavailable(msg)
+
+
+def access_advice(path: str) -> str:
+    """Return what to do where the process's user may not access a path, or create it."""
+    while not os.path.lexists(path) and path != os.path.dirname(path):  # noqa: PTH120 (of bytes too)
+        path = os.path.dirname(path)  # noqa: PTH120
+    status, user = os.lstat(path), os.geteuid()
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"the disk of {path!r} is mounted read-only"
+    if status.st_uid == user:
+        return f"user {user} owns {path!r}, and needs the permissions rwx: see chmod"
+    return (
+        f"{path!r} belongs to user {status.st_uid}, and this is user {user}: run as that user, give"
+        " this one the permissions rwx, or choose another 'directory'"
+    )
 
 
 def _full(error: OSError, path: Path, size: int | None) -> StorageFull:
