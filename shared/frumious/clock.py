@@ -20,3 +20,8 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Pause."""
         await asyncio.sleep(seconds)
+
+
+def utc(seconds: float) -> str:
+    """Return a time, in seconds since the epoch, in ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

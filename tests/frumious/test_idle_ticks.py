@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,3 +178,21 @@ def test_a_planner_that_died_before_it_stored_the_configuration_plans_it_again(
     idle.finalize()
 
     assert [run.jobs.keys() for run in idle.plan()] == [{"mirrored"}]
+
+
+def test_files_that_wait_cost_an_idle_tick_nothing(world: World) -> None:
+    world.configure(sections=f"{ALLOWLIST}[cooldown]\ndays = 7\n")
+    uploaded = datetime.fromtimestamp(world.clock.now(), UTC)
+    world.index.upload(wheel("mirrored", "1.0"), upload_time=uploaded)
+    world.mirror_run()
+    for _ in range(3):
+        tick(world)
+
+    assert {planner for planner, _ in (tick(world) for _ in range(10))} == {2}
+    world.clock.advance(7 * 24 * 3600)
+    finalized = world.mirror_run()
+
+    assert [result.files for result in finalized.results] == [1]
+    world.clock.advance(60)
+    world.mirror_run()
+    assert {planner for planner, _ in (tick(world) for _ in range(5))} == {2}

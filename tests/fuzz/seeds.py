@@ -77,6 +77,7 @@ _STATE: Final = {
     r"state/named\.json": "named",
     r"state/excluded\.json": "excluded",
     r"state/private\.json": "private_listing",
+    r"state/cooldown\.json": "held_back",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",

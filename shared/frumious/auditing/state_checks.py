@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from frumious.auditing.findings import Finding, Remedy
 from frumious.model import layout
+from frumious.model.cooldown import HeldBackFile
 from frumious.model.excluded import Excluded
 from frumious.model.losses import Losses
 from frumious.model.named import Deletion, NamedProjects
@@ -45,6 +46,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.NAMED: NamedProjects,
     layout.EXCLUDED: Excluded,
     layout.PRIVATE: PrivateListing,
+    layout.COOLDOWN: HeldBackFile,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -54,6 +56,7 @@ _CONSEQUENCES: Final = {
     layout.NAMED: "requested and deleted projects are found again by pages and tombstones",
     layout.EXCLUDED: "the next comparison asks for the excluded projects once more",
     layout.PRIVATE: "the next run lists the private directory anew; names without files are public",
+    layout.COOLDOWN: "the next run compares all pages with upstream",
 }
 
 
@@ -100,6 +103,13 @@ async def check_cursor(mirror: Mirror) -> AsyncIterator[Finding]:
             problem="it is older than state/named.json: deleted projects may come back",
             advice=_REPAIR,
             repair=_note_named,
+        )
+    if cursor.ripening.revision and await mirror.storage.read(layout.COOLDOWN) is None:
+        yield Finding(
+            subject=layout.COOLDOWN,
+            problem="it is missing: nobody knows which files wait until the cooldown is over",
+            advice=f"{_REPAIR}; {_CONSEQUENCES[layout.COOLDOWN]}",
+            repair=_read_cooldown,
         )
     for entry in cursor.runs:
         try:
@@ -185,7 +195,16 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
     await set_aside(key, stored, error, storage)
     await storage.delete([key])
     if key == layout.LAGGING:
-        await ledger.change_cursor(lambda cursor: replace(cursor, reconciled=0.0, root_etag=""))
+        await ledger.change_cursor(
+            lambda cursor: replace(
+                cursor,
+                reconciled=0.0,
+                root_etag="",
+                ripening=cursor.ripening.forgetting_plans(),
+            )
+        )
+    elif key == layout.COOLDOWN:
+        await _read_cooldown(mirror)
     elif key == layout.SELECTION:
         unknown = Selected(projects="unknown", pages="unknown")
         layouts = tuple(sorted({mirror.pages.layout.name, *unknown.layouts}))
@@ -221,6 +240,13 @@ async def _mend_reports(key: Key, stored: Stored, error: Exception, mirror: Mirr
 async def _forget_future(mirror: Mirror) -> None:
     now = mirror.clock.now()
     await mirror.ledger.change_cursor(lambda cursor: cursor.at(now))
+
+
+async def _read_cooldown(mirror: Mirror) -> None:
+    """Let the next planner look for the state of the cooldown, and find that it is lost."""
+    await mirror.ledger.change_cursor(
+        lambda cursor: replace(cursor, ripening=cursor.ripening.forgetting_plans())
+    )
 
 
 async def _note_named(mirror: Mirror) -> None:

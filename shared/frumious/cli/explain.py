@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
+
+_FOR_GOOD: Final = " for good: uploaded after not-after, or nobody knows when"
 
 
 @click.command(short_help="Show which filter keeps a project or its files out.")
@@ -42,7 +44,10 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
     if as_json:
         import json
 
-        click.echo(json.dumps({"project": name, **explanation._asdict()}, indent=1))
+        payload = {"project": name, **explanation._asdict()}
+        if not explanation.held_back:
+            del payload["held_back"]
+        click.echo(json.dumps(payload, indent=1))
     else:
         for line in _lines(name, explanation):
             click.echo(line)
@@ -56,11 +61,15 @@ class Explanation(NamedTuple):
     excluded_by: str  # what keeps the project out; empty: it is selected
     files: Mapping[str, str]  # filename -> what keeps it out; empty: it is selected
     private: bool = False  # it comes from the private directory, past all filters
+    held_back: Mapping[str, str | None] = {}  # by the cooldown -> until when; None: for good
 
 
 async def _explain(
     project: NormalizedName, filenames: Collection[str], mirror: Mirror
 ) -> Explanation:
+    import math
+
+    from frumious.clock import utc
     from frumious.private.refresh import refresh
     from frumious.syncing.exclusion import read_legacy_json, selection_context
 
@@ -84,7 +93,13 @@ async def _explain(
     legacy = await read_legacy_json(project, parsed.page, mirror)
     context = selection_context(legacy, mirror, named=requested)
     decision = mirror.selection.decide(project, parsed.page, context)
-    return Explanation(decision.excluded_by, _asked(filenames, decision.files, "upstream"))
+    files = _asked(filenames, decision.files, "upstream")
+    held_back = {
+        filename: None if until == math.inf else utc(until)
+        for filename, until in decision.held_back.items()
+        if filename in files
+    }
+    return Explanation(decision.excluded_by, files, held_back=held_back)
 
 
 def _asked(filenames: Collection[str], files: Mapping[str, str], source: str) -> Mapping[str, str]:
@@ -101,4 +116,6 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
     what = "private" if explanation.private else "selected"
     yield f"{project}: {what}, with {selected} of {len(explanation.files)} files"
     for filename, filter_ in explanation.files.items():
-        yield f"  {filename}: " + (f"kept out by {filter_}" if filter_ else "selected")
+        until = explanation.held_back.get(filename, "")
+        when = _FOR_GOOD if until is None else until and f" until {until}"
+        yield f"  {filename}: " + (f"kept out by {filter_}{when}" if filter_ else "selected")

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from frumious.cli.outcome import lagging_payload, next_retry
+from frumious.cli.outcome import (
+    held_back_lines,
+    held_back_payload,
+    lagging_payload,
+    next_retry,
+)
 from frumious.cli.sizes import count, size
+from frumious.clock import utc
 from frumious.concurrency import run_all
 from frumious.model.jobs import AllowedRemoval, Job, Outcome
 from frumious.model.plans import Reason
 from frumious.model.types import RunId
 from frumious.planning.plan import summary
+from frumious.state.held_back import read_held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.cooldown import HeldBackFile
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
     from frumious.model.types import Json, JsonObject
@@ -44,6 +52,7 @@ class Forecast:
     pending: Sequence[NormalizedName] = ()  # of runs that were interrupted
     unsent: int = 0  # jobs of a large plan that wait for their turn
     lagging: Mapping[NormalizedName, Lagging] = field(default_factory=dict)  # and not due
+    held_back: HeldBackFile | None = None  # by the cooldown, as the last run left it; None: nothing
 
     @property
     def payload(self) -> JsonObject:
@@ -63,6 +72,7 @@ class Forecast:
             "new_files": sum(each.new_files for _, each in previews),
             "new_bytes": sum(each.new_bytes for _, each in previews),
             "lagging": lagging_payload(self.lagging),
+            **({"held_back": held_back_payload(self.held_back)} if self.held_back else {}),
             "stopped": None if self.plan.stopped is None else self.plan.stopped.message,
         }
 
@@ -81,6 +91,8 @@ class Forecast:
             yield f"{project}: lagging; {next_retry(entry, self.now)} ({entry.reason})"
         for project in self.absent[:_MAX_SHOWN]:
             yield f"{project}: upstream does not have it"
+        if self.held_back is not None:
+            yield from held_back_lines(self.held_back)
         if self.checked:
             yield f"{count(len(self.checked), 'project')} checked: unchanged."
         totals = [f"{len(projects):,} to {kind}" for kind, projects in kinds.items() if projects]
@@ -134,6 +146,7 @@ async def make_forecast(plan: Plan, mirror: Mirror) -> Forecast:
         for project, each in previews.items()
         if each.outcome in _IDLE and project not in pending
     }
+    held_back = await read_held_back(mirror.storage) if cursor.ripening.revision else None
     reasons = {project: why for project, why in plan.reasons.items() if project not in idle}
     return Forecast(
         plan=replace(plan, reasons=reasons),
@@ -145,6 +158,7 @@ async def make_forecast(plan: Plan, mirror: Mirror) -> Forecast:
         pending=[project for project in pending if project not in reasons],
         unsent=sum(run.jobs for run in cursor.runs if run.sent is None),
         lagging={project: each for project, each in lagging.items() if project not in reasons},
+        held_back=held_back,
     )
 
 
@@ -183,6 +197,9 @@ def _parts(preview: Preview | None) -> list[str]:
     if preview.new_files:
         known = preview.sizes_known
         parts.append(_files(preview.new_files, preview.new_bytes, known=known))
+    if preview.held_back:
+        until = f" until {utc(preview.ripens)}" if preview.ripens else ""
+        parts.append(f"{count(preview.held_back, 'file')} held back{until}")
     if preview.removed_files:
         parts.append(f"{count(preview.removed_files, 'file')} removed")
     if preview.error:
@@ -203,5 +220,6 @@ def _preview_payload(preview: Preview) -> JsonObject:
         "new_files": preview.new_files,
         "new_bytes": preview.new_bytes if preview.sizes_known else None,
         "removed_files": preview.removed_files,
+        **({"held_back": preview.held_back} if preview.held_back else {}),
         "error": preview.error or None,
     }

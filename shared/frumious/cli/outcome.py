@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from frumious.cli.sizes import count, duration, size
+from frumious.clock import utc
 from frumious.model.jobs import Outcome
 from frumious.model.plans import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
     from frumious.meter import Stored
+    from frumious.model.cooldown import HeldBack, HeldBackFile
     from frumious.model.jobs import Result
     from frumious.model.runs import Lagging
     from frumious.model.types import Json, JsonObject
@@ -36,6 +39,8 @@ _WHY: Final = {
     Reason.DELETED: "deleted by name",
     Reason.NAMED: "deleted upstream",
 }
+_MAX_HELD_BACK: Final = 1000  # projects in JSON
+_MAX_SHOWN: Final = 20  # projects in text
 
 
 class Tally:
@@ -125,6 +130,36 @@ def lagging_lines(
         reason = "" if project in shown else f": {entry.reason}"
         lines.append(f"{project} is lagging{reason}; {next_retry(entry, now)}")
     return lines
+
+
+def held_back_payload(held_back: HeldBackFile) -> JsonObject:
+    """Return what the cooldown holds back as JSON: in numbers, and of up to a thousand projects."""
+    first = islice(_by_time(held_back), _MAX_HELD_BACK)
+    return {
+        "projects": len(held_back.projects),
+        "files": held_back.files,
+        "until": {
+            project: {"files": each.files, "next": utc(each.ripens)} for project, each in first
+        },
+    }
+
+
+def held_back_lines(held_back: HeldBackFile) -> Iterator[str]:
+    """Yield what the cooldown holds back: a summary, and the projects that are ripe first."""
+    projects = len(held_back.projects)
+    if not projects:
+        return
+    files = f"{count(held_back.files, 'file')} of {count(projects, 'project')}"
+    yield f"Held back by the cooldown: {files}"
+    for project, each in islice(_by_time(held_back), _MAX_SHOWN):
+        until = "until" if each.files == 1 else "the first until"
+        yield f"  {project}: {count(each.files, 'file')}, {until} {utc(each.ripens)}"
+    if projects > _MAX_SHOWN:
+        yield f"  and {projects - _MAX_SHOWN:,} more projects"
+
+
+def _by_time(held_back: HeldBackFile) -> list[tuple[NormalizedName, HeldBack]]:
+    return sorted(held_back.projects.items(), key=lambda item: (item[1].ripens, item[0]))
 
 
 def next_retry(entry: Lagging, now: float) -> str:

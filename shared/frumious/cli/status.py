@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.finalizing.status import Freshness
     from frumious.mirror import Mirror
+    from frumious.model.cooldown import HeldBackFile
     from frumious.model.named import NamedProjects
+    from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import JsonObject
 
@@ -37,44 +39,84 @@ def status(options: Options, *, as_json: bool) -> None:
     mirror yet.
     """
     from frumious.cli.process import with_mirror
-    from frumious.model.private import PrivateListing
 
-    async def work(
-        mirror: Mirror,
-    ) -> tuple[
-        Cursor, Mapping[NormalizedName, Lagging], NamedProjects, float, Config, PrivateListing
-    ]:
-        from frumious.state.private_listing import read_listing
-
-        cursor, config = await mirror.ledger.cursor(), mirror.config
-        lagging = await mirror.ledger.lagging() if cursor.lagging else {}
-        named = await mirror.ledger.named()
-        listing = await read_listing(mirror.storage) if config.private.directory else None
-        return cursor, lagging, named, mirror.clock.now(), config, listing or PrivateListing()
-
-    cursor, lagging, named, now, config, listing = with_mirror(options, work)
-    master, private = config.master, [*config.private.packages, *sorted(listing.projects)]
+    state = with_mirror(options, _read)
     from frumious.finalizing.status import Freshness
 
-    freshness = Freshness.of(cursor, now)
+    cursor, lagging, master = state.cursor, state.lagging, state.config.master
+    freshness = Freshness.of(cursor, state.now)
     if as_json:
         import json
 
-        names: JsonObject = {"requested": [*named.requested], "deleted": [*named.deleted]}
-        names["private"] = [*private]
-        names["private_problems"] = {**listing.problems}
-        click.echo(json.dumps(_payload(cursor, freshness, lagging, master) | names, indent=1))
+        payload = _payload(cursor, freshness, lagging, master) | _named_payload(state)
+        click.echo(json.dumps(payload, indent=1))
     elif not options.quiet:
-        for line in _lines(cursor, freshness, lagging, now, master):
+        for line in _lines(cursor, freshness, lagging, state.now, master):
             click.echo(line)
-        if private:
-            click.echo(f"Private, never asked upstream: {_names(private)}")
-        click.echo("".join(f"{line}\n" for line in listing.problem_lines), nl=False)
-        for what, projects in (("Requested", named.requested), ("Deleted", named.deleted)):
-            if projects:
-                click.echo(f"{what} by name: {_names(sorted(projects))}")
+        for line in _named_lines(state):
+            click.echo(line)
     if lagging or freshness.problem is not None or not cursor.asked:
         raise SystemExit(1)
+
+
+class _State(NamedTuple):
+    """What runs leave in the mirror's storage."""
+
+    cursor: Cursor
+    lagging: Mapping[NormalizedName, Lagging]
+    named: NamedProjects
+    held_back: HeldBackFile | None  # None: there is no cooldown
+    now: float
+    config: Config
+    listing: PrivateListing
+
+    @property
+    def private(self) -> list[str]:
+        """The private projects."""
+        return [*self.config.private.packages, *sorted(self.listing.projects)]
+
+
+async def _read(mirror: Mirror) -> _State:
+    from frumious.model.private import PrivateListing
+    from frumious.state.held_back import read_held_back
+    from frumious.state.private_listing import read_listing
+
+    cursor, config = await mirror.ledger.cursor(), mirror.config
+    lagging = await mirror.ledger.lagging() if cursor.lagging else {}
+    named = await mirror.ledger.named()
+    held_back = await read_held_back(mirror.storage) if cursor.ripening.revision else None
+    listing = await read_listing(mirror.storage) if config.private.directory else None
+    listing = listing or PrivateListing()
+    return _State(cursor, lagging, named, held_back, mirror.clock.now(), config, listing)
+
+
+def _named_payload(state: _State) -> JsonObject:
+    """Return the projects that people or the configuration name, and those that wait, as JSON."""
+    from frumious.cli.outcome import held_back_payload
+
+    named, held_back = state.named, state.held_back
+    return {
+        "requested": [*named.requested],
+        "deleted": [*named.deleted],
+        "private": [*state.private],
+        "private_problems": {**state.listing.problems},
+        **({} if held_back is None else {"held_back": held_back_payload(held_back)}),
+    }
+
+
+def _named_lines(state: _State) -> Iterator[str]:
+    """Yield the same as text."""
+    from frumious.cli.outcome import held_back_lines
+
+    private, named = state.private, state.named
+    if private:
+        yield f"Private, never asked upstream: {_names(private)}"
+    yield from state.listing.problem_lines
+    for what, projects in (("Requested", named.requested), ("Deleted", named.deleted)):
+        if projects:
+            yield f"{what} by name: {_names(sorted(projects))}"
+    if state.held_back is not None:
+        yield from held_back_lines(state.held_back)
 
 
 def _names(projects: Sequence[str]) -> str:

@@ -110,6 +110,15 @@ def size(text: str) -> int:
     raise ValueError(msg)
 
 
+def cooldown(text: str) -> float:
+    """Parse a number of days up to ten years, as seconds."""
+    try:
+        return values.delay(text)
+    except ValueError:
+        msg = "must be a number of days, such as 7 or 0.5, at most 3650; 0 means no cooldown"
+        raise ValueError(msg) from None
+
+
 def requirement_files(folder: Path, text: str) -> tuple[Requirement, ...]:
     """Parse the requirements files whose names or glob patterns are the lines of `text`.
 

@@ -20,6 +20,7 @@ from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import update_lagging
+from frumious.finalizing.ripening import note_held_back
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.finalizing.unlisted import forget_absent, remember_excluded
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.finalizing.ripening import Waiting
     from frumious.finalizing.root_index import Totals
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
@@ -124,6 +126,7 @@ async def finalize(
             verify=tidying,
         )
         await announcer.announce(accepted, reviews, consumed, mirror)
+    waiting = await note_held_back(accepted, cursor, mirror) if accepted else None
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,
@@ -131,6 +134,7 @@ async def finalize(
         totals,
         updated(lagging),
         mirror.pages,
+        waiting=waiting,
         now=now,
         changed=bool(accepted or closed),
     )
@@ -145,6 +149,7 @@ async def finalize(
             lambda current: _note(
                 _advance(current, closed, lost, accepted, now),
                 lags=bool(lagging) or current.failures != failures,
+                waiting=waiting,
                 totals=totals,
                 tidied=now - now % _HOUR if closed and tidying else current.tidied,
             )
@@ -304,9 +309,13 @@ def _advance(
     return replace(cursor, runs=runs, departures=recent)
 
 
-def _note(cursor: Cursor, *, lags: bool, totals: Totals | None, tidied: float) -> Cursor:
+def _note(
+    cursor: Cursor, *, lags: bool, waiting: Waiting | None, totals: Totals | None, tidied: float
+) -> Cursor:
     """Keep in the cursor what ticks without work would otherwise read elsewhere."""
     cursor = replace(cursor, lagging=cursor.lagging and lags, tidied=tidied)
+    if waiting is not None:
+        cursor = waiting.note(cursor)
     if totals is None:
         return cursor
     return replace(cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_)

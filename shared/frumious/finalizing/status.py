@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from frumious.clock import utc
 from frumious.errors import Reason
 from frumious.finalizing import front_page
 from frumious.finalizing.root_index import read_totals
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.finalizing.completion import RunReview
+    from frumious.finalizing.ripening import Waiting
     from frumious.finalizing.root_index import Totals
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import Json, JsonObject
@@ -80,14 +82,15 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
     *,
     now: float,
     changed: bool,
+    waiting: Waiting | None = None,
 ) -> None:
     """Write how far the mirror is: rarely while nothing happens, and never an older serial.
 
     A serial of a mirror that counts anew is later than all before.
 
-    `totals` is None where they have not changed; `changed` says whether anything was published.
-    status.json comes last: if it is up to date, the others are. A damaged one is made again,
-    without the runs that it named.
+    `totals` and `waiting` are None where they have not changed; `changed` says whether anything was
+    published. status.json comes last: if it is up to date, the others are. A damaged one is made
+    again, without the runs that it named.
 
     Raises:
         Conflict: others wrote it again and again.
@@ -99,7 +102,7 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
             before = parse_status(stored)
             if stored is not None and not before and totals is None:
                 totals = await read_totals(pages)
-            status = _status(before, closed, freshness, totals, lagging, now)
+            status = _status(before, closed, freshness, totals, lagging, waiting, now)
             if not changed and not _is_outdated(before, status, now):
                 return
             resets = cast("int", before.get("resets") or 0)
@@ -129,9 +132,11 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
     freshness: Freshness,
     totals: Totals | None,
     lagging: Mapping[NormalizedName, Lagging],
+    waiting: Waiting | None,
     now: float,
 ) -> JsonObject:
     """Return what status.json is to say."""
+    held_back = before.get("held_back") if waiting is None else waiting.payload
     sizes: JsonObject = {name: before.get(name, 0) for name in ("projects", "files", "bytes")}
     if totals is not None:
         sizes = {"projects": totals.projects, "files": totals.files, "bytes": totals.bytes_}
@@ -141,18 +146,19 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         "lag_seconds": round(freshness.lag_seconds),
         "lag_serials": freshness.lag_serials,
         "problem": freshness.problem,
-        "updated": _utc(now),
-        "checked": _utc(freshness.checked) if freshness.checked else None,
+        "updated": utc(now),
+        "checked": utc(freshness.checked) if freshness.checked else None,
         **sizes,
         "lagging": {
             project: {
                 "reason": Reason.public(entry.reason),
                 "attempts": entry.attempts,
                 "serial": entry.serial,
-                "due": _utc(entry.due),
+                "due": utc(entry.due),
             }
             for project, entry in sorted(lagging.items())
         },
+        **({"held_back": held_back} if held_back else {}),
         "runs": _last_runs(before, closed),
         **({"audit": before["audit"]} if "audit" in before else {}),
         "front_page": front_page.VERSION,
@@ -202,7 +208,3 @@ def _last_runs(before: JsonObject, closed: Sequence[RunReview]) -> list[Json]:
 
 def _lasting(status: JsonObject) -> JsonObject:
     return {name: value for name, value in status.items() if name not in _VOLATILE}
-
-
-def _utc(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

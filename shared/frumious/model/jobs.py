@@ -18,6 +18,7 @@ from frumious.model.types import (
     ProjectName,
     PublicKey,
     RunName,
+    Seconds,
     Serial,
 )
 
@@ -93,7 +94,7 @@ class Outcome(StrEnum):
         return self is not Outcome.FAILED and self is not Outcome.RETRY_LATER
 
 
-_RESULT_KEYS: Final = {"bytes_": "bytes", "added_bytes": "added-bytes"}
+_RESULT_KEYS: Final = {"bytes_": "bytes", "added_bytes": "added-bytes", "held_back": "held-back"}
 
 
 class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
@@ -114,6 +115,8 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     removed: tuple[PublicKey, ...] = ()
     error: str | None = None  # why the project lags behind upstream
     excluded_by: str = ""  # the fingerprint of the filters that exclude it by its page
+    held_back: Count = 0  # upstream's files that wait until the cooldown is over
+    ripens: Seconds = 0.0  # when it is for the first of them
 
     @property
     def files_added(self) -> int:

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     MADE_PRIVATE = "its name is private now, and it came from upstream"
     DELETED = "deleted by name"
     DAMAGED = "damaged here"
+    RIPE = "its files have waited as long as the cooldown"
     DUE = "its removed files are due for deletion"
 
     @property

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from frumious.model.cooldown import Ripening
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial
 
@@ -166,6 +167,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     projects: Count | None = None  # that the mirror's root index lists; None: unknown
     files: Count = 0  # of these projects; 0: perhaps unknown
     bytes_: Count = 0  # of these files
+    ripening: Ripening = Ripening()  # which the planner changes as well
 
     @property
     def mirror_serial(self) -> int | None:
@@ -193,6 +195,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             master=master,
             regressed=0.0,
             resets=self.resets + 1,
+            ripening=self.ripening.forgetting_plans(),
         )
 
     def at(self, now: float) -> Cursor:
@@ -209,6 +212,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             deletions=self.deletions if self.deletions <= latest else 0.0,
             tidied=self.tidied if self.tidied <= latest else 0.0,
             regressed=min(self.regressed, now),
+            ripening=self.ripening.at(latest),
             runs=tuple(
                 replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs
             ),
@@ -227,6 +231,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             serial=None if self.serial is None else min((self.serial, *since)) or None,
             root_etag="",
             reconciled=0.0,
+            ripening=self.ripening.forgetting_plans(),
         )
 
 

@@ -191,12 +191,17 @@ def propose_due(snapshot: Snapshot) -> Iterator[Proposal]:
     yield from (Proposal(project, 0, Reason.DUE) for project in snapshot.due or ())
 
 
+def propose_ripe(snapshot: Snapshot) -> Iterator[Proposal]:
+    """Propose the projects of which files wait no longer."""
+    yield from (Proposal(project, 0, Reason.RIPE) for project in snapshot.ripe.projects)
+
+
 def advance(snapshot: Snapshot) -> Cursor:
     """Return how far upstream's answers bring the cursor."""
     changes, index, names = snapshot.changes, snapshot.upstream_index, snapshot.names
     selected = snapshot.config.fingerprint
     cursor = _compare_serials(snapshot.cursor, snapshot.serial, snapshot.now)
-    cursor = replace(cursor, asked=snapshot.now, selected=selected)
+    cursor = replace(cursor, asked=snapshot.now, selected=selected, ripening=snapshot.ripe.ripening)
     if snapshot.due is not None:
         cursor = replace(cursor, deletions=snapshot.now)
     if index is not None or names is not None:

@@ -133,6 +133,7 @@ async def _open(
             projects=cursor.projects,
             files=cursor.files,
             bytes_=cursor.bytes_,
+            ripening=cursor.ripening.merging(plan.base.ripening, plan.cursor.ripening),
         )
 
     try:

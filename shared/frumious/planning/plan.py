@@ -121,6 +121,7 @@ def plan_snapshot(
         discovery.propose_missing(snapshot, comparison),
         # Polled names are in no comparison: there a missing page counts.
         sweep.propose_checked(snapshot.turn, comparison.listed if snapshot.names is None else ()),
+        discovery.propose_ripe(snapshot),
         discovery.propose_due(snapshot),
         discovery.propose_named(snapshot),
         private_names.propose_private(snapshot),

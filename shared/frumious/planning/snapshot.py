@@ -19,16 +19,17 @@ from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.private import PrivateListing
+from frumious.planning import ripening
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
 from frumious.planning.named import read_named, settle
 from frumious.planning.page_checks import read_turn, require_service, without_doubtful
 from frumious.planning.private_names import read_private, without_private
+from frumious.planning.serials import confirmed_serial, last_serial
 from frumious.planning.sweep import Turn
 from frumious.state.ledger import LedgerCorrupt
 from frumious.state.status_files import parse_serial
 from frumious.upstream.changelog import Changes, NoChangelog
-from frumious.upstream.client import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.pages import ListedProject, RootIndex
     from frumious.model.runs import Cursor, Lagging, OpenRun, Run
+    from frumious.planning.ripening import Ripe
     from frumious.selection.selection import Selection
     from frumious.state.ledger import Ledger
     from frumious.storage.protocol import Storage
@@ -79,6 +81,7 @@ class Snapshot:
     turn: Turn = field(default_factory=Turn)
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
+    ripe: Ripe = ripening.NOTHING
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
     # Projects that may have a page although no index lists them: quarantined ones that are not
     # wanted any more, and in the first comparison those of jobs whose results were not read yet.
@@ -133,15 +136,18 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     named = await read_named(cursor, mirror.ledger, verify=overdue or force)
     settled = settle(named, mirror.selection)
     mirror = replace(mirror, selection=replace(mirror.selection, named=settled))
+    config = await _read_config_changes(cursor, mirror, force=force)
+    ripe = await ripening.read_ripe(cursor, mirror, now, verify=overdue)
     snapshot = Snapshot(
         now=now,
+        ripe=ripe,
         cursor=structs.replace(cursor, master=master, named=bool(named) or cursor.named),
         named=settled,
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
         settles_named=settled != named,
         reset=reset,
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
-        config=await _read_config_changes(cursor, mirror, force=force),
+        config=replace(config, pages=config.pages or ripe.lost),
     )
     snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
     snapshot = replace(snapshot, names=_polled_names(mirror.selection, discovery))
@@ -214,7 +220,7 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
     Where another program left its serial in `status`, add what upstream has removed since.
     """
     since = snapshot.cursor.serial
-    serial = await _last_serial(since, upstream)  # before anything else: later changes come next
+    serial = await last_serial(since, upstream)  # before anything else: later changes come next
     snapshot = replace(snapshot, serial=serial)
     changes = Changes({}, {}, serial)
     if since is not None:
@@ -230,31 +236,6 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
         removals = (await upstream.changes_since(since)).allowed_removals
         changes = replace(changes, allowed_removals=removals)
     return replace(snapshot, changes=changes, migrating=True)
-
-
-async def _last_serial(since: int | None, upstream: Upstream) -> int:
-    """Return upstream's serial: where it is far ahead, not above that of the root index.
-
-    What is left out by that comes next. A wrong serial would leave out everything, for ever. Where
-    the root index has none, an event must have it.
-
-    Raises:
-        UpstreamUnavailable: no event has it.
-    """
-    serial = await upstream.last_serial()
-    if since is not None and serial - since <= MAX_PROGRESS:
-        return serial
-    root = await upstream.root_serial()
-    if root is None:
-        if (await upstream.changes_since(serial - 1, until=serial)).serial < serial:
-            msg = f"upstream's changelog says that its serial is {serial}, but no event has it"
-            raise UpstreamUnavailable(msg)
-        return serial
-    if serial - root <= MAX_PROGRESS:
-        return serial
-    extra = {"changelog": serial, "root_index": root}
-    logger.warning("the changelog's serial is implausible: the root index counts", extra=extra)
-    return root
 
 
 async def _read_upstream_index(
@@ -278,7 +259,7 @@ async def _read_upstream_index(
         logger.error("projects are not compared", extra={"error": explain(error)})  # noqa: TRY400
         return snapshot  # what the changelog names does not wait for it
     if index is not None:
-        serial = await _confirmed_serial(snapshot.serial, index, upstream)
+        serial = await confirmed_serial(snapshot.serial, index, upstream)
         snapshot = replace(snapshot, serial=serial)
         wrong = (
             project
@@ -294,18 +275,6 @@ async def _read_upstream_index(
             with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
                 in_progress |= (await ledger.plan(run.run)).jobs
     return replace(snapshot, upstream_index=index, in_progress=in_progress)
-
-
-async def _confirmed_serial(serial: int | None, index: RootIndex, upstream: Upstream) -> int | None:
-    """Return upstream's serial, asked again where its root index is newer than the last answer.
-
-    Without that, jobs could not require the serials of that index.
-    """
-    if serial is None or index.serial is None or index.serial <= serial:
-        return index.serial if serial is None else serial
-    with suppress(NoChangelog, UpstreamUnavailable):
-        return max(serial, await upstream.last_serial())
-    return serial
 
 
 async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:

@@ -29,6 +29,11 @@ def parse_version(text: str) -> Version | None:
         return None
 
 
+def is_filename(text: str) -> bool:
+    """Return whether a text has the form of a distribution's filename."""
+    return "-" in text and bool(text.endswith(".whl") or _EXTENSION.search(text))
+
+
 def owners_of(filename: str) -> frozenset[NormalizedName]:
     """Return the projects that a file can belong to by its name; none if the name does not say.
 

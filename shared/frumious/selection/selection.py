@@ -5,13 +5,15 @@ A filter is a class that reads its options. To add one, add it to its kind below
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
 from frumious.config.filters import FilterOptions
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+from frumious.selection.cooldown import Cooldown
+from frumious.selection.decision import Decision
+from frumious.selection.fingerprints import fingerprint
 from frumious.selection.metadata import (
     FilePatterns,
     FileVersions,
@@ -120,15 +122,6 @@ _Any = TypeVar("_Any", bound=_Filter)
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What filters make of a project."""
-
-    excluded_by: str  # the filter that excludes the project; empty: it is selected
-    files: Mapping[str, str]  # filename -> the filter that excludes it; empty: it is selected
-    versions: frozenset[str | None]  # the selected ones, as upstream lists them
-
-
-@dataclass(frozen=True, slots=True)
 class Selection:
     """The enabled filters."""
 
@@ -136,6 +129,7 @@ class Selection:
     projects: tuple[ProjectFilter, ...] = ()
     files: tuple[FileFilter, ...] = ()
     releases: tuple[ReleaseFilter, ...] = ()
+    cooldown: Cooldown | None = None
     pages_fingerprint: str = ""  # of the filters of all projects' pages; empty without any
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
@@ -152,13 +146,18 @@ class Selection:
 
         projects, files = read(PROJECT_FILTERS), read(FILE_FILTERS)
         releases = read(RELEASE_FILTERS)
-        of_pages = (*projects, *files, *(each for each in releases if not isinstance(each, Rules)))
+        of_pages: list[object] = [*projects, *files]
+        of_pages += (each for each in releases if not isinstance(each, Rules))
+        cooldown = Cooldown.read(options)
+        if cooldown is not None:  # exceptions are of single projects
+            of_pages.append(replace(cooldown, exceptions={}))
         return cls(
             read(NAME_FILTERS),
             projects,
             files,
             releases,
-            pages_fingerprint=_fingerprint(*of_pages) if of_pages else "",
+            cooldown,
+            pages_fingerprint=fingerprint(*of_pages) if of_pages else "",
         )
 
     @property
@@ -182,11 +181,14 @@ class Selection:
         blocked = frozenset[str]().union(*(each.projects for each in lists))
         of_lists = (AllowedProjects, BlockedProjects)
         patterns = [each for each in self.names if not isinstance(each, of_lists)]
-        return _fingerprint(
+        # Filters of projects decide on what the cooldown leaves.
+        of_pages = (*self.projects, self.cooldown) if self.cooldown else self.projects
+        of_pages = of_pages if self.projects else ()
+        return fingerprint(
             None if exact is None else sorted(exact),
             sorted(blocked),
             *patterns,
-            *self.projects,
+            *of_pages,
             *self.private.fingerprint,
         )
 
@@ -197,12 +199,17 @@ class Selection:
         rules = {each.name: each.rules_of(project) for each in self._rules}
         kinds = (AllowedReleases, BlockedReleases, PinnedReleases)
         allowed, blocked, pinned = (rules.get(kind.name, []) for kind in kinds)
-        return _fingerprint(allowed, blocked, *([pinned] if pinned else []))
+        exceptions = self.cooldown.exceptions.get(project) if self.cooldown else None
+        return fingerprint(
+            allowed, blocked, *([pinned] if pinned else []), *([exceptions] if exceptions else [])
+        )
 
     @property
     def projects_with_rules(self) -> frozenset[NormalizedName]:
         """The projects with filters of their releases alone."""
-        return frozenset(project for each in self._rules for project in each.specifiers)
+        excepted = self.cooldown.exceptions if self.cooldown else ()
+        rules = (project for each in self._rules for project in each.specifiers)
+        return frozenset((*rules, *excepted))
 
     @property
     def _rules(self) -> list[Rules]:
@@ -220,7 +227,7 @@ class Selection:
         releases = [rule for each in allowed for rule in each.rules_of(project)]
         if self.name_excluded_by(project) or not (listed or releases):
             return ""
-        return _fingerprint(listed, releases)
+        return fingerprint(listed, releases)
 
     def name_excluded_by(self, project: NormalizedName) -> str:
         """Return the filter that excludes a project by its name; empty if none does."""
@@ -244,19 +251,14 @@ class Selection:
         context: Context = NO_CONTEXT,
     ) -> ProjectPage | None:
         """Return the page with what is selected of its releases and files; None: nothing."""
-        rules = (each for each in self._rules if project in each.specifiers)
-        if not (self.pages_fingerprint or any(rules)):
+        if not self.filters_pages_of(project):
             return page
-        decision = self.decide(project, page, context)
-        if decision.excluded_by:
-            return None
-        return replace(
-            page,
-            files=tuple(file for file in page.files if not decision.files[file.filename]),
-            versions=None
-            if page.versions is None
-            else tuple(text for text in page.versions if text in decision.versions),
-        )
+        return self.decide(project, page, context).page(page)
+
+    def filters_pages_of(self, project: NormalizedName) -> bool:
+        """Return whether any filter may exclude a part of the project's page."""
+        rules = (each for each in self._rules if project in each.specifiers)
+        return bool(self.pages_fingerprint) or any(rules)
 
     def decide(
         self,
@@ -266,10 +268,14 @@ class Selection:
     ) -> Decision:
         """Apply all filters but those of names, as `select` does; return which excluded what."""
         subject = Subject.of(project, page, context)
+        held_back: Mapping[str, float] = {}
+        if self.cooldown is not None:
+            held_back = self.cooldown.held_back(subject)
+            subject = subject.without(held_back)
         for by_project in () if context.named else self.projects:
             if not by_project.wants(subject):
-                return Decision(by_project.name, {}, frozenset())
-        excluded: dict[str, str] = {}  # filename -> filter
+                return Decision(by_project.name, {}, frozenset(), held_back)
+        excluded = dict.fromkeys(held_back, Cooldown.name)  # filename -> filter
         files = subject.files
         for by_file in self.files:
             unwanted = (each for each in files if not by_file.wants(subject, each))
@@ -285,7 +291,8 @@ class Selection:
             if isinstance(by_release, PinnedReleases) and project in by_release.specifiers:
                 break
         decided = {file.filename: excluded.get(file.filename, "") for file in page.files}
-        return Decision("", decided, frozenset(release.text for release in releases))
+        versions = frozenset(release.text for release in releases)
+        return Decision("", decided, versions, held_back)
 
 
 def _plugins(text: str) -> frozenset[str]:
@@ -310,20 +317,3 @@ def _plugins(text: str) -> frozenset[str]:
         msg = f"{', '.join(hints)}; must be some of {', '.join(sorted(known))}, or all"
         raise ValueError(msg)
     return names
-
-
-def _fingerprint(*values: object) -> str:
-    canonical = tuple(map(_canonical, values))
-    return hashlib.sha256(repr(canonical).encode()).hexdigest()[:16]
-
-
-def _canonical(value: object) -> object:
-    """Return a value whose representation is the same in every process."""
-    if is_dataclass(value) and not isinstance(value, type):
-        fields_ = [_canonical(getattr(value, each.name)) for each in fields(value)]
-        return [type(value).__name__, *fields_]
-    if isinstance(value, frozenset):
-        return sorted(map(str, value))
-    if isinstance(value, list | tuple):
-        return [_canonical(each) for each in value]
-    return value if value is None or isinstance(value, bool) else str(value)

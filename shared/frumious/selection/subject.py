@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from frumious.selection.filenames import Versions, parse_version
 from frumious.simple import legacy_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from packaging.utils import NormalizedName
     from packaging.version import Version
@@ -65,6 +65,18 @@ class Subject:
         legacy = legacy_json.files(context.legacy or {})
         legacy_files = {str(file.get("filename")): file for file in legacy}
         return cls(project, page, tuple(files), context, legacy_files)
+
+    def without(self, filenames: Container[str]) -> Subject:
+        """Return the same without some of the files, and with the versions of the others alone."""
+        files = tuple(each for each in self.files if each.file.filename not in filenames)
+        texts = {each.release for each in files}
+        versions = self.page.versions
+        page = replace(
+            self.page,
+            files=tuple(each.file for each in files),
+            versions=None if versions is None else tuple(v for v in versions if v in texts),
+        )
+        return replace(self, page=page, files=files)
 
     @property
     def legacy(self) -> JsonObject:

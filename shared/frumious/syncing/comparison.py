@@ -125,19 +125,19 @@ def check_losses(
 def check_selection(
     project: NormalizedName,
     page: ProjectPage,
-    selected: ProjectPage,
+    selected: ProjectPage | None,
     current: ProjectPage | None,
     selection: Selection,
 ) -> None:
     """Make sure that a mistake in a version specifier does not publish an empty page.
 
-    `page` is upstream's, `selected` what the configuration selects of it. A blocklist may select
-    nothing of a project whose files the mirror never had.
+    `page` is upstream's, `selected` what the configuration selects of it, the cooldown aside. A
+    blocklist may select nothing of a project whose files the mirror never had.
 
     Raises:
         NothingSelected: upstream has files, and the configuration selects none of them.
     """
-    if selected.files or not page.files or page.quarantined:
+    if (selected is not None and selected.files) or not page.files or page.quarantined:
         return
     stored = current is not None and bool(current.files)
     if selection.has_versions_of(project, allowed=not stored):

@@ -1,8 +1,11 @@
-"""What filters exclude by a project's page: its files, or all of it."""
+"""What filters and the cooldown exclude by a project's page: its files, or all of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,6 +17,8 @@ from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
@@ -21,6 +26,10 @@ if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
     from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
+
+logger = logging.getLogger(__name__)
+
+_MAX_LOGGED: Final = 20  # files in one log record
 
 
 async def remove_excluded(
@@ -39,23 +48,44 @@ async def remove_excluded(
     return msgspec.structs.replace(result, outcome=outcome, serial=serial, excluded_by=filters)
 
 
-def select_files(
-    job: Job, page: ProjectPage, legacy: bytes | None, mirror: Mirror
-) -> ProjectPage | None:
-    """Return what the filters select of a page, all of a private one; None: nothing of it."""
-    if mirror.selection.private.has(job.project):
-        return page
+@dataclass(frozen=True, slots=True)
+class SelectedPage:
+    """What is selected of a page."""
+
+    page: ProjectPage | None  # None: nothing of the project
+    held_back: Mapping[str, float] = field(default_factory=dict)  # as in Decision
+    anytime: ProjectPage | None = None  # what would be selected without the cooldown
+
+    def reported(self, result: Result) -> Result:
+        """Return a result that says how many files wait, and until when the first of them does."""
+        waiting = self._waiting
+        if len(waiting) < len(self.held_back):
+            names = [name for name, until in self.held_back.items() if until == math.inf]
+            extra = {"project": result.project, "files": len(names), "names": names[:_MAX_LOGGED]}
+            logger.warning("the cooldown holds files back for good", extra=extra)
+        return msgspec.structs.replace(result, held_back=len(waiting), ripens=self.ripens)
+
+    @property
+    def ripens(self) -> float:
+        """When the first of the files that are held back is ripe; 0: never."""
+        return min(self._waiting, default=0.0)
+
+    @property
+    def _waiting(self) -> list[float]:
+        return [until for until in self.held_back.values() if until < math.inf]
+
+
+def select_files(job: Job, page: ProjectPage, legacy: bytes | None, mirror: Mirror) -> SelectedPage:
+    """Return what the filters and the cooldown select of a page: all of a private one."""
+    project, selection = job.project, mirror.selection
+    if selection.private.has(project) or not selection.filters_pages_of(project):
+        return SelectedPage(page, anytime=page)
     context = selection_context(legacy, mirror, named=job.named)
-    return mirror.selection.select(job.project, page, context)
-
-
-def selection_context(legacy: bytes | None, mirror: Mirror, *, named: bool) -> Context:
-    """Return what filters may need to decide on a project besides its page."""
-    return Context(
-        now=mirror.clock.now(),
-        named=named,
-        legacy=None if legacy is None else legacy_json.parse(legacy),
-    )
+    decision = selection.decide(project, page, context)
+    selected = anytime = decision.page(page)
+    if decision.held_back and selected is not None and not selected.files:
+        anytime = selection.select(project, page, replace(context, now=math.inf))
+    return SelectedPage(selected, decision.held_back, anytime)
 
 
 async def read_legacy_json(
@@ -74,3 +104,12 @@ async def read_legacy_json(
         msg = f"the legacy JSON of {project!r} is older than its page: {serial}"
         raise StalePage(msg)
     return body
+
+
+def selection_context(legacy: bytes | None, mirror: Mirror, *, named: bool) -> Context:
+    """Return what filters may need to decide on a project besides its page."""
+    return Context(
+        now=mirror.clock.now(),
+        named=named,
+        legacy=None if legacy is None else legacy_json.parse(legacy),
+    )

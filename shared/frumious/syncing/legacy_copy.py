@@ -14,6 +14,8 @@ from frumious.simple import legacy_json
 from frumious.simple.values import InvalidValue, parse_serial
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
@@ -21,11 +23,16 @@ if TYPE_CHECKING:
 
 
 async def store_legacy_json(
-    project: NormalizedName, body: bytes | None, built: BuiltPage, mirror: Mirror
+    project: NormalizedName,
+    body: bytes | None,
+    shown: Container[str],
+    built: BuiltPage,
+    mirror: Mirror,
 ) -> BuiltPage:
     """Store upstream's legacy JSON if it is mirrored, and return the page that describes the copy.
 
-    `body` is the legacy JSON if filters have read it. Empty projects have none.
+    `body` is the legacy JSON if filters have read it. Empty projects have none. With a cooldown,
+    the copy describes the `shown` files alone.
     """
     publication = built.page.publication
     if not mirror.config.json or publication is None:
@@ -39,6 +46,8 @@ async def store_legacy_json(
         copy = LegacyCopy()
     else:
         body = legacy_json.without_queries(body)
+        if mirror.selection.cooldown is not None:
+            body = legacy_json.only(shown, body)
         for key in layout.legacy_json(project):
             await mirror.storage.write(key, body)
         copy = LegacyCopy(md5(body), _serial(body))

@@ -38,6 +38,8 @@ class Preview:
     new_bytes: int = 0  # as far as upstream publishes sizes
     sizes_known: bool = True
     removed_files: int = 0
+    held_back: int = 0  # files that the cooldown keeps out
+    ripens: float = 0.0  # when the first of them is ripe; 0: never
     error: str = ""  # why the project would lag
 
 
@@ -70,12 +72,12 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    page = select_files(job, parsed.page, legacy, mirror)
-    if page is None:
+    chosen = select_files(job, parsed.page, legacy, mirror)
+    if chosen.page is None:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
-    selected = replace(parsed, page=page)
-    current_page = await read_current_page(project, page, current, mirror, moved=moved)
+    selected = replace(parsed, page=chosen.page)
+    current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     new: Collection[Blob] = change.new
@@ -95,6 +97,8 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
         new_bytes=sum(size or 0 for size in sizes),
         sizes_known=None not in sizes,
         removed_files=layout.count_files(keys_of(files) - keys_of(built.files)),
+        held_back=len(chosen.held_back),
+        ripens=chosen.ripens,
         error="" if not built.refused else next(iter(built.refused.values())),
     )
 

@@ -111,11 +111,12 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if parsed is None:
         booked = await book_loss(attempt, None, known, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    page = select_files(job, parsed.page, legacy, mirror)
-    if page is None:
-        return await remove_excluded(attempt, parsed.page, current, publisher, mirror)
-    check_selection(project, parsed.page, page, known, mirror.selection)
-    selected = replace(parsed, page=page)
+    chosen = select_files(job, parsed.page, legacy, mirror)
+    if chosen.page is None:
+        result = await remove_excluded(attempt, parsed.page, current, publisher, mirror)
+        return chosen.reported(result)
+    check_selection(project, parsed.page, chosen.anytime, known, mirror.selection)
+    selected = replace(parsed, page=chosen.page)
     damaged = manifest is not None and manifest.damaged
     current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
     current_page = replace(current_page, damaged=damaged)
@@ -131,20 +132,22 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
+    shown = {file.filename for file in parsed.page.files} - chosen.held_back.keys()
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
-            return await _finish(unchanged, publisher)
+            return chosen.reported(await _finish(unchanged, publisher))
         if not (attempt.resuming and recovery.report):
             if attempt.resuming:
-                unchanged = await store_legacy_json(project, legacy, unchanged, mirror)
-            return await _keep(unchanged, attempt, manifest, recovery, publisher)
+                unchanged = await store_legacy_json(project, legacy, shown, unchanged, mirror)
+            kept = await _keep(unchanged, attempt, manifest, recovery, publisher)
+            return chosen.reported(kept)
     _log_refused(project, built)
     booked = await book_loss(attempt, parsed, known, mirror)
-    built = await store_legacy_json(project, legacy, built, mirror)
+    built = await store_legacy_json(project, legacy, shown, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
-    return await _finish(built, publisher)
+    return chosen.reported(await _finish(built, publisher))
 
 
 def _log_refused(project: NormalizedName, built: BuiltPage) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -271,3 +272,20 @@ def test_a_bucket_is_examined_and_repaired(world: World, tmp_path: Path) -> None
     assert doctor(conf, "--repair", code=0) == []
     world.mirror_run()
     assert not world.dry_run().jobs
+
+
+def test_a_missing_state_of_the_cooldown_is_found_and_made_again(conf: Path, index: Index) -> None:
+    conf.write_text(conf.read_text() + "[cooldown]\ndays = 7\n")
+    index.upload(wheel("good", "9.0"), upload_time=datetime.now(UTC))
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+    state = conf.parent / "mirror/state/cooldown.json"
+    before = json.loads(state.read_text())["projects"]["good"]
+    state.unlink()
+
+    (finding,) = doctor(conf)
+    assert finding["subject"] == "state/cooldown.json"
+    assert doctor(conf, "--repair", code=1)
+    assert frumious("-c", str(conf), "mirror").returncode == 0
+
+    assert json.loads(state.read_text())["projects"]["good"][:3] == before[:3]
+    assert doctor(conf, code=0) == []

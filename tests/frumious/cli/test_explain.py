@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.frumious.cli.test_cli import configured, frumious
@@ -67,3 +68,22 @@ def test_a_project_that_is_kept_out_is_explained(world: World, tmp_path: Path) -
         done = frumious("-c", conf, "explain", name)
         assert done.returncode == 1
         assert done.stdout == f"{name}: kept out by {reason}\n"
+
+
+def test_a_file_that_waits_is_explained(world: World, tmp_path: Path) -> None:
+    conf = configured(world, tmp_path, "[cooldown]\ndays = 7\nnot-after = 2099-12-31\n")
+    uploaded = datetime.fromtimestamp(world.clock.now(), UTC).replace(microsecond=0)
+    world.index.upload(wheel("demo", "1.0"), upload_time=uploaded)
+    world.index.upload(wheel("demo", "2.0"), upload_time=datetime(2100, 1, 1, tzinfo=UTC))
+
+    text = frumious("-c", conf, "explain", "demo").stdout.splitlines()
+    payload = json.loads(frumious("-c", conf, "explain", "demo", "--json").stdout)
+
+    until = f"{uploaded + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
+    old, new = "demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"
+    assert sorted(text) == [
+        f"  {old}: kept out by cooldown until {until}",
+        f"  {new}: kept out by cooldown for good: uploaded after not-after, or nobody knows when",
+        "demo: selected, with 0 of 2 files",
+    ]
+    assert payload["held_back"] == {old: until, new: None}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,3 +101,31 @@ def test_pages_of_few_projects_are_read(conf: str, index: Index, upstream: Serve
     assert "and 251 more to update" in shown.stdout
     assert "files are counted for up to 300 projects alone" in shown.stdout
     assert upstream.requests_for("/simple/project-") == []
+
+
+def test_what_waits_is_shown_with_its_time(conf: str, index: Index) -> None:
+    with Path(conf).open("a") as file:
+        file.write("[cooldown]\ndays = 7\n")
+    uploaded = datetime.now(UTC).replace(microsecond=0)
+    index.upload(wheel("one", "1.0"), upload_time=uploaded - timedelta(days=8))
+    for dist in (wheel("one", "2.0"), sdist("one", "2.0")):
+        index.upload(dist, upload_time=uploaded)
+    until = f"{uploaded + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
+
+    before = frumious("plan", "-c", conf).stdout
+    frumious("mirror", "-c", conf)
+    after = frumious("plan", "-c", conf).stdout.splitlines()
+    shown = frumious("status", "-c", conf).stdout.splitlines()
+    payload = json.loads(frumious("status", "--json", "-c", conf).stdout)
+
+    assert f"one: update, 1 new file, 1.0 KiB, 2 files held back until {until}" in re.sub(
+        r"[\d.]+ (?:B|KiB)", "1.0 KiB", before
+    )
+    lines = [
+        "Held back by the cooldown: 2 files of 1 project",
+        f"  one: 2 files, the first until {until}",
+    ]
+    assert after == [*lines, NOTHING]
+    assert shown[-2:] == lines
+    expected = {"projects": 1, "files": 2, "until": {"one": {"files": 2, "next": until}}}
+    assert payload["held_back"] == planned(conf)["held_back"] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from frumious.selection.selection import Selection
 
 DOCUMENT = (CHECKOUT / "docs/selection.md").read_text()
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DEMO = canonicalize_name("demo")
 # An example, and the names after it.
 EXAMPLES = re.findall(r"```ini\n(.+?)```\n\n((?:- [^\n]*\n)*)", DOCUMENT, re.DOTALL)
@@ -38,6 +40,11 @@ LEGACY: JsonObject = {
 }
 
 
+def uploaded(filename: str) -> str:
+    """Return an upload time: version 1.0 is old."""
+    return (NOW - timedelta(days=300 if "-1.0" in filename else 1)).isoformat()
+
+
 def parse(example: str, tmp_path: Path) -> Selection:
     (tmp_path / "requirements.txt").write_text("demo==1.0\n")
     (tmp_path / "team-a.txt").write_text("other\n")
@@ -50,15 +57,18 @@ def parse(example: str, tmp_path: Path) -> Selection:
 @pytest.mark.parametrize(("example", "names"), EXAMPLES)
 def test_examples_select_what_they_say(example: str, names: str, tmp_path: Path) -> None:
     selection = parse(example, tmp_path)
-    found = dict(re.findall(r"- (stays|goes): (.+)", names))
+    found = dict(re.findall(r"- (stays|goes|waits): (.+)", names))
     stays = re.findall(r"`([^`]+)`", found.get("stays", ""))
-    goes = re.findall(r"`([^`]+)`", found.get("goes", ""))
+    goes = re.findall(r"`([^`]+)`", found.get("goes", "") + found.get("waits", ""))
     files = [name for name in (*stays, *goes) if "." in name]
     page = ProjectPage(
         name="demo",
-        files=tuple(File(filename=name, url="", hashes={}, size=1000) for name in files),
+        files=tuple(
+            File(filename=name, url="", hashes={}, size=1000, upload_time=uploaded(name))
+            for name in files
+        ),
     )
-    selected = selection.select(DEMO, page, Context(legacy=LEGACY))
+    selected = selection.select(DEMO, page, Context(now=NOW.timestamp(), legacy=LEGACY))
     assert selected is not None
     kept = {file.filename for file in selected.files}
     assert kept == {name for name in stays if "." in name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import msgspec
@@ -13,6 +14,7 @@ from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.audits import AuditProgress
+from frumious.model.cooldown import Change, HeldBackFile, Ripening
 from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
 from frumious.model.named import NamedProjects
@@ -170,6 +172,20 @@ def private_listing(data: bytes) -> None:
     assert merged.projects.keys() == value.projects.keys()
 
 
+def held_back(data: bytes) -> None:
+    """The projects of which files wait until the cooldown is over."""
+    value = _read(layout.COOLDOWN, data, HeldBackFile)
+    if value is None:
+        return
+    report = Change(PROJECT, 1.0, 2, 3, rewinding=True)
+    after = value.changed([report])
+    noted = Ripening().noting(after)
+    assert (noted.revision, noted.due) == (after.revision, after.ripens)
+    assert not noted.planning(after, math.inf).due
+    for project in noted.unplanned(after):
+        check_project(project)
+
+
 def audit(data: bytes) -> None:
     """How far an audit is."""
     value = _read(layout.AUDIT, data, AuditProgress)
@@ -251,6 +267,7 @@ TARGETS = (
     named,
     excluded,
     private_listing,
+    held_back,
     audit,
     findings,
     inbox,

@@ -1,0 +1,145 @@
+"""The cooldown: a file is selected only some days after its upload. It applies before all filters.
+
+Without an upload time a file is not selected. Nothing after `not-after` is, exceptions or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+
+from frumious.config import filters, values
+from frumious.selection.filenames import is_filename, owners_of, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from frumious.config.filters import FilterOptions
+    from frumious.config.reader import Reader
+    from frumious.selection.subject import ReleaseFile, Subject
+
+_KEYS: Final = ("days", "not-after", "exceptions")
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """What the cooldown does not hold back of a project."""
+
+    specifiers: tuple[str, ...] = ()  # of versions; an empty one contains all
+    filenames: tuple[str, ...] = ()
+
+    def has(self, each: ReleaseFile) -> bool:
+        """Return whether a file is one of them; a version that is not valid is in no range."""
+        if each.file.filename in self.filenames or "" in self.specifiers:
+            return True
+        version = parse_version(each.release or "")
+        return version is not None and any(
+            SpecifierSet(text).contains(version, prereleases=True) for text in self.specifiers
+        )
+
+
+_NO_EXCEPTIONS: Final = Exceptions()
+_NOTHING: Final[Mapping[NormalizedName, Exceptions]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """Files whose upload is long enough ago."""
+
+    name: ClassVar = "cooldown"
+    seconds: float
+    not_after: float = math.inf  # seconds since the epoch
+    exceptions: Mapping[NormalizedName, Exceptions] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[cooldown] days`, `not-after` and `exceptions`."""
+        reader = options.reader
+        seconds = reader.get(cls.name, "days", filters.cooldown, 0.0)
+        not_after = reader.get(cls.name, "not-after", _last_moment, math.inf)
+        exceptions = reader.get(cls.name, "exceptions", _exceptions, _NOTHING)
+        _check_keys(reader)
+        return cls(seconds, not_after, exceptions) if seconds or not_after < math.inf else None
+
+    def held_back(self, subject: Subject) -> Mapping[str, float]:
+        """Return the files that are not selected yet, and until when.
+
+        Infinity is for those that no passing of time selects.
+        """
+        exceptions = self.exceptions.get(subject.project, _NO_EXCEPTIONS)
+        untils = {each.file.filename: self._until(each, exceptions) for each in subject.files}
+        now = subject.context.now
+        return {filename: until for filename, until in untils.items() if until > now}
+
+    def _until(self, each: ReleaseFile, exceptions: Exceptions) -> float:
+        uploaded = _seconds(each.file.upload_time)
+        if self.not_after < math.inf and (uploaded is None or uploaded > self.not_after):
+            return math.inf
+        if exceptions.has(each):
+            return 0.0
+        return math.inf if uploaded is None else uploaded + self.seconds
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return an upload time in seconds since the epoch; None if it is not valid (PEP 700)."""
+    try:
+        uploaded = datetime.fromisoformat(text) if text and "T" in text else None
+        return None if uploaded is None else _in_utc(uploaded).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _last_moment(text: str) -> float:
+    """Parse a date, whose last moment counts, or a time; both in UTC."""
+    try:
+        if "T" in text:
+            return _in_utc(datetime.fromisoformat(text)).timestamp()
+        next_day = datetime.combine(date.fromisoformat(text) + _DAY, time(), UTC)
+        return math.nextafter(next_day.timestamp(), 0)
+    except (ValueError, OverflowError):
+        msg = "must be a date or a time in UTC, such as 2026-11-30 or 2026-11-30T12:00:00Z"
+        raise ValueError(msg) from None
+
+
+def _exceptions(text: str) -> Mapping[NormalizedName, Exceptions]:
+    """Parse projects, with optional version specifiers, and filenames, one on each line."""
+    lines = filters.lines(text)
+    files = [line for line in lines if is_filename(line)]
+    specifiers: defaultdict[NormalizedName, set[str]] = defaultdict(set)
+    for entry in values.requirements("\n".join(line for line in lines if not is_filename(line))):
+        specifiers[canonicalize_name(entry.name)].add(str(entry.specifier))
+    filenames: defaultdict[NormalizedName, set[str]] = defaultdict(set)
+    for filename in files:
+        owners = owners_of(filename)
+        if not owners:
+            msg = f"{filename!r:.100} is the name of no project's file"
+            raise ValueError(msg)
+        for owner in owners:
+            filenames[owner].add(filename)
+    return {
+        project: Exceptions(
+            tuple(sorted(specifiers.get(project, ()))), tuple(sorted(filenames.get(project, ())))
+        )
+        for project in sorted(specifiers.keys() | filenames.keys())
+    }
+
+
+def _check_keys(reader: Reader) -> None:
+    """Refuse what would be no cooldown, or a weaker one, by a slip."""
+    keys = [*reader.keys(Cooldown.name)]
+    for key in keys:
+        if key not in _KEYS:
+            reader.add_mistake(Cooldown.name, key, f"is unknown; must be {', '.join(_KEYS)}")
+    if "exceptions" in keys and not {"days", "not-after"} & {*keys}:
+        reader.add_mistake(Cooldown.name, "exceptions", "has no effect without days or not-after")

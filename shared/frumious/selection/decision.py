@@ -1,0 +1,34 @@
+"""What the filters decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from frumious.model.pages import ProjectPage
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What filters make of a project."""
+
+    excluded_by: str  # the filter that excludes the project; empty: it is selected
+    files: Mapping[str, str]  # filename -> the filter that excludes it; empty: it is selected
+    versions: frozenset[str | None]  # the selected ones, as upstream lists them
+    # What the cooldown excludes, and until when; infinity: for good.
+    held_back: Mapping[str, float] = field(default_factory=dict)
+
+    def page(self, page: ProjectPage) -> ProjectPage | None:
+        """Return upstream's page with only what is selected; None: nothing of the project."""
+        if self.excluded_by:
+            return None
+        return replace(
+            page,
+            files=tuple(file for file in page.files if not self.files[file.filename]),
+            versions=None
+            if page.versions is None
+            else tuple(text for text in page.versions if text in self.versions),
+        )

@@ -1,0 +1,24 @@
+"""Hashes of filters, by which a changed configuration is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+
+
+def fingerprint(*values: object) -> str:
+    """Return a hash of filters or their options."""
+    canonical = tuple(map(_canonical, values))
+    return hashlib.sha256(repr(canonical).encode()).hexdigest()[:16]
+
+
+def _canonical(value: object) -> object:
+    """Return a value whose representation is the same in every process."""
+    if is_dataclass(value) and not isinstance(value, type):
+        fields_ = [_canonical(getattr(value, each.name)) for each in fields(value)]
+        return [type(value).__name__, *fields_]
+    if isinstance(value, frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [_canonical(each) for each in value]
+    return value if value is None or isinstance(value, bool) else str(value)
