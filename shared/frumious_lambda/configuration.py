@@ -81,6 +81,10 @@ def for_the_stack(settings: Config) -> Config:
         mistakes.append("[mirror] hash-index = true: a stack serves pages from their plain keys")
     if settings.simple_format is SimpleFormat.HTML:
         mistakes.append("[mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON")
+    if settings.private.directory and not settings.private.directory.startswith("s3://"):
+        mistakes.append(
+            f"[private] directory = {settings.private.directory!r}: a stack reads s3://bucket/prefix"
+        )
     allowed = os.environ.get("FRUMIOUS_DIFF_FILE", settings.diff_file)
     if settings.diff_file not in {"", allowed}:
         mistakes.append(

@@ -166,3 +166,20 @@ def test_a_pattern_that_would_hide_everything_is_a_mistake() -> None:
     for wrong in ("*", "a-*", "acme lib", "https://acme", "acme>=1"):
         with pytest.raises(ConfigError, match=r"\[private\] packages"):
             parse(f"[mirror]\ndirectory = /srv/pypi\n[private]\npackages = {wrong}\n", {})
+
+
+@pytest.mark.parametrize(
+    ("options", "directory"),
+    [
+        ("directory = /srv/pypi", "wheels"),
+        ("directory = /srv/pypi", "/"),
+        ("directory = /srv/pypi", "s3://"),
+        ("directory = /srv/pypi", "/srv/pypi/web/packages"),
+        ("directory = /srv/pypi", "/srv"),
+        ("storage-backend = s3\ndirectory = /bucket", "s3://bucket/wheels"),
+        ("directory = /srv/pypi\nrelease-files = false", "/srv/wheels"),
+    ],
+)
+def test_a_private_directory_that_cannot_be_used_is_a_mistake(options: str, directory: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[private\] directory"):
+        parse(f"[mirror]\n{options}\n[private]\ndirectory = {directory}\n", {})

@@ -72,9 +72,10 @@ def test_mistakes_in_a_configuration_object_name_it(aws: Aws, bucket: str) -> No
         ConfigurationObject(f"s3://{bucket}/mirror.conf").read()
 
 
-def test_page_options_that_the_distribution_cannot_serve_are_refused(tmp_path: Path) -> None:
+def test_options_that_a_stack_cannot_serve_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "mirror.conf"
-    file.write_text(TEXT + "hash-index = true\nsimple-format = HTML\n")
+    options = "hash-index = true\nsimple-format = HTML\n[private]\ndirectory = /srv/wheels\n"
+    file.write_text(TEXT + options)
 
     with pytest.raises(ConfigError) as refused:
         read_configuration(file)
@@ -82,7 +83,8 @@ def test_page_options_that_the_distribution_cannot_serve_are_refused(tmp_path: P
     assert str(refused.value) == (
         "mirror.conf cannot be used in Lambda:\n"
         "- [mirror] hash-index = true: a stack serves pages from their plain keys\n"
-        "- [mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON"
+        "- [mirror] simple-format = 'HTML': a stack needs JSON; allowed: ALL, JSON\n"
+        "- [private] directory = '/srv/wheels': a stack reads s3://bucket/prefix"
     )
 
 

@@ -154,6 +154,29 @@ def advance(cloud: LocalCloud) -> dict[str, str]:
     return projects
 
 
+def test_planner_and_workers_read_private_files_and_nothing_else_of_their_bucket(
+    upstream: Server, index: Index, tmp_path: Path
+) -> None:
+    index.upload(wheel("sampleproject", "1.0"))
+    private = wheel("acme-lib", "1.0")
+    config = tmp_path / "mirror.conf"
+    section = "\n[private]\ndirectory = s3://company-wheels/pypi\n"
+    config.write_text(configuration(upstream) + section)
+    parameters = {"PrivateBucket": "company-wheels", "PrivatePrefix": "pypi/"}
+    with assuming_roles(Runtime(config=config), **parameters) as cloud:
+        cloud.s3.create_bucket(Bucket="company-wheels")
+        for key in (f"pypi/{private.filename}", "payroll"):
+            cloud.s3.put_object(Bucket="company-wheels", Key=key, Body=private.content)
+        enforce_iam(cloud)
+        assert advance(cloud) == {"acme-lib": "updated", "sampleproject": "updated"}
+        for function in ("PlannerFunction", "WorkerFunction"):
+            reader = s3_of(function, cloud)
+            with pytest.raises(ClientError, match="AccessDenied"):
+                reader.get_object(Bucket="company-wheels", Key="payroll")
+            with pytest.raises(ClientError, match="AccessDenied"):
+                reader.put_object(Bucket="company-wheels", Key="pypi/x", Body=b"")
+
+
 def test_an_audit_is_finished_with_the_auditor_s_role(guarded: LocalCloud, index: Index) -> None:
     index.upload(wheel("sampleproject", "1.0"))
     advance(guarded)
