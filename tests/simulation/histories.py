@@ -63,6 +63,7 @@ def _run(steps: list[Choices], log: Callable[[str], None]) -> History:
         world.close()
         if not next(_histories) % _HISTORIES_PER_COLLECTION:
             gc.collect()
+            gc.freeze()  # what is left is in caches: it stays
     return History([trimmed(choices.made) for choices in steps], violation)
 
 

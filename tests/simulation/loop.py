@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from heapq import heappop
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """asyncio's own loop without sockets and threads; it stops when it waits for nothing.
+    """asyncio's own loop without sockets, threads and checks; it stops when it waits for nothing.
 
     Its time is in `elapsed`, which may be moved; clocks may be wrong by `clock_error` seconds.
     """
@@ -19,22 +21,34 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.elapsed = 0.0
         self.clock_error = 0.0
-        self._selector = self
-        self._clock_resolution = 1e-9
+        self._ready: Any
+        self._scheduled: Any
 
     def time(self) -> float:
         return self.elapsed
 
-    def select(self, timeout: float | None) -> tuple[()]:
-        """Let time pass until the next timer, as if waiting for sockets."""
-        if timeout is None:
-            self.stop()
-        elif timeout > 0:
-            self.elapsed += timeout
-        return ()
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
-    def _process_events(self, event_list: Any) -> None:
-        """There are no events: nothing comes from outside."""
+    def _run_once(self) -> None:
+        """Run what is ready; if nothing is, let time pass until the next timer."""
+        ready, scheduled = self._ready, self._scheduled
+        while scheduled and scheduled[0].cancelled():
+            heappop(scheduled)
+        if not ready and not scheduled:
+            self.stop()
+        elif not ready and not self._stopping:  # type: ignore[attr-defined]
+            self.elapsed = max(self.elapsed, scheduled[0].when())
+        while scheduled and scheduled[0].when() <= self.elapsed:
+            ready.append(heappop(scheduled))
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
     def _write_to_self(self) -> None:
         """There are no other threads."""

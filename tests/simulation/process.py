@@ -97,7 +97,10 @@ class Process:
             self.on_freeze()
         if self.thawing is not None:
             await asyncio.shield(self.thawing)
-        return self._carry_out(verb, what, effect)
+        ends = self.requests == self.fate.killed_at or self.loop.elapsed > self._deadline
+        if ends or self.dead:  # it may have died since
+            return self._carry_out(verb, what, effect)
+        return effect()
 
     def request_at_once(self, verb: str, what: str, effect: Callable[[], T]) -> T:
         """Carry out a request of a call that blocks the process."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from tests.faults.pages import V1_JSON
 from tests.simulation.changes import PROJECTS
@@ -38,8 +39,8 @@ class Reports:
         if stored is None:
             return frozenset()
         try:
-            projects = json.loads(stored.body)["projects"]
-        except (ValueError, TypeError):  # it is damaged
+            projects = msgspec.json.decode(stored.body)["projects"]
+        except (msgspec.DecodeError, TypeError):  # it is damaged
             return frozenset(PROJECTS)
         lagging = projects.items()
         return frozenset(name for name, each in lagging if each["reason"].startswith(reason))
@@ -47,12 +48,16 @@ class Reports:
     def deleted(self) -> frozenset[str]:
         """Return the projects that somebody has deleted by name."""
         stored = self._disk.objects.get(NAMED)
-        return frozenset() if stored is None else frozenset(json.loads(stored.body)["deleted"])
+        return (
+            frozenset()
+            if stored is None
+            else frozenset(msgspec.json.decode(stored.body)["deleted"])
+        )
 
     def open_runs(self) -> int:
         """Return how many runs are open."""
         stored = self._disk.objects.get(CURSOR)
-        return 0 if stored is None else len(json.loads(stored.body)["runs"])
+        return 0 if stored is None else len(msgspec.json.decode(stored.body)["runs"])
 
     def serial(self) -> int:
         """Return the serial that the mirror claims."""

@@ -198,4 +198,4 @@ class MemoryStorage:
                 raise Conflict(msg)
             return result
 
-        return await self.process.request(verb, key, faulty)
+        return await self.process.request(verb, key, faulty if self.process.fate.faults else effect)

@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from packaging.utils import canonicalize_name
 
 from tests.faults.pages import V1_JSON, is_variant
@@ -92,15 +93,21 @@ class Witness(Reports):
             self.report(violation)
 
     def _take(self, key: str, after: Object | None, before: Object | None) -> None:
-        if page := _PAGE.fullmatch(key):
+        if not key.startswith("web/"):
+            self._take_other(key, after)
+        elif page := _PAGE.fullmatch(key):
             self._take_page(key, page["project"], after)
         elif file := _FILE.fullmatch(key):
             self._take_file(key, file[1], file[2], after, before)
         elif _ROOT.fullmatch(key):
             self._take_root(key, after)
-        elif not _OTHER.fullmatch(key):
+        else:
+            self._take_other(key, after)
+
+    def _take_other(self, key: str, after: Object | None) -> None:
+        if not _OTHER.fullmatch(key):
             raise Violation(Kind.FOREIGN, f"{key} does not belong to a mirror")
-        elif after is None:
+        if after is None:
             self._take_deletion(key)
         elif key.endswith(".json") and not key.startswith("state/damaged/"):
             self._take_json(key, after.body)
@@ -221,8 +228,8 @@ class Witness(Reports):
 
     def _take_json(self, key: str, body: bytes) -> None:
         try:
-            payload: dict[str, Any] = json.loads(body)
-        except ValueError as error:
+            payload: dict[str, Any] = msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
             raise Violation(Kind.UNREADABLE, f"{key} cannot be read: {error!r}") from error
         if key == STATUS_JSON or (key == CURSOR and not self.spoilt):  # a lost run begins anew
             self._take_serial(key, payload["serial"] or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ HTML = "application/vnd.pypi.simple.v1+html"
 LEGACY_HTML = "text/html"
 
 
+@cache
 def preferred(accept: str, offers: Sequence[str]) -> str | None:
     """Return the offer with the highest quality, the first of equal ones; None: none accepted."""
     if not accept.strip():

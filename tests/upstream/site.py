@@ -20,7 +20,7 @@ from .pages import Addresses, Page, legacy_json, project_page, render, root_page
 from .personality import PYPI, Personality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .content import Content
     from .index import Index
@@ -38,7 +38,7 @@ class Site:
         self.row_limit = 50_000  # of changelog_since_serial
         self._addresses = addresses
         self._split = split  # files have a host of their own
-        self._root_cache: dict[str, tuple[object, bytes]] = {}
+        self._rendered: dict[tuple[str, str], tuple[object, bytes]] = {}  # by path and type
 
     def project_of(self, path: str) -> str | None:
         """Return the normalised name of the project that the path belongs to."""
@@ -84,14 +84,11 @@ class Site:
         if content_type is None:
             return _not_acceptable()
         serial = self.index.serial if request.at is None else min(request.at, self.index.serial)
-        # A root index of PyPI's size takes seconds to render.
-        state = (self.index.revision, request.at, self.personality)
-        cached_state, body = self._root_cache.get(content_type, (None, b""))
-        if request.edit or cached_state != state:
-            page = root_page(self.index.projects(request.at), serial, self.personality)
-            body = self._render(page, content_type, request)
-            if not request.edit:
-                self._root_cache[content_type] = (state, body)
+
+        def page() -> Page:
+            return root_page(self.index.projects(request.at), serial, self.personality)
+
+        body = self._render(page, content_type, request)
         return self._page(request, body, content_type, serial)
 
     def _project(self, request: Request, name: str) -> Response:
@@ -106,7 +103,10 @@ class Site:
         content_type = self._content_type(request)
         if content_type is None:
             return _not_acceptable()
-        page = project_page(view, self.personality, self._addresses)
+
+        def page() -> Page:
+            return project_page(view, self.personality, self._addresses)
+
         body = self._render(page, content_type, request)
         return self._page(request, body, content_type, view.serial)
 
@@ -115,10 +115,18 @@ class Site:
         best = preferred(request.headers.get("accept", ""), kind.offers)
         return kind.offers[0] if best is None and not kind.refuses else best
 
-    def _render(self, page: Page, content_type: str, request: Request) -> bytes:
+    def _render(self, page: Callable[[], Page], content_type: str, request: Request) -> bytes:
+        """Render a page once: a root index of PyPI's size takes seconds."""
         if request.edit:
-            request.edit(page)
-        return render(page, content_type, self.personality)
+            edited = page()
+            request.edit(edited)
+            return render(edited, content_type, self.personality)
+        key, state = (request.path, content_type), (self.index.revision, request.at)
+        before, body = self._rendered.get(key, (None, b""))
+        if before != (state, self.personality):
+            body = render(page(), content_type, self.personality)
+            self._rendered[key] = (state, self.personality), body
+        return body
 
     def _page(self, request: Request, body: bytes, content_type: str, serial: int) -> Response:
         kind = self.personality
