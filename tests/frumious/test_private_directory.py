@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from frumious.cli.main import main
-from tests.upstream import sdist, wheel
+from tests.upstream import NO_CHANGELOG, sdist, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -357,6 +357,49 @@ def test_many_projects_that_leave_the_folder_at_once_wait_for_a_confirmation(
     mirror.run("mirror", "--confirm-removals", "20")
     assert len(mirror.listed) == 4
     assert mirror.leaks("acme") == []
+
+
+@pytest.mark.parametrize("has_changelog", [True, False])
+def test_no_verb_asks_upstream_for_a_name_of_the_folder(
+    mirror: Mirror, index: Index, upstream: Server, *, has_changelog: bool
+) -> None:
+    """Neither while its files are there, nor when they are gone, nor while nobody can see them."""
+    if not has_changelog:
+        upstream.personality = NO_CHANGELOG
+    mirror.configure(
+        f"[private]\ndirectory = {mirror.private}\n[plugins]\nenabled = allowlist_project\n"
+        "[allowlist]\npackages =\n    acme-lib\n    acme-tool\n    six\n",
+        "delete-after = 0\njson = true",
+    )
+    for name in ("acme-lib", "acme-tool", "six"):
+        index.upload(wheel(name, "9.0"))
+    first, second = mirror.put(wheel("acme-lib", "1.0")), mirror.put(wheel("acme-tool", "1.0"))
+    verbs = (
+        "estimate",
+        "explain acme-lib",
+        "plan",
+        "mirror",
+        "sync acme-lib",
+        "mirror",
+        "retry",
+        "mirror --force-check",
+        "mirror --reset-serials",
+        "verify --repair",
+        "status",
+    )
+    for step in ("there", "one is gone", "outage"):
+        if step == "one is gone":
+            second.unlink()
+        if step == "outage":
+            first.unlink()
+        for name in ("acme-lib", "acme-tool", "six"):
+            index.upload(wheel(name, f"9.{len(step)}"))
+        for verb in verbs:
+            CliRunner().invoke(main, ["-c", str(mirror.conf), *verb.split()])
+        assert mirror.leaks("acme") == [], step
+        listed = {"acme-lib", "six"} | ({"acme-tool"} if step == "there" else set())
+        assert mirror.listed == listed
+    assert mirror.files("acme-lib") == {wheel("acme-lib", "1.0").filename}
 
 
 def test_a_damaged_listing_is_made_again(mirror: Mirror, index: Index) -> None:

@@ -62,7 +62,9 @@ def with_mirror(
 
 
 def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable[T]]) -> T:
-    """Return the result of `work` with upstream alone; the storage is not opened.
+    """Return the result of `work` with upstream alone.
+
+    The storage is opened only where it says which names upstream must not be asked for.
 
     Raises:
         ClickException, FrumiousError: as for `with_mirror`.
@@ -70,6 +72,12 @@ def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable
     settings = load_config(options)
 
     async def opened() -> T:
+        if settings.private.directory:
+            from frumious.private.refresh import refresh  # noqa: PLC0415 (rarely needed)
+
+            async with open_mirror(settings) as mirror:
+                await refresh(mirror)
+                return await work(mirror.upstream, settings)
         async with aclosing(Upstream(settings, Client(settings, CLOCK))) as upstream:
             return await work(upstream, settings)
 
