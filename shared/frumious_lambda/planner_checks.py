@@ -65,7 +65,7 @@ class Names:
         """
         if plan.base is None:
             return None
-        if mirror.selection.exact_projects is None:
+        if not mirror.selection.expected_projects:
             return {}
         if not at_once and (plan.jobs or plan.base.runs or not self._is_due(mirror)):
             return None

@@ -57,6 +57,7 @@ def check_filters(reader: Reader) -> None:
         )
     if "allowlist_project" in enabled and "allowlist_release" not in enabled:
         _warn_unused(reader, "allowlist", _specific(allowed), "allowlist_release")
+    _check_limits(reader, enabled)
     if everything:
         return
     for key in () if "allowlist_platform" in enabled else _PLATFORM_KEYS:
@@ -65,6 +66,23 @@ def check_filters(reader: Reader) -> None:
         _warn_unused(reader, "blocklist", blocked, "blocklist_project or blocklist_release")
     elif "blocklist_release" not in enabled:
         _warn_unused(reader, "blocklist", _specific(blocked), "blocklist_release")
+
+
+def _check_limits(reader: Reader, enabled: frozenset[str]) -> None:
+    """Report options of `[top]` and `[budget]` that have no effect, or only half of one."""
+    top = [key for key in ("projects", "list") if reader.text("top", key)]
+    if len(top) == 1 or ("top_projects" in enabled and not top):
+        reader.mistakes.append(
+            "[top] needs both projects, a number, and list, a file with download counts: else"
+            " top_projects would allow all projects"
+        )
+    if enabled == {"all"}:
+        return
+    for key in top if "top_projects" not in enabled else ():
+        reader.warn_unused("top", key, "it needs top_projects")
+    for key in ("max-file-size", "max-project-size"):
+        if key.replace("-", "_") not in enabled:
+            reader.warn_unused("budget", key, f"it needs {key.replace('-', '_')}")
 
 
 def _check_sections(reader: Reader) -> None:

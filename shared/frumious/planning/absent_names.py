@@ -28,8 +28,8 @@ async def absent_names(
     `expected` are names that lag, or that a job brings. Reads the mirror's root index; where a name
     is absent, also a small root index of upstream's.
     """
-    exact = mirror.selection.exact_projects
-    if exact is None:
+    listed = mirror.selection.expected_projects
+    if not listed:
         return {}
     known: set[str] = set()
     with suppress(InvalidPage):  # a run repairs the root index
@@ -37,7 +37,7 @@ async def absent_names(
     away = await _kept_away(mirror)
     absent = [
         name
-        for name in sorted(exact)
+        for name in sorted(listed)
         if name not in known
         and name not in expected
         and name not in away

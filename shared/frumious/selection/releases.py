@@ -178,6 +178,38 @@ class LatestReleases:
         return [release for release in releases if release in kept]
 
 
+@dataclass(frozen=True, slots=True)
+class ProjectSizeLimit:
+    """The newest releases whose files fit into a limit together: the newest stable one first.
+
+    A release is kept as a whole. The first that does not fit ends the list, so that no release is
+    missing between two others. A file without a size fits into no limit.
+    """
+
+    name: ClassVar = "max_project_size"
+    bytes_: int
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[budget] max-project-size`."""
+        size = options.reader.get("budget", "max-project-size", filters.size, 0)
+        return cls(size) if size else None
+
+    def select(self, _: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted."""
+        ranked = sorted((each for each in releases if each.files), key=_version, reverse=True)
+        stable = next(filter(_is_stable, ranked), None)
+        ranked.sort(key=lambda each: each is not stable)
+        kept, left = set["str | None"](), self.bytes_
+        for release in ranked:
+            for file in release.files:
+                left -= self.bytes_ + 1 if file.size is None else file.size
+            if left < 0:
+                break
+            kept.add(release.text)
+        return [each for each in releases if each.text in kept or not each.files]
+
+
 def _version(release: Release) -> tuple[bool, Version, str]:
     return release.version is not None, release.version or _OLDEST, release.text or ""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
 from frumious.config.filters import FilterOptions
+from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.decision import Decision
@@ -34,12 +35,14 @@ from frumious.selection.releases import (
     LatestReleases,
     NoPrereleases,
     PinnedReleases,
+    ProjectSizeLimit,
     Rules,
     VersionPatterns,
 )
 from frumious.selection.subject import NO_CONTEXT, Context, Subject
 from frumious.selection.tags import AllowedPlatforms
-from frumious.selection.totals import SizeLimit, VersionCount
+from frumious.selection.top import TopProjects
+from frumious.selection.totals import FileSizeLimit, SizeLimit, VersionCount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +98,7 @@ class ReleaseFilter(_Filter, Protocol):
 NAME_FILTERS: Final[tuple[type[NameFilter], ...]] = (
     AllowedProjects,
     RequiredProjects,
+    TopProjects,
     BlockedProjects,
     NamePatterns,
 )
@@ -109,6 +113,7 @@ FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (
     ExcludedPlatforms,
     FilePatterns,
     FileVersions,
+    FileSizeLimit,
 )
 RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
     PinnedReleases,
@@ -117,6 +122,7 @@ RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
     VersionPatterns,
     NoPrereleases,
     LatestReleases,
+    ProjectSizeLimit,
 )
 _Any = TypeVar("_Any", bound=_Filter)
 
@@ -165,6 +171,19 @@ class Selection:
         """The projects that lists name, if they name all; None: any project may be selected."""
         lists = [each.projects for each in self.names if isinstance(each, AllowedProjects)]
         return frozenset.intersection(*lists) if lists else None
+
+    @property
+    def expected_projects(self) -> frozenset[NormalizedName]:
+        """The projects that a person has listed by name, if lists name all: upstream has them."""
+        lists = [each for each in self.names if isinstance(each, AllowedProjects)]
+        by_person = any(not isinstance(each, TopProjects) for each in lists)
+        return (self.exact_projects or frozenset()) if by_person else frozenset()
+
+    @property
+    def max_file_size(self) -> int:
+        """How many bytes a file may have, also where upstream lists no size."""
+        limits = (each.bytes_ for each in self.files if isinstance(each, FileSizeLimit))
+        return min(limits, default=MAX_FILE_SIZE)
 
     @property
     def needs_legacy(self) -> bool:

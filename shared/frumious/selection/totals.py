@@ -1,4 +1,4 @@
-"""Filters of projects by how much they have: known from the project page."""
+"""Filters of projects and files by how much they have: known from the project page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.filters import FilterOptions
-    from frumious.selection.subject import Subject
+    from frumious.selection.subject import ReleaseFile, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,25 @@ class VersionCount:
         count = len(subject.releases(subject.files))
         below = bool(self.max_versions) and count > self.max_versions
         return subject.project in self.exempt or not (below or count < self.min_versions)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSizeLimit:
+    """Files up to a limit. Where upstream lists no size, the transfer stops at the limit."""
+
+    name: ClassVar = "max_file_size"
+    needs_legacy: ClassVar = False
+    bytes_: int
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[budget] max-file-size`."""
+        size = options.reader.get("budget", "max-file-size", filters.size, 0)
+        return cls(size) if size else None
+
+    def wants(self, _: Subject, each: ReleaseFile) -> bool:
+        """Return whether the file is wanted."""
+        return (each.file.size or 0) <= self.bytes_
 
 
 def _exempt(options: FilterOptions) -> frozenset[NormalizedName]:

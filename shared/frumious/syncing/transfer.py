@@ -12,7 +12,7 @@ from frumious.concurrency import run_all
 from frumious.errors import explain
 from frumious.meter import Meter
 from frumious.model import layout
-from frumious.model.checksums import FileStream, WrongBytes
+from frumious.model.checksums import MAX_FILE_SIZE, FileStream, WrongBytes
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.addresses import HostRefused
@@ -67,6 +67,7 @@ class Transfer:
         waiting: How many blobs wait for their turn.
         meter: Counts what passes.
         sha256: Of the stored files for which upstream publishes none.
+        max_file_size: Bytes after which the transfer of a file without a known size ends.
     """
 
     project: NormalizedName
@@ -82,6 +83,7 @@ class Transfer:
     waiting: int = 0
     meter: Meter = field(default_factory=Meter)
     sha256: dict[Key, str] = field(default_factory=dict)
+    max_file_size: int = MAX_FILE_SIZE
 
     @classmethod
     def of(
@@ -103,6 +105,7 @@ class Transfer:
             final=attempt.final,
             on_last_file=on_last_file,
             meter=meter or Meter(),
+            max_file_size=mirror.selection.max_file_size,
         )
 
     async def store(self, blobs: Collection[Blob]) -> dict[Key, str]:
@@ -193,6 +196,8 @@ class Transfer:
         start, when its bytes were wrong; after a failure of the storage the same one is. A slow
         one is not: that would take its slot for as long as the first attempt.
         """
+        if expected.max_size > self.max_file_size:
+            expected = replace(expected, max_size=self.max_file_size)
         backoff = Backoff(self.clock)
         source, *others = self.upstream.sources(blob.url)
         repeated = False

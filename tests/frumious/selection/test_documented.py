@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -48,6 +49,11 @@ def uploaded(filename: str) -> str:
 def parse(example: str, tmp_path: Path) -> Selection:
     (tmp_path / "requirements.txt").write_text("demo==1.0\n")
     (tmp_path / "team-a.txt").write_text("other\n")
+    rows = [
+        {"download_count": 9 - i, "project": name}
+        for i, name in enumerate(("demo", "other", "third"))
+    ]
+    (tmp_path / "top-pypi-packages.json").write_text(json.dumps({"rows": rows}))
     text = f"[mirror]\ndirectory = /mirror\n{example.replace('/etc/frumious', str(tmp_path))}"
     config = loading.parse(text, {})
     assert not config.warnings
@@ -78,9 +84,10 @@ def test_examples_select_what_they_say(example: str, names: str, tmp_path: Path)
 
 def test_every_filter_is_documented_in_the_order_in_which_it_applies(tmp_path: Path) -> None:
     names = re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)
-    others = [name for name in names if name != "allowlist_project"]  # it needs a list
+    listing = {"allowlist_project", "top_projects"}  # they need a list
+    others = [name for name in names if name not in listing]
     everything = parse("[plugins]\nenabled =\n  " + "\n  ".join(others), tmp_path)
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 21
     assert everything.exact_projects is None
     for name in names:
         assert any(name in example.split() for example, _ in EXAMPLES), name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from frumious.model.jobs import Outcome
 from frumious.planning.absent_names import absent_names
 from frumious.planning.retry import confirm_losses
 from frumious.upstream.upstream import StalePage
-from tests.upstream import Fault, Stale, wheel
+from tests.upstream import HTML_ONLY, Chunked, Fault, Stale, wheel
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
@@ -166,3 +168,19 @@ def test_legacy_json_from_an_old_cache_decides_nothing(world: World) -> None:
     with pytest.raises(StalePage, match="the legacy JSON of 'demo' is older than its page"):
         world.sync("demo")
     assert world.sync("demo").outcome is Outcome.UPDATED
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_file_without_a_size_is_stopped_at_the_limit(world: World, *, announced: bool) -> None:
+    world.configure(sections="[plugins]\nenabled = max_file_size\n[budget]\nmax-file-size = 100K")
+    world.index.upload(wheel("demo", "1.0"))
+    world.index.upload(wheel("demo", "2.0", filling=random.randbytes(3_000_000)))
+    world.upstream.personality = HTML_ONLY
+    if not announced:
+        world.upstream.faults.add(Fault(Chunked(), match=re.compile(r"2\.0.*\.whl$")))
+
+    world.mirror_run()
+
+    (filename,) = [file["filename"] for file in world.page("demo")["files"]]
+    assert filename == "demo-1.0-py3-none-any.whl"
+    assert not [key for key in world.files() if "2.0" in key]
