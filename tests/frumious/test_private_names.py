@@ -89,7 +89,7 @@ def test_no_verb_asks_upstream_for_a_private_name(
 
     assert leaked(upstream) == []
     assert "'acme-lib' is private" in refused
-    assert "our-tool: kept out by [private] packages" in kept_out
+    assert "our-tool: kept out by [private]: upstream is not asked" in kept_out
     shown = (conf.parent / "mirror/web/simple/index.v1_json").read_text()
     assert [each["name"] for each in json.loads(shown)["projects"]] == ["six"]
 
@@ -126,7 +126,7 @@ def test_many_names_that_become_private_wait_for_a_confirmation_and_are_not_aske
     index.upload(wheel("acme-1", "2.0"))
     plan = world.dry_run()
     assert plan.stopped is not None
-    assert "[private] makes 30 private" in plan.stopped.message
+    assert "30 have private names and no file" in plan.stopped.message
     world.mirror_run()
     assert len(pages(world)) == 30
     assert leaked(upstream) == []
