@@ -20,6 +20,7 @@ from frumious.messaging.job_queue import JobQueue
 from frumious.mirror import Mirror, open_mirror
 from frumious.model.jobs import AllowedRemoval, Job, Report, Result
 from frumious.model.types import Key, RunId
+from frumious.planning.advisories import follow_advisories
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes, plan_projects
 from frumious.planning.retry import retry
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.model.plans import Plan
     from frumious.model.runs import Cursor, Run
+    from frumious.planning.advisories import Update
     from tests.upstream import Server
 
 T = TypeVar("T")
@@ -170,6 +172,11 @@ class World:
                 mirror, force=force, reset=reset, confirmed_removals=confirmed_removals
             )
         )
+
+    def follow_advisories(self, *, confirmed: int = 0) -> Update | None:
+        """Look at the feed of advisories, as the planner does at each tick, and send the jobs."""
+        queue = JobQueue(self.queue_url)
+        return self.run(lambda mirror: follow_advisories(mirror, queue, confirmed=confirmed))
 
     def start(self, plan: Plan | None) -> list[Run]:
         """Open the plan's runs and send their jobs."""

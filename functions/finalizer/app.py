@@ -64,6 +64,7 @@ def report(finalized: Finalized) -> None:
         runs_closed=len(finalized.closed),
         jobs_done=len(finalized.reports),
         jobs_failed=job_counts(finalized.results)["projects_failed"],
+        projects_blocked=sum(bool(result.blocked_by) for result in finalized.results),
         projects_lagging=finalized.lagging,
         # Without a successful planner there is no lag: the alarm takes its absence for a breach.
         lag_seconds=finalized.freshness.lag_seconds if finalized.freshness.checked else None,

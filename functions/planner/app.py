@@ -27,6 +27,7 @@ import frumious_lambda.cold_start  # noqa: F401 (before the others)
 from frumious.errors import FrumiousError
 from frumious.messaging.job_queue import JobQueue
 from frumious.model.plans import Plan
+from frumious.planning.advisories import follow_advisories, plan_advisories, together
 from frumious.planning.dispatch import start_runs
 from frumious.planning.named import delete, parse_names, request
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects, summary
@@ -60,10 +61,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
+    update = await plan_advisories(environment.mirror) if _is_tick(event) else None
     plan = await _plan(event)
     absent = await names.absent(plan, environment.mirror, at_once=True)
     environment.report()
-    return {"plan": summary(plan), **_stopped(plan), **({"absent": absent} if absent else {})}
+    shown = summary(together(plan, update))
+    return {"plan": shown, **_stopped(plan), **({"absent": absent} if absent else {})}
 
 
 async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -78,6 +81,9 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
             await retry(mirror, None if lagging is True else lagging)
         if files := event.get("confirm_losses"):
             await confirm_losses(mirror, files)
+        if _is_tick(event):
+            confirmed = event.get("confirm_removals", 0)
+            await follow_advisories(mirror, queue, confirmed=confirmed, deadline=deadline)
         plan = await _plan(event)
     finally:  # earlier runs are sent whatever keeps this tick from planning
         runs = await start_runs(plan, mirror, queue, deadline=deadline)
@@ -97,6 +103,7 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
         runs_stopped=None if plan.base is None else int(_is_stopped(plan)),
+        advisories_failed=None if plan.base is None else int(_feed_failed(plan)),
         upstream_regressed=None if plan.base is None else int(bool(plan.regressed)),
         names_absent=None if absent is None else len(absent),
     )
@@ -118,6 +125,16 @@ async def _plan(event: dict[str, Any]) -> Plan:
         confirmed_removals=event.get("confirm_removals", 0),
     )
     return plan if event.get("all") else await beginning.check(plan, environment.mirror)
+
+
+def _is_tick(event: dict[str, Any]) -> bool:
+    """Return whether the whole mirror is planned, not named projects."""
+    return not event.get("delete") and event.get("projects") is None
+
+
+def _feed_failed(plan: Plan) -> bool:
+    """Return whether the last good feed of advisories counts instead of the current one."""
+    return plan.base is not None and plan.base.advisories.problem is not None
 
 
 def _is_stopped(plan: Plan) -> bool:

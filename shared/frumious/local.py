@@ -20,6 +20,7 @@ from frumious.errors import Reason
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.finalize import finalize
 from frumious.model.jobs import Job, Outcome, Report, Result
+from frumious.planning.advisories import start_advisories
 from frumious.planning.dispatch import start_runs
 from frumious.state import inbox
 from frumious.state.ledger import LedgerCorrupt
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
+    from frumious.planning.advisories import Update
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +58,11 @@ async def run_here(
     mirror: Mirror,
     on_progress: Callable[[int, Result | None], None],
     meter: Meter | None = None,
+    advisories: Update | None = None,
 ) -> Done:
     """Carry out a plan, and what earlier runs left undone; None: only the latter.
 
+    What follows from `advisories` comes first.
     `on_progress` gets the number of jobs so far, and the result of a job that is done. `meter`
     counts what the jobs store.
 
@@ -72,6 +76,8 @@ async def run_here(
     if undone or _is_hourly(plan):  # a process that was killed may have left something
         await mirror.storage.remove_leftovers()
     workers.send(undone)
+    if advisories is not None:
+        await start_advisories(advisories, mirror, workers, in_process=True)
     await start_runs(plan, mirror, workers, in_process=True)
     finalized: Finalized | None = None
     changed = False

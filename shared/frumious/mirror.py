@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
 from frumious.model.runs import Selected
+from frumious.state.advisories import AdvisoryStore
 from frumious.state.ledger import Ledger
 from frumious.state.page_store import PageStore
 from frumious.storage.opening import open_storage
@@ -39,6 +40,7 @@ class Mirror:
     ledger: Ledger
     pages: PageStore
     selection: Selection
+    advisories: AdvisoryStore
     private: PrivateSource | None = None  # the private directory
 
     @classmethod
@@ -62,6 +64,7 @@ class Mirror:
             ledger,
             PageStore(storage, config.page_layout, ledger),
             config.selection,
+            AdvisoryStore(storage),
             private,
         )
 

@@ -27,7 +27,7 @@ MINUTES = 60
 HOURS = 60 * MINUTES
 DAYS = 24 * HOURS
 RATES = {"rate(1 minute)": 1 * MINUTES, "rate(2 hours)": 2 * HOURS, "rate(7 days)": 7 * DAYS}
-MAX_ALARM_METRICS = 14  # each costs $0.10 a month
+MAX_ALARM_METRICS = 15  # each costs $0.10 a month
 
 
 def stack(**parameters: str) -> Stack:

@@ -20,7 +20,9 @@ from xmlrpc.client import Fault as RpcFault
 from xmlrpc.client import dumps
 
 import msgspec
+from msgspec.structs import replace
 
+from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
 from frumious.model.named import Deletion, NamedProjects
@@ -55,6 +57,7 @@ from tests.upstream import (
     sdist,
     wheel,
 )
+from tests.upstream.osv import Osv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,6 +257,7 @@ def _state() -> Iterator[tuple[str, bytes]]:
     )
     yield "cursor", render(cursor)
     yield "cursor", render(Cursor())
+    yield from _advisories()
     yield "lagging", render(LaggingFile({PROJECT: Lagging(serial=7, reason="why", due=1.8e9)}))
     yield "selection", render(Selected(projects="a", pages="b", releases={PROJECT: "c"}))
     deletion = Deletion(at=1.8e9, entry="d", pending=True)
@@ -270,6 +274,26 @@ def _state() -> Iterator[tuple[str, bytes]]:
     )
     yield "serial", b"7\n"
     yield "diff_file", b"/srv/pypi/web/a\n/srv/pypi/web/c\n"
+
+
+def _advisories() -> Iterator[tuple[str, bytes]]:
+    osv = Osv()
+    osv.add("MAL-2026-1", "demo", "1.0", "2004d")
+    events = [{"introduced": "0"}, {"fixed": "2.0"}, {"introduced": "3"}, {"last_affected": "4"}]
+    vector = {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}
+    osv.add("GHSA-a", "demo", "2.0", ranges=events, severity=[vector], aliases=["PYSEC-1"])
+    osv.add("PYSEC-1", "demo", ranges=[{"introduced": "1"}, {"limit": "3"}])
+    for entry in osv.entries.values():
+        yield "osv_entry", json.dumps(entry).encode()
+    yield "osv_archive", osv.archive
+    advisory = Advisory(id="MAL-2026-1", severity=Severity.MALWARE, versions=("1.0",))
+    spans = (Span("", "2.0"), Span("3", "4", closed=True))
+    other = Advisory(id="GHSA-a", severity=Severity.CRITICAL, spans=spans, sha256=("ab" * 32,))
+    waiver = Waiver(advisory="GHSA-a", project="demo", versions="==1.0", until=1.9e9)
+    every = Advisory(id="MAL-2026-2", severity=Severity.MALWARE, spans=(Span(),))
+    for advisories in ((advisory, other), (every,), (replace(other, blocks=False),)):
+        state = Advisories(entries=3, projects={PROJECT: advisories}, waivers=(waiver,))
+        yield "advisories", render(state)
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:
@@ -290,6 +314,15 @@ def _texts() -> Iterator[tuple[str, bytes]]:
             "[allowlist]",
             "packages =",
             "    demo>=1.0",
+        ),
+        (
+            "directory = /srv",
+            "[advisories]",
+            "every = 30m",
+            "policy =",
+            "    severity >= critical",
+            "    severity >= low report",
+            "exceptions = MAL-2026-1 demo == 1.0 until 2026-12-31",
         ),
     ):
         yield "mirror_conf", "\n".join(("[mirror]", *settings)).encode()

@@ -21,6 +21,7 @@ from tests.localcloud.test_roles import (
     policies_of,
 )
 from tests.upstream import Fault, Status, wheel
+from tests.upstream.osv import ARCHIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,11 @@ NOT_RECORDED = {
     ("*", "logs:*", "*"): "Lambda itself writes the logs",
     ("*", "s3:ListBucket", "*"): "S3 answers 404 for a missing key, and 403 without it",
     ("PlannerFunction", "s3:GetObject", f"{BUCKET}/web/status.json"): "read once in some hours",
+    (
+        "PlannerFunction",
+        "s3:DeleteObject",
+        f"{BUCKET}/state/advisories/*",
+    ): "of the feed before last",
     ("WorkerFunction", "s3:AbortMultipartUpload", f"{BUCKET}/web/packages/*"): "above 5 GB",
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
@@ -164,7 +170,8 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
             text = configuration(upstream, options)
             cloud.s3.put_object(Bucket="settings", Key="mirror.conf", Body=text.encode())
 
-        configure("json = true\n")
+        index.osv.add("MAL-2026-1", "gone")
+        configure(f"json = true\n[advisories]\nfeed = {upstream.url}{ARCHIVE}\n")
         index.upload(wheel("sampleproject", "1.0"), provenance={"version": 1})
         index.upload(wheel("sampleproject", "2.0"))
         go_round(cloud)

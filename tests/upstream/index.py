@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from packaging.utils import NormalizedName, canonicalize_name
 
 from .content import Content, GeneratedContent
+from .osv import Osv
 from .project import File, FileLifetime, Project, ProjectView, State
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Index:
     """
 
     def __init__(self, *, first_serial: int = 30_000_000) -> None:
+        self.osv = Osv()
         self._lock = threading.RLock()
         self._first_serial = first_serial
         # Rows of `Change` as plain tuples, which the garbage collector does not track.

@@ -59,6 +59,8 @@ class Site:
             response = self._file(request)
         elif request.host == "files":
             response = _not_found()
+        elif parts[0] == "PyPI" and self.index.osv.is_served:
+            response = self._archive(request)
         elif parts[0] == "simple":
             response = self._simple(request, parts[1:])
         elif self.personality.apis:
@@ -142,6 +144,13 @@ class Site:
         return Response.of(body, content_type, headers)
 
     # The other interfaces
+
+    def _archive(self, request: Request) -> Response:
+        body = self.index.osv.archive
+        headers = {"ETag": f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'}
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(304, headers)
+        return Response.of(body, "application/zip", headers)
 
     def _api(self, request: Request, parts: list[str]) -> Response:
         match request.method, parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 from frumious.auditing.file_check import MAX_JOB_AGE
@@ -13,7 +13,7 @@ from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.runs import Cursor, Selected
 from frumious.model.types import Key
-from frumious.state.ledger import NewerFormat, parse
+from frumious.state.ledger import LedgerCorrupt, NewerFormat, parse
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
@@ -68,6 +68,12 @@ async def _damaged_state(mirror: Mirror) -> list[Finding]:
             raise
         except FrumiousError as error:
             findings.append(Finding(Kind.DAMAGED_STATE, key, detail=str(error)))
+    with suppress(LedgerCorrupt):  # a finding already
+        cursor = await mirror.ledger.cursor()
+        try:
+            await mirror.advisories.read(cursor.advisories.digest)
+        except LedgerCorrupt as error:
+            findings.append(Finding(Kind.DAMAGED_STATE, layout.ADVISORIES, detail=str(error)))
     try:
         await mirror.ledger.lagging()
     except NewerFormat:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from frumious.auditing.findings import Finding, Remedy
 from frumious.model import layout
+from frumious.model.advisories import Feed
 from frumious.model.cooldown import HeldBackFile
 from frumious.model.excluded import Excluded
 from frumious.model.losses import Losses
@@ -110,6 +111,17 @@ async def check_cursor(mirror: Mirror) -> AsyncIterator[Finding]:
             problem="it is missing: nobody knows which files wait until the cooldown is over",
             advice=f"{_REPAIR}; {_CONSEQUENCES[layout.COOLDOWN]}",
             repair=_read_cooldown,
+        )
+    try:
+        await mirror.advisories.read(cursor.advisories.digest)
+    except NewerFormat as error:
+        yield Finding(subject=layout.ADVISORIES, problem=str(error), advice="run the later version")
+    except LedgerCorrupt as error:
+        yield Finding(
+            subject=layout.ADVISORIES,
+            problem=f"nobody knows what advisories block, so nothing is mirrored: {error}",
+            advice=f"run 'frumious mirror', which reads the feed anew, or {_REPAIR}",
+            repair=_forget_advisories,
         )
     for entry in cursor.runs:
         try:
@@ -247,6 +259,10 @@ async def _read_cooldown(mirror: Mirror) -> None:
     await mirror.ledger.change_cursor(
         lambda cursor: replace(cursor, ripening=cursor.ripening.forgetting_plans())
     )
+
+
+async def _forget_advisories(mirror: Mirror) -> None:
+    await mirror.ledger.change_cursor(lambda cursor: replace(cursor, advisories=Feed()))
 
 
 async def _note_named(mirror: Mirror) -> None:

@@ -9,7 +9,7 @@ import click
 from frumious.cli.options import json_option, pass_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -62,6 +62,7 @@ class Explanation(NamedTuple):
     files: Mapping[str, str]  # filename -> what keeps it out; empty: it is selected
     private: bool = False  # it comes from the private directory, past all filters
     held_back: Mapping[str, str | None] = {}  # by the cooldown -> until when; None: for good
+    reported: Mapping[str, Sequence[str]] = {}  # filename -> advisories that do not keep it out
 
 
 async def _explain(
@@ -71,9 +72,13 @@ async def _explain(
 
     from frumious.clock import utc
     from frumious.private.refresh import refresh
+    from frumious.selection.advisories import reason
+    from frumious.selection.subject import Subject
     from frumious.syncing.exclusion import read_legacy_json, selection_context
 
     named = await mirror.ledger.named()
+    cursor = await mirror.ledger.known_cursor()
+    advisories = (await mirror.advisories.read(cursor.advisories.digest)).of(project)
     if project in named.deleted:
         return Explanation("frumious delete", {})
     if mirror.private is not None:
@@ -83,6 +88,8 @@ async def _explain(
         selected = {file.filename: "" for file in private.listing.files(project)}
         kept_out = "" if selected else "[private]: upstream is not asked for this name"
         return Explanation(kept_out, _asked(filenames, selected, "[private] directory"), True)  # noqa: FBT003
+    if advisories.blocker is not None:
+        return Explanation(reason(advisories.blocker), {})
     requested = project in named.requested
     filter_ = "" if requested else mirror.selection.name_excluded_by(project)
     if filter_:
@@ -91,7 +98,7 @@ async def _explain(
     if parsed is None:
         return Explanation("upstream, which has no such project", {})
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    context = selection_context(legacy, mirror, named=requested)
+    context = selection_context(legacy, mirror, advisories, named=requested)
     decision = mirror.selection.decide(project, parsed.page, context)
     files = _asked(filenames, decision.files, "upstream")
     held_back = {
@@ -99,7 +106,13 @@ async def _explain(
         for filename, until in decision.held_back.items()
         if filename in files
     }
-    return Explanation(decision.excluded_by, files, held_back=held_back)
+    reported = {
+        each.file.filename: [advisory.id for advisory in found]
+        for each in Subject.of(project, parsed.page, context).files
+        if each.file.filename in files
+        and (found := advisories.reporters_of(each.release, each.file.hashes.get("sha256")))
+    }
+    return Explanation(decision.excluded_by, files, held_back=held_back, reported=reported)
 
 
 def _asked(filenames: Collection[str], files: Mapping[str, str], source: str) -> Mapping[str, str]:
@@ -118,4 +131,7 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
     for filename, filter_ in explanation.files.items():
         until = explanation.held_back.get(filename, "")
         when = _FOR_GOOD if until is None else until and f" until {until}"
-        yield f"  {filename}: " + (f"kept out by {filter_}{when}" if filter_ else "selected")
+        known = explanation.reported.get(filename, ())
+        more = f", though affected by {', '.join(known)}" if known and not filter_ else ""
+        out = f"kept out by {filter_}{when}"
+        yield f"  {filename}: " + (out if filter_ else f"selected{more}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.advisories import Advisories
     from frumious.model.cooldown import HeldBackFile
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
@@ -126,8 +127,13 @@ class Forecast:
         return _files(files, bytes_, known=all(each.sizes_known for each in previews))
 
 
-async def make_forecast(plan: Plan, mirror: Mirror) -> Forecast:
-    """Find out what a plan comes to, and what earlier runs add; write nothing."""
+async def make_forecast(
+    plan: Plan, mirror: Mirror, advisories: Advisories | None = None
+) -> Forecast:
+    """Find out what a plan comes to, and what earlier runs add; write nothing.
+
+    `advisories` will count; None: those that count now.
+    """
     ledger = mirror.ledger
     cursor = plan.base or await ledger.cursor()
     undone: Sequence[Job] = ()
@@ -139,7 +145,9 @@ async def make_forecast(plan: Plan, mirror: Mirror) -> Forecast:
     lagging = await ledger.lagging() if cursor.lagging else {}
     jobs = {job.project: job for job in (*_jobs(plan), *undone)}
     complete = len(jobs) <= _MAX_PREVIEWED
-    previews = await _preview_all(jobs.values(), mirror) if complete and jobs else {}
+    if advisories is None:
+        advisories = await mirror.advisories.read(cursor.advisories.digest)
+    previews = await _preview_all(jobs.values(), mirror, advisories) if complete and jobs else {}
     pending = sorted({job.project for job in undone})
     idle = {
         project: each.outcome
@@ -177,14 +185,16 @@ def _jobs(plan: Plan) -> Iterator[Job]:
         )
 
 
-async def _preview_all(jobs: Iterable[Job], mirror: Mirror) -> dict[NormalizedName, Preview]:
+async def _preview_all(
+    jobs: Iterable[Job], mirror: Mirror, advisories: Advisories
+) -> dict[NormalizedName, Preview]:
     from frumious.syncing.preview import preview  # noqa: PLC0415 (not for an empty plan)
 
     turns = asyncio.Semaphore(mirror.config.workers)
 
     async def work(job: Job) -> tuple[NormalizedName, Preview]:
         async with turns:
-            return job.project, await preview(job, mirror)
+            return job.project, await preview(job, mirror, advisories.of(job.project))
 
     return dict(await run_all(map(work, jobs)))
 

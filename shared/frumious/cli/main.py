@@ -106,6 +106,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     """
     from frumious.cli.confirmation import confirm_everything, confirm_plan
     from frumious.cli.runs import run
+    from frumious.planning.advisories import plan_advisories
     from frumious.planning.plan import plan_changes
     from frumious.planning.retry import confirm_losses as permit_losses
 
@@ -123,7 +124,12 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
             await confirm_everything(planned, mirror)
         return planned
 
-    run(options, make_plan, as_json=as_json)
+    run(
+        options,
+        make_plan,
+        advisories=lambda mirror: plan_advisories(mirror, confirmed=confirm_removals),
+        as_json=as_json,
+    )
 
 
 @main.command(short_help="Bring the named projects in step with upstream.")

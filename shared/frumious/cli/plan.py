@@ -32,11 +32,14 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     from frumious.cli.forecast import make_forecast
     from frumious.cli.process import with_mirror
     from frumious.planning.absent_names import absent_names, absent_texts
+    from frumious.planning.advisories import plan_advisories, together
     from frumious.planning.plan import plan_changes
 
     async def work(mirror: Mirror) -> tuple[Forecast, list[str]]:
+        update = await plan_advisories(mirror)
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
-        forecast = await make_forecast(planned, mirror)
+        after = None if update is None else update.after
+        forecast = await make_forecast(together(planned, update), mirror, after)
         expected = planned.jobs.keys() - {*forecast.absent} | forecast.lagging.keys()
         return forecast, absent_texts(await absent_names(mirror, expected))
 

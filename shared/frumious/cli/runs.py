@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Result
     from frumious.model.plans import Plan, Reason
     from frumious.model.runs import Lagging
+    from frumious.planning.advisories import Update
 
+_CONSEQUENCE: Final = "the last good one counts; the log says more"
 _MAX_SHOWN: Final = 50  # lagging projects; 'frumious status' shows all
 
 
@@ -59,36 +61,45 @@ class _Reporter:
             self._progress.line(text, failed=result.error is not None)
 
 
+async def _no_advisories(_mirror: Mirror) -> Update | None:
+    return None
+
+
 def run(
     options: Options,
     plan: Callable[[Mirror], Awaitable[Plan]],
     *,
+    advisories: Callable[[Mirror], Awaitable[Update | None]] = _no_advisories,
     concerned: Collection[NormalizedName] | None = None,
     as_json: bool = False,
 ) -> None:
     """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
 
-    Only `concerned` projects count, if they are given.
+    What follows from `advisories` does not depend on the plan. Only `concerned` projects count, if
+    they are given.
 
     Raises:
         ClickException, FrumiousError: as for `with_mirror`.
     """
     tally, meter, started = Tally(), Meter(), time.monotonic()
 
-    misspelt: list[str] = []
+    found: list[str] = []
 
     async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
         async with Progress(meter, quiet=options.quiet) as progress:
             report = _Reporter(progress, meter, tally, verbose=options.verbose)
+            update = await advisories(mirror)
+            report.reasons = update.plan.reasons if update else {}
             try:
                 planned = await plan(mirror)
             except FrumiousError:  # earlier runs are done whatever keeps this one from planning
-                await run_here(None, mirror, report, meter)
+                await run_here(None, mirror, report, meter, update)
                 raise
-            report.reasons = planned.reasons
-            done = await run_here(planned, mirror, report, meter)
+            report.reasons = {**planned.reasons, **report.reasons}
+            done = await run_here(planned, mirror, report, meter, update)
             if planned.base is not None:  # not of named projects
-                misspelt.extend(absent_texts(await absent_names(mirror, done.lagging)))
+                found.extend(await _feed_problems(mirror))
+                found.extend(absent_texts(await absent_names(mirror, done.lagging)))
             return planned, done, mirror.clock.now()
 
     try:
@@ -105,7 +116,7 @@ def run(
     }
     absent = sorted(planned.named & tally.absent)
     problems = [f"{project}: neither upstream nor the mirror has it" for project in absent]
-    problems += [*misspelt, *_problems(planned)]
+    problems += [*found, *_problems(planned)]
     if as_json:
         extra = {"lagging": lagging_payload(lagging), "problems": problems}
         click.echo(json.dumps({**tally.payload(seconds), **extra}, indent=1))
@@ -117,6 +128,11 @@ def run(
         click.echo(problem, err=True)
     if lagging or done.stopped or problems:
         raise SystemExit(1)
+
+
+async def _feed_problems(mirror: Mirror) -> list[str]:
+    problem = (await mirror.ledger.known_cursor()).advisories.problem
+    return [] if problem is None else [f"{problem}: {_CONSEQUENCE}"]
 
 
 def _problems(plan: Plan) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.finalizing.status import Freshness
     from frumious.mirror import Mirror
+    from frumious.model.advisories import Feed
     from frumious.model.cooldown import HeldBackFile
     from frumious.model.named import NamedProjects
     from frumious.model.private import PrivateListing
@@ -55,7 +56,7 @@ def status(options: Options, *, as_json: bool) -> None:
             click.echo(line)
         for line in _named_lines(state):
             click.echo(line)
-    if lagging or freshness.problem is not None or not cursor.asked:
+    if lagging or freshness.problem or freshness.advisories.problem or not cursor.asked:
         raise SystemExit(1)
 
 
@@ -128,6 +129,7 @@ def _payload(
     cursor: Cursor, freshness: Freshness, lagging: Mapping[NormalizedName, Lagging], master: str
 ) -> JsonObject:
     from frumious.cli.outcome import lagging_payload
+    from frumious.finalizing.status import feed_payload
 
     return {
         "master": master,
@@ -142,6 +144,7 @@ def _payload(
         "bytes": cursor.bytes_,
         "open_runs": [{"run": run.run, "jobs": run.jobs} for run in cursor.runs],
         "lagging": lagging_payload(lagging),
+        **feed_payload(freshness.advisories),
     }
 
 
@@ -174,5 +177,20 @@ def _lines(
         jobs = sum(run.jobs for run in cursor.runs)
         runs = count(len(cursor.runs), "run")
         yield f"Open: {runs} of {count(jobs, 'job')}; the next run continues"
+    yield from _feed_lines(freshness.advisories, now)
     yield f"Lagging: {count(len(lagging), 'project')}"
     yield from lagging_lines(lagging, (), now)
+
+
+def _feed_lines(feed: Feed, now: float) -> Iterator[str]:
+    from frumious.cli.sizes import count, duration
+    from frumious.finalizing.status import NO_FEED
+
+    if feed == NO_FEED:
+        return
+    age = f"read {duration(now - feed.read)} ago" if feed.read else "never read"
+    projects = count(feed.projects, "project")
+    blocking = f"{feed.malware:,} of malware and {feed.blocking:,} others block {projects}"
+    yield f"Advisories: {age}; {blocking}, mirrored or not"
+    if feed.problem is not None:
+        yield f"Advisories: {feed.problem}; the last good one counts"

@@ -15,6 +15,8 @@ from packaging.version import InvalidVersion, Version
 from frumious.config import values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
 
@@ -170,3 +172,26 @@ def specifier(text: object) -> SpecifierSet | None:
         return SpecifierSet(text) if isinstance(text, str) and text else None
     except InvalidSpecifier:
         return None
+
+
+def plugins(known: frozenset[str]) -> Callable[[str], frozenset[str]]:
+    """Return a parser of the names of enabled filters."""
+
+    def parse(text: str) -> frozenset[str]:
+        names = frozenset(text.split())
+        if names == {"all"}:
+            return known
+        unknown = sorted(names - known)
+        if unknown:
+            renamed = {
+                name: re.sub("white", "allow", re.sub("black", "block", name)) for name in unknown
+            }
+            hints = (
+                f"{name} is called {new} now" if new in known else f"{name} is unknown"
+                for name, new in renamed.items()
+            )
+            msg = f"{', '.join(hints)}; must be some of {', '.join(sorted(known))}, or all"
+            raise ValueError(msg)
+        return names
+
+    return parse

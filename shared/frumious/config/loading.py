@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
+from frumious.config.advisories import read_advisories
 from frumious.config.choices import Backend
 from frumious.config.filter_checks import check_filters
 from frumious.config.proxy import read_proxy
@@ -134,6 +135,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         reader.add_mistake(
             "private", "directory", "private files need [mirror] release-files = true"
         )
+    advisories = read_advisories(reader, insecure=insecure)
     if options["discovery"] == "names" and selection.exact_projects is None:
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
@@ -160,6 +162,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         diff_directory=diff_directory,
         selection=selection,
         private=private,
+        advisories=advisories,
         warnings=reader.warnings(),  # last: after all known keys were read
     )
 

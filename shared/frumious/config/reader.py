@@ -107,6 +107,10 @@ class Reader:
         """Return the sections of which no option was read."""
         return [name for name in self._ini.sections() if name not in self._known]
 
+    def has_section(self, section: str) -> bool:
+        """Return whether the file has a section, empty or not."""
+        return self._ini.has_section(section)
+
     def has(self, section: str, key: str) -> bool:
         """Return whether an option is set."""
         return bool(self._ini.get(section, key, fallback=""))

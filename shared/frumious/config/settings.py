@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from frumious.config.advisories import AdvisoryPolicy
+
 PYPI: Final = "https://pypi.org"
 # Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
 _GZIP: Final = {
@@ -96,6 +98,7 @@ class Config:
     retry_pause: float = option(values.seconds, 60.0)
     selection: Selection = field(default_factory=Selection)  # the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)
+    advisories: AdvisoryPolicy | None = None  # None: the feed is not followed
     warnings: tuple[str, ...] = ()
 
     @property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RUN_FINISHED: Final = "Run finished"
 PROJECT_UPDATED: Final = "Project updated"
 PROJECT_REMOVED: Final = "Project removed"
+PROJECT_BLOCKED: Final = "Project blocked"
 
 _DETAIL_TYPES: Final = {
     Outcome.UPDATED: PROJECT_UPDATED,
@@ -38,6 +39,8 @@ def events_of(
         event = project_changed(report, keys)
         if event is not None:
             yield event
+        if result.blocked_by:
+            yield project_blocked(report)
     for review in closed:
         yield Event(RUN_FINISHED, summary(review))
 
@@ -64,6 +67,22 @@ def project_changed(report: Report, keys: Mapping[str, Sequence[Key]]) -> Event 
             "files_removed": result.files_removed,
             **named,
             "truncated": truncated,
+        },
+    )
+
+
+def project_blocked(report: Report) -> Event:
+    """Return the event that advisories took a project, or files of it, out of the mirror."""
+    result = report.result
+    advisories: list[Json] = [*result.blocked_by]
+    return Event(
+        PROJECT_BLOCKED,
+        {
+            "project": result.project,
+            "run": report.job.run,
+            "outcome": result.outcome.value,
+            "files_removed": result.files_removed,
+            "advisories": advisories,
         },
     )
 

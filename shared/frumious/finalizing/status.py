@@ -14,6 +14,7 @@ from frumious.finalizing import front_page
 from frumious.finalizing.root_index import read_totals
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
+from frumious.model.advisories import Feed
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.storage.protocol import Conflict
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
 
+NO_FEED: Final = Feed()
 _MAX_RUNS: Final = 10  # in status.json
 _REFRESH: Final = 300  # seconds after which status.json is written although nothing happened
 # What time changes, and upstream's changes of projects that are not mirrored.
@@ -49,6 +51,7 @@ class Freshness:
     lag_seconds: float  # since the mirror is known to have been equal to upstream
     resets: int = 0  # how often the mirror began to count anew
     problem: Reason | None = None  # why upstream's changes are not followed
+    advisories: Feed = NO_FEED
 
     @property
     def lag_serials(self) -> int | None:
@@ -70,6 +73,7 @@ class Freshness:
             lag_seconds=max(0.0, now - equal) if cursor.asked else 0.0,
             resets=cursor.resets,
             problem=Reason.UPSTREAM_REGRESSED if cursor.is_regressed(now) else None,
+            advisories=cursor.advisories,
         )
 
 
@@ -160,11 +164,28 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         },
         **({"held_back": held_back} if held_back else {}),
         "runs": _last_runs(before, closed),
+        **feed_payload(freshness.advisories),
         **({"audit": before["audit"]} if "audit" in before else {}),
         "front_page": front_page.VERSION,
         # Of the serial in `status`, which a mirror that counts anew has only later.
         "resets": before.get("resets", 0) if freshness.serial is None else freshness.resets,
     }
+
+
+def feed_payload(feed: Feed) -> JsonObject:
+    """Return what is to say of the advisories that count; nothing if no feed is followed."""
+    if feed == NO_FEED:
+        return {}
+    payload: JsonObject = {
+        "read": utc(feed.read) if feed.read else None,
+        "problem": feed.problem,
+        "malware": feed.malware,
+        "blocking": feed.blocking,
+        "reporting": feed.reporting,
+        "projects": feed.projects,
+        "skipped": feed.skipped,
+    }
+    return {"advisories": payload}
 
 
 def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from packaging.utils import canonicalize_name
 
 from frumious.model import layout
+from frumious.model.advisories import AdvisoryId
 from frumious.model.types import (
     MAX_NAME_LENGTH,
     Count,
@@ -117,6 +118,8 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     excluded_by: str = ""  # the fingerprint of the filters that exclude it by its page
     held_back: Count = 0  # upstream's files that wait until the cooldown is over
     ripens: Seconds = 0.0  # when it is for the first of them
+    # The advisories because of which files left the page.
+    blocked_by: Annotated[tuple[AdvisoryId, ...], Meta(max_length=100)] = ()
 
     @property
     def files_added(self) -> int:

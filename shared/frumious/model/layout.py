@@ -40,6 +40,7 @@ EXCLUDED = Key("state/excluded.json")
 PRIVATE = Key("state/private.json")
 COOLDOWN = Key("state/cooldown.json")
 ANNOUNCED = Key("state/announced.json")
+ADVISORIES = Key("state/advisories/")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
 DELETIONS = Key("state/deletions/")
@@ -223,6 +224,11 @@ def deletion_of(key: Key) -> tuple[str, NormalizedName] | None:
     if match is None or not is_project(match["project"]):
         return None
     return match["hour"], canonicalize_name(match["project"])
+
+
+def advisories(digest: str) -> Key:
+    """Return the key of the advisories with a digest."""
+    return Key(f"{ADVISORIES}{digest}.json")
 
 
 def plan(run: RunId) -> Key:

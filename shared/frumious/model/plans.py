@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.advisories import Feed
     from frumious.model.jobs import AllowedRemoval
     from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Selected
+    from frumious.model.types import RunId
 
 
 class Reason(StrEnum):
@@ -37,6 +39,8 @@ class Reason(StrEnum):
     DELETED = "deleted by name"
     DAMAGED = "damaged here"
     RIPE = "its files have waited as long as the cooldown"
+    BLOCKED = "an advisory blocks it"
+    ADVISORIES = "advisories block other files of it than before"
     DUE = "its removed files are due for deletion"
 
     @property
@@ -49,6 +53,7 @@ class Reason(StrEnum):
             Reason.MADE_PRIVATE,
             Reason.PRIVATE_GONE,
             Reason.DELETED,
+            Reason.BLOCKED,
         }
 
 
@@ -135,6 +140,9 @@ class Plan:
     doubtful: tuple[NormalizedName, ...] = ()  # their pages are missing, which proves nothing
     private: PrivateListing | None = None  # to keep when the runs are open; None: as it is kept
     problems: tuple[str, ...] = ()  # of the private directory
+    advisories: Feed | None = None  # what the cursor is to keep of these; None: as it is
+    known_digest: str = ""  # of the advisories that these replace
+    known_runs: frozenset[RunId] | None = None  # the plan is outdated where others are open
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
 
     @property

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from frumious.model.advisories import Feed
 from frumious.model.cooldown import Ripening
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial
@@ -157,6 +158,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     named: bool = False  # somebody has requested or deleted projects by name
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     selecting: str = ""  # Selected.fingerprint of the last one by which runs were opened
+    advisories: Feed = Feed()
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
     departures: Mapping[ProjectName, Departure] = {}
@@ -212,6 +214,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             deletions=self.deletions if self.deletions <= latest else 0.0,
             tidied=self.tidied if self.tidied <= latest else 0.0,
             regressed=min(self.regressed, now),
+            advisories=self.advisories.at(now, latest),
             ripening=self.ripening.at(latest),
             runs=tuple(
                 replace(run, sent=now) if (run.sent or 0.0) > latest else run for run in self.runs

@@ -62,12 +62,15 @@ def absent_texts(absent: dict[NormalizedName, str]) -> list[str]:
 
 
 async def _kept_away(mirror: Mirror) -> Container[NormalizedName]:
-    """Return the projects that somebody deleted, or that filters exclude by their pages."""
-    named = await read_named(await mirror.ledger.known_cursor(), mirror.ledger, verify=False)
-    if not mirror.selection.projects:
+    """Return the projects that somebody deleted, that filters exclude, or advisories block."""
+    cursor = await mirror.ledger.known_cursor()
+    named = await read_named(cursor, mirror.ledger, verify=False)
+    advisories = await mirror.advisories.read(cursor.advisories.digest)
+    if not mirror.selection.projects and not advisories.projects:
         return named.deleted
     excluded = await mirror.ledger.excluded()
-    return {*named.deleted, *excluded.by(mirror.selection.projects_fingerprint)}
+    by_page = excluded.by(mirror.selection.projects_fingerprint)
+    return {*named.deleted, *by_page, *advisories.wholly_blocked()}
 
 
 async def _has_page(name: NormalizedName, mirror: Mirror) -> bool:

@@ -132,7 +132,7 @@ def _reselect(project: NormalizedName, snapshot: Snapshot, selection: Selection)
     config = snapshot.config
     if project in snapshot.named.deleted:
         return Proposal(project, 0, Reason.DELETED)
-    if config.projects and not selection.wants(project):
+    if selection.blocks(project) or (config.projects and not selection.wants(project)):
         return Proposal(project, 0, _unwanted(project, selection))
     if config.pages or project in config.releases:
         return Proposal(project, 0, Reason.FORCED if config.forced else Reason.RESELECTED)
@@ -141,6 +141,8 @@ def _reselect(project: NormalizedName, snapshot: Snapshot, selection: Selection)
 
 def _unwanted(project: NormalizedName, selection: Selection) -> Reason:
     """Return why a project leaves that is not selected."""
+    if selection.blocks(project):
+        return Reason.BLOCKED
     return Reason.MADE_PRIVATE if selection.private.has(project) else Reason.UNWANTED
 
 

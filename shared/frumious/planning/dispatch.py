@@ -113,31 +113,8 @@ async def _open(
         for run in runs
     )
 
-    def change(cursor: Cursor) -> Cursor:
-        kept = tuple(run for run in cursor.runs if not (plan.reset and run.counts))
-        open_runs = (*kept, *opened)
-        if plan.base is None or plan.cursor is None:
-            return replace(cursor, runs=open_runs)
-        if cursor.revision != plan.base.revision:
-            raise _Overtaken
-        revision = cursor.revision + 1
-        return replace(
-            plan.cursor,
-            runs=open_runs,
-            revision=revision,
-            selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
-            departures=cursor.departures,
-            lagging=cursor.lagging,
-            failures=cursor.failures,
-            tidied=cursor.tidied,
-            projects=cursor.projects,
-            files=cursor.files,
-            bytes_=cursor.bytes_,
-            ripening=cursor.ripening.merging(plan.base.ripening, plan.cursor.ripening),
-        )
-
     try:
-        moved = await ledger.change_cursor(change)
+        moved = await ledger.change_cursor(lambda cursor: _moved(cursor, plan, opened))
     except _Overtaken:
         logger.info("another planner was faster")
         return (), None
@@ -167,8 +144,42 @@ async def _keep_planned(plan: Plan, mirror: Mirror) -> None:
         await write_listing(plan.private.planning(plan.withheld), mirror.storage)
     if plan.selected is not None:
         await ledger.write_selected(plan.selected)
-    elif plan.base is None and await ledger.selected() is None:
+    elif plan.base is None and plan.jobs and await ledger.selected() is None:
         await ledger.write_selected(mirror.selected)
+
+
+def _moved(cursor: Cursor, plan: Plan, opened: tuple[OpenRun, ...]) -> Cursor:
+    """Return the cursor to which a plan leads, with the runs that it opens.
+
+    Raises:
+        _Overtaken: another planner was faster.
+    """
+    open_now = {run.run for run in cursor.runs}
+    others = plan.known_runs is not None and open_now - plan.known_runs
+    if others or (plan.advisories and plan.known_digest != cursor.advisories.digest):
+        raise _Overtaken
+    kept = tuple(run for run in cursor.runs if not (plan.reset and run.counts))
+    open_runs = (*kept, *opened)
+    if plan.base is None or plan.cursor is None:
+        feed = cursor.advisories if plan.advisories is None else plan.advisories
+        return replace(cursor, runs=open_runs, advisories=feed)
+    if cursor.revision != plan.base.revision:
+        raise _Overtaken
+    return replace(
+        plan.cursor,
+        runs=open_runs,
+        revision=cursor.revision + 1,
+        selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
+        advisories=cursor.advisories,
+        departures=cursor.departures,
+        lagging=cursor.lagging,
+        failures=cursor.failures,
+        tidied=cursor.tidied,
+        projects=cursor.projects,
+        files=cursor.files,
+        bytes_=cursor.bytes_,
+        ripening=cursor.ripening.merging(plan.base.ripening, plan.cursor.ripening),
+    )
 
 
 def _log_removals(plan: Plan) -> None:

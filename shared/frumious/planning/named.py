@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from frumious.private.refresh import refresh
 from frumious.simple.values import project_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from frumious.model.runs import Cursor
     from frumious.selection.selection import Selection
     from frumious.state.ledger import Ledger
+
+_MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by root index
 
 
 class InvalidProject(FrumiousError):
@@ -111,3 +113,12 @@ def settle(
             pending = deletion.pending and project not in removed
             deleted[project] = replace(deletion, entry=entry, pending=pending)
     return replace(named, deleted=deleted)
+
+
+def polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedName] | None:
+    """Return the names of a short allowlist, which are polled one by one; None: all there are."""
+    exact = selection.exact_projects
+    if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
+        return None
+    named = filter(selection.wants, {*exact, *selection.named.requested})
+    return sorted(name for name in named if not selection.private.has(name))

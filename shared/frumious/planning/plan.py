@@ -38,6 +38,7 @@ _OF_ANY_PROJECT: Final = (
     Reason.PRIVATE_GONE,
     Reason.DUE,
     Reason.DELETED,
+    Reason.BLOCKED,
 )
 _MAX_RETRIES: Final = 1000  # lagging projects in one plan
 _MAX_SHOWN: Final = 1000  # projects of each kind that a summary names
@@ -113,7 +114,7 @@ def plan_snapshot(
     """Return the plan that follows from a snapshot. Pure."""
     if snapshot.foreign:
         return _foreign_plan(snapshot)
-    selection = replace(selection, named=snapshot.named)
+    selection = replace(selection, named=snapshot.named, blocked=snapshot.blocked)
     comparison = discovery.compare(snapshot, selection)
     proposals = chain(
         discovery.propose_changed(snapshot),

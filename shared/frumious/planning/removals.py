@@ -79,8 +79,8 @@ def _check(
         return None
     counts = Counter[Reason]()
     for project, reason in plan.removals.items():
-        if reason is Reason.DELETED:
-            continue  # each is confirmed
+        if reason in {Reason.DELETED, Reason.BLOCKED}:
+            continue  # each is confirmed, or `max-blocked` has allowed it
         stored = reason in _CONFIGURED and project in snapshot.unlisted
         counts[reason] += stored or project in comparison.listed
     projects = comparison.projects

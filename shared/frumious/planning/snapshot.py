@@ -22,7 +22,7 @@ from frumious.model.private import PrivateListing
 from frumious.planning import ripening
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
-from frumious.planning.named import read_named, settle
+from frumious.planning.named import polled_names, read_named, settle
 from frumious.planning.page_checks import read_turn, require_service, without_doubtful
 from frumious.planning.private_names import read_private, without_private
 from frumious.planning.serials import confirmed_serial, last_serial
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_POLLED_NAMES: Final = 500  # of an allowlist; a longer one is compared by root index
 _COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
 _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
 _MAX_LOGGED: Final = 20  # projects in one log record
@@ -68,6 +67,7 @@ class Snapshot:
     config: ConfigChanges = field(default_factory=ConfigChanges)
     named: NamedProjects = NO_NAMED_PROJECTS  # without those that the configuration asks for again
     restored: frozenset[NormalizedName] = frozenset()  # what these are
+    blocked: frozenset[NormalizedName] = frozenset()  # by advisories, as a whole
     settles_named: bool = False  # `named` is not what is stored
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
     changes: Changes | None = None  # by changelog; None: upstream has none
@@ -135,7 +135,9 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     overdue = now >= cursor.reconciled + _COMPARISON_INTERVAL
     named = await read_named(cursor, mirror.ledger, verify=overdue or force)
     settled = settle(named, mirror.selection)
-    mirror = replace(mirror, selection=replace(mirror.selection, named=settled))
+    blocked = await mirror.advisories.wholly_blocked(cursor.advisories.digest)
+    selection = replace(mirror.selection, named=settled, blocked=blocked)
+    mirror = replace(mirror, selection=selection)
     config = await _read_config_changes(cursor, mirror, force=force)
     ripe = await ripening.read_ripe(cursor, mirror, now, verify=overdue)
     snapshot = Snapshot(
@@ -143,6 +145,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         ripe=ripe,
         cursor=structs.replace(cursor, master=master, named=bool(named) or cursor.named),
         named=settled,
+        blocked=blocked,
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
         settles_named=settled != named,
         reset=reset,
@@ -150,7 +153,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         config=replace(config, pages=config.pages or ripe.lost),
     )
     snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
-    snapshot = replace(snapshot, names=_polled_names(mirror.selection, discovery))
+    snapshot = replace(snapshot, names=polled_names(mirror.selection, discovery))
     if discovery in {"auto", "changelog"}:
         try:
             snapshot = await _read_changelog(snapshot, mirror.upstream, mirror.storage)
@@ -164,7 +167,8 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         snapshot, mirror.upstream, mirror.ledger, mirror.selection
     )
     snapshot = without_private(snapshot, mirror.selection.private)
-    if mirror.selection.projects and snapshot.upstream_index is not None and not (force or reset):
+    by_page = mirror.selection.projects or cursor.advisories.digest  # what may exclude projects
+    if by_page and snapshot.upstream_index is not None and not (force or reset):
         excluded = await mirror.ledger.excluded()
         excluded_now = excluded.by(mirror.selection.projects_fingerprint)
         snapshot = replace(snapshot, excluded=excluded_now)
@@ -204,14 +208,6 @@ async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -
     stored = await mirror.ledger.selected()
     changes = config_changes(stored, current, force=force, opened=cursor.selecting)
     return replace(changes, fingerprint="") if cursor.runs else changes
-
-
-def _polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedName] | None:
-    exact = selection.exact_projects
-    if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
-        return None
-    named = filter(selection.wants, {*exact, *selection.named.requested})
-    return sorted(name for name in named if not selection.private.has(name))
 
 
 async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Storage) -> Snapshot:

@@ -5,13 +5,14 @@ A filter is a class that reads its options. To add one, add it to its kind below
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
-from frumious.config.filters import FilterOptions
+from frumious.config.filters import FilterOptions, plugins
+from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
+from frumious.selection import advisories
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.decision import Decision
 from frumious.selection.fingerprints import fingerprint
@@ -124,6 +125,11 @@ RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
     LatestReleases,
     ProjectSizeLimit,
 )
+_NAMES: Final = frozenset(
+    kind.name
+    for kinds in (NAME_FILTERS, PROJECT_FILTERS, FILE_FILTERS, RELEASE_FILTERS)
+    for kind in kinds
+)
 _Any = TypeVar("_Any", bound=_Filter)
 
 
@@ -139,12 +145,13 @@ class Selection:
     pages_fingerprint: str = ""  # of the filters of all projects' pages; empty without any
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
+    blocked: frozenset[NormalizedName] = frozenset()  # by advisories, which count before all
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """Read the options of all filters, so that they are known, and keep the enabled filters."""
         options = FilterOptions(reader)
-        enabled = reader.get("plugins", "enabled", _plugins, frozenset[str]())
+        enabled = reader.get("plugins", "enabled", plugins(_NAMES), frozenset[str]())
 
         def read(kinds: Iterable[type[_Any]]) -> tuple[_Any, ...]:
             found = [(kind, kind.read(options)) for kind in kinds]
@@ -255,10 +262,16 @@ class Selection:
                 return each.name
         return ""
 
+    def blocks(self, project: NormalizedName) -> bool:
+        """Return whether advisories block the project as a whole; a private one is another."""
+        return project in self.blocked and not self.private.has(project)
+
     def wants(self, project: NormalizedName) -> bool:
         """Return whether the project is selected, or requested by name, and not deleted."""
         if self.private and self.private.has(project):
             return self.private.has_files(project) and project not in self.named.deleted
+        if self.blocks(project):
+            return False
         if project in self.named.deleted or project in self.named.requested:
             return project in self.named.requested
         return not self.name_excluded_by(project)
@@ -270,7 +283,7 @@ class Selection:
         context: Context = NO_CONTEXT,
     ) -> ProjectPage | None:
         """Return the page with what is selected of its releases and files; None: nothing."""
-        if not self.filters_pages_of(project):
+        if not (self.filters_pages_of(project) or context.advisories.blocking):
             return page
         return self.decide(project, page, context).page(page)
 
@@ -287,20 +300,29 @@ class Selection:
     ) -> Decision:
         """Apply all filters but those of names, as `select` does; return which excluded what."""
         subject = Subject.of(project, page, context)
+        if (blocker := context.advisories.blocker) is not None:
+            return Decision(advisories.reason(blocker), {}, frozenset())
+        blocked = advisories.blocked_files(subject.files, context.advisories)
         held_back: Mapping[str, float] = {}
         if self.cooldown is not None:
-            held_back = self.cooldown.held_back(subject)
+            waiting = self.cooldown.held_back(subject).items()
+            held_back = {name: until for name, until in waiting if name not in blocked}
             subject = subject.without(held_back)
         for by_project in () if context.named else self.projects:
             if not by_project.wants(subject):
                 return Decision(by_project.name, {}, frozenset(), held_back)
         excluded = dict.fromkeys(held_back, Cooldown.name)  # filename -> filter
-        files = subject.files
+        excluded |= {name: advisories.reason(advisory) for name, advisory in blocked.items()}
+        files = tuple(each for each in subject.files if each.file.filename not in blocked)
         for by_file in self.files:
             unwanted = (each for each in files if not by_file.wants(subject, each))
             excluded |= {each.file.filename: by_file.name for each in unwanted}
             files = tuple(each for each in files if each.file.filename not in excluded)
-        releases: Sequence[Release] = subject.releases(files)
+        releases: Sequence[Release] = [
+            release
+            for release in subject.releases(files)
+            if release.files or context.advisories.blocker_of(release.text) is None
+        ]
         for by_release in self.releases:
             left = by_release.select(project, releases)
             selected = {each.text for each in left}
@@ -311,28 +333,9 @@ class Selection:
                 break
         decided = {file.filename: excluded.get(file.filename, "") for file in page.files}
         versions = frozenset(release.text for release in releases)
+        if blocked and all(decided.values()):  # perhaps they block all that the filters select
+            unblocked = self.decide(project, page, replace(context, advisories=NO_ADVISORIES))
+            if not unblocked.excluded_by and not all(unblocked.files.values()):
+                reason = advisories.reason(next(iter(blocked.values())))
+                return Decision(reason, {}, frozenset(), held_back)
         return Decision("", decided, versions, held_back)
-
-
-def _plugins(text: str) -> frozenset[str]:
-    """Parse the names of enabled filters."""
-    known = {
-        kind.name
-        for kinds in (NAME_FILTERS, PROJECT_FILTERS, FILE_FILTERS, RELEASE_FILTERS)
-        for kind in kinds
-    }
-    names = frozenset(text.split())
-    if names == {"all"}:
-        return frozenset(known)
-    unknown = sorted(names - known)
-    if unknown:
-        renamed = {
-            name: re.sub("white", "allow", re.sub("black", "block", name)) for name in unknown
-        }
-        hints = (
-            f"{name} is called {new} now" if new in known else f"{name} is unknown"
-            for name, new in renamed.items()
-        )
-        msg = f"{', '.join(hints)}; must be some of {', '.join(sorted(known))}, or all"
-        raise ValueError(msg)
-    return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from frumious.model.advisories import NO_ADVISORIES
 from frumious.selection.filenames import Versions, parse_version
 from frumious.simple import legacy_json
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
+    from frumious.model.advisories import ProjectAdvisories
     from frumious.model.pages import File, ProjectPage
     from frumious.model.types import JsonObject
 
@@ -25,6 +27,7 @@ class Context:
     now: float = 0.0  # seconds since the epoch
     named: bool = False  # the project was requested by name: filters of projects do not apply
     legacy: JsonObject | None = None  # the legacy JSON, if a filter needs it and there is one
+    advisories: ProjectAdvisories = NO_ADVISORIES  # that concern the project
 
 
 NO_CONTEXT: Final = Context()

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Reason, Retryable, explain
+from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
 from frumious.model.jobs import Job, Outcome, Report, Result, failure
 from frumious.model.losses import NOTHING, Loss
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.private.refresh import load
 from frumious.state import inbox
+from frumious.state.advisories import NOTHING as NOTHING_BLOCKED
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from frumious.meter import Meter
     from frumious.mirror import Mirror
+    from frumious.model.advisories import Advisories
     from frumious.model.runs import Cursor
     from frumious.model.types import RunId
 
@@ -90,15 +93,17 @@ Disposition: TypeAlias = "Result | RetryLater | Continuation | Obsolete"
 class Batch:
     """Deliveries that are worked on at the same time, those of one project in their order."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what is known)
         self,
         mirror: Mirror,
         open_runs: frozenset[RunId],
         lagging: Collection[NormalizedName],
         totals: Loss = NOTHING,
         named: NamedProjects = NO_NAMED_PROJECTS,
+        advisories: Advisories = NOTHING_BLOCKED,
     ) -> None:
         self._mirror = mirror
+        self._advisories = advisories
         self._named = named
         self._open_runs = open_runs
         self._lagging = lagging
@@ -111,16 +116,21 @@ class Batch:
         """Begin a batch, knowing which runs are open and which projects lag.
 
         In this order: a project lags before its run is closed. `cursor` is what this process knows
-        of it already. What people have named since the jobs were sent counts as well.
+        of it already. What people have named since the jobs were sent counts as well, and what
+        advisories block since.
+
+        Raises:
+            LedgerCorrupt: nobody knows what they block; the next tick of the planner finds out.
         """
         cursor = cursor or await mirror.ledger.cursor()
         if mirror.private is not None:
             await load(mirror)
         named = await mirror.ledger.named() if cursor.named else NO_NAMED_PROJECTS
+        advisories = await mirror.advisories.read(cursor.advisories.digest)
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         open_runs = frozenset(entry.run for entry in cursor.runs)
         totals = Loss(cursor.files, cursor.bytes_)
-        return cls(mirror, open_runs, lagging, totals, named)
+        return cls(mirror, open_runs, lagging, totals, named, advisories)
 
     async def work(self, delivery: Delivery) -> Disposition:
         """Do a job when its turn comes: after the earlier jobs of its project."""
@@ -140,10 +150,16 @@ class Batch:
                 recovering=lagging or not is_open,
                 totals=self._totals,
                 named=self._named,
+                advisories=self._advisories_of(project),
             )
             if isinstance(disposition, RetryLater):
                 self._retried_later[project] = disposition
             return disposition
+
+    def _advisories_of(self, project: NormalizedName) -> ProjectAdvisories:
+        """Return the advisories of a project; those of a private one are of another."""
+        private = self._mirror.selection.private.has(project)
+        return NO_ADVISORIES if private else self._advisories.of(project)
 
 
 def retry_pause(number: int) -> int:
@@ -159,6 +175,7 @@ async def work(  # noqa: PLR0913 (what is known)
     recovering: bool = False,
     totals: Loss = NOTHING,
     named: NamedProjects = NO_NAMED_PROJECTS,
+    advisories: ProjectAdvisories = NO_ADVISORIES,
 ) -> Disposition:
     """Do a job; `recovering` as in Job: the project lags, or the job's run is closed.
 
@@ -175,6 +192,7 @@ async def work(  # noqa: PLR0913 (what is known)
         totals=totals,
         open_runs=open_runs,
         deleted=job.project in named.deleted,
+        advisories=advisories,
     )
     transfer = Transfer.of(attempt, mirror, delivery.on_last_file, delivery.meter)
     deadline = asyncio.timeout_at(delivery.deadline)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.jobs import Outcome
+from frumious.selection.advisories import PREFIX
 from frumious.selection.subject import Context
 from frumious.simple import legacy_json
+from frumious.syncing.blocking import remove_blocked
 from frumious.syncing.losses import book_loss
 from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.advisories import ProjectAdvisories
     from frumious.model.jobs import Job, Result
     from frumious.model.pages import ProjectPage
     from frumious.syncing.page_publisher import PagePublisher
@@ -32,14 +36,21 @@ logger = logging.getLogger(__name__)
 _MAX_LOGGED: Final = 20  # files in one log record
 
 
-async def remove_excluded(
+async def remove_excluded(  # noqa: PLR0913, PLR0917 (what decides)
     attempt: Attempt,
     page: ProjectPage,
+    legacy: bytes | None,
     current: ProjectPage | None,
     publisher: PagePublisher,
     mirror: Mirror,
 ) -> Result:
-    """Remove a project that filters exclude by its page; it counts as a loss."""
+    """Remove a project that filters exclude by its page; it counts as a loss.
+
+    It does not if advisories alone exclude it.
+    """
+    job = attempt.job
+    if attempt.advisories and select_files(job, page, legacy, mirror).page is not None:
+        return await remove_blocked(attempt, page.serial or 0, current, publisher, mirror)
     booked = await book_loss(attempt, None, current, mirror)
     result = await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
     outcome = Outcome.EXCLUDED if result.outcome is Outcome.ABSENT else result.outcome
@@ -55,6 +66,7 @@ class SelectedPage:
     page: ProjectPage | None  # None: nothing of the project
     held_back: Mapping[str, float] = field(default_factory=dict)  # as in Decision
     anytime: ProjectPage | None = None  # what would be selected without the cooldown
+    hidden: frozenset[str] = frozenset()  # files that nobody is to hear of
 
     def reported(self, result: Result) -> Result:
         """Return a result that says how many files wait, and until when the first of them does."""
@@ -75,17 +87,38 @@ class SelectedPage:
         return [until for until in self.held_back.values() if until < math.inf]
 
 
-def select_files(job: Job, page: ProjectPage, legacy: bytes | None, mirror: Mirror) -> SelectedPage:
-    """Return what the filters and the cooldown select of a page: all of a private one."""
+def select_files(
+    job: Job,
+    page: ProjectPage,
+    legacy: bytes | None,
+    mirror: Mirror,
+    advisories: ProjectAdvisories = NO_ADVISORIES,
+) -> SelectedPage:
+    """Return what filters, cooldown and advisories select of a page: all of a private one."""
     project, selection = job.project, mirror.selection
-    if selection.private.has(project) or not selection.filters_pages_of(project):
+    is_filtered = selection.filters_pages_of(project) or bool(advisories.blocking)
+    if selection.private.has(project) or not is_filtered:
         return SelectedPage(page, anytime=page)
-    context = selection_context(legacy, mirror, named=job.named)
+    context = selection_context(legacy, mirror, advisories, named=job.named)
     decision = selection.decide(project, page, context)
     selected = anytime = decision.page(page)
     if decision.held_back and selected is not None and not selected.files:
         anytime = selection.select(project, page, replace(context, now=math.inf))
-    return SelectedPage(selected, decision.held_back, anytime)
+    blocked = (name for name, why in decision.files.items() if why.startswith(PREFIX))
+    hidden = frozenset((*decision.held_back, *blocked))
+    return SelectedPage(selected, decision.held_back, anytime, hidden)
+
+
+def selection_context(
+    legacy: bytes | None, mirror: Mirror, advisories: ProjectAdvisories, *, named: bool
+) -> Context:
+    """Return what filters may need to decide on a project besides its page."""
+    return Context(
+        now=mirror.clock.now(),
+        named=named,
+        legacy=None if legacy is None else legacy_json.parse(legacy),
+        advisories=advisories,
+    )
 
 
 async def read_legacy_json(
@@ -104,12 +137,3 @@ async def read_legacy_json(
         msg = f"the legacy JSON of {project!r} is older than its page: {serial}"
         raise StalePage(msg)
     return body
-
-
-def selection_context(legacy: bytes | None, mirror: Mirror, *, named: bool) -> Context:
-    """Return what filters may need to decide on a project besides its page."""
-    return Context(
-        now=mirror.clock.now(),
-        named=named,
-        legacy=None if legacy is None else legacy_json.parse(legacy),
-    )

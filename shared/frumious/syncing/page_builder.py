@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from frumious.errors import Reason
 from frumious.model import layout
@@ -15,12 +17,18 @@ from frumious.syncing.comparison import link_to
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from packaging.utils import NormalizedName
+
     from frumious.config.settings import Config
     from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.page_store import Manifest
     from frumious.syncing.comparison import Change, CurrentPage
     from frumious.syncing.recovery import Recovery
+
+logger = logging.getLogger(__name__)
+
+_MAX_LOGGED: Final = 20  # files that are left out, in one log record
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,13 @@ class BuiltPage:
     page: ProjectPage
     files: Sequence[MirroredFile]
     refused: Mapping[str, str]  # filename -> why it is not on the page, with details
+
+    def log_refused(self, project: NormalizedName) -> None:
+        """Log what is left out."""
+        if self.refused:
+            whys = dict(islice(self.refused.items(), _MAX_LOGGED))
+            extra = {"project": project, "files": len(self.refused), "errors": whys}
+            logger.warning("files are left out", extra=extra)
 
 
 def build_page(

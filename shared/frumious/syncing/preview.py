@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from frumious.errors import FrumiousError, explain
 from frumious.model import layout
+from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome
+from frumious.selection.advisories import blocked_on_page
+from frumious.syncing.blocking import Blocked
 from frumious.syncing.comparison import compare
 from frumious.syncing.current_page import has_moved, read_current_page
 from frumious.syncing.exclusion import read_legacy_json, select_files
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.advisories import ProjectAdvisories
     from frumious.model.blobs import Blob
     from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
@@ -43,18 +47,20 @@ class Preview:
     error: str = ""  # why the project would lag
 
 
-async def preview(job: Job, mirror: Mirror) -> Preview:
+async def preview(
+    job: Job, mirror: Mirror, advisories: ProjectAdvisories = NO_ADVISORIES
+) -> Preview:
     """Compare a project with upstream as its job would, and write nothing.
 
     For a `continuation`, files that an interrupted job has stored do not count; each is looked for.
     """
     try:
-        return await _preview(job, mirror)
+        return await _preview(job, mirror, advisories)
     except FrumiousError as error:
         return Preview(Outcome.FAILED, error=explain(error))
 
 
-async def _preview(job: Job, mirror: Mirror) -> Preview:
+async def _preview(job: Job, mirror: Mirror, advisories: ProjectAdvisories) -> Preview:
     project = job.project
     manifest = await mirror.pages.read_manifest(project)
     current = manifest.page if manifest is not None else None
@@ -66,13 +72,14 @@ async def _preview(job: Job, mirror: Mirror) -> Preview:
     parsed = None
     named = job.named and not mirror.selection.private.has(project)
     moved = has_moved(project, current, mirror)
-    if named or mirror.selection.wants(project):
-        parsed = await read_upstream(Attempt(job), None if moved else current, mirror)
+    if advisories.blocker is None and (named or mirror.selection.wants(project)):
+        counted = Blocked(blocked_on_page(project, current, advisories)).without(current)
+        parsed = await read_upstream(Attempt(job), None if moved else counted, mirror)
     if parsed is None:
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    chosen = select_files(job, parsed.page, legacy, mirror)
+    chosen = select_files(job, parsed.page, legacy, mirror, advisories)
     if chosen.page is None:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
+from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.losses import NOTHING, Loss
 from frumious.state.tombstones import Tombstone
@@ -34,6 +35,7 @@ class Attempt:
     totals: Loss = NOTHING  # what the mirror has
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
     deleted: bool = False  # somebody deleted the project by name: it leaves at once
+    advisories: ProjectAdvisories = NO_ADVISORIES  # that concern the project now
 
     def may_report(self, run: RunId) -> bool:
         """Return whether what a job of an earlier run changed may never have been reported.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +24,7 @@ from frumious.state.removed_files import (
     keep_removed_files,
 )
 from frumious.storage.protocol import Conflict
+from frumious.syncing.blocking import Blocked, remove_blocked
 from frumious.syncing.comparison import (
     CurrentPage,
     MassLoss,
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_LOGGED = 20  # files that are left out, in one log record
 _MAX_RACES = 3  # that are lost in a row before the job is retried later
 
 
@@ -102,24 +101,27 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True)
         transfer.resuming = True  # what is stored already is found again
-    named = job.named and not mirror.selection.private.has(project)
-    if attempt.deleted or not (named or mirror.selection.wants(project)):
-        return await _remove_unwanted(attempt, current, publisher, mirror)
+    blocked = Blocked.of(attempt, current)
+    attempt = blocked.at_once(attempt)
+    job = attempt.job
+    result = await _remove_unselected(attempt, blocked, current, publisher, mirror)
+    if result is not None:
+        return result
     moved = has_moved(project, current, mirror)
-    known = None if moved else current  # upstream does not decide on what it never had
+    # Upstream does not decide on what it never had, and what is blocked is no loss.
+    known = None if moved else blocked.without(current)
     parsed, legacy = await _read_source(attempt, known, mirror)
     if parsed is None:
         booked = await book_loss(attempt, None, known, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    chosen = select_files(job, parsed.page, legacy, mirror)
+    chosen = select_files(job, parsed.page, legacy, mirror, attempt.advisories)
     if chosen.page is None:
-        result = await remove_excluded(attempt, parsed.page, current, publisher, mirror)
+        result = await remove_excluded(attempt, parsed.page, legacy, current, publisher, mirror)
         return chosen.reported(result)
     check_selection(project, parsed.page, chosen.anytime, known, mirror.selection)
-    selected = replace(parsed, page=chosen.page)
-    damaged = manifest is not None and manifest.damaged
+    selected = blocked.refuse(replace(parsed, page=chosen.page))
     current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
-    current_page = replace(current_page, damaged=damaged)
+    current_page = replace(current_page, damaged=manifest is not None and manifest.damaged)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     if change.new:
@@ -132,7 +134,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
-    shown = {file.filename for file in parsed.page.files} - chosen.held_back.keys()
+    shown = {file.filename for file in parsed.page.files} - chosen.hidden
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
@@ -140,21 +142,13 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         if not (attempt.resuming and recovery.report):
             if attempt.resuming:
                 unchanged = await store_legacy_json(project, legacy, shown, unchanged, mirror)
-            kept = await _keep(unchanged, attempt, manifest, recovery, publisher)
-            return chosen.reported(kept)
-    _log_refused(project, built)
+            return chosen.reported(await _keep(unchanged, attempt, manifest, recovery, publisher))
+    built.log_refused(project)
     booked = await book_loss(attempt, parsed, known, mirror)
     built = await store_legacy_json(project, legacy, shown, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
-    return chosen.reported(await _finish(built, publisher))
-
-
-def _log_refused(project: NormalizedName, built: BuiltPage) -> None:
-    if built.refused:
-        whys = dict(islice(built.refused.items(), _MAX_LOGGED))
-        extra = {"project": project, "files": len(built.refused), "errors": whys}
-        logger.warning("files are left out", extra=extra)
+    return chosen.reported(blocked.note(await _finish(built, publisher)))
 
 
 async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, ProjectPage | None]:
@@ -173,6 +167,25 @@ async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, Pr
     if manifest is None and job.migrating:
         return None, await pages.read_html_page(job.project)
     return manifest, manifest.page if manifest is not None else None
+
+
+async def _remove_unselected(
+    attempt: Attempt,
+    blocked: Blocked,
+    current: ProjectPage | None,
+    publisher: PagePublisher,
+    mirror: Mirror,
+) -> Result | None:
+    """Remove a project that is not selected whatever its page says; None: it may be selected."""
+    project, selection = attempt.job.project, mirror.selection
+    is_wanted = attempt.job.named and not selection.private.has(project)
+    is_wanted = is_wanted or selection.wants(project)
+    is_blocked = attempt.advisories.blocker is not None or (blocked.files and not is_wanted)
+    if is_blocked and not attempt.deleted:
+        return await remove_blocked(attempt, None, current, publisher, mirror)
+    if attempt.deleted or not is_wanted:
+        return await _remove_unwanted(attempt, current, publisher, mirror)
+    return None
 
 
 async def _remove_unwanted(

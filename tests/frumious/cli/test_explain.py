@@ -52,6 +52,7 @@ def test_each_file_is_explained(world: World, tmp_path: Path) -> None:
         "excluded_by": "",
         "private": False,
         "files": {"demo-1.0-py3-none-any.whl": ""},
+        "reported": {},
     }
     assert unknown.returncode == 1
     assert "demo-7.0.zip: kept out by upstream, which has no such file" in unknown.stdout

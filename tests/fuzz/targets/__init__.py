@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.fuzz.targets import configuration, names, pages, responses, state
+from tests.fuzz.targets import advisories, configuration, names, pages, responses, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for module in (pages, responses, names, configuration, state)
+    for module in (pages, responses, names, configuration, state, advisories)
     for target in module.TARGETS
 }

@@ -1,0 +1,1 @@
+"""The feed of advisories: OSV's archive for PyPI."""

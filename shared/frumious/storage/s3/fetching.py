@@ -1,0 +1,47 @@
+"""Objects at `s3://bucket/key`, which need not be in the mirror's bucket."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from frumious.storage.protocol import StorageRefused, StorageUnavailable
+from frumious.storage.s3.session import open_client, open_session
+
+if TYPE_CHECKING:
+    from frumious.config.settings import Config
+
+_CHUNK = 1024**2
+
+
+def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: Config) -> str:
+    """Write an object to a file, and return its ETag; the given ETag: the object still has it.
+
+    Raises:
+        StorageUnavailable: S3 did not respond.
+        StorageRefused: S3 refuses it, or the object has more than `limit` bytes.
+    """
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    unless: dict[str, Any] = {"IfNoneMatch": etag} if etag else {}
+    client = open_client(open_session(config.s3), config.s3, timeout=config.timeout)
+    try:
+        response = client.get_object(Bucket=bucket, Key=key, **unless)
+        size = 0
+        for chunk in response["Body"].iter_chunks(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                msg = f"{address} has more than {limit} bytes"
+                raise StorageRefused(msg)
+            file.write(chunk)
+        return response["ETag"]
+    except ClientError as error:
+        if etag and error.response["Error"]["Code"] == "304":
+            return etag
+        msg = f"S3 responds {error.response['Error'].get('Code')} for {address}"
+        raise StorageRefused(msg) from error
+    except (BotoCoreError, OSError) as error:
+        msg = f"cannot read {address}: {error}"
+        raise StorageUnavailable(msg) from error
+    finally:
+        client.close()
