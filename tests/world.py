@@ -22,6 +22,7 @@ from frumious.model.jobs import AllowedRemoval, Job, Report, Result
 from frumious.model.types import Key, RunId
 from frumious.planning.advisories import follow_advisories
 from frumious.planning.dispatch import start_runs
+from frumious.planning.lists import follow_lists
 from frumious.planning.plan import plan_changes, plan_projects
 from frumious.planning.retry import retry
 from frumious.state import inbox
@@ -167,11 +168,14 @@ class World:
         self, *, force: bool = False, reset: bool = False, confirmed_removals: int = 0
     ) -> Plan:
         """Return the plan of a tick without dispatching it."""
-        return self.run(
-            lambda mirror: plan_changes(
-                mirror, force=force, reset=reset, confirmed_removals=confirmed_removals
+
+        async def plan(mirror: Mirror) -> Plan:
+            followed = await follow_lists(mirror)
+            return await plan_changes(
+                followed, force=force, reset=reset, confirmed_removals=confirmed_removals
             )
-        )
+
+        return self.run(plan)
 
     def follow_advisories(self, *, confirmed: int = 0) -> Update | None:
         """Look at the feed of advisories, as the planner does at each tick, and send the jobs."""
@@ -182,7 +186,8 @@ class World:
         """Open the plan's runs and send their jobs."""
 
         async def start(mirror: Mirror) -> list[Run]:
-            opened = await start_runs(plan, mirror, JobQueue(self.queue_url))
+            selecting = await mirror.with_stored_lists()
+            opened = await start_runs(plan, selecting, JobQueue(self.queue_url))
             return [await mirror.ledger.plan(run) for run in opened]
 
         return self.run(start)

@@ -46,6 +46,7 @@ async def _audit(deadline: float, *, restart: bool) -> dict[str, Any]:
         return {"phase": before.phase, "began": before.began}
     if before is not None and _overdue(before):
         environment.report(audits_overdue=1)  # this tick may fail as the last ones did
+    mirror = await mirror.with_stored_lists()
     progress = await audit(mirror, AuditSettings(restart=restart), deadline=deadline)
     done = progress.phase is Phase.DONE
     if done:

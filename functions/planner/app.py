@@ -29,15 +29,19 @@ from frumious.messaging.job_queue import JobQueue
 from frumious.model.plans import Plan
 from frumious.planning.advisories import follow_advisories, plan_advisories, together
 from frumious.planning.dispatch import start_runs
+from frumious.planning.lists import follow_lists
 from frumious.planning.named import delete, parse_names, request
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects, summary
 from frumious.planning.retry import confirm_losses, retry
+from frumious.selection.locks import ListsUnread
 from frumious_lambda.environment import Environment
 from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
 from frumious_lambda.planner_event import check_event
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from frumious.mirror import Mirror
 
 environment = Environment()
 queue = JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
@@ -61,9 +65,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
-    update = await plan_advisories(environment.mirror) if _is_tick(event) else None
-    plan = await _plan(event)
-    absent = await names.absent(plan, environment.mirror, at_once=True)
+    mirror = environment.mirror
+    if _is_tick(event):
+        mirror = await follow_lists(mirror, store=False)
+    update = await plan_advisories(mirror) if _is_tick(event) else None
+    plan = await _plan(event, mirror)
+    absent = await names.absent(plan, mirror, at_once=True)
     environment.report()
     shown = summary(together(plan, update))
     return {"plan": shown, **_stopped(plan), **({"absent": absent} if absent else {})}
@@ -73,6 +80,7 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     mirror = environment.mirror
     plan: Plan | None = None
     try:
+        mirror = await _select()
         if "projects" in event:
             await request(mirror, parse_names(event["projects"]))
         if deleted := event.get("delete"):
@@ -84,7 +92,8 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         if _is_tick(event):
             confirmed = event.get("confirm_removals", 0)
             await follow_advisories(mirror, queue, confirmed=confirmed, deadline=deadline)
-        plan = await _plan(event)
+            mirror = await follow_lists(mirror)
+        plan = await _plan(event, mirror)
     finally:  # earlier runs are sent whatever keeps this tick from planning
         runs = await start_runs(plan, mirror, queue, deadline=deadline)
     if plan.stopped is not None:
@@ -111,20 +120,31 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **_stopped(plan)}
 
 
-async def _plan(event: dict[str, Any]) -> Plan:
+async def _select() -> Mirror:
+    """Return the mirror with the selection by the lists of the last tick.
+
+    What people name, and advisories, do not wait until the lists can be read.
+    """
+    try:
+        return await environment.mirror.with_stored_lists()
+    except ListsUnread:
+        return await follow_lists(environment.mirror)
+
+
+async def _plan(event: dict[str, Any], mirror: Mirror) -> Plan:
     if deleted := event.get("delete"):
         return plan_deletions(deleted)
     if (requested := event.get("projects")) is not None:
         return plan_projects(requested, allowed_removal=event.get("may_lose", False))
-    if not event and (waiting := beginning.waiting(environment.mirror)) is not None:
+    if not event and (waiting := beginning.waiting(mirror)) is not None:
         return waiting
     plan = await plan_changes(
-        environment.mirror,
+        mirror,
         force=event.get("force_check", False),
         reset=event.get("reset_serials", False),
         confirmed_removals=event.get("confirm_removals", 0),
     )
-    return plan if event.get("all") else await beginning.check(plan, environment.mirror)
+    return plan if event.get("all") else await beginning.check(plan, mirror)
 
 
 def _is_tick(event: dict[str, Any]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from frumious.clock import Clock
 from frumious.model.runs import Selected
+from frumious.selection.locks import ListsUnread
 from frumious.state.advisories import AdvisoryStore
 from frumious.state.ledger import Ledger
 from frumious.state.page_store import PageStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.model.lists import Lists
     from frumious.private.source import PrivateSource
     from frumious.selection.selection import Selection
     from frumious.storage.protocol import Storage
@@ -67,6 +69,27 @@ class Mirror:
             AdvisoryStore(storage),
             private,
         )
+
+    def with_lists(self, lists: Lists) -> Self:
+        """Return the mirror with the selection by lists that were read."""
+        named, blocked = self.selection.named, self.selection.blocked
+        selection = self.config.selection.with_lists(lists)
+        return replace(self, selection=replace(selection, named=named, blocked=blocked))
+
+    async def with_stored_lists(self, known: str = "") -> Self:
+        """Return the mirror with the selection by the lists that the planner has read.
+
+        `known` is what the cursor says of them.
+
+        Raises:
+            ListsUnread: it has not read them yet.
+        """
+        if self.selection.unread_locks is None:
+            return self
+        lists = await self.ledger.lists(known)
+        if lists is None:
+            raise ListsUnread
+        return self.with_lists(lists)
 
     def fingerprint(self, project: NormalizedName) -> str:
         """Identify all of the configuration that shapes the project's page."""

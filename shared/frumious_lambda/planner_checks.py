@@ -13,6 +13,7 @@ from frumious.planning.everything import everything_text, unconfirmed_projects
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
+    from frumious.config.settings import Config
     from frumious.mirror import Mirror
 
 _PAUSE: Final = 3600.0  # seconds until the same is read again
@@ -53,7 +54,7 @@ class Names:
     """Finds the names of the allowlist that upstream lacks, once an hour."""
 
     def __init__(self) -> None:
-        self._checked: tuple[Mirror, float] | None = None
+        self._checked: tuple[Config, str, float] | None = None
 
     async def absent(
         self, plan: Plan, mirror: Mirror, *, at_once: bool = False
@@ -72,11 +73,12 @@ class Names:
         lagging = await mirror.ledger.lagging() if plan.base.lagging else {}
         absent = await absent_names(mirror, {*plan.jobs, *lagging})
         if not at_once:
-            self._checked = (mirror, mirror.clock.now())
+            self._checked = (mirror.config, mirror.selection.lists, mirror.clock.now())
         return dict(islice(absent.items(), _MAX_NAMES))
 
     def _is_due(self, mirror: Mirror) -> bool:
         if self._checked is None:
             return True
-        checked, at = self._checked  # a new configuration comes with another mirror
-        return checked is not mirror or mirror.clock.now() >= at + _PAUSE
+        config, lists, at = self._checked
+        is_new = config is not mirror.config or lists != mirror.selection.lists
+        return is_new or mirror.clock.now() >= at + _PAUSE

@@ -22,9 +22,11 @@ from xmlrpc.client import dumps
 import msgspec
 from msgspec.structs import replace
 
+from frumious.locks.parse import parse_list
 from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
+from frumious.model.lists import Lists, LockedList
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import (
     Cursor,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 BEFORE: Final = Path(__file__).parents[1] / "frumious/state/before"
+LOCKS: Final = Path(__file__).parents[1] / "frumious/locks/made"
 Branch = tuple[str, int, int]
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -81,6 +84,7 @@ _STATE: Final = {
     r"state/excluded\.json": "excluded",
     r"state/private\.json": "private_listing",
     r"state/cooldown\.json": "held_back",
+    r"state/lists\.json": "lists",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",
@@ -133,6 +137,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _responses()
     yield from _state_of_before()
     yield from _state()
+    yield from _locks()
     yield from _texts()
 
 
@@ -294,6 +299,16 @@ def _advisories() -> Iterator[tuple[str, bytes]]:
     for advisories in ((advisory, other), (every,), (replace(other, blocks=False),)):
         state = Advisories(entries=3, projects={PROJECT: advisories}, waivers=(waiver,))
         yield "advisories", render(state)
+
+
+def _locks() -> Iterator[tuple[str, bytes]]:
+    for path in sorted(LOCKS.iterdir()):
+        body = path.read_bytes()
+        yield "requirements_file" if path.suffix == ".txt" else "lock_file", body
+        found = parse_list(path.name, body, ["https://pypi.org"])
+        left_out = tuple(found.left_out)
+        locked = LockedList(source=path.name, etag="x", pins=found.pins, left_out=left_out)
+        yield "lists", render(Lists(lists=(locked,)))
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:

@@ -12,6 +12,7 @@ from frumious.model import layout
 from frumious.model.advisories import Feed
 from frumious.model.cooldown import HeldBackFile
 from frumious.model.excluded import Excluded
+from frumious.model.lists import Lists
 from frumious.model.losses import Losses
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.private import PrivateListing
@@ -48,6 +49,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.EXCLUDED: Excluded,
     layout.PRIVATE: PrivateListing,
     layout.COOLDOWN: HeldBackFile,
+    layout.LISTS: Lists,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -58,6 +60,7 @@ _CONSEQUENCES: Final = {
     layout.EXCLUDED: "the next comparison asks for the excluded projects once more",
     layout.PRIVATE: "the next run lists the private directory anew; names without files are public",
     layout.COOLDOWN: "the next run compares all pages with upstream",
+    layout.LISTS: "the next run reads the lists anew",
 }
 
 

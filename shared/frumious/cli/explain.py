@@ -30,6 +30,7 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
     Exit status 1 where the project, or one of the named files, is kept out.
     """
     from frumious.cli.process import with_mirror
+    from frumious.planning.lists import follow_lists
     from frumious.planning.named import InvalidProject, parse_names
 
     try:
@@ -38,7 +39,7 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
         raise click.BadParameter(str(error)) from error
 
     async def work(mirror: Mirror) -> Explanation:
-        return await _explain(name, filenames, mirror)
+        return await _explain(name, filenames, await follow_lists(mirror, store=False))
 
     explanation = with_mirror(options, work)
     if as_json:

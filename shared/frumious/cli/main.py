@@ -229,7 +229,11 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from frumious.cli.estimate import Measured, average, measure, summary, with_numbers
 
     async def work(upstream: Upstream, config: Config) -> Measured:
-        return await measure(upstream, config.selection)
+        from frumious.mirror import CLOCK
+        from frumious.planning.lists import read_lists
+
+        lists = await read_lists(config, CLOCK)
+        return await measure(upstream, config.selection.with_lists(lists))
 
     if projects is None:
         from frumious.cli.process import with_upstream

@@ -33,9 +33,11 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     from frumious.cli.process import with_mirror
     from frumious.planning.absent_names import absent_names, absent_texts
     from frumious.planning.advisories import plan_advisories, together
+    from frumious.planning.lists import follow_lists
     from frumious.planning.plan import plan_changes
 
     async def work(mirror: Mirror) -> tuple[Forecast, list[str]]:
+        mirror = await follow_lists(mirror, store=False)
         update = await plan_advisories(mirror)
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
         after = None if update is None else update.after

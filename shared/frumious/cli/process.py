@@ -22,6 +22,8 @@ from frumious.config import loading
 from frumious.config.choices import Backend
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
+from frumious.selection.locks import ListsUnread
+from frumious.state.ledger import LedgerCorrupt
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from frumious.upstream.client import Client
@@ -135,9 +137,12 @@ async def _run(settings: Config, work: Callable[[Mirror], Awaitable[T]], *, excl
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with open_mirror(settings) as mirror:
+    async with open_mirror(settings) as opened:
+        mirror = opened
         if exclusive and settings.backend is Backend.FILESYSTEM:
             await mirror.storage.remove_leftovers()
+        with suppress(ListsUnread, LedgerCorrupt):  # what needs them says so
+            mirror = await mirror.with_stored_lists()
         return await work(mirror)
 
 

@@ -18,6 +18,7 @@ from frumious.errors import FrumiousError
 from frumious.local import run_here
 from frumious.meter import Meter
 from frumious.planning.absent_names import absent_names, absent_texts
+from frumious.planning.lists import follow_lists
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -65,6 +66,18 @@ async def _no_advisories(_mirror: Mirror) -> Update | None:
     return None
 
 
+async def _follow(
+    mirror: Mirror, advisories: Callable[[Mirror], Awaitable[Update | None]], *, again: bool
+) -> Mirror:
+    """Return the mirror with the lists as they are now, if the whole mirror is planned.
+
+    If not `again`, those of the last run will do.
+    """
+    if advisories is _no_advisories or not (again or mirror.selection.unread_locks):
+        return mirror
+    return await follow_lists(mirror)
+
+
 def run(
     options: Options,
     plan: Callable[[Mirror], Awaitable[Plan]],
@@ -75,8 +88,9 @@ def run(
 ) -> None:
     """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
 
-    What follows from `advisories` does not depend on the plan. Only `concerned` projects count, if
-    they are given.
+    What follows from `advisories` does not depend on the plan, nor on lists that cannot be read.
+    With them, the lists of `[locks] files` are read anew. Only `concerned` projects count, if they
+    are given.
 
     Raises:
         ClickException, FrumiousError: as for `with_mirror`.
@@ -88,9 +102,11 @@ def run(
     async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
         async with Progress(meter, quiet=options.quiet) as progress:
             report = _Reporter(progress, meter, tally, verbose=options.verbose)
+            mirror = await _follow(mirror, advisories, again=False)
             update = await advisories(mirror)
             report.reasons = update.plan.reasons if update else {}
             try:
+                mirror = await _follow(mirror, advisories, again=True)
                 planned = await plan(mirror)
             except FrumiousError:  # earlier runs are done whatever keeps this one from planning
                 await run_here(None, mirror, report, meter, update)

@@ -40,6 +40,7 @@ def check_filters(reader: Reader) -> None:
     if everything:
         _check_sections(reader)
     allowed, blocked = _entries(reader, "allowlist"), _entries(reader, "blocklist")
+    _check_locks(reader, enabled)
     if "allowlist_project" in enabled and not reader.text("allowlist", "packages"):
         reader.mistakes.append(
             "[allowlist] packages lists no project, so allowlist_project would allow all of them;"
@@ -83,6 +84,20 @@ def _check_limits(reader: Reader, enabled: frozenset[str]) -> None:
     for key in ("max-file-size", "max-project-size"):
         if key.replace("-", "_") not in enabled:
             reader.warn_unused("budget", key, f"it needs {key.replace('-', '_')}")
+
+
+def _check_locks(reader: Reader, enabled: frozenset[str]) -> None:
+    files = reader.text("locks", "files")
+    if "project_locks" in enabled and not files:
+        reader.mistakes.append(
+            "[locks] files names no list, so project_locks would allow all projects; name the"
+            " lists, or remove project_locks"
+        )
+    elif files and not enabled & {"project_locks", "all"}:
+        reader.mistakes.append(
+            "[locks] files has no effect, so all projects would be mirrored; add project_locks to"
+            " [plugins] enabled, or remove the section"
+        )
 
 
 def _check_sections(reader: Reader) -> None:

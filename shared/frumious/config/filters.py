@@ -76,6 +76,22 @@ def lines(text: str) -> tuple[str, ...]:
     return tuple(entry for entry in entries if entry)
 
 
+def sources(text: str) -> tuple[str, ...]:
+    """Parse files, patterns of files, s3:// and https addresses, one on each line."""
+    found = lines(text)
+    for source in found:
+        scheme, separator, path = source.partition("://")
+        if not separator:
+            continue
+        if scheme == "s3" and not all(path.partition("/")):
+            msg = f"{source!r} is not s3://bucket/key"
+            raise ValueError(msg)
+        if scheme not in {"s3", "https", "http"}:
+            msg = f"{source!r} must be a file, s3://bucket/key or https://..."
+            raise ValueError(msg)
+    return found
+
+
 def names(text: str) -> frozenset[NormalizedName]:
     """Parse names of projects, one on each line."""
     return frozenset(canonicalize_name(line) for line in lines(text))
@@ -140,7 +156,7 @@ def requirement_files(folder: Path, text: str) -> tuple[Requirement, ...]:
 
 def _requirement_file(path: Path) -> tuple[Requirement, ...]:
     try:
-        text = _decode(path.read_bytes())
+        text = decode(path.read_bytes())
     except OSError as error:
         msg = f"{str(path)!r} cannot be read: {error.strerror}"
         raise ValueError(msg) from error
@@ -156,7 +172,8 @@ def _requirement_file(path: Path) -> tuple[Requirement, ...]:
         raise ValueError(msg) from error
 
 
-def _decode(data: bytes) -> str:
+def decode(data: bytes) -> str:
+    """Decode a text with a byte order mark, or a line with its encoding (PEP 263); else UTF-8."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding)

@@ -136,7 +136,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
             "private", "directory", "private files need [mirror] release-files = true"
         )
     advisories = read_advisories(reader, insecure=insecure)
-    if options["discovery"] == "names" and selection.exact_projects is None:
+    has_names = selection.unread_locks is not None or selection.exact_projects is not None
+    if options["discovery"] == "names" and not has_names:
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
             " and list the projects as [allowlist] packages"

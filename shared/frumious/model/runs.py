@@ -158,6 +158,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     named: bool = False  # somebody has requested or deleted projects by name
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     selecting: str = ""  # Selected.fingerprint of the last one by which runs were opened
+    lists: str = ""  # Lists.fingerprint of those by which runs were last opened
     advisories: Feed = Feed()
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.

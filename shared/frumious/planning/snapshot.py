@@ -143,7 +143,12 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     snapshot = Snapshot(
         now=now,
         ripe=ripe,
-        cursor=structs.replace(cursor, master=master, named=bool(named) or cursor.named),
+        cursor=structs.replace(
+            cursor,
+            master=master,
+            named=bool(named) or cursor.named,
+            lists=mirror.selection.lists,
+        ),
         named=settled,
         blocked=blocked,
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),

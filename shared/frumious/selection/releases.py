@@ -46,12 +46,13 @@ class Rules:
         return sorted(map(str, self.specifiers.get(project, ())))
 
     def _match(self, project: NormalizedName, release: Release) -> bool:
-        """Return whether a release matches; one whose version is not valid matches any version."""
-        version = release.version
-        return any(
-            not specifier or (version is not None and specifier.contains(version, prereleases=True))
-            for specifier in self.specifiers[project]
-        )
+        return any(matches(specifier, release) for specifier in self.specifiers[project])
+
+
+def matches(specifier: SpecifierSet, release: Release) -> bool:
+    """Return whether a release matches; one whose version is not valid matches any version."""
+    version = release.version
+    return not specifier or (version is not None and specifier.contains(version, prereleases=True))
 
 
 class AllowedReleases(Rules):

@@ -6,7 +6,7 @@ A filter is a class that reads its options. To add one, add it to its kind below
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from frumious.config.filters import FilterOptions, plugins
 from frumious.model.advisories import NO_ADVISORIES
@@ -16,6 +16,7 @@ from frumious.selection import advisories
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.decision import Decision
 from frumious.selection.fingerprints import fingerprint
+from frumious.selection.locks import ListsUnread, LockedReleases, UnreadLocks
 from frumious.selection.metadata import (
     FilePatterns,
     FileVersions,
@@ -51,54 +52,23 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.reader import Reader
+    from frumious.model.lists import Lists
     from frumious.model.pages import ProjectPage
-    from frumious.selection.subject import Release, ReleaseFile
-
-
-class _Filter(Protocol):
-    name: ClassVar[str]
-
-    @classmethod
-    def read(cls, options: FilterOptions) -> Self | None:
-        """Read the options; return None if the filter has nothing to do."""
-
-
-class NameFilter(_Filter, Protocol):
-    """Decides on a project by its name: for the planner and the worker."""
-
-    def wants(self, project: NormalizedName, /) -> bool:
-        """Return whether the project is wanted."""
-
-
-class ProjectFilter(_Filter, Protocol):
-    """Decides on a project by its page, or by its legacy JSON."""
-
-    needs_legacy: ClassVar[bool]
-
-    def wants(self, subject: Subject, /) -> bool:
-        """Return whether the project is wanted."""
-
-
-class FileFilter(_Filter, Protocol):
-    """Decides on each file of a project."""
-
-    needs_legacy: ClassVar[bool]
-
-    def wants(self, subject: Subject, each: ReleaseFile, /) -> bool:
-        """Return whether the file is wanted."""
-
-
-class ReleaseFilter(_Filter, Protocol):
-    """Decides on the releases of a project, of which earlier filters have left some."""
-
-    def select(self, project: NormalizedName, releases: Sequence[Release], /) -> Sequence[Release]:
-        """Return the releases that are wanted."""
+    from frumious.selection.kinds import (
+        FileFilter,
+        Filter,
+        NameFilter,
+        ProjectFilter,
+        ReleaseFilter,
+    )
+    from frumious.selection.subject import Release
 
 
 # In the order in which they apply.
 NAME_FILTERS: Final[tuple[type[NameFilter], ...]] = (
     AllowedProjects,
     RequiredProjects,
+    UnreadLocks,
     TopProjects,
     BlockedProjects,
     NamePatterns,
@@ -130,7 +100,7 @@ _NAMES: Final = frozenset(
     for kinds in (NAME_FILTERS, PROJECT_FILTERS, FILE_FILTERS, RELEASE_FILTERS)
     for kind in kinds
 )
-_Any = TypeVar("_Any", bound=_Filter)
+_Any = TypeVar("_Any", bound="Filter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +116,7 @@ class Selection:
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
     blocked: frozenset[NormalizedName] = frozenset()  # by advisories, which count before all
+    lists: str = ""  # Lists.fingerprint
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
@@ -174,8 +145,25 @@ class Selection:
         )
 
     @property
+    def unread_locks(self) -> UnreadLocks | None:
+        """The lists that nobody has read yet; until then nothing can be decided."""
+        return next((each for each in self.names if isinstance(each, UnreadLocks)), None)
+
+    def with_lists(self, lists: Lists) -> Self:
+        """Return the selection with the lists that `unread_locks` names."""
+        unread = self.unread_locks
+        if unread is None:
+            return self
+        locked, pinned = unread.filters(lists)
+        names = tuple(locked if each is unread else each for each in self.names)
+        releases = (*pinned, *self.releases)
+        return replace(self, names=names, releases=releases, lists=lists.fingerprint)
+
+    @property
     def exact_projects(self) -> frozenset[NormalizedName] | None:
         """The projects that lists name, if they name all; None: any project may be selected."""
+        if self.unread_locks is not None:
+            raise ListsUnread
         lists = [each.projects for each in self.names if isinstance(each, AllowedProjects)]
         return frozenset.intersection(*lists) if lists else None
 
@@ -223,12 +211,11 @@ class Selection:
         if project not in self.projects_with_rules:
             return ""
         rules = {each.name: each.rules_of(project) for each in self._rules}
-        kinds = (AllowedReleases, BlockedReleases, PinnedReleases)
-        allowed, blocked, pinned = (rules.get(kind.name, []) for kind in kinds)
+        allowed, blocked = (rules.get(kind.name, []) for kind in (AllowedReleases, BlockedReleases))
+        # Not part of the fingerprints of earlier versions where there are none.
+        more = [rules.get(kind.name, []) for kind in (PinnedReleases, LockedReleases)]
         exceptions = self.cooldown.exceptions.get(project) if self.cooldown else None
-        return fingerprint(
-            allowed, blocked, *([pinned] if pinned else []), *([exceptions] if exceptions else [])
-        )
+        return fingerprint(allowed, blocked, *filter(None, more), *filter(None, [exceptions]))
 
     @property
     def projects_with_rules(self) -> frozenset[NormalizedName]:
@@ -239,6 +226,8 @@ class Selection:
 
     @property
     def _rules(self) -> list[Rules]:
+        if self.unread_locks is not None:
+            raise ListsUnread
         return [each for each in self.releases if isinstance(each, Rules)]
 
     def has_versions_of(self, project: NormalizedName, *, allowed: bool = False) -> bool:
@@ -249,7 +238,9 @@ class Selection:
     def entry(self, project: NormalizedName) -> str:
         """Return how the configuration asks for the project by name; empty if it does not."""
         listed = any(isinstance(each, AllowedProjects) for each in self.names)
-        allowed = [each for each in self._rules if isinstance(each, AllowedReleases)]
+        # A lock file whose pins change does not bring back what somebody deleted.
+        rules = (each for each in self._rules if not isinstance(each, LockedReleases))
+        allowed = (each for each in rules if isinstance(each, AllowedReleases))
         releases = [rule for each in allowed for rule in each.rules_of(project)]
         if self.name_excluded_by(project) or not (listed or releases):
             return ""
@@ -323,14 +314,8 @@ class Selection:
             for release in subject.releases(files)
             if release.files or context.advisories.blocker_of(release.text) is None
         ]
-        for by_release in self.releases:
-            left = by_release.select(project, releases)
-            selected = {each.text for each in left}
-            dropped = (each for each in releases if each.text not in selected)
-            excluded |= {file.filename: by_release.name for each in dropped for file in each.files}
-            releases = left
-            if isinstance(by_release, PinnedReleases) and project in by_release.specifiers:
-                break
+        releases, excluded_with_release = self._select_releases(project, releases)
+        excluded |= excluded_with_release
         decided = {file.filename: excluded.get(file.filename, "") for file in page.files}
         versions = frozenset(release.text for release in releases)
         if blocked and all(decided.values()):  # perhaps they block all that the filters select
@@ -339,3 +324,21 @@ class Selection:
                 reason = advisories.reason(next(iter(blocked.values())))
                 return Decision(reason, {}, frozenset(), held_back)
         return Decision("", decided, versions, held_back)
+
+    def _select_releases(
+        self, project: NormalizedName, releases: Sequence[Release]
+    ) -> tuple[Sequence[Release], dict[str, str]]:
+        """Return the selected releases, and the filters that exclude files by name."""
+        excluded: dict[str, str] = {}
+        is_pinned = False  # the project: other filters of releases do not apply
+        for by_release in self.releases:
+            if is_pinned and not isinstance(by_release, PinnedReleases):
+                break
+            left = by_release.select(project, releases)
+            kept = {file.filename for each in left for file in each.files}
+            before = (file.filename for each in releases for file in each.files)
+            excluded |= {name: by_release.name for name in before if name not in kept}
+            releases = left
+            if isinstance(by_release, PinnedReleases):
+                is_pinned = is_pinned or project in by_release.specifiers
+        return releases, excluded

@@ -20,6 +20,7 @@ from packaging.utils import NormalizedName
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.excluded import Excluded
+from frumious.model.lists import Lists
 from frumious.model.losses import Losses
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
@@ -45,6 +46,7 @@ _REPAIRS: Final = {
     layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
     " --force-check",
     layout.SELECTION: "delete it and run once with --force-check",
+    layout.LISTS: "delete it: the next run reads the lists anew",
     layout.NAMED: "restore an earlier version of the object, or delete it with"
     " 'frumious doctor --repair', which keeps what the pages and tombstones say",
 }
@@ -77,6 +79,7 @@ class Ledger:
         self._layouts: Sequence[PageLayout] | None = None
         self._cursor: Stored | None = None  # as it was last read or written here
         self._plan: Run | None = None  # the last one that is kept in memory
+        self._lists: tuple[str, Lists] | None = None  # as they were last read, and for which runs
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
@@ -181,6 +184,20 @@ class Ledger:
         except LedgerCorrupt:
             known = Excluded().adding(projects, filters)
             await self._storage.write(layout.EXCLUDED, render(known))
+
+    async def lists(self, known: str = "") -> Lists | None:
+        """Return the lists that the planner has read; None: it has not read them yet.
+
+        `known` is what the cursor says of them: they are read once for each value of it.
+        """
+        if self._lists is None or not known or self._lists[0] != known:
+            lists = await self._read(layout.LISTS, Lists)
+            self._lists = None if lists is None else (known, lists)
+        return None if self._lists is None else self._lists[1]
+
+    async def write_lists(self, lists: Lists) -> None:
+        """Keep the lists by which the next runs are planned."""
+        await self._storage.write(layout.LISTS, render(lists))
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

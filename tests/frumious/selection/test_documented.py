@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.config import loading
+from frumious.mirror import CLOCK
 from frumious.model.pages import File, ProjectPage
+from frumious.planning.lists import read_lists
 from frumious.selection.subject import Context
 from localcloud.environment import CHECKOUT
 
@@ -26,6 +29,14 @@ NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DEMO = canonicalize_name("demo")
 # An example, and the names after it.
 EXAMPLES = re.findall(r"```ini\n(.+?)```\n\n((?:- [^\n]*\n)*)", DOCUMENT, re.DOTALL)
+UV_LOCK = """
+version = 1
+[[package]]
+name = "demo"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+sdist = { url = "https://files.pythonhosted.org/packages/a/demo-1.0.tar.gz" }
+"""
 LEGACY: JsonObject = {
     "info": {
         "classifiers": ["Programming Language :: Python :: 3"],
@@ -54,10 +65,11 @@ def parse(example: str, tmp_path: Path) -> Selection:
         for i, name in enumerate(("demo", "other", "third"))
     ]
     (tmp_path / "top-pypi-packages.json").write_text(json.dumps({"rows": rows}))
+    (tmp_path / "uv.lock").write_text(UV_LOCK)
     text = f"[mirror]\ndirectory = /mirror\n{example.replace('/etc/frumious', str(tmp_path))}"
     config = loading.parse(text, {})
     assert not config.warnings
-    return config.selection
+    return config.selection.with_lists(asyncio.run(read_lists(config, CLOCK)))
 
 
 @pytest.mark.parametrize(("example", "names"), EXAMPLES)
@@ -84,10 +96,10 @@ def test_examples_select_what_they_say(example: str, names: str, tmp_path: Path)
 
 def test_every_filter_is_documented_in_the_order_in_which_it_applies(tmp_path: Path) -> None:
     names = re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)
-    listing = {"allowlist_project", "top_projects"}  # they need a list
+    listing = {"allowlist_project", "project_locks", "top_projects"}  # they need a list
     others = [name for name in names if name not in listing]
     everything = parse("[plugins]\nenabled =\n  " + "\n  ".join(others), tmp_path)
-    assert len(names) == len(set(names)) == 21
+    assert len(names) == len(set(names)) == 22
     assert everything.exact_projects is None
     for name in names:
         assert any(name in example.split() for example, _ in EXAMPLES), name

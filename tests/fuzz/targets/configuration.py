@@ -6,8 +6,12 @@ import json
 
 from frumious.access.tokens import Token, TokenError
 from frumious.config.loading import ConfigError, parse
+from frumious.locks.parse import InvalidList, parse_list
+from frumious.model.lists import Lists, LockedList
 from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
+from frumious.selection.locks import LockedReleases
+from frumious.state.ledger import render
 from frumious_lambda.planner_event import InvalidEvent, check_event
 from tests.fuzz.targets.checks import PROJECT, check_project
 
@@ -18,9 +22,32 @@ def mirror_conf(data: bytes) -> None:
         config = parse(data.decode("utf-8", "replace"), {})
     except ConfigError:
         return
-    selection = config.selection
+    selection = config.selection.with_lists(Lists())
     assert isinstance(selection.wants(PROJECT), bool)
     assert config.directory or config.bucket
+
+
+def lock_file(data: bytes) -> None:
+    """A lock file of any tool."""
+    _list("any.lock", data)
+
+
+def requirements_file(data: bytes) -> None:
+    """A requirements file."""
+    _list("any.txt", data)
+
+
+def _list(name: str, data: bytes) -> None:
+    try:
+        found = parse_list(name, data, ["https://pypi.org"])
+    except InvalidList:
+        return
+    for project in found.pins:
+        check_project(project)
+        rules = LockedReleases.of_pins(found.pins, by_file=True).rules_of(project)
+        assert rules
+    locked = LockedList(source=name, pins=found.pins, left_out=tuple(found.left_out))
+    assert render(Lists(lists=(locked,)))
 
 
 def token(data: bytes) -> None:
@@ -45,4 +72,4 @@ def planner_event(data: bytes) -> None:
         check_project(project)
 
 
-TARGETS = (mirror_conf, token, planner_event)
+TARGETS = (mirror_conf, lock_file, requirements_file, token, planner_event)

@@ -17,6 +17,7 @@ from frumious.model.audits import AuditProgress
 from frumious.model.cooldown import Change, HeldBackFile, Ripening
 from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
+from frumious.model.lists import Lists
 from frumious.model.named import NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.private import PrivateListing
@@ -25,6 +26,7 @@ from frumious.model.types import RunId
 from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
 from frumious.private.listing import merge
+from frumious.selection.locks import LockedReleases
 from frumious.state import inbox as inboxes
 from frumious.state.audit import FoundFile
 from frumious.state.ledger import (
@@ -186,6 +188,16 @@ def held_back(data: bytes) -> None:
         check_project(project)
 
 
+def lists(data: bytes) -> None:
+    """What the lists of the configuration pin."""
+    value = _read(layout.LISTS, data, Lists)
+    if value is None:
+        return
+    for project in LockedReleases.of_pins(value.pins, by_file=True).specifiers:
+        check_project(project)
+    assert value.fingerprint
+
+
 def audit(data: bytes) -> None:
     """How far an audit is."""
     value = _read(layout.AUDIT, data, AuditProgress)
@@ -268,6 +280,7 @@ TARGETS = (
     excluded,
     private_listing,
     held_back,
+    lists,
     audit,
     findings,
     inbox,

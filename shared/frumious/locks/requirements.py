@@ -1,0 +1,65 @@
+"""Parses requirements files, with or without hashes, as a list of what they pin."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from frumious.locks.found import Found
+
+_HASH: Final = re.compile(r"\s--hash[=\s]\s*(\S+)")
+_COMMENT: Final = re.compile(r"(^|\s)#.*")
+_INDEX: Final = re.compile(r"(?:-i|--index-url)[=\s]\s*(\S+)")
+# Other files, paths and addresses, which pip accepts too.
+_OTHERS: Final = re.compile(r"(?:-[rce]|--requirement|--constraint|--editable)\b|[./]|\w+(\+\w+)?:")
+
+
+def parse_requirements(text: str, found: Found) -> None:
+    """Add each requirement of a file; leave out what is from elsewhere than the index.
+
+    Raises:
+        ValueError: a line is invalid; the text has its number.
+    """
+    index = ""  # another one than ours
+    for number, line in _logical_lines(text):
+        if option := _INDEX.match(line):
+            index = "" if found.is_from_index(option[1]) else option[1]
+        elif _OTHERS.match(line):
+            found.leave_out(f"line {number}", line)
+        elif not line.startswith("-"):
+            try:
+                _add(line, index, found)
+            except (InvalidRequirement, ValueError) as error:
+                msg = f"line {number}: {str(error).splitlines()[0]}"
+                raise ValueError(msg) from error
+
+
+def _add(line: str, index: str, found: Found) -> None:
+    requirement = Requirement(_HASH.sub("", line).strip())
+    if requirement.url is not None or index:
+        found.leave_out(requirement.name, requirement.url or index)
+        return
+    files = (("", [each]) for each in _HASH.findall(line))
+    found.add(requirement.name, str(requirement.specifier), files)
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines, of which a backslash joins several, without comments."""
+    joined, first = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        first = first or number
+        stripped = line if joined else _COMMENT.sub("", line)
+        if stripped.rstrip().endswith("\\"):
+            joined += stripped.rstrip().removesuffix("\\") + " "
+            continue
+        logical = _COMMENT.sub("", joined + stripped).strip()
+        if logical:
+            yield first, logical
+        joined, first = "", 0
+    if joined.strip():
+        yield first, joined.strip()

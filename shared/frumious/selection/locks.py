@@ -1,0 +1,143 @@
+"""The filter of what lock files pin: by projects, and by their releases or files.
+
+The lists are read when a run is planned, not with the configuration: until then the filter only
+knows that there are lists, and refuses to decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, Final, Self
+
+from packaging.specifiers import SpecifierSet
+
+from frumious.config import filters
+from frumious.errors import FrumiousError
+from frumious.selection.names import AllowedProjects
+from frumious.selection.releases import PinnedReleases, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.config.filters import FilterOptions
+    from frumious.model.lists import Lists, Pin
+    from frumious.selection.subject import Release
+
+_SECTION: Final = "locks"
+
+
+class Exact(StrEnum):
+    """What of a project a list selects."""
+
+    PROJECTS = "false"  # all that other filters leave
+    VERSIONS = "versions"  # the pinned versions
+    FILES = "true"  # the pinned files
+
+
+class ListsUnread(FrumiousError):
+    """Nobody has read the lists yet that the configuration names."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the lists of [locks] files have not been read: the next run of 'frumious mirror', or"
+            " the planner's next tick, reads them"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadLocks:
+    """Where lists are and what they select, until somebody has read them."""
+
+    name: ClassVar = "project_locks"
+    sources: tuple[str, ...]  # files, patterns of files, s3:// and https addresses
+    exact: Exact
+    indexes: tuple[str, ...]  # more addresses that the index has in lists
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[locks] files`, `lock-exact` and `indexes`; return None without lists."""
+        get = options.reader.get
+        sources = get(_SECTION, "files", filters.sources, filters.NO_TEXTS)
+        exact = get(_SECTION, "lock-exact", _exact, Exact.PROJECTS)
+        indexes = get(_SECTION, "indexes", filters.lines, filters.NO_TEXTS)
+        return cls(sources, exact, indexes) if sources else None
+
+    def wants(self, _: NormalizedName) -> bool:
+        """Refuse to decide."""
+        raise ListsUnread
+
+    def filters(self, lists: Lists) -> tuple[LockedProjects, tuple[LockedReleases, ...]]:
+        """Return the filters that follow from the lists."""
+        pins = lists.pins
+        projects = LockedProjects(frozenset(pins))
+        if self.exact is Exact.PROJECTS:
+            return projects, ()
+        return projects, (LockedReleases.of_pins(pins, by_file=self.exact is Exact.FILES),)
+
+
+class LockedProjects(AllowedProjects):
+    """Projects that lists pin; they may be none."""
+
+    name: ClassVar = UnreadLocks.name
+
+
+@dataclass(frozen=True)  # with slots, super() would not find its class
+class LockedReleases(PinnedReleases):
+    """The releases that lock files pin, or of these the pinned files alone."""
+
+    name: ClassVar = UnreadLocks.name
+    pins: Mapping[NormalizedName, tuple[Pin, ...]]
+    by_file: bool
+
+    @classmethod
+    def of_pins(cls, pins: Mapping[NormalizedName, tuple[Pin, ...]], *, by_file: bool) -> Self:
+        """Return the filter of what lists pin."""
+        specifiers = {
+            project: tuple(SpecifierSet(pin.version) for pin in of_project)
+            for project, of_project in pins.items()
+        }
+        return cls(specifiers, pins, by_file)
+
+    def rules_of(self, project: NormalizedName) -> list[str]:
+        """Return the pins of a project as text, in an order that does not depend on the list."""
+        if not self.by_file:
+            return super().rules_of(project)
+        pins = self.pins.get(project, ())
+        return sorted({f"{pin.version} {sorted(map(str, pin.files))}" for pin in pins})
+
+    def select(self, project: NormalizedName, releases: Sequence[Release]) -> Sequence[Release]:
+        """Return the releases that are wanted, with the files that are wanted."""
+        matching = super().select(project, releases)
+        pins = self.pins.get(project, ())
+        if not self.by_file or not pins:
+            return matching
+        pinned = [file for pin in pins for file in pin.files]
+        # A pin without files is one of all files of its version.
+        whole = {
+            release.text
+            for pin, specifier in zip(pins, self.specifiers[project], strict=True)
+            if not pin.files
+            for release in matching
+            if matches(specifier, release)
+        }
+        kept = []
+        for release in releases:
+            files = tuple(
+                file
+                for file in release.files
+                if release.text in whole or any(each.matches(file) for each in pinned)
+            )
+            if files or release.text in whole:
+                kept.append(replace(release, files=files))
+        return kept
+
+
+def _exact(text: str) -> Exact:
+    try:
+        return Exact(text.lower())
+    except ValueError:
+        msg = "must be false, versions (all files of the pinned versions) or true (pinned files)"
+        raise ValueError(msg) from None
