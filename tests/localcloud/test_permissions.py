@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tests.upstream import Index, Server
 
 BUCKET = "arn:aws:s3:::frumious-local-mirrorbucket"
-CONFIG_URI = "s3://settings/mirror.conf"
+PARAMETERS = {"ConfigUri": "s3://settings/mirror.conf", "ListObjects": "s3://settings/locks/*"}
+LISTS = "[locks]\nfiles = s3://settings/locks/team.txt\n"
 
 # What the test does not cause, and why a function needs it all the same: by function, action and
 # resource (a pattern).
@@ -163,11 +164,14 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
     recording = tmp_path / "recording"
     monkeypatch.setenv("MOTO_ENABLE_RECORDING", "1")
     monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(recording))
-    with assuming_roles(Runtime(), ConfigUri=CONFIG_URI) as cloud:
+    with assuming_roles(Runtime(), **PARAMETERS) as cloud:
         cloud.s3.create_bucket(Bucket="settings")
+        cloud.s3.put_object(Bucket="settings", Key="locks/team.txt", Body=b"sampleproject")
 
         def configure(options: str) -> None:
-            text = configuration(upstream, options)
+            enabled = "    allowlist_project\n"
+            text = configuration(upstream, options) + LISTS
+            text = text.replace(enabled, f"{enabled}    project_locks\n")
             cloud.s3.put_object(Bucket="settings", Key="mirror.conf", Body=text.encode())
 
         index.osv.add("MAL-2026-1", "gone")
@@ -190,7 +194,7 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
         go_round(cloud)
         calls = recorded_calls(recording, cloud)
 
-    permissions = allowed(ConfigUri=CONFIG_URI)
+    permissions = allowed(**PARAMETERS)
     forbidden = {call for call in calls if not any(covers(p, call) for p in permissions)}
     assert forbidden == set()
     unused = {
