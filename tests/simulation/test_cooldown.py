@@ -325,7 +325,7 @@ def test_without_a_cooldown_all_is_shown_and_nothing_is_kept(month: Month) -> No
     month.run_and_check()
 
     assert month.shown("ant") == {"ant-1.0-py3-none-any.whl"}
-    assert STATE not in month._disk.objects
+    assert json.loads(month._disk.objects[STATE].body)["projects"] == {}
     assert month.status() is None
     month.days = 7
     month.configure()

@@ -10,6 +10,7 @@ from frumious.clock import utc
 from frumious.model import layout
 from frumious.model.cooldown import Change, HeldBackFile, Ripening
 from frumious.state.held_back import change_held_back
+from frumious.state.ledger import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +62,7 @@ async def note_held_back(
     if mirror.selection.cooldown is None:
         if not cursor.ripening.revision:
             return None
-        await mirror.storage.delete([layout.COOLDOWN])
+        await mirror.storage.write(layout.COOLDOWN, render(HeldBackFile()))
         return Waiting(None, cooldown=False)
     changes = (
         Change(
