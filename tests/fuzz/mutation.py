@@ -13,7 +13,12 @@ INTERESTING: Final[tuple[Any, ...]] = (
     *(0, -1, 1, 2**31, 2**32, 2**53, 2**63, 2**64, 10**18, 10**30, -(2**63)),
     *(0.5, -1.5, 1e300, -1e300, 1e-300, float("inf"), float("-inf"), float("nan")),
     *("\0", "\n", "\ud800", "é", "\u202e", "/", "..", "../../x", "a" * 300, "-1", "1e999"),
-    *("https://pypi.org/", "//evil.example/", "https://u:p@pypi.org/?a=b#c", "file:///etc/passwd"),
+    *(
+        "https://upstream.example/",
+        "//evil.example/",
+        "https://u:p@upstream.example/?a=b#c",
+        "file:///etc/passwd",
+    ),
     *("demo", "Demo", "demo-1.0.tar.gz", "demo-1.0-py3-none-any.whl", "index.html"),
     *("20260101T000000-1", "updated", "failed", "put off", "FILES", "PROJECT", "quarantined"),
     *("ab" * 32, "AB" * 32, "ab" * 16, {"sha256": "ab" * 32}, {"md5": "ab" * 16}),

@@ -361,12 +361,12 @@ def _texts() -> Iterator[tuple[str, bytes]]:
         yield "filename", f"{name}\n{digest}/{name}".encode()
         yield "filename", f"{name}\nx/packages/../{name}?a=b".encode()
     for url in (
-        "https://pypi.org/simple/",
-        "https://files.pythonhosted.org:443/packages/a?X=1",
-        "https://u:p@pypi.org/",
-        "https://pypi.org\\@evil.example/",
+        "https://upstream.example/simple/",
+        "https://files.example:443/packages/a?X=1",
+        "https://u:p@upstream.example/",
+        "https://upstream.example\\@evil.example/",
         "https://[::1]/",
-        "http://pypi.org/",
+        "http://upstream.example/",
     ):
         yield "url", url.encode()
         yield (

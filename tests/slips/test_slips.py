@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from frumious.config.settings import PYPI as DEFAULT
 from tests.frumious.cli.test_cli import frumious
 from tests.upstream import PYPI, Fault, Index, Server, Status, sdist, wheel
 
@@ -164,8 +165,8 @@ SLIPS = (
     Slip(
         "pypi-path",
         2,
-        "must be 'https://pypi.org', without",
-        lambda text: re.sub(r"master = .*", "master = https://pypi.org/pypi", text),
+        f"must be {DEFAULT!r}, without",
+        lambda text: re.sub(r"master = .*", f"master = {DEFAULT}/pypi", text),
     ),
     Slip("no-scheme", 2, "must be a URL that begins with https", change("= http://", "= ")),
     Slip("another-index", 1, "master is another index", other=True),

@@ -112,7 +112,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     proxy, no_proxy = read_proxy(reader, environment)
     options = reader.options("mirror", Config, environment, hyphens=True)
     insecure: bool = options["allow_non_https"]
-    index = values.index_url(insecure=insecure)
+    index = values.index_url(PYPI, insecure=insecure)
     master, master_login = values.split_login(reader.get("mirror", "master", index, PYPI))
     url = values.optional_url(insecure=insecure, login=True)
     mirror, mirror_login = values.split_login(reader.get("mirror", "download-mirror", url, ""))

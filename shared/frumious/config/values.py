@@ -33,7 +33,6 @@ DIRECTORIES: Final = {
     Backend.S3: "/bucket or /bucket/prefix",
     Backend.SWIFT: "/prefix, or / for a container of its own",
 }
-_PYPI_HOSTS: Final = frozenset({"pypi.org", "www.pypi.org", "pypi.python.org", "test.pypi.org"})
 _ALL: Final = 100  # percent
 _MAX_DELAY: Final = 3650  # days
 _MAX_WRONG_LINES: Final = 10  # of a list, that an error names
@@ -280,15 +279,19 @@ def url(*, insecure: bool, login: bool = False) -> Callable[[str], str]:
     return parse
 
 
-def index_url(*, insecure: bool) -> Callable[[str], str]:
-    """Return a parser of an index's base URL, which accepts the URL of its Simple API as well."""
+def index_url(pypi: str, *, insecure: bool) -> Callable[[str], str]:
+    """Return a parser of an index's base URL, which accepts the URL of its Simple API as well.
+
+    PyPI's URL, `pypi`, has no path.
+    """
     parse_url = url(insecure=insecure, login=True)
+    pypi_host = urlsplit(pypi).hostname
 
     def parse(text: str) -> str:
         base = parse_url(text).removesuffix("/simple").rstrip("/")
         parts = urlsplit(base)
-        if parts.hostname in _PYPI_HOSTS and parts.path:
-            msg = f"must be 'https://{parts.hostname}', without a path"
+        if parts.hostname == pypi_host and parts.path:
+            msg = f"must be {pypi!r}, without a path"
             raise ValueError(msg)
         return base
 

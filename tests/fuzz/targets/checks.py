@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROJECT: Final = canonicalize_name("demo")
-URL: Final = "https://pypi.org/simple/demo/"
+URL: Final = "https://upstream.example/simple/demo/"
 MANIFEST: Final = PageLayout().manifest(PROJECT)
 CONFIG: Final = parse_configuration("[mirror]\ndirectory = /srv/pypi\n", {})
 SELECTION: Final = CONFIG.selection

@@ -25,8 +25,8 @@ def filename(data: bytes) -> None:
         check_project(project)
     _, tags = Versions(PROJECT, ("1.0", "1.0-1")).split(name)
     assert tags in name
-    url = f"https://files.pythonhosted.org/{path}"
-    provenance = f"https://pypi.org/integrity/demo/{path}/provenance"
+    url = f"https://files.example/{path}"
+    provenance = f"https://upstream.example/integrity/demo/{path}/provenance"
     try:
         file = File(filename=name, url=url, hashes=_HASHES, provenance=provenance)
         layout.check_reserved(name)

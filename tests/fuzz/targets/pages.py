@@ -20,7 +20,7 @@ from tests.fuzz.targets.checks import (
     without_urls,
 )
 
-_ROOT_URL: Final = "https://pypi.org/simple/"
+_ROOT_URL: Final = "https://upstream.example/simple/"
 _ROOT_KEY: Final = Key("web/simple/index.v1_json")
 
 

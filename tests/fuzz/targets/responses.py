@@ -33,7 +33,7 @@ def changelog_rows(data: bytes) -> None:
     """The changelog: XML-RPC."""
     answering = cast("Client", _OneAnswer(data))
     try:
-        changes = run(changelog.changes_since(answering, "https://pypi.org", 5))
+        changes = run(changelog.changes_since(answering, "https://upstream.example", 5))
     except (changelog.NoChangelog, UpstreamUnavailable):
         return
     for project in changes.projects:
@@ -47,7 +47,7 @@ def changelog_serial(data: bytes) -> None:
     """The changelog's last serial."""
     answering = cast("Client", _OneAnswer(data))
     try:
-        serial = run(changelog.last_serial(answering, "https://pypi.org"))
+        serial = run(changelog.last_serial(answering, "https://upstream.example"))
     except (changelog.NoChangelog, UpstreamUnavailable):
         return
     assert isinstance(serial, int)
