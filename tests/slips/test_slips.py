@@ -212,6 +212,14 @@ SLIPS = (
     ),
     Slip("plugin-name", 2, "allowlist_projects is unknown", change("_project\n", "_projects\n")),
     Slip("no-plugin", 2, "no effect, so all projects would be", change("allowlist_", ";")),
+    Slip(
+        "list-section-of-all",
+        2,
+        r"no filter that reads \[alowlist\]",
+        lambda text: text.replace(
+            "enabled =\n    allowlist_project\n    allowlist_release", "enabled = all"
+        ).replace("[allowlist]", "[alowlist]"),
+    ),
     Slip("other-filter", 2, r"no filter that reads \[filter_sizes\]", file_filters),
     Slip(
         "lines",

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
+from frumious.config.reader import did_you_mean
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -25,6 +26,7 @@ _ALLOWLIST_FILTERS: Final = frozenset(
         "versions_count_project_metadata",
     }
 )
+_LISTS: Final = ("allowlist", "blocklist", "budget", "top")  # sections that several filters read
 _PLATFORM_KEYS: Final = ("platforms", "pythons", "abis", "sdists")
 _SHOWN: Final = 5  # entries of a list
 
@@ -101,7 +103,11 @@ def _check_locks(reader: Reader, enabled: frozenset[str]) -> None:
 
 
 def _check_sections(reader: Reader) -> None:
-    foreign = [f"[{name}]" for name in reader.unknown_sections() if _FILTER_SECTION.fullmatch(name)]
+    foreign = [
+        f"[{name}]"
+        for name in reader.unknown_sections()
+        if _FILTER_SECTION.fullmatch(name) or did_you_mean(name, _LISTS)
+    ]
     if foreign:
         text = (
             f"there is no filter that reads {', '.join(foreign)}, so more would be mirrored; list"
