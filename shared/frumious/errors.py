@@ -31,6 +31,7 @@ class Reason(StrEnum):
     ADDRESS_REFUSED = "upstream's address is not allowed"
     STORAGE = "the mirror's storage failed"
     STORAGE_FULL = "the mirror's storage is full"
+    MIRROR_FULL = "the mirror has reached max-mirror-size"
     NO_RESULT = "the mirror ran out of time or crashed"
     OTHER = "the mirror failed; its log says why"
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from frumious.model.plans import Plan
     from frumious.model.runs import Lagging
     from frumious.planning.advisories import Update
+    from frumious.syncing.budget import MirrorBudget
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ class _WorkerPool:
     waiting: list[Job] = field(default_factory=list)
     stopped: bool = False
     _sent: int = 0
+    _budget: MirrorBudget | None = None
     _unrecorded: list[Report] = field(default_factory=list)
 
     def send(self, jobs: Iterable[Job], *, deadline: float = math.inf) -> int:  # noqa: ARG002
@@ -155,6 +157,7 @@ class _WorkerPool:
     async def drain(self) -> None:
         """Do the jobs that wait; those that are retried later once more, after a pause."""
         jobs, self.waiting = self.waiting, []
+        self._budget = None  # the finalizer has counted what was stored
         try:
             for number in range(1, _DELIVERIES + 1):
                 retried = await self._deliver(jobs, number)
@@ -175,7 +178,9 @@ class _WorkerPool:
         until the last of them has arrived. It has one of the `downloads` or publishes its page.
         """
         config = self.mirror.config
-        batch = await Batch.begin(self.mirror, await self.mirror.ledger.known_cursor())
+        cursor = await self.mirror.ledger.known_cursor()
+        batch = await Batch.begin(self.mirror, cursor, self._budget)
+        self._budget = batch.budget
         retried: list[RetryLater] = []
         workers = asyncio.Semaphore(config.workers)
         unfinished = asyncio.Semaphore(config.workers + config.downloads)

@@ -9,7 +9,7 @@ import configparser
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from frumious.config import values
+from frumious.config import filters, values
 from frumious.config.advisories import read_advisories
 from frumious.config.choices import Backend
 from frumious.config.filter_checks import check_filters
@@ -161,6 +161,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         root_uri=root_uri,
         diff_file=diff_file,
         diff_directory=diff_directory,
+        max_mirror_size=reader.get("budget", "max-mirror-size", filters.size, 0),
         selection=selection,
         private=private,
         advisories=advisories,

@@ -96,6 +96,7 @@ class Config:
     log_config: Path | None = option(values.path, None)  # for logging.config.fileConfig
     # Until a lagging project is retried; doubled each time.
     retry_pause: float = option(values.seconds, 60.0)
+    max_mirror_size: int = 0  # bytes; 0: without a limit
     selection: Selection = field(default_factory=Selection)  # the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)
     advisories: AdvisoryPolicy | None = None  # None: the feed is not followed

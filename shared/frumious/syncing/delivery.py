@@ -19,6 +19,7 @@ from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.private.refresh import load
 from frumious.state import inbox
 from frumious.state.advisories import NOTHING as NOTHING_BLOCKED
+from frumious.syncing.budget import MirrorBudget
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
@@ -108,16 +109,19 @@ class Batch:
         self._open_runs = open_runs
         self._lagging = lagging
         self._totals = totals
+        self.budget = MirrorBudget.of(mirror.config.max_mirror_size, totals.bytes_)
         self._locks: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retried_later: dict[NormalizedName, RetryLater] = {}
 
     @classmethod
-    async def begin(cls, mirror: Mirror, cursor: Cursor | None = None) -> Self:
+    async def begin(
+        cls, mirror: Mirror, cursor: Cursor | None = None, budget: MirrorBudget | None = None
+    ) -> Self:
         """Begin a batch, knowing which runs are open and which projects lag.
 
         In this order: a project lags before its run is closed. `cursor` is what this process knows
-        of it already. What people have named since the jobs were sent counts as well, and what
-        advisories block since.
+        of it already, and `budget` what it has used. What people have named since the jobs were
+        sent counts as well, and what advisories block since.
 
         Raises:
             LedgerCorrupt: nobody knows what they block; the next tick of the planner finds out.
@@ -131,7 +135,9 @@ class Batch:
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}
         open_runs = frozenset(entry.run for entry in cursor.runs)
         totals = Loss(cursor.files, cursor.bytes_)
-        return cls(mirror, open_runs, lagging, totals, named, advisories)
+        batch = cls(mirror, open_runs, lagging, totals, named, advisories)
+        batch.budget = budget or batch.budget
+        return batch
 
     async def work(self, delivery: Delivery) -> Disposition:
         """Do a job when its turn comes: after the earlier jobs of its project."""
@@ -150,6 +156,7 @@ class Batch:
                 open_runs=self._open_runs,
                 recovering=lagging or not is_open,
                 totals=self._totals,
+                budget=self.budget,
                 named=self._named,
                 advisories=self._advisories_of(project),
             )
@@ -175,6 +182,7 @@ async def work(  # noqa: PLR0913 (what is known)
     open_runs: frozenset[RunId] = frozenset(),
     recovering: bool = False,
     totals: Loss = NOTHING,
+    budget: MirrorBudget | None = None,
     named: NamedProjects = NO_NAMED_PROJECTS,
     advisories: ProjectAdvisories = NO_ADVISORIES,
 ) -> Disposition:
@@ -191,6 +199,7 @@ async def work(  # noqa: PLR0913 (what is known)
         unreported=unreported,
         final=delivery.last,
         totals=totals,
+        budget=budget or MirrorBudget(),
         open_runs=open_runs,
         deleted=job.project in named.deleted,
         advisories=advisories,

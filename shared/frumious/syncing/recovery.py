@@ -7,7 +7,7 @@ was to delete: the project's next job does both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
@@ -15,6 +15,7 @@ from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.losses import NOTHING, Loss
 from frumious.state.tombstones import Tombstone
+from frumious.syncing.budget import MirrorBudget
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,6 +34,7 @@ class Attempt:
     unreported: bool = False  # the project's last job may never have been reported
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
     totals: Loss = NOTHING  # what the mirror has
+    budget: MirrorBudget = field(default_factory=MirrorBudget)
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
     deleted: bool = False  # somebody deleted the project by name: it leaves at once
     advisories: ProjectAdvisories = NO_ADVISORIES  # that concern the project now

@@ -130,7 +130,8 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         new = {"new_files": files, "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
     transfer.undeleted = current_page.removed.undeleted
-    failed = await transfer.store(change.new)
+    refused = attempt.budget.refuse(project, change.new)
+    failed = refused or await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
