@@ -39,6 +39,14 @@ class BuiltPage:
     files: Sequence[MirroredFile]
     refused: Mapping[str, str]  # filename -> why it is not on the page, with details
 
+    @property
+    def error(self) -> str | None:
+        """Why the first file is not on the page, and how many more are not; None: all are."""
+        if not self.refused:
+            return None
+        more = f" (and {len(self.refused) - 1} more files)" if len(self.refused) > 1 else ""
+        return f"{next(iter(self.refused.values()))}{more}"
+
     def log_refused(self, project: NormalizedName) -> None:
         """Log what is left out."""
         if self.refused:

@@ -49,7 +49,6 @@ from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from packaging.utils import NormalizedName
 
@@ -130,8 +129,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
         new = {"new_files": files, "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
     transfer.undeleted = current_page.removed.undeleted
-    refused = attempt.budget.refuse(project, change.new)
-    failed = refused or await transfer.store(change.new)
+    failed = attempt.budget.refuse(project, change.new) or await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
@@ -342,11 +340,5 @@ def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Resul
         added=tuple(sorted(added)),
         added_bytes=sum(each.file.size or 0 for each in built.files if each.key in added),
         removed=removed,
-        error=_refusals(built.refused) if built.refused else None,
+        error=built.error,
     )
-
-
-def _refusals(refused: Mapping[str, str]) -> str:
-    first = next(iter(refused.values()))
-    more = f" (and {len(refused) - 1} more files)" if len(refused) > 1 else ""
-    return f"{first}{more}"
