@@ -59,7 +59,8 @@ def test_a_full_mirror_takes_no_new_files_and_removals_go_on(
     run(upstream, tmp_path, "250K")
     assert f"{gone}-1.0" not in files(tmp_path)
 
-    status, shown = run(upstream, tmp_path, "1M")
+    frumious("-c", str(tmp_path / "mirror.conf"), "retry")
+    _, shown = run(upstream, tmp_path, "1M")
     assert files(tmp_path) == {
         f"{name}-1.0" for name in ("one", "two", "three", "four", "tiny")
     } - {f"{gone}-1.0"}, shown

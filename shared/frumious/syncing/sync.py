@@ -49,7 +49,6 @@ from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
 
 if TYPE_CHECKING:
-
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
