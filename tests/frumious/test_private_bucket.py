@@ -10,7 +10,7 @@ import pytest
 from frumious.model.plans import Reason
 from tests.clients import served
 from tests.installers import PIP, UV, install
-from tests.upstream import wheel
+from tests.upstream import Fault, Status, wheel
 from tests.world import REGION
 
 if TYPE_CHECKING:
@@ -115,6 +115,20 @@ def test_installers_take_a_private_wheel_with_a_mirrored_dependency(
     version = (tmp_path / "installed/acme_lib/__init__.py").read_text()
     assert version == '__version__ = "1.0"\n'
     assert (tmp_path / "installed/six/__init__.py").exists()
+
+
+def test_a_project_that_lags_behind_upstream_lags_no_more_once_it_is_private(
+    world: World, private: PrivateBucket, index: Index, upstream: Server
+) -> None:
+    private.put(wheel("acme-tool", "1.0"))
+    index.upload(wheel("acme-lib", "9.0"))
+    upstream.faults.add(Fault(Status(403), match="/simple/acme-lib/"))
+    assert world.mirror_run().lagging == 1
+    upstream.clear()
+    private.put(wheel("acme-lib", "1.0"))
+    assert world.mirror_run().lagging == 0
+    assert files(world, "acme-lib") == [wheel("acme-lib", "1.0").filename]
+    assert not any("acme" in request.target for request in upstream.requests)
 
 
 async def _client(mirror):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
