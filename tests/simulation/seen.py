@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from packaging.utils import canonicalize_name
 
 from tests.faults.pages import V1_JSON, Page, is_variant, read_page
@@ -59,7 +59,7 @@ def seen(key: str, body: bytes) -> Seen:
     provenance = []
     if key.endswith(V1_JSON) and not is_variant(key):
         project = key.split("/")[-2]
-        for file in json.loads(body)["files"]:
+        for file in msgspec.json.decode(body)["files"]:
             if address := file.get("provenance"):
                 version = address.split("/")[-3]
                 name = f"web/integrity/{project}/{version}/{file['filename']}/provenance"
@@ -70,7 +70,9 @@ def seen(key: str, body: bytes) -> Seen:
 @lru_cache(maxsize=5000)
 def listed(body: bytes) -> frozenset[str]:
     """Return the projects of a JSON root index."""
-    return frozenset(canonicalize_name(each["name"]) for each in json.loads(body)["projects"])
+    return frozenset(
+        canonicalize_name(each["name"]) for each in msgspec.json.decode(body)["projects"]
+    )
 
 
 @lru_cache(maxsize=5000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 from packaging.utils import canonicalize_name
 
 from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
@@ -75,9 +75,9 @@ def _judge_project(view: ProjectView, disk: Disk) -> set[str]:
         raise Violation(Kind.DIFFERS, f"{project} lacks {min(missing)}")
     body = disk.objects[key].body
     try:
-        payload = json.loads(body)
+        payload = msgspec.json.decode(body)
         payload["meta"].pop("_frumious")
-    except (ValueError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise Violation(Kind.DIFFERS, f"{key} is still damaged: {error!r}") from error
     wanted = _expected(view)
     if payload != wanted:
@@ -91,7 +91,7 @@ def _judge_project(view: ProjectView, disk: Disk) -> set[str]:
         raise Violation(Kind.DIFFERS, f"{variant} differs from {key}")
     for listed in view.files:
         note, name = listed.file.provenance, _provenance_key(listed.file)
-        if note is not None and json.loads(disk.objects[name].body) != note:
+        if note is not None and msgspec.json.decode(disk.objects[name].body) != note:
             raise Violation(Kind.DIFFERS, f"{name} differs from upstream's")
     return expected
 
@@ -118,7 +118,7 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
         return  # there never was anything to list
     if ROOT not in disk.objects:
         raise Violation(Kind.DIFFERS, f"{ROOT} is missing")
-    payload = json.loads(disk.objects[ROOT].body)
+    payload = msgspec.json.decode(disk.objects[ROOT].body)
     names = {str(canonicalize_name(each["name"])): each["name"] for each in payload["projects"]}
     found: Mapping[str, int] = {
         str(canonicalize_name(each["name"])): each["_last-serial"] for each in payload["projects"]
@@ -137,7 +137,7 @@ def _undeleted(disk: Disk, now: float) -> Iterator[str]:
     hour = time.strftime("%Y%m%dT%H", time.gmtime(now))
     for key, stored in disk.objects.items():
         if key.startswith("state/removed/"):
-            for due, keys in json.loads(stored.body)["due"].items():
+            for due, keys in msgspec.json.decode(stored.body)["due"].items():
                 if due > hour:
                     yield from keys
 

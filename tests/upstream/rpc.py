@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from xmlrpc.client import Fault, dumps, loads
 
@@ -13,10 +14,16 @@ if TYPE_CHECKING:
 
 def called_method(body: bytes) -> str | None:
     """Return the name of the method that a request's body calls; None if it is no call."""
+    return _call(body)[1]
+
+
+@lru_cache(maxsize=1000)
+def _call(body: bytes) -> tuple[tuple[Any, ...], str | None]:
+    """Return the parameters and the name of the method that a request's body calls."""
     try:
-        return loads(body)[1]
+        return loads(body)
     except Exception:  # noqa: BLE001 - the body is not XML-RPC
-        return None
+        return (), None
 
 
 def respond(index: Index, body: bytes, *, at: int | None, row_limit: int) -> bytes:
@@ -37,11 +44,11 @@ def respond(index: Index, body: bytes, *, at: int | None, row_limit: int) -> byt
         method.__name__: method
         for method in (changelog_last_serial, changelog_since_serial, list_packages_with_serial)
     }
-    name = called_method(body)
+    parameters, name = _call(body)
     if name not in methods:
         return _dump(Fault(-32601, f"server error; requested method not found: {name!r}"))
     try:
-        result = methods[name](*loads(body)[0])
+        result = methods[name](*parameters)
     except TypeError as error:
         return _dump(Fault(-32602, f"server error; invalid method parameters: {error}"))
     return _dump((result,))
