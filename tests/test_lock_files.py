@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from frumious.config.settings import PYPI
 from localcloud.environment import CHECKOUT
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Index, Server, sdist, wheel
@@ -41,9 +42,9 @@ name = "mirrored"
 url = "{index}"
 priority = "primary"
 """
-PIPFILE: Final = """
+PIPFILE: Final = f"""
 [[source]]
-url = "https://pypi.org/simple"
+url = "{PYPI}/simple"
 verify_ssl = true
 name = "pypi"
 [packages]

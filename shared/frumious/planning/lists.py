@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious import __version__
 from frumious.config import values
+from frumious.config.settings import PYPI
 from frumious.errors import FrumiousError
 from frumious.model.lists import Lists, LockedList
 from frumious.redaction import redact
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 _MAX_LIST: Final = 32 * 1024**2  # bytes
 _MAX_LISTS: Final = 1000
 _MAX_SHOWN: Final = 20  # packages from elsewhere
-_PYPI: Final = "https://pypi.org"  # lock files name it also where `master` is a mirror of it
 
 
 class ListUnreadable(FrumiousError):
@@ -74,7 +74,8 @@ async def read_lists(config: Config, clock: Clock, stored: Lists | None = None) 
     unread = config.selection.unread_locks
     if unread is None:
         return Lists()
-    indexes = (_PYPI, config.master, *unread.indexes)
+    # Lock files name PyPI also where `master` is a mirror of it.
+    indexes = (PYPI, config.master, *unread.indexes)
     read_by = f"{__version__} {' '.join(indexes)}"
     previous = {} if stored is None else {each.source: each for each in stored.lists}
     unchanged = previous if stored is not None and stored.read_by == read_by else {}

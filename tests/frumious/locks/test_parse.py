@@ -1,6 +1,6 @@
 """Lock files as the tools write them, and damaged ones.
 
-`made/` has what uv, pip, Poetry, PDM and Pipenv made of one index, here with PyPI's addresses, of
+`made/` has what uv, pip, Poetry, PDM and Pipenv made of one index, here with example addresses, of
 another one at `second.example`, and of packages from Git, folders and single addresses.
 """
 
@@ -16,7 +16,7 @@ from frumious.model.pages import File
 
 MADE = Path(__file__).parent / "made"
 DEMO = canonicalize_name("demo")
-PYPI = ["https://pypi.org"]
+INDEX = ["https://upstream.example"]
 WHEEL = "demo-2.0-py3-none-any.whl"
 SDIST = "demo-2.0.tar.gz"
 WINDOWS = "demo-2.0-cp39-cp39-win_amd64.whl"
@@ -49,7 +49,7 @@ def file_of(name: str, sha256: str) -> File:
     ],
 )
 def test_what_each_tool_locks(name: str, files: set[str], left_out: set[str]) -> None:
-    found = parse_list(name, (MADE / name).read_bytes(), PYPI)
+    found = parse_list(name, (MADE / name).read_bytes(), INDEX)
     assert found.pins.keys() - {"third"} == {"demo", "other-one"}
     (pin,) = found.pins[DEMO]
     assert pin.version == "==2.0"
@@ -65,7 +65,7 @@ def test_what_each_tool_locks(name: str, files: set[str], left_out: set[str]) ->
 
 def test_requirements_with_hashes() -> None:
     name = "requirements-uv.txt"
-    found = parse_list(name, (MADE / name).read_bytes(), PYPI)
+    found = parse_list(name, (MADE / name).read_bytes(), INDEX)
     assert found.pins.keys() == {"demo", "other-one", "elsewhere"}, "pip has one index"
     (pin,) = found.pins[DEMO]
     assert pin.version == "==2.0"
@@ -78,16 +78,16 @@ def test_requirements_with_hashes() -> None:
 
 @pytest.mark.parametrize("url", ["https://mirror.example/simple/", "http://MIRROR.example/simple"])
 def test_other_addresses_of_the_index(url: str) -> None:
-    text = (MADE / "uv.lock").read_text().replace("pypi.org", "mirror.example")
-    assert not parse_list("uv.lock", text.encode(), PYPI).pins
-    assert parse_list("uv.lock", text.encode(), [*PYPI, url]).pins.keys() == {"demo", "other-one"}
+    text = (MADE / "uv.lock").read_text().replace("upstream.example", "mirror.example")
+    assert not parse_list("uv.lock", text.encode(), INDEX).pins
+    assert parse_list("uv.lock", text.encode(), [*INDEX, url]).pins.keys() == {"demo", "other-one"}
 
 
 def test_requirements_without_pins_and_with_an_index() -> None:
     text = (
         "demo>=1 ; python_version > '3'\nOther[extra] # all\n\n--index-url https://x.example\na\n"
     )
-    found = parse_list("team.in", text.encode(), PYPI)
+    found = parse_list("team.in", text.encode(), INDEX)
     assert {name: [pin.version for pin in pins] for name, pins in found.pins.items()} == {
         "demo": [">=1"],
         "other": [""],
@@ -98,10 +98,10 @@ def test_requirements_without_pins_and_with_an_index() -> None:
 def test_a_file_without_hashes_is_pinned_by_its_name() -> None:
     text = (
         'version = 1\n[[package]]\nname = "demo"\nversion = "1.0"\n'
-        'source = { registry = "https://pypi.org/simple" }\n'
+        'source = { registry = "https://upstream.example/simple" }\n'
         'wheels = [{ url = "https://x.example/a/demo-1.0%2Bcu1-py3-none-any.whl" }]\n'
     )
-    (pin,) = parse_list("uv.lock", text.encode(), PYPI).pins[DEMO]
+    (pin,) = parse_list("uv.lock", text.encode(), INDEX).pins[DEMO]
     assert [each.name for each in pin.files] == ["demo-1.0+cu1-py3-none-any.whl"]
     assert pin.files[0].matches(file_of("demo-1.0+cu1-py3-none-any.whl", "00" * 32))
 
@@ -111,11 +111,15 @@ def test_older_formats_of_poetry_keep_the_files_apart() -> None:
         '[[package]]\nname = "demo"\nversion = "2.0"\n[metadata]\nlock-version = "1.1"\n'
         f'[metadata.files]\ndemo = [{{file = "{WHEEL}", hash = "sha256:{HASHES[WHEEL]}"}}]\n'
     )
-    (pin,) = parse_list("poetry.lock", text.encode(), PYPI).pins[DEMO]
+    (pin,) = parse_list("poetry.lock", text.encode(), INDEX).pins[DEMO]
     assert [each.name for each in pin.files] == [WHEEL]
 
 
-UV = 'version = 1\n[[package]]\nname = "demo"\nsource = { registry = "https://pypi.org/simple" }\n'
+UV = """version = 1
+[[package]]
+name = "demo"
+source = { registry = "https://upstream.example/simple" }
+"""
 PIPFILE = '{"_meta": {"pipfile-spec": 6}, "default": {"demo": %s}}'
 
 
@@ -156,15 +160,15 @@ def test_damaged_lists_are_named_with_what_is_wrong(
 ) -> None:
     data = text.encode("utf-8", "surrogatepass")
     if mistake is None:
-        parse_list(name, data, PYPI)
+        parse_list(name, data, INDEX)
         return
     with pytest.raises(InvalidList) as raised:
-        parse_list(name, data, PYPI)
+        parse_list(name, data, INDEX)
     assert str(raised.value).startswith(f"{name} is invalid: ")
     assert mistake in str(raised.value)
 
 
 def test_passwords_in_lists_are_not_shown() -> None:
-    text = UV.replace("https://", "https://user:secret@").replace("pypi.org", "x.example")
-    found = parse_list("uv.lock", text.encode(), PYPI)
+    text = UV.replace("https://", "https://user:secret@").replace("upstream.example", "x.example")
+    found = parse_list("uv.lock", text.encode(), INDEX)
     assert "secret" not in str(found.left_out)

@@ -12,6 +12,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.config import loading
+from frumious.config.settings import PYPI
 from frumious.mirror import CLOCK
 from frumious.model.pages import File, ProjectPage
 from frumious.planning.lists import read_lists
@@ -29,13 +30,13 @@ NOW = datetime(2026, 11, 27, tzinfo=UTC)
 DEMO = canonicalize_name("demo")
 # An example, and the names after it.
 EXAMPLES = re.findall(r"```ini\n(.+?)```\n\n((?:- [^\n]*\n)*)", DOCUMENT, re.DOTALL)
-UV_LOCK = """
+UV_LOCK = f"""
 version = 1
 [[package]]
 name = "demo"
 version = "1.0"
-source = { registry = "https://pypi.org/simple" }
-sdist = { url = "https://files.pythonhosted.org/packages/a/demo-1.0.tar.gz" }
+source = {{ registry = "{PYPI}/simple" }}
+sdist = {{ url = "https://files.example/packages/a/demo-1.0.tar.gz" }}
 """
 LEGACY: JsonObject = {
     "info": {

@@ -39,7 +39,7 @@ def requirements_file(data: bytes) -> None:
 
 def _list(name: str, data: bytes) -> None:
     try:
-        found = parse_list(name, data, ["https://pypi.org"])
+        found = parse_list(name, data, ["https://upstream.example"])
     except InvalidList:
         return
     for project in found.pins:
