@@ -9,6 +9,7 @@ from msgspec import structs
 
 from frumious.model.jobs import Outcome
 from frumious.selection.advisories import blocked_on_page, is_malware
+from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.removal import remove_project
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from frumious.model.jobs import Result
     from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
-    from frumious.syncing.page_publisher import PagePublisher
     from frumious.syncing.recovery import Attempt
 
 _MAX_NAMED = 100  # advisories in a result
@@ -66,6 +66,20 @@ class Blocked:
         if not self.files or not result.outcome.changed:
             return result
         return structs.replace(result, blocked_by=self.names)
+
+
+async def remove_if_all_is_blocked(attempt: Attempt, mirror: Mirror) -> Result | None:
+    """Remove a project of which the mirror has nothing but what is blocked; None: it has more.
+
+    For where upstream does not answer, or not credibly: malware does not wait for that.
+    """
+    manifest = await mirror.pages.read_manifest(attempt.job.project)
+    current = manifest.page if manifest is not None else None
+    blocked = Blocked.of(attempt, current)
+    if current is None or not blocked.files or len(blocked.files) < len(current.files):
+        return None
+    publisher = PagePublisher(attempt.job.project, mirror.pages, mirror.config)
+    return await remove_blocked(attempt, None, current, publisher, mirror)
 
 
 async def remove_blocked(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frumious.model.blobs import mirrored_files
+from frumious.model.pages import ProjectPage
+from frumious.state.ledger import set_aside
+from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import RemovedFiles, read_removed_files
 from frumious.syncing.comparison import CurrentPage
 
@@ -12,8 +15,27 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
-    from frumious.model.pages import ProjectPage
+    from frumious.model.jobs import Job
+    from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage
+
+
+async def read_manifest(job: Job, pages: PageStore) -> tuple[Manifest | None, ProjectPage | None]:
+    """Return the manifest, and the page that says which files the mirror has.
+
+    Instead of a damaged manifest, that is the page which is written before it. If there is none,
+    files are found by their keys, and the project is not removed without an event.
+    """
+    try:
+        manifest = await pages.read_manifest(job.project)
+    except UnreadableManifest as error:
+        await set_aside(error.key, error.stored, error, pages.storage)
+        nothing = ProjectPage(name=job.project)
+        manifest = Manifest(nothing, error.key, error.stored, damaged=True)
+        return manifest, await pages.read_first_page(job.project) or nothing
+    if manifest is None and job.migrating:
+        return None, await pages.read_html_page(job.project)
+    return manifest, manifest.page if manifest is not None else None
 
 
 def has_moved(project: NormalizedName, current: ProjectPage | None, mirror: Mirror) -> bool:

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import AllowedRemoval, Outcome, Result
-from frumious.model.pages import ProjectPage
 from frumious.model.types import Key
-from frumious.state.ledger import set_aside
-from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import (
     Booked,
     keep_removed_files,
 )
 from frumious.storage.protocol import Conflict
-from frumious.syncing.blocking import Blocked, remove_blocked
+from frumious.syncing.blocking import Blocked, remove_blocked, remove_if_all_is_blocked
 from frumious.syncing.comparison import (
     CurrentPage,
     MassLoss,
@@ -32,7 +30,7 @@ from frumious.syncing.comparison import (
     check_selection,
     compare,
 )
-from frumious.syncing.current_page import has_moved, read_current_page
+from frumious.syncing.current_page import has_moved, read_current_page, read_manifest
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
 from frumious.syncing.legacy_copy import store_legacy_json
@@ -53,8 +51,9 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
+    from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
-    from frumious.state.page_store import PageStore
+    from frumious.state.page_store import Manifest
     from frumious.syncing.transfer import Transfer
 
 logger = logging.getLogger(__name__)
@@ -88,6 +87,11 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
             logger.info("lost the race for a project page", extra={"project": project})
             attempt = replace(attempt, resuming=True)
             transfer.resuming = True
+        except FrumiousError:
+            removed = await remove_if_all_is_blocked(attempt, mirror)
+            if removed is None:
+                raise
+            return removed
     msg = f"others replaced the page of {project!r} {_MAX_RACES} times in a row"
     raise Conflict(msg)
 
@@ -95,7 +99,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
 async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     job, project = attempt.job, attempt.job.project
     publisher = PagePublisher(project, mirror.pages, mirror.config)
-    manifest, current = await _read_current(job, mirror.pages)
+    manifest, current = await read_manifest(job, mirror.pages)
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True)
         transfer.resuming = True  # what is stored already is found again
@@ -147,24 +151,6 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return chosen.reported(blocked.note(await _finish(built, publisher)))
-
-
-async def _read_current(job: Job, pages: PageStore) -> tuple[Manifest | None, ProjectPage | None]:
-    """Return the manifest, and the page that says which files the mirror has.
-
-    Instead of a damaged manifest, that is the page which is written before it. If there is none,
-    files are found by their keys, and the project is not removed without an event.
-    """
-    try:
-        manifest = await pages.read_manifest(job.project)
-    except UnreadableManifest as error:
-        await set_aside(error.key, error.stored, error, pages.storage)
-        nothing = ProjectPage(name=job.project)
-        manifest = Manifest(nothing, error.key, error.stored, damaged=True)
-        return manifest, await pages.read_first_page(job.project) or nothing
-    if manifest is None and job.migrating:
-        return None, await pages.read_html_page(job.project)
-    return manifest, manifest.page if manifest is not None else None
 
 
 async def _remove_unselected(

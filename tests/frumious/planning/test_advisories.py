@@ -325,8 +325,11 @@ def test_malware_waits_for_no_other_confirmation(mirror: World) -> None:
     assert listed(mirror) == ["demo", "good", "other"]
 
 
-def test_a_blocked_project_leaves_while_upstream_is_down(mirror: World) -> None:
-    mirror.index.osv.add("MAL-2026-1", "demo")
+@pytest.mark.parametrize("blocked", [(), ("1.0", "2.0")])
+def test_a_blocked_project_leaves_while_upstream_is_down(
+    mirror: World, blocked: tuple[str, ...]
+) -> None:
+    mirror.index.osv.add("MAL-2026-1", "demo", *blocked)
     mirror.upstream.faults.add(Fault(Status(404), "/simple/"))
     mirror.upstream.faults.add(Fault(Status(404), "/pypi"))
     mirror.clock.advance(HOUR)
