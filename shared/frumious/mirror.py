@@ -79,7 +79,7 @@ class Mirror:
     async def with_stored_lists(self, known: str = "") -> Self:
         """Return the mirror with the selection by the lists that the planner has read.
 
-        `known` is what the cursor says of them.
+        `known` is the fingerprint of those that will do.
 
         Raises:
             ListsUnread: it has not read them yet.

@@ -58,7 +58,7 @@ async def follow_lists(mirror: Mirror, *, store: bool = True) -> Mirror:
         return mirror
     stored: Lists | None = None
     with suppress(LedgerCorrupt):  # it is written anew
-        stored = await mirror.ledger.lists()
+        stored = await mirror.ledger.lists(mirror.selection.lists)  # perhaps read just now
     current = await read_lists(mirror.config, mirror.clock, stored)
     if store and current != stored:
         await mirror.ledger.write_lists(current)

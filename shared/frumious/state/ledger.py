@@ -79,7 +79,7 @@ class Ledger:
         self._layouts: Sequence[PageLayout] | None = None
         self._cursor: Stored | None = None  # as it was last read or written here
         self._plan: Run | None = None  # the last one that is kept in memory
-        self._lists: tuple[str, Lists] | None = None  # as they were last read, and for which runs
+        self._lists: tuple[str, Lists] | None = None  # as they were last read; their fingerprint
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
@@ -188,16 +188,17 @@ class Ledger:
     async def lists(self, known: str = "") -> Lists | None:
         """Return the lists that the planner has read; None: it has not read them yet.
 
-        `known` is what the cursor says of them: they are read once for each value of it.
+        They are not read if those that this process has read last have the fingerprint `known`.
         """
-        if self._lists is None or not known or self._lists[0] != known:
+        if self._lists is None or self._lists[0] != known:
             lists = await self._read(layout.LISTS, Lists)
-            self._lists = None if lists is None else (known, lists)
+            self._lists = None if lists is None else (lists.fingerprint, lists)
         return None if self._lists is None else self._lists[1]
 
     async def write_lists(self, lists: Lists) -> None:
         """Keep the lists by which the next runs are planned."""
         await self._storage.write(layout.LISTS, render(lists))
+        self._lists = lists.fingerprint, lists
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

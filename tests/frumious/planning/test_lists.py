@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.locks.parse import InvalidList
-from frumious.planning.lists import ListUnreadable
+from frumious.planning.lists import ListUnreadable, follow_lists
 from frumious.selection.locks import ListsUnread
+from frumious.syncing.delivery import Batch
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from frumious.mirror import Mirror
     from tests.upstream import Dist
     from tests.world import World
 
@@ -294,3 +296,20 @@ def test_what_comes_from_elsewhere_is_named_once(
     named = [record for record in caplog.messages if "left out" in record]
     assert len(named) == 1
     assert "private: git+https://git.example/private" in named[0]
+
+
+def test_lists_cost_one_request_to_the_bucket_in_a_tick_and_none_in_a_batch(
+    listed: Listed,
+) -> None:
+    listed.write(lock(DEMO_1))
+    listed.world.mirror_run()
+
+    async def tick(mirror: Mirror) -> tuple[int, int]:
+        mirror.storage.pop_request_count()
+        selecting = await mirror.with_stored_lists()  # as the planner's handler does
+        await follow_lists(selecting)
+        planning = mirror.storage.pop_request_count()
+        await Batch.begin(mirror, await mirror.ledger.known_cursor())
+        return planning, mirror.storage.pop_request_count()
+
+    assert listed.world.run(tick) == (1, 0)
