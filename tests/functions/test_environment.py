@@ -82,3 +82,26 @@ def test_a_broken_configuration_object_stops_the_planner_and_nothing_else(
         configure(f"{text}[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = demo\n")
         summary = cloud.invoke("PlannerFunction", {"dry_run": True})
         assert set(summary["plan"]["removed"]) == {"demo"}
+
+
+def test_a_list_that_cannot_be_read_stops_plans_but_no_deletion(
+    upstream: Server, index: Index, tmp_path: Path
+) -> None:
+    runtime = make_runtime(tmp_path, upstream)
+    with runtime.config.open("a") as file:
+        file.write("[plugins]\nenabled = project_locks\n[locks]\nfiles = s3://lists/team.txt\n")
+    with LocalCloud(runtime=runtime, on_line=lambda _: None) as cloud:
+        cloud.s3.create_bucket(Bucket="lists")
+        cloud.s3.put_object(Bucket="lists", Key="team.txt", Body=b"demo\n")
+        index.upload(wheel("demo", "1.0"))
+        index.upload(wheel("third", "1.0"))
+        cloud.tick("PlannerFunction")
+        cloud.pump()
+        assert cloud.tick("FinalizerFunction")["projects"] == {"demo": "updated"}
+
+        cloud.s3.delete_object(Bucket="lists", Key="team.txt")
+        with pytest.raises(FunctionFailed, match=r"the list 's3://lists/team.txt' cannot be read"):
+            cloud.tick("PlannerFunction")
+        cloud.invoke("PlannerFunction", {"delete": ["demo"]})
+        cloud.pump()
+        assert cloud.tick("FinalizerFunction")["projects"] == {"demo": "removed"}
