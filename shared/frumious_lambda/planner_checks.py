@@ -24,14 +24,15 @@ class Beginning:
     """Lets a new mirror wait whose many projects no list names, until somebody confirms it."""
 
     def __init__(self) -> None:
-        self._waiting: tuple[Mirror, float, Plan] | None = None
+        self._waiting: tuple[Config, str, float, Plan] | None = None
 
     def waiting(self, mirror: Mirror) -> Plan | None:
         """Return the plan that waits, without a request; None: plan again."""
         if self._waiting is None:
             return None
-        planned_for, until, plan = self._waiting
-        return plan if planned_for is mirror and mirror.clock.now() < until else None
+        config, lists, until, plan = self._waiting
+        is_same = config is mirror.config and lists == mirror.selection.lists
+        return plan if is_same and mirror.clock.now() < until else None
 
     async def check(self, plan: Plan, mirror: Mirror) -> Plan:
         """Return the plan, which does not start if it begins a mirror that nobody has confirmed."""
@@ -40,7 +41,8 @@ class Beginning:
             self._waiting = None
             return plan
         without_jobs = Plan(base=plan.base, cursor=plan.cursor, unconfirmed=projects)
-        self._waiting = (mirror, mirror.clock.now() + _PAUSE, without_jobs)
+        until = mirror.clock.now() + _PAUSE
+        self._waiting = (mirror.config, mirror.selection.lists, until, without_jobs)
         return replace(plan, unconfirmed=projects)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,10 @@ import pytest
 from localcloud import FunctionFailed, LocalCloud
 from localcloud.alarms import State
 from tests.functions.conftest import make_runtime
-from tests.upstream import Fault, Raw, Status, wheel
+from tests.upstream import Fault, Index, Raw, Server, Status, wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.upstream import Index, Server
 
 
 @pytest.fixture
@@ -137,7 +136,9 @@ def test_a_deleted_project_stays_away_until_it_is_planned_by_name(
 def test_an_unknown_planner_request_does_nothing(cloud: LocalCloud, index: Index) -> None:
     index.upload(wheel("unknown", "1.0"))
     before = stored(cloud)
-    with pytest.raises(FunctionFailed, match="unknown field `dryrun`; the planner knows confirm_"):
+    with pytest.raises(
+        FunctionFailed, match="unknown field `dryrun`; the planner knows all, confirm_"
+    ):
         plan(cloud, dryrun=True)
     assert stored(cloud) == before
     plan(cloud)
@@ -200,12 +201,13 @@ def write(cloud: LocalCloud, key: str, body: bytes) -> None:
     cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=body)
 
 
-def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
-    upstream: Server, tmp_path: Path
-) -> None:
-    upstream.index.add_many(f"project-{number}" for number in range(1001))
-    runtime = make_runtime(tmp_path, upstream)
-    with LocalCloud(runtime=runtime) as cloud:
+def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(tmp_path: Path) -> None:
+    index = Index()
+    index.add_many(f"project-{number}" for number in range(1001))
+    with (
+        Server(index) as upstream,
+        LocalCloud(runtime=make_runtime(tmp_path, upstream)) as cloud,
+    ):
         response = cloud.tick("PlannerFunction")
         read = upstream.requests
         again = cloud.tick("PlannerFunction")
@@ -224,15 +226,15 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
         assert confirmed["plan"]["counts"]["updated"] == 1001
 
 
-def test_names_of_the_allowlist_that_upstream_lacks_are_reported(
-    upstream: Server, tmp_path: Path
-) -> None:
-    upstream.index.upload(wheel("requests", "1.0"))
-    runtime = make_runtime(tmp_path, upstream)
-    config = runtime.config.read_text()
+def test_names_of_the_allowlist_that_upstream_lacks_are_reported(tmp_path: Path) -> None:
+    index = Index()
+    index.upload(wheel("requests", "1.0"))
     listed = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n  requests\n"
-    runtime.config.write_text(f"{config}\n{listed}  reqests\n")
-    with LocalCloud(runtime=runtime) as cloud:
+    with ExitStack() as opened:
+        runtime = make_runtime(tmp_path, opened.enter_context(Server(index)))
+        config = runtime.config.read_text()
+        runtime.config.write_text(f"{config}\n{listed}  reqests\n")
+        cloud = opened.enter_context(LocalCloud(runtime=runtime))
         cloud.tick("PlannerFunction")
         finish(cloud)
         cloud.tick("PlannerFunction")
