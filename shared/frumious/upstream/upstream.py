@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -17,12 +16,20 @@ from urllib.parse import quote, urljoin, urlsplit
 from frumious.concurrency import FairSlots
 from frumious.errors import Reason, Retryable
 from frumious.simple import parse_html, parse_json, root_index
-from frumious.simple.values import InvalidPage, InvalidValue, parse_serial, valid_etag
 from frumious.upstream import changelog
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import Download, download
+from frumious.upstream.responses import (
+    SIMPLE,
+    check_provenance,
+    etag_of,
+    if_changed,
+    is_json,
+    is_same,
+    serial_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,15 +55,6 @@ logger = logging.getLogger(__name__)
 
 # They use most of the memory and of the bandwidth; more of them would be no faster together.
 _LARGE_DOWNLOADS: Final = 10
-_SIMPLE: Final = {
-    "Accept": "application/vnd.pypi.simple.v1+json,"
-    " application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-}
-_JSON_TYPES: Final = re.compile(r"application/(vnd\.pypi\.simple\.(v1|latest)\+)?json")
-_HTML_TYPES: Final = re.compile(
-    r"application/vnd\.pypi\.simple\.(v1|latest)\+html|text/html|application/xhtml\+xml"
-)
-_PROVENANCE_TYPES: Final = ("application/vnd.pypi.integrity.v1+json", "application/json")
 _MISSING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
@@ -119,21 +117,21 @@ class Upstream:
         """
         url = self._project_url(project)
         async with self._project_requests:
-            response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=_SIMPLE)
+            response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=SIMPLE)
         if response.status in _MISSING:
             return None
         response.check_status()
-        parse = parse_json.project_page if _is_json(response) else parse_html.project_page
+        parse = parse_json.project_page if is_json(response) else parse_html.project_page
         parsed = parse(response.body, response.url, project)
         page = parsed.page
         if page.serial is None:
-            page = replace(page, serial=_serial(response))
+            page = replace(page, serial=serial_of(response))
         if page.serial is not None and page.serial < at_least:
             msg = f"{url} is at serial {page.serial}, expected {at_least}: a cache is stale"
             raise StalePage(msg)
         if page.serial is not None and page.serial > at_least:
             await self._check_serial(page.serial, url)
-        return replace(parsed, page=page, etag=_etag(response))
+        return replace(parsed, page=page, etag=etag_of(response))
 
     async def check_page(self, project: NormalizedName, *, etag: str) -> PageCheck:
         """Return whether a project page still has the ETag, without reading the page.
@@ -144,14 +142,14 @@ class Upstream:
             PrivateName: the name is private.
         """
         url = self._project_url(project)
-        response = await self._client.fetch_headers(url, headers=_if_changed(etag))
-        serial = _serial(response)
+        response = await self._client.fetch_headers(url, headers=if_changed(etag))
+        serial = serial_of(response)
         if response.status in _MISSING:
             return PageCheck(serial, changed=True, missing=True)
         if etag and response.status == HTTPStatus.NOT_MODIFIED:
             return PageCheck(serial, changed=False, missing=False)
         response.check_status()
-        return PageCheck(serial, changed=not _is_same(_etag(response), etag), missing=False)
+        return PageCheck(serial, changed=not is_same(etag_of(response), etag), missing=False)
 
     async def root_index(
         self, *, etag: str = "", limit: int = MAX_ROOT_INDEX_BYTES
@@ -163,23 +161,23 @@ class Upstream:
             InvalidPage, TooLarge, HostRefused: the response is not a root index.
         """
         url = f"{self._config.master}/simple/"
-        response = await self._client.fetch(url, limit=limit, headers=_if_changed(etag))
+        response = await self._client.fetch(url, limit=limit, headers=if_changed(etag))
         if etag and response.status == HTTPStatus.NOT_MODIFIED:
             return None
         response.check_status()
-        parse = root_index.parse if _is_json(response) else parse_html.root_index
+        parse = root_index.parse if is_json(response) else parse_html.root_index
         index = parse(response.body, response.url)
-        serials = [each for each in (_serial(response), index.serial) if each is not None]
-        return replace(index, serial=min(serials, default=None), etag=_etag(response))
+        serials = [each for each in (serial_of(response), index.serial) if each is not None]
+        return replace(index, serial=min(serials, default=None), etag=etag_of(response))
 
     async def root_serial(self) -> int | None:
         """Return the serial of the root index; None: upstream sends none. See `root_headers`."""
-        return _serial(await self.root_headers())
+        return serial_of(await self.root_headers())
 
     async def root_headers(self) -> Response:
         """Return the response for the root index, without its body; raises as `root_index`."""
         response = await self._client.fetch_headers(
-            f"{self._config.master}/simple/", headers=_SIMPLE
+            f"{self._config.master}/simple/", headers=SIMPLE
         )
         response.check_status()
         return response
@@ -209,11 +207,11 @@ class Upstream:
         """
         accept = {"Accept": "application/vnd.pypi.integrity.v1+json"}
         try:
-            return await self._json_object(url, MAX_PROVENANCE_BYTES, accept, _check_provenance)
+            return await self._json_object(url, MAX_PROVENANCE_BYTES, accept, check_provenance)
         except HostRefused:
             upstream_url = f"{self._config.master}{urlsplit(url).path}"
             body = await self._json_object(
-                upstream_url, MAX_PROVENANCE_BYTES, accept, _check_provenance
+                upstream_url, MAX_PROVENANCE_BYTES, accept, check_provenance
             )
             if body is None:
                 raise
@@ -309,63 +307,3 @@ class Upstream:
         if check is not None:
             check(response, payload)
         return response.body
-
-
-def _if_changed(etag: str) -> Mapping[str, str]:
-    """Return the headers of a request for a page whose ETag differs from `etag`."""
-    etag = valid_etag(etag)  # it was stored
-    return {**_SIMPLE, "If-None-Match": etag} if etag else _SIMPLE
-
-
-def _check_provenance(response: Response, payload: JsonObject) -> None:
-    """Check that a response has the media type and the keys of a provenance (PEP 740).
-
-    A mirror that serves files from a folder may know its type only as JSON.
-
-    Raises:
-        InvalidPage: it has not.
-    """
-    media_type = _media_type(response)
-    if media_type not in _PROVENANCE_TYPES:
-        msg = f"{response.url} is {media_type!r:.80}, which is not the type of a provenance"
-        raise InvalidPage(msg)
-    bundles = payload.get("attestation_bundles", [])
-    if type(payload.get("version")) is not int or not isinstance(bundles, list):
-        msg = f"{response.url} is not a provenance: 'version' or 'attestation_bundles' is invalid"
-        raise InvalidPage(msg)
-
-
-def _serial(response: Response) -> int | None:
-    """Return the serial of PyPI's header."""
-    try:
-        return parse_serial(response.headers.get("X-PyPI-Last-Serial"))
-    except InvalidValue:
-        return None
-
-
-def _etag(response: Response) -> str:
-    return valid_etag(response.headers.get("ETag", ""))
-
-
-def _is_same(etag: str, other: str) -> bool:
-    """Compare weakly (RFC 9110, 8.8.3.2), for upstreams that ignore If-None-Match."""
-    return bool(etag) and etag.removeprefix("W/") == other.removeprefix("W/")
-
-
-def _is_json(response: Response) -> bool:
-    """Return whether a response of the Simple API is JSON, not HTML (PEP 691).
-
-    Raises:
-        InvalidPage: its Content-Type is neither.
-    """
-    media_type = _media_type(response)
-    if _JSON_TYPES.fullmatch(media_type):
-        return True
-    if _HTML_TYPES.fullmatch(media_type):
-        return False
-    msg = f"{response.url} is {media_type!r:.80}, which is neither JSON nor HTML"
-    raise InvalidPage(msg)
-
-
-def _media_type(response: Response) -> str:
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

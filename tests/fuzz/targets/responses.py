@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from frumious.simple import legacy_json, parse_json
 from frumious.simple.values import InvalidPage
-from frumious.upstream import changelog, client, download, upstream
+from frumious.upstream import changelog, client, download, responses
 from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted
 from frumious.upstream.rate_limit import requested_pause
@@ -71,7 +71,7 @@ def provenance(data: bytes) -> None:
     response = Response(200, {"Content-Type": media_type.decode("latin-1")}, body, URL)
     try:
         payload = parse_json.json_object(body, URL)
-        upstream._check_provenance(response, payload)
+        responses.check_provenance(response, payload)
     except InvalidPage:
         return
     assert type(payload["version"]) is int
@@ -88,11 +88,11 @@ def headers(data: bytes) -> None:
     for refused in (True, False):
         pause = requested_pause(fields, InstantClock().now(), refused=refused)
         assert pause is None or 0 <= pause < math.inf
-    serial = upstream._serial(response)
+    serial = responses.serial_of(response)
     assert serial is None or 0 <= serial < 10**18
-    assert len(upstream._etag(response)) <= 256
+    assert len(responses.etag_of(response)) <= 256
     with suppress(InvalidPage):
-        upstream._is_json(response)
+        responses.is_json(response)
     with suppress(UpstreamUnavailable):
         client._location(answer, URL)
     with suppress(DownloadInterrupted):
