@@ -11,7 +11,7 @@ from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.runs import Cursor, OpenRun
 from frumious.model.types import RunId
-from frumious.state.ledger import render
+from frumious.state.objects import render
 from localcloud import Runtime
 from localcloud.environment import CHECKOUT
 

@@ -30,7 +30,7 @@ from frumious.model.pages import File, ListedProject, ProjectPage, Publication
 from frumious.model.runs import Cursor
 from frumious.model.types import Key, RunId
 from frumious.simple import gzipped, render, root_index
-from frumious.state.ledger import render as render_state
+from frumious.state.objects import render as render_state
 from frumious.storage.protocol import Conflict, Entry, Head, Opened, Stored
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.planning.advisories import start_advisories
 from frumious.planning.dispatch import start_runs
 from frumious.state import inbox
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.syncing.delivery import Batch, Delivery, RetryLater
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from frumious.model import layout
 from frumious.model.types import Key
-from frumious.state.ledger import NewerFormat
+from frumious.state.objects import NewerFormat
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from frumious.model.runs import Cursor, OpenRun
 from frumious.model.types import RunId
-from frumious.state.ledger import render
+from frumious.state.objects import render
 from localcloud import LocalCloud
 from localcloud.runtime_api import FunctionFailed
 from tests.functions.conftest import make_runtime

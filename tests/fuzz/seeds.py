@@ -41,7 +41,8 @@ from frumious.model.types import Key, RunId
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
 from frumious.state.inbox import _ReportsFile, _ResultsFile
-from frumious.state.ledger import LaggingFile, render
+from frumious.state.ledger import LaggingFile
+from frumious.state.objects import render
 from frumious.state.removed_files import RemovedFiles
 from frumious.state.tombstones import Tombstone
 from tests.fuzz.__main__ import CORPUS

@@ -24,7 +24,7 @@ from frumious.auditing.withhold import withhold
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason
 from frumious.simple.values import InvalidPage
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.state.page_store import UnreadableManifest
 
 if TYPE_CHECKING:

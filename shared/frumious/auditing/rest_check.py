@@ -13,7 +13,7 @@ from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.runs import Cursor, Selected
 from frumious.model.types import Key
-from frumious.state.ledger import LedgerCorrupt, NewerFormat, parse
+from frumious.state.objects import LedgerCorrupt, NewerFormat, parse
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror

@@ -19,13 +19,8 @@ from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
 from frumious.simple.values import InvalidPage
 from frumious.state import inbox
-from frumious.state.ledger import (
-    LaggingFile,
-    LedgerCorrupt,
-    NewerFormat,
-    parse,
-    set_aside,
-)
+from frumious.state.ledger import LaggingFile
+from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.state.tombstones import Tombstone
 

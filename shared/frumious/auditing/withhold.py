@@ -19,7 +19,7 @@ from frumious.model import layout
 from frumious.model.blobs import mirrored_files, readable_files, same_bytes
 from frumious.simple import gzipped, parse_json, render
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
-from frumious.state.ledger import set_aside
+from frumious.state.objects import set_aside
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import keep_removed_files
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from frumious.finalizing.run_events import events_of
 from frumious.model import layout
 from frumious.model.types import Key, RunName
-from frumious.state.ledger import read_or_set_aside, render
+from frumious.state.objects import read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from frumious.errors import Reason
 from frumious.model.jobs import Outcome, Report, Result, failure
 from frumious.model.runs import RunProgress
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,7 +8,7 @@ from frumious.concurrency import run_all
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.model.pages import ListedProject
 from frumious.simple.values import InvalidPage
-from frumious.state.ledger import LedgerCorrupt, NewerFormat, set_aside
+from frumious.state.objects import LedgerCorrupt, NewerFormat, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

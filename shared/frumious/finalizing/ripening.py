@@ -10,7 +10,7 @@ from frumious.clock import utc
 from frumious.model import layout
 from frumious.model.cooldown import Change, HeldBackFile, Ripening
 from frumious.state.held_back import change_held_back
-from frumious.state.ledger import render
+from frumious.state.objects import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

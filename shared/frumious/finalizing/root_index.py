@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from frumious.model import layout
 from frumious.simple import gzipped, root_index
 from frumious.simple.values import InvalidPage
-from frumious.state.ledger import set_aside
+from frumious.state.objects import set_aside
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from frumious.planning.dispatch import start_runs
 from frumious.planning.named import read_named
 from frumious.simple.values import InvalidPage
 from frumious.state.advisories import NOTHING
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

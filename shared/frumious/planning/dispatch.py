@@ -21,7 +21,7 @@ from frumious.model.runs import OpenRun, Run, run_id
 from frumious.model.types import RunId
 from frumious.planning.named import settle
 from frumious.private.refresh import refresh
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.state.private_listing import write_listing
 
 if TYPE_CHECKING:

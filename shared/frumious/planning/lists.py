@@ -20,7 +20,7 @@ from frumious.config.settings import PYPI
 from frumious.errors import FrumiousError
 from frumious.model.lists import Lists, LockedList
 from frumious.redaction import redact
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.upstream.client import Client
 
 if TYPE_CHECKING:

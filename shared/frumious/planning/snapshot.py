@@ -27,7 +27,7 @@ from frumious.planning.page_checks import read_turn, require_service, without_do
 from frumious.planning.private_names import read_private, without_private
 from frumious.planning.serials import confirmed_serial, last_serial
 from frumious.planning.sweep import Turn
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.state.status_files import parse_serial
 from frumious.upstream.changelog import Changes, NoChangelog
 from frumious.upstream.upstream import MAX_PROGRESS

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from frumious.errors import FrumiousError, explain
 from frumious.model.private import PrivateListing
 from frumious.private.listing import merge
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from frumious.state.private_listing import read_listing
 
 if TYPE_CHECKING:

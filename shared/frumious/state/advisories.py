@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.advisories import Advisories
-from frumious.state.ledger import LedgerCorrupt, parse, render
+from frumious.state.objects import LedgerCorrupt, parse, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,7 +13,7 @@ from msgspec import Struct
 from frumious.model import layout
 from frumious.model.audits import AuditProgress, Finding, NamedPage
 from frumious.model.types import Key
-from frumious.state.ledger import LedgerCorrupt, parse, read_or_set_aside, render
+from frumious.state.objects import LedgerCorrupt, parse, read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

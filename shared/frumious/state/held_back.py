@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
 from frumious.model.cooldown import HeldBackFile
-from frumious.state.ledger import LedgerCorrupt, parse, read_or_set_aside, render
+from frumious.state.objects import LedgerCorrupt, parse, read_or_set_aside, render
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from msgspec import Struct
 from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.jobs import Report, Result
-from frumious.state.ledger import (
+from frumious.state.objects import (
     LedgerCorrupt,
     NewerFormat,
     parse,

@@ -10,14 +10,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.excluded import Excluded
 from frumious.model.lists import Lists
@@ -25,6 +23,7 @@ from frumious.model.losses import Losses
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
+from frumious.state.objects import LedgerCorrupt, parse, render
 from frumious.storage.protocol import Conflict, Stored
 
 if TYPE_CHECKING:
@@ -37,31 +36,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Struct)
 
-VERSION: Final = 1  # of the format of every state file
-
 _ATTEMPTS: Final = 20
-_REPAIRS: Final = {
-    layout.CURSOR: "restore an earlier version of the object, or delete it: the next run then"
-    " compares the whole mirror with upstream",
-    layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
-    " --force-check",
-    layout.SELECTION: "delete it and run once with --force-check",
-    layout.LISTS: "delete it: the next run reads the lists anew",
-    layout.NAMED: "restore an earlier version of the object, or delete it with"
-    " 'frumious doctor --repair', which keeps what the pages and tombstones say",
-}
-
-
-class LedgerCorrupt(FrumiousError):
-    """An object of the ledger is missing, or is not what the mirror wrote."""
-
-
-class NewerFormat(FrumiousError):
-    """A later version of Frumious wrote an object of the ledger: this one leaves it alone."""
-
-
-class InvalidState(FrumiousError):
-    """A value that could not be read back if it was written: nothing is written."""
 
 
 class LaggingFile(Struct):
@@ -292,77 +267,3 @@ class Ledger:
             return value
         msg = f"{key!r} was replaced by others {_ATTEMPTS} times in a row"
         raise Conflict(msg)
-
-
-async def read_or_set_aside(
-    key: Key, kind: type[T], storage: Storage
-) -> tuple[T | None, str | None]:
-    """Return a state file and its etag; None: there is none.
-
-    A damaged one counts as absent: a copy is kept, and what it knew is lost.
-    """
-    stored = await storage.read(key)
-    if stored is None:
-        return None, None
-    try:
-        return parse(key, stored, kind), stored.etag
-    except LedgerCorrupt as error:
-        await set_aside(key, stored, error, storage)
-        return None, stored.etag
-
-
-async def set_aside(key: Key, stored: Stored, error: Exception, storage: Storage) -> None:
-    """Keep a copy of a damaged object, and log why it is not read."""
-    kept_at = layout.damaged(key)
-    logger.error("%s; it counts as absent, and a copy is kept as %r", error, kept_at)
-    await storage.write(kept_at, stored.body)
-
-
-def render(value: Struct) -> bytes:
-    """Render a state file: the same value always has the same bytes.
-
-    Raises:
-        InvalidState: `parse` would refuse it.
-    """
-    payload = msgspec.to_builtins(value, order="deterministic")
-    try:
-        msgspec.convert(payload, type(value))
-        return msgspec.json.encode({"version": VERSION, **payload})
-    except ValueError as error:  # text that is not Unicode as well
-        msg = f"a value of {type(value).__name__} is out of range: {error}"
-        raise InvalidState(msg) from error
-
-
-def parse(key: Key, stored: Stored, kind: type[T]) -> T:
-    """Parse a state file, whose unknown keys are ignored.
-
-    Raises:
-        LedgerCorrupt: it is not what the mirror wrote.
-        NewerFormat: a later version of Frumious wrote it.
-    """
-    try:
-        payload = msgspec.json.decode(stored.body)
-        version = payload.get("version")
-        if not isinstance(version, int):
-            payload = _upgraded(key, payload)
-        elif version > VERSION:
-            msg = (
-                f"{key!r} has format version {version}, and this version of Frumious reads up to"
-                f" {VERSION}; run the version that wrote it, or a later one"
-            )
-            raise NewerFormat(msg)
-        return msgspec.convert(payload, kind)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        repair = _REPAIRS.get(key, "restore an earlier version of the object, or delete it")
-        msg = f"{key!r} is damaged ({type(error).__name__}: {error}): {repair}"
-        raise LedgerCorrupt(msg) from error
-
-
-def _upgraded(key: Key, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a file of version 0, which had no version, as version 1 would have it."""
-    if key == layout.LAGGING:
-        return {"projects": payload}
-    if key == layout.CURSOR:
-        runs = [{**run, "own-results": True} for run in payload["runs"]]
-        return {**payload, "runs": runs}
-    return payload

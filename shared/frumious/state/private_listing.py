@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.private import PrivateListing
-from frumious.state.ledger import parse, render
+from frumious.state.objects import parse, render
 
 if TYPE_CHECKING:
     from frumious.storage.protocol import Storage

@@ -18,7 +18,7 @@ from msgspec import Struct
 from frumious.model import layout
 from frumious.model.losses import WINDOW
 from frumious.model.types import Hour, PublicKey
-from frumious.state.ledger import read_or_set_aside, render
+from frumious.state.objects import read_or_set_aside, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from frumious.model.types import PublicKey, RunName, Serial
-from frumious.state.ledger import read_or_set_aside, render
+from frumious.state.objects import read_or_set_aside, render
 
 if TYPE_CHECKING:
     from frumious.model.types import Key

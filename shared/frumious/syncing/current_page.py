@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from frumious.model.blobs import mirrored_files
 from frumious.model.pages import ProjectPage
-from frumious.state.ledger import set_aside
+from frumious.state.objects import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
 from frumious.state.removed_files import RemovedFiles, read_removed_files
 from frumious.syncing.comparison import CurrentPage

@@ -16,7 +16,7 @@ from frumious.cli.findings import verify_mirror
 from frumious.model.types import Key
 from frumious.selection.names import BlockedProjects
 from frumious.selection.selection import Selection
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from tests.upstream import Fault, Stale, Status, wheel
 
 if TYPE_CHECKING:

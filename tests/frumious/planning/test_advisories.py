@@ -18,7 +18,7 @@ from frumious.model.types import RunId
 from frumious.planning.advisories import plan_advisories, start_advisories
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes
-from frumious.state.ledger import LedgerCorrupt
+from frumious.state.objects import LedgerCorrupt
 from tests.upstream import Fault, Status, wheel
 from tests.upstream.osv import ARCHIVE
 

@@ -12,7 +12,7 @@ from frumious.model import layout
 from frumious.model.jobs import Job, Report, failure
 from frumious.model.types import Key, RunId
 from frumious.state import inbox
-from frumious.state.ledger import LedgerCorrupt, NewerFormat
+from frumious.state.objects import LedgerCorrupt, NewerFormat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ from frumious.advisories.archive import InvalidFeed, read_archive
 from frumious.advisories.osv import InvalidEntry, parse_entry
 from frumious.model import layout
 from frumious.model.advisories import Action, Advisories
-from frumious.state.ledger import LedgerCorrupt, NewerFormat, parse, render
+from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, render
 from frumious.storage.protocol import Stored
 from tests.fuzz.targets.checks import check_project
 

@@ -11,7 +11,7 @@ from frumious.model.lists import Lists, LockedList
 from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
 from frumious.selection.locks import LockedReleases
-from frumious.state.ledger import render
+from frumious.state.objects import render
 from frumious_lambda.planner_event import InvalidEvent, check_event
 from tests.fuzz.targets.checks import PROJECT, check_project
 

@@ -29,14 +29,8 @@ from frumious.private.listing import merge
 from frumious.selection.locks import LockedReleases
 from frumious.state import inbox as inboxes
 from frumious.state.audit import FoundFile
-from frumious.state.ledger import (
-    LaggingFile,
-    Ledger,
-    LedgerCorrupt,
-    NewerFormat,
-    parse,
-    render,
-)
+from frumious.state.ledger import LaggingFile, Ledger
+from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, render
 from frumious.state.page_store import PageStore
 from frumious.state.removed_files import RemovedFiles
 from frumious.state.tombstones import Tombstone
