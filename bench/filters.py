@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -49,6 +50,7 @@ _NONE: Final = "none"
 _BLOCKED: Final = 1_000  # projects of the blocklist
 _RELEASES: Final = {"a project with 20 files": 10, "a project with 2,000 files": 1_000}
 _URL: Final = "https://upstream/simple/demo/"
+_UPLOADED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _LISTED: Final = "\n".join(f"    blocked-{number}" for number in range(_BLOCKED))
 _FILTERS: Final = {
     _NONE: "",
@@ -64,6 +66,23 @@ platforms =
     windows
     musllinux
     py2.7
+
+[allowlist]
+platforms =
+    linux_x86_64
+    macos_arm64
+pythons =
+    3.12
+    3.13
+
+[cooldown]
+days = 7
+exceptions =
+    demo == 2.1
+
+[budget]
+max-file-size = 1G
+max-project-size = 100G
 
 [filter_regex]
 packages =
@@ -160,7 +179,9 @@ def _select(page: _Page, selection: Selection) -> None:
     project = canonicalize_name("demo")
     parsed = parse_json.project_page(page.page, _URL, project)
     legacy = legacy_json.parse(page.legacy) if selection.needs_legacy else None
-    selection.select(project, parsed.page, Context(now=time.time(), legacy=legacy))
+    selected = selection.select(project, parsed.page, Context(now=time.time(), legacy=legacy))
+    if selected is None or len(selected.files) != len(parsed.page.files):
+        sys.exit("the filters exclude files that are to be counted")
 
 
 def _page(releases: int) -> _Page:
@@ -168,7 +189,12 @@ def _page(releases: int) -> _Page:
     index = Index()
     for number in range(releases):
         for suffix in (".tar.gz", "-py3-none-any.whl"):
-            index.add_file("demo", f"demo-2.{number}{suffix}", requires_python=">=3.10")
+            index.add_file(
+                "demo",
+                f"demo-2.{number}{suffix}",
+                requires_python=">=3.10",
+                upload_time=_UPLOADED,
+            )
     view = index.project("demo")
     if view is None:
         raise AssertionError
