@@ -32,16 +32,15 @@ _DAY: Final = timedelta(days=1)
 class Exceptions:
     """What the cooldown does not hold back of a project."""
 
-    specifiers: tuple[str, ...] = ()  # of versions; an empty one contains all
+    specifiers: tuple[SpecifierSet, ...] = ()  # of versions; an empty one contains all
     filenames: tuple[str, ...] = ()
 
     def has(self, each: ReleaseFile) -> bool:
         """Return whether a file is one of them; a version that is not valid is in no range."""
-        if each.file.filename in self.filenames or "" in self.specifiers:
-            return True
         version = parse_version(each.release or "")
-        return version is not None and any(
-            SpecifierSet(text).contains(version, prereleases=True) for text in self.specifiers
+        return each.file.filename in self.filenames or any(
+            not specifier or (version is not None and specifier.contains(version, prereleases=True))
+            for specifier in self.specifiers
         )
 
 
@@ -129,7 +128,8 @@ def _exceptions(text: str) -> Mapping[NormalizedName, Exceptions]:
             filenames[owner].add(filename)
     return {
         project: Exceptions(
-            tuple(sorted(specifiers.get(project, ()))), tuple(sorted(filenames.get(project, ())))
+            tuple(map(SpecifierSet, sorted(specifiers.get(project, ())))),
+            tuple(sorted(filenames.get(project, ()))),
         )
         for project in sorted(specifiers.keys() | filenames.keys())
     }

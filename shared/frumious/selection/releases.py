@@ -172,11 +172,12 @@ class LatestReleases:
             (release for release in releases if release.files), key=_version, reverse=True
         )
         ranked = sorted(by_version, key=_uploaded, reverse=True) if self.by_time else by_version
-        kept = ranked[: self.keep]
+        latest = ranked[: self.keep]
         stable = next(filter(_is_stable, by_version), None)
-        if stable is not None and stable not in kept:
-            kept[-1] = stable
-        return [release for release in releases if release in kept]
+        if stable is not None and stable not in latest:
+            latest[-1] = stable
+        kept = {release.text for release in latest}
+        return [release for release in releases if release.text in kept]
 
 
 @dataclass(frozen=True, slots=True)
