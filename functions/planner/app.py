@@ -112,8 +112,7 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
         runs_stopped=None if plan.base is None else int(_is_stopped(plan)),
-        advisories_failed=None if plan.base is None else int(_feed_failed(plan)),
-        upstream_regressed=None if plan.base is None else int(bool(plan.regressed)),
+        input_problems=None if plan.base is None else _input_problems(plan),
         names_absent=None if absent is None else len(absent),
     )
     first = runs[0] if runs else None
@@ -152,9 +151,10 @@ def _is_tick(event: dict[str, Any]) -> bool:
     return not event.get("delete") and event.get("projects") is None
 
 
-def _feed_failed(plan: Plan) -> bool:
-    """Return whether the last good feed of advisories counts instead of the current one."""
-    return plan.base is not None and plan.base.advisories.problem is not None
+def _input_problems(plan: Plan) -> int:
+    """Count what is wrong with what the planner reads: upstream, the allowlist, the advisories."""
+    feed_failed = plan.base is not None and plan.base.advisories.problem is not None
+    return bool(plan.regressed) + feed_failed + names.count
 
 
 def _is_stopped(plan: Plan) -> bool:

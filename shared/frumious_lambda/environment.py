@@ -36,25 +36,16 @@ SECONDS_TO_FINISH = 15  # kept for cancelling what is under way, for reports and
 # LagSeconds, and for _STATES at a process's first tick and after a one. Between their values, the
 # alarms on these keep their state.
 METRICS = {
-    "advisories_failed": "AdvisoriesFailed",
     "audits_overdue": "AuditsOverdue",
     "damage_found": "DamageFound",
     "events_lost": "EventsLost",
+    "input_problems": "InputProblems",
     "lag_seconds": "LagSeconds",
-    "names_absent": "NamesAbsent",
     "projects_blocked": "ProjectsBlocked",
     "projects_lagging": "ProjectsLagging",
     "runs_stopped": "RunsStopped",
-    "upstream_regressed": "UpstreamRegressed",
 }
-_STATES = {
-    "advisories_failed",
-    "audits_overdue",
-    "damage_found",
-    "names_absent",
-    "runs_stopped",
-    "upstream_regressed",
-}
+_STATES = {"audits_overdue", "damage_found", "input_problems", "runs_stopped"}
 
 
 class Environment:

@@ -53,9 +53,14 @@ def confirmation_text(plan: Plan) -> str:
 
 
 class Names:
-    """Finds the names of the allowlist that upstream lacks, once an hour."""
+    """Finds the names of the allowlist that upstream lacks, once an hour.
+
+    Attributes:
+        count: How many there were when that was last looked at.
+    """
 
     def __init__(self) -> None:
+        self.count = 0
         self._checked: tuple[Config, str, float] | None = None
 
     async def absent(
@@ -69,12 +74,14 @@ class Names:
         if plan.base is None:
             return None
         if not mirror.selection.expected_projects:
+            self.count = 0
             return {}
         if not at_once and (plan.jobs or plan.base.runs or not self._is_due(mirror)):
             return None
         lagging = await mirror.ledger.lagging() if plan.base.lagging else {}
         absent = await absent_names(mirror, {*plan.jobs, *lagging})
         if not at_once:
+            self.count = len(absent)
             self._checked = (mirror.config, mirror.selection.lists, mirror.clock.now())
         return dict(islice(absent.items(), _MAX_NAMES))
 

@@ -64,12 +64,12 @@ def test_malware_leaves_the_stack_and_a_broken_feed_is_an_alarm(
         assert events["Project blocked", "evil"]["advisories"] == ["MAL-2026-1"]
         assert events["Project blocked", "demo"]["advisories"] == ["MAL-2026-2"]
         assert events["Project blocked", "demo"]["files_removed"] == 1
-        assert cloud.alarm_states()["AdvisoriesAlarm"] is State.OK
+        assert cloud.alarm_states()["InputAlarm"] is State.OK
 
         index.osv.raw = b"<html>"
         look_at_the_feed(cloud)
         go_round(cloud)
-        assert cloud.alarm_states()["AdvisoriesAlarm"] is State.ALARM
+        assert cloud.alarm_states()["InputAlarm"] is State.ALARM
         body = cloud.s3.get_object(Bucket=cloud.bucket, Key="web/status.json")["Body"].read()
         status = json.loads(body)["advisories"]
         assert status["problem"] == "the feed of advisories is broken"
@@ -79,5 +79,5 @@ def test_malware_leaves_the_stack_and_a_broken_feed_is_an_alarm(
         index.osv.raw = None
         look_at_the_feed(cloud)
         go_round(cloud)
-        assert cloud.alarm_states()["AdvisoriesAlarm"] is State.OK
+        assert cloud.alarm_states()["InputAlarm"] is State.OK
         assert not keys(cloud, "web/simple/evil/")

@@ -239,11 +239,11 @@ def test_names_of_the_allowlist_that_upstream_lacks_are_reported(tmp_path: Path)
         finish(cloud)
         cloud.tick("PlannerFunction")
 
-        assert cloud.logs.total("NamesAbsent") == 1
+        assert cloud.logs.total("InputProblems") == 1
         records = [line.fields for line in cloud.logs.lines if line.fields]
         (record,) = [each for each in records if each.get("message") == "upstream lacks projects"]
         assert record["absent"] == {"reqests": "requests"}
         assert plan(cloud, dry_run=True)["absent"] == {"reqests": "requests"}
-        assert cloud.alarm_states()["NamesAbsentAlarm"] is State.ALARM
+        assert cloud.alarm_states()["InputAlarm"] is State.ALARM
         cloud.tick("PlannerFunction")
         assert cloud.logs.total("names_absent") == 1, "once an hour"

@@ -75,7 +75,7 @@ class Idle(NamedTuple):
     finalizer: Requests = IDLE_FINALIZER
     receives: float = FINALIZER_RECEIVES  # requests to the dead-letter queue
     metrics: int = 1  # LagSeconds; the others have values only when something is wrong
-    alarms: int = 15
+    alarms: int = 13
     log_bytes: float = 550  # that a tick prints
 
 

@@ -21,8 +21,9 @@ BATCH_READS: Final = 1
 BATCH_WRITES: Final = 1
 BATCH_JOBS: Final = 10
 
-# Once an hour it lists the removed files that are due for deletion.
-IDLE_PLANNER: Final = Requests(reads=1, writes=1 + 1 / 60)
+# Once an hour it lists the removed files that are due for deletion, and reads the root index to
+# find names of the allowlist that upstream lacks.
+IDLE_PLANNER: Final = Requests(reads=1 + 1 / 60, writes=1 + 1 / 60)
 # Each five minutes it reads `status`, and writes status.json, `status` and last-modified.
 IDLE_FINALIZER: Final = Requests(reads=2.2, writes=0.6)
 # What a tick with jobs or results takes in addition.

@@ -140,7 +140,7 @@ def test_the_generated_configuration_is_valid_and_is_not_overwritten(tmp_path: P
     second = frumious("-c", conf, "init")
 
     assert second.returncode == 1
-    assert "File exists" in second.stderr
+    assert "exists, and stays as it is" in second.stderr
 
 
 def test_every_option_of_the_generated_configuration_is_known(tmp_path: Path) -> None:

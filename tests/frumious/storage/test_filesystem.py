@@ -415,7 +415,7 @@ def test_a_missing_permission_is_reported_with_what_to_do(
     if user == 0:  # root may write anywhere
         os.seteuid(65534)
     try:
-        with pytest.raises(StorageRefused, match=r"'web/x' .* give the process's user"):
+        with pytest.raises(StorageRefused, match=r"'web/x' .* the permissions rwx"):
             run(storage.write(Key("web/x"), b"x"))
     finally:
         os.seteuid(user)
