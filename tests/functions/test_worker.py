@@ -132,8 +132,8 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     cloud.invoke("WorkerFunction", event("one"))
     cloud.invoke("WorkerFunction", event("two"))
 
-    # A page, a wheel, its metadata, and upstream's serial, as these jobs have none; once, the serial
-    # that confirms those of pages, and the events after the older page.
+    # A page, a wheel, its metadata, and upstream's serial, as these jobs have none; once, the
+    # serial that confirms those of pages, and the events after the older page.
     assert cloud.logs.total("upstream_requests") == 2 * (3 + 1) + 2
     # A file and its metadata, four pages, the manifest, the files that were removed before, and the
     # report; the cursor and the lagging projects; once, the previous layout of pages.
