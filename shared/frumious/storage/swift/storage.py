@@ -261,8 +261,12 @@ class SwiftStorage:
 
 def _headers(key: Key) -> dict[str, str]:
     wanted = headers_of(key)
-    headers = {"Content-Type": wanted.content_type}
-    return {**headers, "Cache-Control": wanted.cache_control} if wanted.cache_control else headers
+    headers = {
+        "Content-Type": wanted.content_type,
+        "Content-Encoding": wanted.content_encoding,
+        "Cache-Control": wanted.cache_control,
+    }
+    return {name: value for name, value in headers.items() if value}
 
 
 def _etag(headers: dict[str, str]) -> str:
