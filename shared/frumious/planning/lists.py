@@ -6,10 +6,10 @@ A list that cannot be read stops the plan: nothing is removed because of it.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,11 +26,7 @@ from frumious.upstream.client import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
-
     from frumious.clock import Clock
-    from frumious.config.s3 import S3Config
     from frumious.config.settings import Config
     from frumious.mirror import Mirror
     from frumious.selection.locks import UnreadLocks
@@ -146,10 +142,7 @@ async def _read(
 
 def _read_file(path: Path) -> bytes:
     with path.open("rb") as file:
-        return _limited(file.read(_MAX_LIST + 1))
-
-
-def _limited(body: bytes) -> bytes:
+        body = file.read(_MAX_LIST + 1)
     if len(body) > _MAX_LIST:
         msg = f"it has more than {_MAX_LIST:,} bytes"
         raise ListUnreadable(msg)
@@ -182,25 +175,8 @@ async def _read_address(
 
 def _read_object(uri: str, etag: str, config: Config) -> tuple[bytes | None, str]:
     """Return the body and its ETag; None: it has not changed."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (if it is needed)
+    from frumious.storage.s3.fetching import fetch_object  # noqa: PLC0415 (if it is needed)
 
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    request: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
-    if etag:
-        request["IfNoneMatch"] = etag
-    try:
-        response = _s3_client(config.s3, config.timeout).get_object(**request)
-        return _limited(response["Body"].read(_MAX_LIST + 1)), response["ETag"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == str(int(HTTPStatus.NOT_MODIFIED)):
-            return None, etag
-        raise ListUnreadable(str(error)) from error
-    except BotoCoreError as error:
-        raise ListUnreadable(str(error)) from error
-
-
-@cache
-def _s3_client(config: S3Config, timeout: float) -> S3Client:
-    from frumious.storage.s3.session import open_client, open_session  # noqa: PLC0415 (as above)
-
-    return open_client(open_session(config), config, timeout=timeout)
+    file = io.BytesIO()
+    new_etag = fetch_object(uri, etag, _MAX_LIST, file, config)
+    return None if new_etag == etag else file.getvalue(), new_etag

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from functools import cache
+from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -10,6 +11,10 @@ from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.session import open_client, open_session
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
+    from frumious.config.s3 import S3Config
     from frumious.config.settings import Config
 
 _CHUNK = 1024**2
@@ -23,10 +28,11 @@ def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: C
         StorageRefused: S3 refuses it, or the object has more than `limit` bytes.
     """
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    unless: dict[str, Any] = {"IfNoneMatch": etag} if etag else {}
-    client = open_client(open_session(config.s3), config.s3, timeout=config.timeout)
+    request: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
+    if etag:
+        request["IfNoneMatch"] = etag
     try:
-        response = client.get_object(Bucket=bucket, Key=key, **unless)
+        response = _client(config.s3, config.timeout).get_object(**request)
         size = 0
         for chunk in response["Body"].iter_chunks(_CHUNK):
             size += len(chunk)
@@ -43,5 +49,9 @@ def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: C
     except (BotoCoreError, OSError) as error:
         msg = f"cannot read {address}: {error}"
         raise StorageUnavailable(msg) from error
-    finally:
-        client.close()
+
+
+@cache
+def _client(config: S3Config, timeout: float) -> S3Client:
+    """Open a client, and keep it: a planner reads the same objects at each tick."""
+    return open_client(open_session(config), config, timeout=timeout)
