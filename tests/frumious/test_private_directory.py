@@ -240,6 +240,7 @@ def test_another_file_under_a_known_name_is_refused(mirror: Mirror) -> None:
         f"[private]\ndirectory = {mirror.private}\n",
         "delete-after = 0\nallow-changed-files = true",
     )
+    mirror.run("retry")
     mirror.run("mirror")
     (file,) = mirror.page("acme-lib")["files"]
     assert file["hashes"]["sha256"] == hashlib.sha256(other.content).hexdigest()
