@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from packaging.version import Version
 
 from frumious.config.filters import decode
@@ -108,8 +108,7 @@ def _uv(table: Table, found: Found) -> None:
     def add(package: formats.UvPackage) -> None:
         source = package.source
         if not source.registry:
-            kinds = ("git", "url", "path", "directory", "editable", "virtual")
-            kind = next((kind for kind in kinds if getattr(source, kind) is not UNSET), "")
+            kind = _set_key(source, "git", "url", "path", "directory", "editable", "virtual")
             if kind not in {"virtual", "editable"}:  # those are the project's own packages
                 found.leave_out(package.name, kind or "unknown source")
         elif not found.is_from_index(source.registry):
@@ -145,8 +144,7 @@ def _pdm(table: Table, found: Found) -> None:
     _check_version(lock.metadata.lock_version, formats.PDM_VERSIONS)
 
     def add(package: formats.PdmPackage) -> None:
-        kinds = ("git", "hg", "svn", "bzr", "url", "path")
-        kind = next((kind for kind in kinds if getattr(package, kind) is not UNSET), "")
+        kind = _set_key(package, "git", "hg", "svn", "bzr", "url", "path")
         if kind:
             found.leave_out(package.name, kind)
         else:
@@ -166,8 +164,7 @@ def _pipfile(table: Table, found: Found) -> None:
             continue
         for name, entry in _converted(packages, dict[str, Any], category).items():
             package = _converted(entry, formats.PipfilePackage, f"{category} {name!r:.120}")
-            kinds = ("git", "hg", "svn", "bzr", "path", "file")
-            kind = next((kind for kind in kinds if getattr(package, kind) is not UNSET), "")
+            kind = _set_key(package, "git", "hg", "svn", "bzr", "path", "file")
             index = urls.get(package.index, default)
             if kind:
                 found.leave_out(name, kind)
@@ -178,6 +175,11 @@ def _pipfile(table: Table, found: Found) -> None:
                 files = (("", [each]) for each in package.hashes)
                 with _named(f"{category} {name!r:.120}"):
                     found.add(name, version, files)
+
+
+def _set_key(table: Struct, *keys: str) -> str:
+    """Return the first of some keys that a table has; empty: none."""
+    return next((key for key in keys if getattr(table, key) is not UNSET), "")
 
 
 def _add_all(entries: Iterable[Any], kind: type[T], add: Callable[[T], None]) -> None:

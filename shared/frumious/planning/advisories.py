@@ -146,7 +146,7 @@ async def start_advisories(
 ) -> list[RunId]:
     """Let other advisories count, and send the jobs that follow; returns the runs.
 
-    They count from the write that opens the runs. If another planner has opened runs meanwhile,
+    They count from the write that opens the runs. If another planner has opened runs since,
     nothing changes: the next tick looks again.
 
     Raises:
@@ -193,7 +193,7 @@ async def _read_before(feed: Feed, mirror: Mirror) -> tuple[Advisories, bool]:
 async def _read_feed(
     policy: AdvisoryPolicy, before: Advisories, mirror: Mirror
 ) -> tuple[Advisories, FeedProblem | None]:
-    """Return what the feed says; what it said before, and why, if that is not credible."""
+    """Return what the feed says, or the previous state and why the new one is not credible."""
     # Not at the top: reading archives takes more modules than an idle tick needs.
     from frumious.advisories.archive import InvalidFeed  # noqa: PLC0415
     from frumious.advisories.feed import FeedUnavailable, fetch_feed  # noqa: PLC0415

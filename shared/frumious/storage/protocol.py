@@ -86,7 +86,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An object that is being read; whoever opened it closes the chunks."""
+    """An object that is being read; the caller closes the chunks."""
 
     chunks: AsyncGenerator[bytes, None]  # of some MiB
     headers: Headers | None = None  # as in Stored

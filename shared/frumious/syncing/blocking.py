@@ -73,6 +73,8 @@ async def remove_if_all_is_blocked(attempt: Attempt, mirror: Mirror) -> Result |
 
     For where upstream does not answer, or not credibly: malware does not wait for that.
     """
+    if not attempt.advisories.blocking:
+        return None  # the page is not read again for a project of which nothing is blocked
     manifest = await mirror.pages.read_manifest(attempt.job.project)
     current = manifest.page if manifest is not None else None
     blocked = Blocked.of(attempt, current)

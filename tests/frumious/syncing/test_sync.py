@@ -81,6 +81,21 @@ def test_an_unchanged_project_costs_one_read_and_one_request_upstream(world: Wor
     assert len(world.upstream.requests) == 1
 
 
+def test_a_job_that_waits_for_a_newer_page_costs_one_read(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.sync("demo")
+    serial = world.index.serial + 1
+
+    async def sync_again(mirror: Mirror) -> int:
+        mirror.storage.pop_request_count()
+        attempt = Attempt(Job(RunId("run-2"), canonicalize_name("demo"), serial))
+        with pytest.raises(StalePage):
+            await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
+        return mirror.storage.pop_request_count()
+
+    assert world.run(sync_again) == 1
+
+
 def test_a_new_project_costs_one_put_a_file_four_pages_and_the_manifest(world: World) -> None:
     for number in range(5):
         world.index.add_file("demo", f"demo-{number}.tar.gz", size=100)
