@@ -54,7 +54,7 @@ class AddressPolicy:
         try:
             target = URL(url, encoded=_SENDABLE.fullmatch(url) is not None)
             address = (target.raw_host or "").lower(), target.port
-        except ValueError as error:
+        except (ValueError, IndexError) as error:  # yarl raises both
             msg = f"{redact(url)!r:.300} is not a valid URL"
             raise HostRefused(msg) from error
         if target.scheme not in {"https", "http"}:
