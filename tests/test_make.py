@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def test_make_test_servers_names_missing_servers(tmp_path: Path) -> None:
-    for name in ("nginx", "google-chrome"):  # one of several browsers
+    for name in ("nginx", "minisign", "google-chrome"):  # one of several browsers
         (tmp_path / name).touch(0o755)
 
     assert missing(str(tmp_path)) == (

@@ -38,6 +38,7 @@ from frumious.model.runs import (
     Selected,
 )
 from frumious.model.types import Key, RunId
+from frumious.signing.signatures import sign
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
 from frumious.state.inbox import _ReportsFile, _ResultsFile
@@ -48,6 +49,7 @@ from frumious.state.tombstones import Tombstone
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT
+from tests.fuzz.targets.signing import MESSAGE, TRUSTED
 from tests.hostile.cases import CASES
 from tests.upstream import (
     BANDERSNATCH,
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 
 BEFORE: Final = Path(__file__).parents[1] / "frumious/state/before"
 LOCKS: Final = Path(__file__).parents[1] / "frumious/locks/made"
+KEYS: Final = Path(__file__).parents[1] / "frumious/signing/made"
 Branch = tuple[str, int, int]
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -139,6 +142,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _state_of_before()
     yield from _state()
     yield from _locks()
+    yield from _signing()
     yield from _texts()
 
 
@@ -310,6 +314,15 @@ def _locks() -> Iterator[tuple[str, bytes]]:
         left_out = tuple(found.left_out)
         locked = LockedList(source=path.name, etag="x", pins=found.pins, left_out=left_out)
         yield "lists", render(Lists(lists=(locked,)))
+
+
+def _signing() -> Iterator[tuple[str, bytes]]:
+    for path in sorted(KEYS.iterdir()):
+        target = {".pub": "verify_key", ".key": "signing_key"}.get(path.suffix, "signature")
+        yield target, path.read_bytes()
+    yield "verify_key", TRUSTED.public.text.encode()
+    yield "signing_key", TRUSTED.file().encode()
+    yield "signature", sign(MESSAGE, TRUSTED, "the seed").encode()
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""Print which servers are missing that pip cannot install; exit with status 1 if any is."""
+"""Print which programs are missing that pip cannot install; exit with status 1 if any is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")  # any of th
 PROGRAMS: Final = {  # and Debian's packages
     ("nginx",): "nginx-light",
     ("memcached",): "memcached",
+    ("minisign",): "minisign",
     BROWSERS: "chromium",
 }
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tests.fuzz.targets import advisories, configuration, names, pages, responses, state
+from tests.fuzz.targets import (
+    advisories,
+    configuration,
+    names,
+    pages,
+    responses,
+    signing,
+    state,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for module in (pages, responses, names, configuration, state, advisories)
+    for module in (pages, responses, names, configuration, state, advisories, signing)
     for target in module.TARGETS
 }
