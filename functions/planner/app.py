@@ -21,7 +21,8 @@ A tick is an empty event. The others are sent by hand:
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 import frumious_lambda.cold_start  # noqa: F401 (before the others)
 from frumious.errors import FrumiousError
@@ -31,6 +32,7 @@ from frumious.planning.advisories import follow_advisories, plan_advisories, tog
 from frumious.planning.dispatch import start_runs
 from frumious.planning.lists import follow_lists
 from frumious.planning.named import delete, parse_names, request
+from frumious.planning.notices import keep_notices
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects, summary
 from frumious.planning.retry import confirm_losses, retry
 from frumious.selection.locks import ListsUnread
@@ -39,9 +41,14 @@ from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
 from frumious_lambda.planner_event import check_event
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+
+_MAX_NAMES: Final = 1000  # absent projects in an answer or a log record
 
 environment = Environment()
 queue = JobQueue(os.environ["FRUMIOUS_QUEUE_URL"])
@@ -73,7 +80,7 @@ async def _dry_run(event: dict[str, Any]) -> dict[str, Any]:
     absent = await names.absent(plan, mirror, at_once=True)
     environment.report()
     shown = summary(together(plan, update))
-    return {"plan": shown, **_stopped(plan), **({"absent": absent} if absent else {})}
+    return {"plan": shown, **_stopped(plan), **({"absent": _first(absent)} if absent else {})}
 
 
 async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, Any]:
@@ -104,7 +111,9 @@ async def _plan_and_send(event: dict[str, Any], deadline: float) -> dict[str, An
         environment.logger.warning("mirror not begun", extra=_stopped(plan))
     absent = await names.absent(plan, mirror)
     if absent:
-        environment.logger.warning("upstream lacks projects", extra={"absent": absent})
+        extra = {"absent": _first(absent)}
+        environment.logger.warning("upstream lacks projects", extra=extra)
+    await keep_notices(plan, absent, mirror)
     started = plan if runs else Plan()
     environment.report(
         projects_planned=len(started.jobs),
@@ -144,6 +153,11 @@ async def _plan(event: dict[str, Any], mirror: Mirror) -> Plan:
         confirmed_removals=event.get("confirm_removals", 0),
     )
     return plan if event.get("all") else await beginning.check(plan, mirror)
+
+
+def _first(absent: Mapping[NormalizedName, Any]) -> dict[NormalizedName, Any]:
+    """Return the absent names that an answer or a log record has room for."""
+    return dict(islice(absent.items(), _MAX_NAMES))
 
 
 def _is_tick(event: dict[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from frumious.model.plans import Plan
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
 
 _PAUSE: Final = 3600.0  # seconds until the same is read again
-_MAX_NAMES: Final = 1000  # of absent projects, in an answer or a log record
 
 
 class Beginning:
@@ -65,7 +63,7 @@ class Names:
 
     async def absent(
         self, plan: Plan, mirror: Mirror, *, at_once: bool = False
-    ) -> dict[NormalizedName, str] | None:
+    ) -> dict[NormalizedName, NormalizedName | None] | None:
         """Return these names, each with a similar one that exists; None: not known at this tick.
 
         Projects of open runs may still appear. Therefore the check waits for the end of all runs,
@@ -83,7 +81,7 @@ class Names:
         if not at_once:
             self.count = len(absent)
             self._checked = (mirror.config, mirror.selection.lists, mirror.clock.now())
-        return dict(islice(absent.items(), _MAX_NAMES))
+        return absent
 
     def _is_due(self, mirror: Mirror) -> bool:
         if self._checked is None:

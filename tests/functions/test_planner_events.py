@@ -102,11 +102,15 @@ def test_a_run_that_removes_too_much_waits_for_a_confirmation(
     dry_run = plan(cloud, dry_run=True)
     assert (set(dry_run["plan"]["removed"]), dry_run["removals"]) == ({"soon", "gone"}, 2)
     assert plan(cloud, confirm_removals=1)["removals"] == 2, "another number was confirmed"
+    cloud.tick("FinalizerFunction")
+    status = json.loads(read(cloud, "web/status.json"))
+    assert sum(status["notices"]["withheld"].values()) == status["notices"]["unconfirmed"] == 2
 
     planned = cloud.logs.total("removals_planned")
     assert plan(cloud, confirm_removals=2)["jobs"] == 2
     assert cloud.logs.total("removals_planned") == planned + 2
     assert finish(cloud) == {"soon": "removed", "gone": "removed"}
+    assert json.loads(read(cloud, "web/status.json"))["notices"]["unconfirmed"] == 0
 
 
 def test_a_deleted_project_stays_away_until_it_is_planned_by_name(
@@ -247,3 +251,8 @@ def test_names_of_the_allowlist_that_upstream_lacks_are_reported(tmp_path: Path)
         assert cloud.alarm_states()["InputAlarm"] is State.ALARM
         cloud.tick("PlannerFunction")
         assert cloud.logs.total("names_absent") == 1, "once an hour"
+
+        cloud.tick("FinalizerFunction")
+        assert json.loads(read(cloud, "web/status.json"))["notices"]["absent"] == 1
+        notices = json.loads(read(cloud, "state/notices.json"))
+        assert notices["absent"] == {"reqests": "requests"}

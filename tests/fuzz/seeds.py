@@ -89,6 +89,7 @@ _STATE: Final = {
     r"state/private\.json": "private_listing",
     r"state/cooldown\.json": "held_back",
     r"state/lists\.json": "lists",
+    r"state/notices\.json": "notices",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",

@@ -15,6 +15,7 @@ from frumious.model.excluded import Excluded
 from frumious.model.lists import Lists
 from frumious.model.losses import Losses
 from frumious.model.named import Deletion, NamedProjects
+from frumious.model.notices import Notices
 from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
 from frumious.simple.values import InvalidPage
@@ -45,6 +46,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.PRIVATE: PrivateListing,
     layout.COOLDOWN: HeldBackFile,
     layout.LISTS: Lists,
+    layout.NOTICES: Notices,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -56,6 +58,7 @@ _CONSEQUENCES: Final = {
     layout.PRIVATE: "the next run lists the private directory anew; names without files are public",
     layout.COOLDOWN: "the next run compares all pages with upstream",
     layout.LISTS: "the next run reads the lists anew",
+    layout.NOTICES: "the next run finds anew what waits for a person",
 }
 
 

@@ -30,7 +30,7 @@ async def confirm_plan(
     """
     planned = await plan(confirmed)
     if planned.stopped is not None and is_terminal():
-        waiting = planned.withheld or planned.removals
+        waiting = planned.waiting
         _name("would remove", waiting)
         click.echo(planned.stopped.message, err=True)
         if click.confirm(f"Remove {len(waiting)} projects?", err=True):

@@ -15,10 +15,12 @@ from frumious.cli.plan import regressed_text
 from frumious.cli.process import with_mirror
 from frumious.cli.progress import Progress
 from frumious.errors import FrumiousError
+from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
 from frumious.meter import Meter
 from frumious.planning.absent_names import absent_names, absent_texts
 from frumious.planning.lists import follow_lists
+from frumious.planning.notices import keep_notices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -114,8 +116,7 @@ def run(
             report.reasons = {**planned.reasons, **report.reasons}
             done = await run_here(planned, mirror, report, meter, update)
             if planned.base is not None:  # not of named projects
-                found.extend(await _feed_problems(mirror))
-                found.extend(absent_texts(await absent_names(mirror, done.lagging)))
+                found.extend(await _input_problems(planned, done, mirror))
             return planned, done, mirror.clock.now()
 
     try:
@@ -146,9 +147,13 @@ def run(
         raise SystemExit(1)
 
 
-async def _feed_problems(mirror: Mirror) -> list[str]:
+async def _input_problems(plan: Plan, done: Done, mirror: Mirror) -> list[str]:
+    """Return what is wrong with advisories and allowlist, and keep what waits for a person."""
     problem = (await mirror.ledger.known_cursor()).advisories.problem
-    return [] if problem is None else [f"{problem}: {_CONSEQUENCE}"]
+    absent = await absent_names(mirror, done.lagging)
+    if await keep_notices(plan, absent, mirror):
+        await finalize(mirror, cursor=await mirror.ledger.known_cursor())
+    return [*([] if problem is None else [f"{problem}: {_CONSEQUENCE}"]), *absent_texts(absent)]
 
 
 def _problems(plan: Plan) -> list[str]:

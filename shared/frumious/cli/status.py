@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from frumious.model.advisories import Feed
     from frumious.model.cooldown import HeldBackFile
     from frumious.model.named import NamedProjects
+    from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.types import JsonObject
@@ -36,8 +38,8 @@ def status(options: Options, *, as_json: bool) -> None:
 
     Upstream is not asked: the state that runs leave in the mirror's storage is read.
 
-    Exit status 1 where projects are lagging, upstream's changes are not followed, or there is no
-    mirror yet.
+    Exit status 1 where projects are lagging, upstream's changes are not followed, the allowlist has
+    a name that upstream does not have, removals wait for a confirmation, or there is no mirror yet.
     """
     from frumious.cli.process import with_mirror
 
@@ -56,7 +58,9 @@ def status(options: Options, *, as_json: bool) -> None:
             click.echo(line)
         for line in _named_lines(state):
             click.echo(line)
-    if lagging or freshness.problem or freshness.advisories.problem or not cursor.asked:
+    waits = state.notices.absent or state.notices.withheld
+    problem = freshness.problem or freshness.advisories.problem
+    if lagging or waits or problem or not cursor.asked:
         raise SystemExit(1)
 
 
@@ -70,6 +74,7 @@ class _State(NamedTuple):
     now: float
     config: Config
     listing: PrivateListing
+    notices: Notices
 
     @property
     def private(self) -> list[str]:
@@ -78,8 +83,10 @@ class _State(NamedTuple):
 
 
 async def _read(mirror: Mirror) -> _State:
+    from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
     from frumious.state.held_back import read_held_back
+    from frumious.state.notices import read_notices
     from frumious.state.private_listing import read_listing
 
     cursor, config = await mirror.ledger.cursor(), mirror.config
@@ -88,7 +95,10 @@ async def _read(mirror: Mirror) -> _State:
     held_back = await read_held_back(mirror.storage) if cursor.ripening.revision else None
     listing = await read_listing(mirror.storage) if config.private.directory else None
     listing = listing or PrivateListing()
-    return _State(cursor, lagging, named, held_back, mirror.clock.now(), config, listing)
+    notices = await read_notices(mirror.storage) if cursor.notices else None
+    notices = notices or Notices()
+    now = mirror.clock.now()
+    return _State(cursor, lagging, named, held_back, now, config, listing, notices)
 
 
 def _named_payload(state: _State) -> JsonObject:
@@ -101,6 +111,7 @@ def _named_payload(state: _State) -> JsonObject:
         "deleted": [*named.deleted],
         "private": [*state.private],
         "private_problems": {**state.listing.problems},
+        **state.notices.payload,
         **({} if held_back is None else {"held_back": held_back_payload(held_back)}),
     }
 
@@ -108,6 +119,7 @@ def _named_payload(state: _State) -> JsonObject:
 def _named_lines(state: _State) -> Iterator[str]:
     """Yield the same as text."""
     from frumious.cli.outcome import held_back_lines
+    from frumious.planning.absent_names import absent_texts
 
     private, named = state.private, state.named
     if private:
@@ -118,6 +130,21 @@ def _named_lines(state: _State) -> Iterator[str]:
             yield f"{what} by name: {_names(sorted(projects))}"
     if state.held_back is not None:
         yield from held_back_lines(state.held_back)
+    yield from absent_texts(state.notices.absent)
+    yield from _withheld_lines(state.notices)
+
+
+def _withheld_lines(notices: Notices) -> Iterator[str]:
+    from frumious.cli.sizes import count
+
+    if not notices.withheld:
+        return
+    option = f"'frumious mirror --confirm-removals {notices.unconfirmed}' confirms"
+    yield f"Waiting for a confirmation: {count(notices.unconfirmed, 'removal')}; {option}"
+    for project, reason in islice(sorted(notices.withheld.items()), _SHOWN):
+        yield f"  {project}: {reason}"
+    if len(notices.withheld) > _SHOWN:
+        yield f"  and {len(notices.withheld) - _SHOWN:,} more projects"
 
 
 def _names(projects: Sequence[str]) -> str:

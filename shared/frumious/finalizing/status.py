@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from msgspec.structs import replace
+
 from frumious.clock import utc
 from frumious.errors import Reason
 from frumious.finalizing import front_page
@@ -15,6 +17,8 @@ from frumious.finalizing.root_index import read_totals
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
 from frumious.model.advisories import Feed
+from frumious.model.notices import Notices
+from frumious.state.notices import read_notices
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.storage.protocol import Conflict
 
@@ -52,6 +56,7 @@ class Freshness:
     resets: int = 0  # how often the mirror began to count anew
     problem: Reason | None = None  # why upstream's changes are not followed
     advisories: Feed = NO_FEED
+    notices: int = 0  # the revision of what waits for a person
 
     @property
     def lag_serials(self) -> int | None:
@@ -74,6 +79,7 @@ class Freshness:
             resets=cursor.resets,
             problem=Reason.UPSTREAM_REGRESSED if cursor.is_regressed(now) else None,
             advisories=cursor.advisories,
+            notices=cursor.notices,
         )
 
 
@@ -107,6 +113,7 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
             if stored is not None and not before and totals is None:
                 totals = await read_totals(pages)
             status = _status(before, closed, freshness, totals, lagging, waiting, now)
+            status |= await _notices(before, freshness.notices, storage)
             if not changed and not _is_outdated(before, status, now):
                 return
             resets = cast("int", before.get("resets") or 0)
@@ -170,6 +177,17 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         # Of the serial in `status`, which a mirror that counts anew has only later.
         "resets": before.get("resets", 0) if freshness.serial is None else freshness.resets,
     }
+
+
+async def _notices(before: JsonObject, revision: int, storage: Storage) -> JsonObject:
+    """Return what status.json is to say of what waits for a person, which is read if it is new."""
+    notices = before.get("notices")
+    if not revision:
+        return {}
+    if not isinstance(notices, dict) or notices["revision"] != revision:
+        stored = await read_notices(storage) or Notices()
+        notices = replace(stored, revision=revision).public_payload
+    return {"notices": notices}
 
 
 def feed_payload(feed: Feed) -> JsonObject:

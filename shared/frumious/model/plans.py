@@ -158,6 +158,13 @@ class Plan:
         return not self.unconfirmed and (self.stopped is None or self.stopped.rest_starts)
 
     @property
+    def waiting(self) -> Mapping[NormalizedName, Reason]:
+        """The removals that wait for a confirmation."""
+        if self.stopped is None:
+            return {}
+        return self.withheld if self.stopped.rest_starts else self.removals
+
+    @property
     def removals(self) -> Mapping[NormalizedName, Reason]:
         """The projects that the plan removes."""
         return {project: reason for project, reason in self.reasons.items() if reason.removes}

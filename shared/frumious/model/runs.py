@@ -159,6 +159,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     selected: str = ""  # Selected.fingerprint, if the stored Selected is known to cover it
     selecting: str = ""  # Selected.fingerprint of the last one by which runs were opened
     lists: str = ""  # Lists.fingerprint of those by which runs were last opened
+    notices: Count = 0  # Notices.revision of what waits for a person; 0: nothing ever did
     advisories: Feed = Feed()
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.

@@ -6,14 +6,14 @@ import difflib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from packaging.utils import NormalizedName
+
 from frumious.errors import FrumiousError
 from frumious.planning.named import read_named
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container
-
-    from packaging.utils import NormalizedName
+    from collections.abc import Collection, Container, Mapping
 
     from frumious.mirror import Mirror
 
@@ -22,7 +22,7 @@ _MAX_ROOT_INDEX: Final = 1024**2  # bytes; of a larger one only the mirror's own
 
 async def absent_names(
     mirror: Mirror, expected: Container[NormalizedName]
-) -> dict[NormalizedName, str]:
+) -> dict[NormalizedName, NormalizedName | None]:
     """Return the names of the allowlist that the mirror has no page of, each with a similar name.
 
     `expected` are names that lag, or that a job brings. Reads the mirror's root index; where a name
@@ -31,7 +31,7 @@ async def absent_names(
     listed = mirror.selection.expected_projects
     if not listed:
         return {}
-    known: set[str] = set()
+    known: set[NormalizedName] = set()
     with suppress(InvalidPage):  # a run repairs the root index
         known.update(project for project, _ in await mirror.pages.listed_projects())
     away = await _kept_away(mirror)
@@ -52,7 +52,7 @@ async def absent_names(
     return {name: _nearest(name, known - set(absent)) for name in absent}
 
 
-def absent_texts(absent: dict[NormalizedName, str]) -> list[str]:
+def absent_texts(absent: Mapping[NormalizedName, NormalizedName | None]) -> list[str]:
     """Return a sentence for each absent name."""
     return [
         f"upstream has no project {name!r}, which [allowlist] packages names"
@@ -81,5 +81,6 @@ async def _has_page(name: NormalizedName, mirror: Mirror) -> bool:
         return True
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), "")
+def _nearest(name: NormalizedName, known: Collection[NormalizedName]) -> NormalizedName | None:
+    similar = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    return NormalizedName(similar[0]) if similar else None

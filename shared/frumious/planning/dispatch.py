@@ -170,6 +170,7 @@ def _moved(cursor: Cursor, plan: Plan, opened: tuple[OpenRun, ...]) -> Cursor:
         runs=open_runs,
         revision=cursor.revision + 1,
         selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
+        notices=cursor.notices,
         advisories=cursor.advisories,
         departures=cursor.departures,
         lagging=cursor.lagging,

@@ -35,6 +35,10 @@ class _Run(Struct):
     run: RunName
 
 
+class _Notices(Struct):
+    revision: Count
+
+
 class _Status(Struct):
     """The keys of status.json that the mirror reads."""
 
@@ -44,6 +48,7 @@ class _Status(Struct):
     files: Count = 0
     bytes: Count = 0
     runs: list[_Run] = []
+    notices: _Notices | None = None
 
 
 def parse_status(stored: Stored | None) -> JsonObject:

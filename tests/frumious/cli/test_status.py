@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tests.frumious.cli.test_cli import frumious
 from tests.frumious.cli.test_runs import running
@@ -64,3 +65,73 @@ def test_a_status_names_open_runs(conf: str, index: Index, upstream: Server) -> 
         process.send_signal(signal.SIGKILL)
 
     assert "Open: 1 run of 2 jobs; the next run continues" in frumious("status", "-c", conf).stdout
+
+
+def test_a_status_names_what_waits_for_a_person(
+    conf: str, tmp_path: Path, index: Index, upstream: Server
+) -> None:
+    for name in ("one", "two", "requests"):
+        index.upload(wheel(name, "1.0"))
+    enabled = "\n[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n"
+    everything = Path(conf).read_text()
+
+    def select(*names: str) -> None:
+        Path(conf).write_text(everything + enabled + "".join(f"  {name}\n" for name in names))
+
+    def published() -> Any:
+        return json.loads((tmp_path / "mirror/web/status.json").read_text())
+
+    select("one", "two", "requests")
+    frumious("mirror", "-c", conf)
+    assert "notices" not in published()
+    select("one", "requests", "reqests")
+    assert frumious("mirror", "-c", conf).returncode == 1
+
+    upstream.clear()
+    shown = frumious("status", "-c", conf)
+    payload = json.loads(frumious("status", "--json", "-c", conf).stdout)
+    notices = published()["notices"]
+
+    absent = (
+        "upstream has no project 'reqests', which [allowlist] packages names; did you mean"
+        " 'requests'?"
+    )
+    assert upstream.requests == []
+    assert shown.returncode == 1
+    assert shown.stdout.splitlines()[-3:] == [
+        absent,
+        "Waiting for a confirmation: 1 removal; 'frumious mirror --confirm-removals 1' confirms",
+        "  two: no longer selected",
+    ]
+    assert payload["absent"] == {"reqests": "requests"}
+    assert payload["withheld"] == {"two": "no longer selected"}
+    assert notices == {
+        "revision": 1,
+        "absent": 1,
+        "withheld": {"no longer selected": 1},
+        "unconfirmed": 1,
+    }, "readers get numbers alone"
+
+    select("one", "requests")
+    frumious("mirror", "--confirm-removals", "1", "-c", conf)
+    after = frumious("status", "-c", conf)
+    assert (after.returncode, after.stdout.splitlines()[-1]) == (0, "Lagging: 0 projects")
+    assert published()["notices"] == {
+        "revision": 2, "absent": 0, "withheld": {}, "unconfirmed": 0,
+    }  # fmt: skip
+
+
+def test_damaged_notices_are_written_anew(conf: str, tmp_path: Path, index: Index) -> None:
+    index.upload(wheel("one", "1.0"))
+    with Path(conf).open("a") as file:
+        file.write("[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n one\n oen\n")
+    notices = tmp_path / "mirror/state/notices.json"
+    frumious("mirror", "-c", conf)
+    notices.write_text("{}nonsense")
+
+    assert "state/notices.json" in frumious("doctor", "-c", conf).stdout
+    assert frumious("status", "-c", conf).returncode == 0, "nobody knows"
+    frumious("mirror", "-c", conf)
+
+    assert json.loads(notices.read_text())["absent"] == {"oen": None}
+    assert frumious("doctor", "-c", conf).returncode == 0

@@ -19,6 +19,7 @@ from frumious.model.excluded import Excluded
 from frumious.model.jobs import Job
 from frumious.model.lists import Lists
 from frumious.model.named import NamedProjects
+from frumious.model.notices import Notices
 from frumious.model.page_layout import PageLayout
 from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Run, RunProgress, Selected
@@ -192,6 +193,19 @@ def lists(data: bytes) -> None:
     assert value.fingerprint
 
 
+def notices(data: bytes) -> None:
+    """What waits for a person, which the finalizer counts in status.json."""
+    value = _read(layout.NOTICES, data, Notices)
+    if value is None:
+        return
+    for project in (*value.absent, *value.withheld, *filter(None, value.absent.values())):
+        check_project(project)
+    storage = MemoryStorage({layout.NOTICES: data})
+    freshness = Freshness(7, upstream_serial=9, checked=_NOW, lag_seconds=1.0, notices=3)
+    run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=True))
+    assert json.loads(storage.objects[layout.STATUS_JSON])["notices"]["revision"] == 3
+
+
 def audit(data: bytes) -> None:
     """How far an audit is."""
     value = _read(layout.AUDIT, data, AuditProgress)
@@ -275,6 +289,7 @@ TARGETS = (
     private_listing,
     held_back,
     lists,
+    notices,
     audit,
     findings,
     inbox,
