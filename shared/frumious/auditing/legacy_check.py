@@ -1,6 +1,7 @@
 """A project's legacy JSON, against what the job that published the page stored.
 
-Upstream alone knows what it should be, so that jobs keep its MD5 and serial in the JSON page.
+Upstream alone knows what it should be, so that jobs keep its MD5 and serial in the JSON page. Pages
+of earlier versions have neither: there the copies are checked by what they say, and by each other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from frumious.auditing.headers_check import wrong_headers, wrong_type
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.checksums import md5
+from frumious.simple import legacy_json, parse_json
+from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
+    from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.page_store import Manifest
     from frumious.storage.protocol import Entry
@@ -33,8 +37,11 @@ async def check_legacy_json(
 ) -> list[Finding]:
     """Compare the legacy JSON with its MD5; unless `deep`, read it only where no listing has it."""
     publication = manifest.page.publication
-    if publication is None or publication.legacy is None or not mirror.config.json:
+    if publication is None or not mirror.config.json:
         return []
+    if publication.legacy is None:
+        is_current = publication.selection == mirror.fingerprint(project)
+        return await _check_unknown(project, manifest.page, entries, mirror) if is_current else []
     copy, serial = publication.legacy, manifest.page.serial
     listed = entries.get(manifest.key)
     has_md5 = listed is not None and lists_md5(listed, md5(manifest.stored.body))
@@ -53,12 +60,49 @@ async def check_legacy_json(
         if not is_copy:
             detail = "it is not what was stored with the page"
             findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
-        elif copy.serial is not None and serial is not None and copy.serial < serial:
-            detail = f"its serial is {copy.serial}, and that of the page {serial}"
+        elif detail := _older(copy.serial, serial):
             findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
         elif wrong := wrong_type(entry) or wrong_headers(key, headers):
             findings.append(Finding(Kind.WRONG_TYPE, key, project, wrong))
     return findings
+
+
+async def _check_unknown(
+    project: NormalizedName, page: ProjectPage, entries: Mapping[Key, Entry], mirror: Mirror
+) -> list[Finding]:
+    """Check the copies of a page that does not know their MD5."""
+    keys = layout.legacy_json(project)
+    if not page.files and not any(key in entries for key in keys):
+        return []  # upstream has none of a project without files
+    findings: list[Finding] = []
+    bodies: dict[Key, bytes] = {}
+    for key in keys:
+        stored = await mirror.storage.read(key) if key in entries else None
+        if stored is None:
+            findings.append(Finding(Kind.MISSING_LEGACY, key, project))
+        elif detail := _problem(stored.body, project, page):
+            findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
+        else:
+            bodies[key] = stored.body
+    if len({*bodies.values()}) > 1:
+        detail = "the two copies differ, and the page does not say which is right"
+        findings += [Finding(Kind.WRONG_LEGACY, key, project, detail) for key in bodies]
+    return findings
+
+
+def _problem(body: bytes, project: NormalizedName, page: ProjectPage) -> str:
+    """Return what is wrong with legacy JSON by its own content; empty: nothing."""
+    try:
+        parse_json.check_legacy_json(body, "it", project)
+        return _older(parse_serial(legacy_json.parse(body).get("last_serial")), page.serial)
+    except (InvalidPage, InvalidValue) as error:
+        return str(error)
+
+
+def _older(serial: int | None, page_serial: int | None) -> str:
+    if serial is None or page_serial is None or serial >= page_serial:
+        return ""
+    return f"its serial is {serial}, and that of the page {page_serial}"
 
 
 def lists_md5(entry: Entry, md5: str) -> bool:

@@ -46,6 +46,39 @@ def test_each_copy_is_compared_with_what_was_stored(audited: AuditedMirror, key:
     assert audited.found() == set()
 
 
+def test_copies_of_pages_by_earlier_versions_are_checked_by_their_content(
+    upstream: Server, storage: Callable[[], str]
+) -> None:
+    for name in ("demo", "other"):
+        upstream.index.upload(wheel(name, "1.0"))
+    with AuditedMirror(upstream, storage(), "json = true\ncompress-pages = false") as audited:
+        audited.index.add_project("empty")
+        audited.sync()
+        right = {key: audited.read(key) for key in COPIES}
+        for name in ("demo", "empty", "other"):
+            page = json.loads(audited.read(f"web/simple/{name}/index.v1_json"))
+            del page["meta"]["_frumious"]["legacy"]  # as earlier versions wrote it
+            body = json.dumps(page, separators=(",", ":")).encode()
+            audited.write(f"web/simple/{name}/index.v1_json", body)
+        assert audited.found() == set()
+
+        key, other = COPIES
+        for damaged in (right[key][:-1], audited.read("web/json/other"), b"[]", b"", b"{}"):
+            audited.write(key, damaged)
+            assert audited.found() == {("wrong-legacy-json", key)}
+        flipped = right[key].replace(b'"1.0"', b'"1.9"')
+        assert flipped != right[key]
+        audited.write(key, flipped)
+        assert audited.found() == {("wrong-legacy-json", each) for each in COPIES}
+        audited.delete(other)
+        assert audited.found() == {("missing-legacy-json", other)}
+
+        assert audited.repair() == {other: "repaired"}
+        assert {each: audited.read(each) for each in COPIES} == right
+        audited.write(key, flipped)
+        assert audited.found() == {("wrong-legacy-json", key)}, "now its MD5 is known"
+
+
 def test_older_copies_are_found_and_repaired(audited: AuditedMirror) -> None:
     before = {key: audited.read(key) for key in COPIES}
     audited.index.upload(wheel("demo", "2.0"))
