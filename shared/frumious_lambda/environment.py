@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from frumious.config.loading import ConfigError
+from frumious.garbage import collect_rarely
 from frumious.mirror import open_mirror
 from frumious.redaction import redact, redact_record
 from frumious_lambda.configuration import ConfigurationObject, read_configuration
@@ -69,8 +69,7 @@ class Environment:
             self._object = ConfigurationObject(location)
         else:
             self._open_mirror(read_configuration(Path(location)))
-        gc.freeze()
-        gc.enable()
+        collect_rarely()
 
     @property
     def mirror(self) -> Mirror:

@@ -20,6 +20,7 @@ from frumious.cli.notes import Notes
 from frumious.cli.options import Terminated
 from frumious.config import loading
 from frumious.config.choices import Backend
+from frumious.garbage import collect_rarely
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
 from frumious.selection.locks import ListsUnread
@@ -126,6 +127,7 @@ def _run_until_complete(work: Coroutine[Any, Any, T]) -> T:
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with suppress(ImportError):
         from uvloop import new_event_loop as loop_factory  # noqa: PLC0415 (not on every platform)
+    collect_rarely()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             return runner.run(work)
