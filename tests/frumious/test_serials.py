@@ -75,6 +75,10 @@ def _serial_of_page(page: dict[str, Any]) -> None:
     page["meta"]["_last-serial"] = ABSURD
 
 
+def _without_demo(page: dict[str, Any]) -> None:
+    page["projects"] = [each for each in page["projects"] if each["name"] != "demo"]
+
+
 def _serial_in_root(page: dict[str, Any]) -> None:
     for project in page["projects"]:
         if project["name"] == "demo":
@@ -390,6 +394,87 @@ def test_an_index_without_changelog_that_went_back_is_followed_after_a_reset(
     assert versions(world, "demo") == {"1.0"}
     assert status(world)["problem"] is None
     assert world.read("status") == str(world.index.serial).encode()
+
+
+def _left_without_changelog(world: World) -> int:
+    """Mirror a project that has another release then; return the serial of that."""
+    world.upstream.personality = NO_CHANGELOG
+    for name in ("demo", "other"):
+        world.index.upload(wheel(name, "1.0"))
+    world.mirror_run()
+    world.index.upload(wheel("demo", "2.0"))
+    serial = world.index.serial
+    world.index.upload(wheel("other", "2.0"))
+    return serial
+
+
+def test_a_cached_page_from_before_its_removal_does_not_count_as_what_upstream_has(
+    world: World,
+) -> None:
+    released = _left_without_changelog(world)
+    world.index.remove_project("demo")
+    world.upstream.faults.add(Fault(Stale(released), project="demo"))
+
+    world.mirror_run()
+    world.clock.advance(HOUR)
+    world.mirror_run()
+
+    assert versions(world, "demo") == {"1.0"}
+    assert status(world)["lagging"]["demo"]["reason"].startswith("upstream's page is older")
+
+    world.upstream.faults.clear()
+    settle(world)
+
+    assert "web/simple/demo/index.v1_json" not in world.stored("web/simple/")
+    assert status(world)["lagging"] == {}
+    assert root(world).keys() == {"other"}
+
+
+def test_a_quarantine_that_is_older_than_the_root_index_without_it_is_mirrored(
+    world: World,
+) -> None:
+    _left_without_changelog(world)
+    world.index.quarantine_project("demo")
+    world.index.upload(wheel("other", "3.0"))
+
+    world.mirror_run()
+
+    assert world.page("demo")["project-status"]["status"] == "quarantined"
+    assert status(world)["lagging"] == {}
+    assert world.read("status") == str(world.index.serial).encode()
+
+
+def test_a_quarantine_ends_that_a_project_lags_behind_a_root_index_without_it(
+    world: World,
+) -> None:
+    _left_without_changelog(world)
+    world.index.quarantine_project("demo")
+    world.index.upload(wheel("other", "3.0"))
+    fault = world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+    world.mirror_run()
+    assert "demo" in status(world)["lagging"]
+    world.upstream.faults.remove(fault)
+
+    settle(world, ticks=1)
+
+    assert world.page("demo")["project-status"]["status"] == "quarantined"
+    assert status(world)["lagging"] == {}
+
+
+def test_a_root_index_that_lacked_a_project_by_mistake_delays_its_releases_only(
+    world: World,
+) -> None:
+    _left_without_changelog(world)
+    fault = world.upstream.faults.add(Fault(Edit(_without_demo), ROOT))
+    world.mirror_run()
+    assert "demo" in status(world)["lagging"]
+    assert versions(world, "demo") == {"1.0"}
+    world.upstream.faults.remove(fault)
+
+    settle(world, ticks=2)
+
+    assert versions(world, "demo") == {"1.0", "2.0"}
+    assert status(world)["lagging"] == {}
 
 
 def test_a_frozen_cursor_of_an_earlier_version_is_noticed_and_reset(mirrored: World) -> None:

@@ -182,6 +182,7 @@ def _jobs(plan: Plan) -> Iterator[Job]:
             named=project in plan.named,
             migrating=plan.migrating,
             rewinding=project in plan.rewinding,
+            delisted=project in plan.delisted,
         )
 
 

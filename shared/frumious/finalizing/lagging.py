@@ -54,7 +54,7 @@ def _is_in_step(before: Lagging, report: Report, now: float) -> bool:
     allowed, rewinding = report.job.allowed_removal, report.job.rewinding
     if serial is None and before.serial and allowed < AllowedRemoval.PROJECT and not rewinding:
         return False  # asked for by name, and upstream's caches may not have the project yet
-    if serial is not None and serial != before.serial and not report.job.rewinding:
+    if serial is not None and serial != before.serial and not (rewinding or report.job.delisted):
         return serial > before.serial
     return run_order(report.job.run, now) >= run_order(before.run, now)
 
@@ -74,6 +74,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         named=job.named,
         quarantined=job.quarantined,
         rewinding=job.rewinding,
+        delisted=job.delisted,
     )
     if before is None:
         return failure
@@ -85,9 +86,10 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         named=before.named or failure.named,
         quarantined=before.quarantined or failure.quarantined,
         rewinding=before.rewinding or failure.rewinding,
+        delisted=max(before, failure, key=lambda each: (each.serial, not each.delisted)).delisted,
     )
     if newer.rewinding:
-        both = replace(both, serial=newer.serial)
+        both = replace(both, serial=newer.serial, delisted=newer.delisted)
     if run_order(before.run, now) >= run_order(job.run, now):
         return both  # this failure was counted, or is of the past
     doubled = pause * 2 ** min(before.attempts, _MAX_DOUBLINGS)

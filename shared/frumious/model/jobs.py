@@ -70,6 +70,8 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     quarantined: bool = False  # a release of it is: what the page stops naming is deleted at once
     due: tuple[Hour, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
     rewinding: bool = False  # upstream's page may be older than the mirror's, by its serial
+    # Upstream's root index of this serial does not list the project: only a quarantine is older.
+    delisted: bool = False
 
 
 class Outcome(StrEnum):

@@ -69,6 +69,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     quarantined: frozenset[ProjectName] = frozenset()  # as in Job
     due: Mapping[ProjectName, tuple[Hour, ...]] = {}  # as in Job
     rewinding: frozenset[ProjectName] = frozenset()  # the mirror's serials of these are void
+    delisted: frozenset[ProjectName] = frozenset()  # as in Job
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -84,6 +85,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
             quarantined=project in self.quarantined,
             due=self.due.get(project, ()),
             rewinding=project in self.rewinding,
+            delisted=project in self.delisted,
         )
 
 
@@ -252,6 +254,7 @@ class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may
     named: bool = False  # requested by name
     quarantined: bool = False  # as in Job
     rewinding: bool = False  # the mirror's own serial of the project is void
+    delisted: bool = False  # as in Job
 
     def is_due(self, now: float) -> bool:
         """Return whether the pause is over; a wrong clock may have made it years long."""

@@ -103,11 +103,10 @@ def _compare(
         current = index.projects.get(project, -1)
         pending = snapshot.in_progress.get(project, -1)
         if current == pending == -1:
-            # Where the index is newer than the page, the event that removed the project is as well;
-            # not where the mirror counts anew.
-            newer = 0 < serial < (index.serial or 0) and not snapshot.rewinds
+            # Not where the mirror counts anew.
+            newer = serial < (index.serial or 0) and not snapshot.rewinds
             reason = _removal(project, snapshot)
-            return Proposal(project, serial + 1 if newer else 0, reason)
+            return Proposal(project, index.serial or 0 if newer else 0, reason, delisted=newer)
         if current is not None and current < serial and snapshot.is_void(serial):
             return Proposal(project, current, Reason.REWOUND)
         if lagging is not None and current is not None and current >= serial:

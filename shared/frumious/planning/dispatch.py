@@ -217,6 +217,7 @@ def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run
             rewinding=frozenset(
                 name for name in names if name in plan.rewinding or private.has(name)
             ),
+            delisted=plan.delisted & names,
             migrating=plan.migrating,
             confirmed=plan.confirmed & names,
             quarantined=plan.quarantined & names,

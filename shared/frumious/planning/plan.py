@@ -204,15 +204,17 @@ def _merge(
 
     Projects that are not selected can only be removed, or retried, or lose removed files.
     """
-    jobs: dict[NormalizedName, int] = {}
+    # The serial to reach, and whether the project has an event of that serial, as far as is known.
+    jobs: dict[NormalizedName, tuple[int, bool]] = {}
     rewinding: set[NormalizedName] = set()
     reasons: dict[NormalizedName, Reason] = {}
     allowed = dict(snapshot.removals)
-    for project, serial, reason in proposals:
+    for project, serial, reason, is_delisted in proposals:
         if reason is Reason.UNANNOUNCED and reasons.get(project) is Reason.CHANGED:
             continue  # the root index is older than the event
         if reason in _OF_ANY_PROJECT or selection.wants(project):
-            jobs[project] = max(_credible(serial, snapshot), jobs.get(project, 0))
+            required = _credible(serial, snapshot), not is_delisted
+            jobs[project] = max(required, jobs.get(project, required))
             if reason is Reason.REWOUND:
                 rewinding.add(project)
             if project not in reasons or (reason.removes and not reasons[project].removes):
@@ -225,13 +227,18 @@ def _merge(
                 rewinding.add(project)
             void = snapshot.reset or reasons.get(project) is Reason.REWOUND
             serial = 0 if void else _credible(entry.serial, snapshot)
-            jobs[project] = max(serial, jobs.get(project, 0))
+            required = serial, not entry.delisted
+            jobs[project] = max(required, jobs.get(project, required))
             reasons.setdefault(project, Reason.LAGGING)
-            earlier = entry.allowed_removal_at(jobs[project])
+            earlier = entry.allowed_removal_at(jobs[project][0])
             allowed[project] = max(earlier, allowed.get(project, earlier))
     allowed = {project: removal for project, removal in allowed.items() if project in jobs}
     return Plan(
-        jobs=jobs, reasons=reasons, allowed_removals=allowed, rewinding=frozenset(rewinding)
+        jobs={project: serial for project, (serial, _) in jobs.items()},
+        reasons=reasons,
+        allowed_removals=allowed,
+        rewinding=frozenset(rewinding),
+        delisted=frozenset(project for project, (_, has_event) in jobs.items() if not has_event),
     )
 
 

@@ -125,4 +125,5 @@ def _without(plan: Plan, withheld: Collection[NormalizedName]) -> Plan:
         recovering=kept(plan.recovering),
         quarantined=kept(plan.quarantined),
         rewinding=kept(plan.rewinding),
+        delisted=kept(plan.delisted),
     )

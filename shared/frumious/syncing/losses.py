@@ -89,6 +89,24 @@ async def check_beginning(job: Job, parsed: ParsedPage | None, upstream: Upstrea
             raise StalePage(msg)
 
 
+def check_delisted(job: Job, page: ProjectPage | None) -> None:
+    """Check the page of a project that upstream's root index of the job's serial does not list.
+
+    It is gone, quarantined since an earlier serial, or new since.
+
+    Raises:
+        StalePage: the page is older than that index.
+    """
+    if page is None or page.quarantined or page.serial is None:
+        return
+    if page.serial < job.serial:
+        msg = (
+            f"upstream's page of {job.project!r} is at serial {page.serial}, and its root index of"
+            f" serial {job.serial} does not list the project: a cache is stale"
+        )
+        raise StalePage(msg)
+
+
 async def require_root_index(upstream: Upstream) -> None:
     """Make sure that upstream serves at all: a wrong `master` has no page of any project.
 

@@ -38,6 +38,7 @@ from frumious.syncing.losses import (
     announced_removal,
     book_loss,
     check_beginning,
+    check_delisted,
     require_root_index,
     unannounced_losses,
 )
@@ -212,7 +213,7 @@ async def read_upstream(
         MassLoss: it lacks most of the files, and no event says why.
     """
     job = attempt.job
-    min_serial = job.serial
+    min_serial = 0 if job.delisted else job.serial
     if not job.rewinding:
         min_serial = max(min_serial, (current and current.serial) or 0)
         if attempt.resuming:  # an earlier attempt may have published a later page but for its JSON
@@ -222,6 +223,8 @@ async def read_upstream(
     if current is None:
         await check_beginning(job, parsed, mirror.upstream)
     page = parsed.page if parsed is not None else None
+    if job.delisted:
+        check_delisted(job, page)
     earlier = await unannounced_losses(job, parsed, current, mirror)
     try:
         check_losses(job, page, current, earlier)

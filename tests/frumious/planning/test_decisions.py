@@ -113,13 +113,37 @@ def test_the_comparison_skips_projects_that_are_already_planned(
     assert plan.allowed_removals == dict.fromkeys(removed, AllowedRemoval.PROJECT)
 
 
-@pytest.mark.parametrize(("serial", "required"), [(9, 6), (5, 0), (None, 0)])
-def test_the_page_of_a_project_that_left_a_newer_root_index_has_to_be_newer_too(
+@pytest.mark.parametrize(("serial", "required"), [(9, 9), (5, 0), (None, 0)])
+def test_the_page_of_a_project_that_left_a_newer_root_index_has_to_be_as_new(
     serial: int | None, required: int
 ) -> None:
     plan = decide(upstream_index=upstream(serial, other=2), own_index=own(gone=5, other=2))
 
     assert plan.jobs == {"gone": required}
+    assert plan.delisted == ({"gone"} if required else set())
+
+
+@pytest.mark.parametrize(
+    ("event", "required", "delisted"),
+    [(None, 9, {"gone"}), (7, 9, {"gone"}), (9, 9, set()), (12, 12, set())],
+)
+def test_a_project_with_an_event_since_a_root_index_that_lacks_it_has_to_reach_the_event(
+    event: int | None, required: int, delisted: set[str]
+) -> None:
+    known = {} if event is None else lagging("gone", event)
+    plan = decide(
+        upstream_index=upstream(9, other=2), own_index=own(gone=5, other=2), lagging=known
+    )
+
+    assert plan.jobs == {"gone": required}
+    assert plan.delisted == delisted
+
+
+def test_a_retry_of_a_project_that_a_root_index_lacked_remembers_it() -> None:
+    plan = decide(lagging=lagging("gone", 9, delisted=True, due=NOW))
+
+    assert plan.jobs == {"gone": 9}
+    assert plan.delisted == {"gone"}
 
 
 @pytest.mark.parametrize(
