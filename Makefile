@@ -167,7 +167,7 @@ simulation: $(dev_env) ## Run 100,000 short histories of the protocol under faul
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
+	for name in runtime attestations dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
 	  case "$$name" in servers|fuzz) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
 	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \

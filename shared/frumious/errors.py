@@ -26,6 +26,7 @@ class Reason(StrEnum):
     FILE_CHANGED = "upstream changed a published file"
     FILES_LOST = "upstream lost most of the files"
     LOSSES_STOPPED = "upstream removed more files of all projects than max-losses permits"
+    UNVERIFIED = "a file's attestations are not verified"
     NOTHING_SELECTED = "the configuration selects none of the files"
     PRIVATE_INVALID = "a private file cannot be published"
     ADDRESS_REFUSED = "upstream's address is not allowed"

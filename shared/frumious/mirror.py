@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from frumious.attestations.verifier import NO_VERIFIER, open_local_verifier
 from frumious.clock import Clock
 from frumious.model.runs import Selected
 from frumious.selection.locks import ListsUnread
@@ -17,10 +18,12 @@ from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from packaging.utils import NormalizedName
 
+    from frumious.attestations.verifier import Verifier
+    from frumious.config.attestations import AttestationPolicy
     from frumious.config.settings import Config
     from frumious.model.lists import Lists
     from frumious.private.source import PrivateSource
@@ -44,6 +47,7 @@ class Mirror:
     selection: Selection
     advisories: AdvisoryStore
     private: PrivateSource | None = None  # the private directory
+    verifier: Verifier = NO_VERIFIER
 
     @classmethod
     def of(  # noqa: PLR0913, PLR0917 (what is open)
@@ -54,6 +58,7 @@ class Mirror:
         storage: Storage,
         diffs: Storage,
         private: PrivateSource | None = None,
+        verifier: Verifier = NO_VERIFIER,
     ) -> Self:
         """Assemble what works on an upstream and a storage that are open."""
         ledger = Ledger(storage)
@@ -68,6 +73,7 @@ class Mirror:
             config.selection,
             AdvisoryStore(storage),
             private,
+            verifier,
         )
 
     def with_lists(self, lists: Lists) -> Self:
@@ -93,29 +99,48 @@ class Mirror:
 
     def fingerprint(self, project: NormalizedName) -> str:
         """Identify all of the configuration that shapes the project's page."""
-        return self._pages_fingerprint + self.selection.releases_fingerprint(project)
+        return self._pages_fingerprint + self._rules_fingerprint(project)
+
+    def _rules_fingerprint(self, project: NormalizedName) -> str:
+        policy = self.config.attestations
+        attestations = "" if policy is None else policy.rules_fingerprint(project)
+        return self.selection.releases_fingerprint(project) + attestations
 
     @property
     def _pages_fingerprint(self) -> str:
-        return self.config.pages_fingerprint + self.selection.pages_fingerprint
+        policy = self.config.attestations
+        attestations = "" if policy is None else policy.pages_fingerprint
+        return self.config.pages_fingerprint + self.selection.pages_fingerprint + attestations
 
     @property
     def selected(self) -> Selected:
         """What the configuration makes of the mirror as a whole."""
+        policy = self.config.attestations
+        attested = frozenset["NormalizedName"]() if policy is None else policy.projects
         return Selected(
             projects=self.selection.projects_fingerprint,
             pages=self._pages_fingerprint,
             releases={
-                project: self.selection.releases_fingerprint(project)
-                for project in self.selection.projects_with_rules
+                project: self._rules_fingerprint(project)
+                for project in self.selection.projects_with_rules | attested
             },
             layouts=(self.pages.layout.name,),
         )
 
 
 @asynccontextmanager
-async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mirror]:
-    """Open upstream and storage as the configuration names them."""
+async def open_mirror(
+    config: Config,
+    clock: Clock = CLOCK,
+    open_verifier: Callable[[AttestationPolicy], Verifier] = open_local_verifier,
+) -> AsyncIterator[Mirror]:
+    """Open upstream and storage as the configuration names them.
+
+    Raises:
+        CannotVerify: attestations are to be verified, and nothing here can.
+    """
+    policy = config.attestations
+    verifier = NO_VERIFIER if policy is None else open_verifier(policy)
     async with AsyncExitStack() as opened:
         client = Client(config, clock)
         upstream = await opened.enter_async_context(aclosing(Upstream(config, client)))
@@ -129,4 +154,4 @@ async def open_mirror(config: Config, clock: Clock = CLOCK) -> AsyncIterator[Mir
             from frumious.private.source import open_private  # noqa: PLC0415 (rarely needed)
 
             private = await opened.enter_async_context(open_private(config))
-        yield Mirror.of(config, clock, upstream, storage, diffs, private)
+        yield Mirror.of(config, clock, upstream, storage, diffs, private, verifier)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.config import filters, values
 from frumious.config.advisories import read_advisories
+from frumious.config.attestations import read_attestations
 from frumious.config.choices import Backend
 from frumious.config.filter_checks import check_filters
 from frumious.config.proxy import read_proxy
@@ -165,6 +166,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         selection=selection,
         private=private,
         advisories=advisories,
+        attestations=read_attestations(reader),
         warnings=reader.warnings(),  # last: after all known keys were read
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from frumious.config.advisories import AdvisoryPolicy
+    from frumious.config.attestations import AttestationPolicy
 
 PYPI: Final = "https://pypi.org"
 # Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
@@ -100,6 +101,7 @@ class Config:
     selection: Selection = field(default_factory=Selection)  # the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)
     advisories: AdvisoryPolicy | None = None  # None: the feed is not followed
+    attestations: AttestationPolicy | None = None  # None: none are verified
     warnings: tuple[str, ...] = ()
 
     @property

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.model import layout
 from frumious.model.advisories import AdvisoryId
+from frumious.model.attestations import Text
 from frumious.model.types import (
     MAX_NAME_LENGTH,
     Count,
@@ -120,6 +121,8 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     excluded_by: str = ""  # the fingerprint of the filters that exclude it by its page
     held_back: Count = 0  # upstream's files that wait until the cooldown is over
     ripens: Seconds = 0.0  # when it is for the first of them
+    unverified: Count = 0  # files with a fault of their attestations
+    fault: Text = ""  # the first of these
     # The advisories because of which files left the page.
     blocked_by: Annotated[tuple[AdvisoryId, ...], Meta(max_length=100)] = ()
 

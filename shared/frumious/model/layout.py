@@ -43,6 +43,8 @@ LISTS = Key("state/lists.json")
 NOTICES = Key("state/notices.json")
 ANNOUNCED = Key("state/announced.json")
 ADVISORIES = Key("state/advisories/")
+ATTESTATIONS = Key("state/attestations/")
+UNVERIFIED = Key("state/unverified.json")
 RUNS = Key("state/runs/")
 INBOX = Key("state/inbox/")
 DELETIONS = Key("state/deletions/")
@@ -197,6 +199,11 @@ def file_url(key: Key, root_uri: str) -> str:
 def tombstone(project: NormalizedName) -> Key:
     """Return the key of a removed project's tombstone."""
     return Key(f"{TOMBSTONES}{project}.json")
+
+
+def attestations(project: NormalizedName) -> Key:
+    """Return the key of what is known of a project's attestations."""
+    return Key(f"{ATTESTATIONS}{project}.json")
 
 
 def project_of_tombstone(key: Key) -> NormalizedName | None:

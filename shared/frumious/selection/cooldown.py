@@ -30,7 +30,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Exceptions:
-    """What the cooldown does not hold back of a project."""
+    """Releases and files of a project to which a rule does not apply."""
 
     specifiers: tuple[SpecifierSet, ...] = ()  # of versions; an empty one contains all
     filenames: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Exceptions:
         )
 
 
-_NO_EXCEPTIONS: Final = Exceptions()
+NO_EXCEPTIONS: Final = Exceptions()
 _NOTHING: Final[Mapping[NormalizedName, Exceptions]] = {}
 
 
@@ -63,7 +63,7 @@ class Cooldown:
         reader = options.reader
         seconds = reader.get(cls.name, "days", filters.cooldown, 0.0)
         not_after = reader.get(cls.name, "not-after", _last_moment, math.inf)
-        exceptions = reader.get(cls.name, "exceptions", _exceptions, _NOTHING)
+        exceptions = reader.get(cls.name, "exceptions", read_exceptions, _NOTHING)
         _check_keys(reader)
         return cls(seconds, not_after, exceptions) if seconds or not_after < math.inf else None
 
@@ -72,7 +72,7 @@ class Cooldown:
 
         Infinity is for those that no passing of time selects.
         """
-        exceptions = self.exceptions.get(subject.project, _NO_EXCEPTIONS)
+        exceptions = self.exceptions.get(subject.project, NO_EXCEPTIONS)
         untils = {each.file.filename: self._until(each, exceptions) for each in subject.files}
         now = subject.context.now
         return {filename: until for filename, until in untils.items() if until > now}
@@ -111,7 +111,7 @@ def _last_moment(text: str) -> float:
         raise ValueError(msg) from None
 
 
-def _exceptions(text: str) -> Mapping[NormalizedName, Exceptions]:
+def read_exceptions(text: str) -> Mapping[NormalizedName, Exceptions]:
     """Parse projects, with optional version specifiers, and filenames, one on each line."""
     lines = filters.lines(text)
     files = [line for line in lines if is_filename(line)]

@@ -22,6 +22,7 @@ from frumious.state.removed_files import (
     keep_removed_files,
 )
 from frumious.storage.protocol import Conflict
+from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.blocking import Blocked, remove_blocked, remove_if_all_is_blocked
 from frumious.syncing.comparison import (
     CurrentPage,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
     from frumious.simple.values import ParsedPage
     from frumious.state.page_store import Manifest
+    from frumious.syncing.comparison import Change
     from frumious.syncing.transfer import Transfer
 
 logger = logging.getLogger(__name__)
@@ -127,31 +129,41 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     current_page = replace(current_page, damaged=manifest is not None and manifest.damaged)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
-    if change.new:
-        sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
-        files = layout.count_files(blob.key for blob in change.new)
-        new = {"new_files": files, "new_bytes": sum(sizes)}
-        logger.debug("project selected", extra={"project": project, **new})
+    verified = await verify_attestations(project, change, current_page, transfer, mirror)
+    change = verified.change
+
+    def reported(result: Result) -> Result:
+        return verified.reported(chosen.reported(result))
+
+    _log_new(project, change)
     transfer.undeleted = current_page.removed.undeleted
     failed = attempt.budget.refuse(project, change.new) or await transfer.store(change.new)
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
-    shown = {file.filename for file in parsed.page.files} - chosen.hidden
+    shown = {file.filename for file in parsed.page.files} - chosen.hidden - verified.withheld
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
-            return chosen.reported(await _finish(unchanged, publisher))
+            return reported(await _finish(unchanged, publisher))
         if not (attempt.resuming and recovery.report):
             if attempt.resuming:
                 unchanged = await store_legacy_json(project, legacy, shown, unchanged, mirror)
-            return chosen.reported(await _keep(unchanged, attempt, manifest, recovery, publisher))
+            return reported(await _keep(unchanged, attempt, manifest, recovery, publisher))
     built.log_refused(project)
     booked = await book_loss(attempt, parsed, known, mirror)
     built = await store_legacy_json(project, legacy, shown, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
-    return chosen.reported(blocked.note(await _finish(built, publisher)))
+    return reported(blocked.note(await _finish(built, publisher)))
+
+
+def _log_new(project: NormalizedName, change: Change) -> None:
+    if change.new:
+        sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
+        files = layout.count_files(blob.key for blob in change.new)
+        new = {"new_files": files, "new_bytes": sum(sizes)}
+        logger.debug("project selected", extra={"project": project, **new})
 
 
 async def _remove_unselected(

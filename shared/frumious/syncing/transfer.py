@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Faults that concern one file alone: the others are stored and published.
-_FILE_FAULTS: Final = (
+FILE_FAULTS: Final = (
     DownloadInterrupted,
     FileMissing,
     HostRefused,
@@ -62,6 +62,7 @@ class Transfer:
         final: What upstream does not deliver now is left out.
         on_last_file: Called when no file waits for its turn any more.
         undeleted: Files that the page does not name, and that are stored nevertheless.
+        verified: Provenance that was stored when it was verified.
         stored: How many have been stored.
         slow: How many in a row were too slow.
         waiting: How many blobs wait for their turn.
@@ -78,6 +79,7 @@ class Transfer:
     final: bool = False
     on_last_file: Callable[[], None] | None = None
     undeleted: frozenset[Key] = frozenset()
+    verified: set[Key] = field(default_factory=set)
     stored: int = 0
     slow: int = 0
     waiting: int = 0
@@ -129,11 +131,11 @@ class Transfer:
 
     async def _store_in_turn(self, blob: Blob) -> str:
         """Store a blob, and return why it cannot be stored; empty: it is."""
-        faults = (*_FILE_FAULTS, UpstreamUnavailable) if self.final else _FILE_FAULTS
+        faults = (*FILE_FAULTS, UpstreamUnavailable) if self.final else FILE_FAULTS
         for turn in range(1, _TURNS + 1):
             async with self.upstream.downloads.use(self.project):
                 self._count_begun(turn)
-                known = self.resuming or blob.key in self.undeleted
+                known = self.resuming or blob.key in self.undeleted or blob.key in self.verified
                 if known and await self._is_stored(blob):
                     self.meter.expected -= _known_size(blob)
                     return ""
@@ -167,7 +169,7 @@ class Transfer:
     async def _is_stored(self, blob: Blob) -> bool:
         """Return whether the storage has the blob: it is visible only once it was verified."""
         if blob.expected is None:
-            return False  # small, and nothing says whether it is the same
+            return blob.key in self.verified  # of the others nothing says whether it is the same
         head = await self.storage.head(blob.key)
         if head is None:
             return False
@@ -180,6 +182,15 @@ class Transfer:
         return True
 
     async def _store_provenance(self, blob: Blob) -> None:
+        await self.storage.write(blob.key, await self.fetch_provenance(blob))
+
+    async def fetch_provenance(self, blob: Blob) -> bytes:
+        """Return a file's provenance from upstream.
+
+        Raises:
+            FileMissing: upstream does not have it.
+            UpstreamUnavailable, InvalidPage, TooLarge, HostRefused: as `Upstream.provenance`.
+        """
         if not layout.is_provenance_url(blob.url, blob.key):
             msg = f"{blob.url} is not the URL of a file's provenance"
             raise InvalidPage(msg)
@@ -187,7 +198,7 @@ class Transfer:
         if body is None:
             msg = f"upstream names {blob.url} but does not have it"
             raise FileMissing(msg)
-        await self.storage.write(blob.key, body)
+        return body
 
     async def _store_file(self, blob: Blob, expected: ExpectedContent) -> None:
         """Stream one file from the first source that delivers it right.
