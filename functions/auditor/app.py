@@ -13,10 +13,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import frumious_lambda.cold_start  # noqa: F401 (before the others)
-from frumious.auditing.audit import AuditSettings, audit
 from frumious.model.audits import Phase
 from frumious.state.audit import AuditStore
-from frumious.state.status_files import publish_audit
+from frumious_lambda.auditor import continue_audit
 from frumious_lambda.environment import Environment
 
 if TYPE_CHECKING:
@@ -46,11 +45,9 @@ async def _audit(deadline: float, *, restart: bool) -> dict[str, Any]:
         return {"phase": before.phase, "began": before.began}
     if before is not None and _overdue(before):
         environment.report(audits_overdue=1)  # this tick may fail as the last ones did
-    mirror = await mirror.with_stored_lists()
-    progress = await audit(mirror, AuditSettings(restart=restart), deadline=deadline)
+    progress = await continue_audit(mirror, restart=restart, deadline=deadline)
     done = progress.phase is Phase.DONE
     if done:
-        await publish_audit(progress, progress.counts, 0, mirror.storage)
         environment.logger.info("audit finished", extra={"findings": dict(progress.counts)})
     environment.report(
         audited_projects=progress.projects,

@@ -6,18 +6,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import frumious_lambda.cold_start  # noqa: F401 (before the others)
-from frumious.finalizing.finalize import finalize
 from frumious.finalizing.run_events import summary
 from frumious.messaging.dead_letter_queue import DeadLetterQueue
 from frumious.messaging.event_publisher import EventPublisher
 from frumious.model.jobs import Outcome, job_counts
 from frumious_lambda.environment import Environment
+from frumious_lambda.finalizer import finalize_with_dead_letters
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from frumious.finalizing.finalize import Finalized
-    from frumious.model.jobs import Job
 
 MAX_PROJECTS = 1000  # that an answer names
 
@@ -31,21 +30,14 @@ event_publisher = EventPublisher(bus) if bus else None
 def handler(_event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Finalize; return the runs that were closed, and what became of each project."""
     environment.refresh(keep_last=True)
-    dead = dead_letter_queue.receive()
-    obsolete: frozenset[Job] = frozenset()
-    try:
-        finalized = environment.run(
-            finalize(
-                environment.mirror,
-                dead=[message.job for message in dead],
-                publish_events=event_publisher,
-                deadline=environment.deadline(context),
-            )
+    finalized = environment.run(
+        finalize_with_dead_letters(
+            environment.mirror,
+            dead_letter_queue,
+            event_publisher,
+            deadline=environment.deadline(context),
         )
-        obsolete = frozenset(finalized.obsolete)
-    finally:
-        dead_letter_queue.delete(each.receipt for each in dead if each.job in obsolete)
-        dead_letter_queue.return_to_queue(each.receipt for each in dead if each.job not in obsolete)
+    )
     report(finalized)
     results = finalized.results[:MAX_PROJECTS]
     return {

@@ -7,16 +7,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 import frumious_lambda.cold_start  # noqa: F401 (before the others)
-from frumious.concurrency import run_all
 from frumious.errors import FrumiousError
 from frumious.messaging.job_queue import JobQueue
-from frumious.model.jobs import Job, Report, Result, job_counts
-from frumious.state import inbox
-from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
+from frumious.model.jobs import job_counts
 from frumious_lambda.environment import Environment
+from frumious_lambda.worker import Message, return_to_queue, work_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,69 +33,42 @@ heartbeat = ThreadPoolExecutor(1)  # its own, so that it never waits for the sto
 @environment.logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Work on a batch; return the messages that the queue is to deliver again."""
+    ids = {_message(record): record["messageId"] for record in event["Records"]}
+    messages = [*ids]
+    leased = {message.receipt for message in messages}
+    deadline = environment.deadline(context)
     try:
         environment.refresh(keep_last=True)
-        batch = environment.run(Batch.begin(environment.mirror))
+        work = work_on(
+            messages,
+            environment.mirror,
+            queue,
+            leased,
+            max_receives=max_receives,
+            deadline=deadline,
+        )
+        with environment.in_background(lease(leased)):
+            worked = environment.run(work)
     except FrumiousError as error:
-        return return_batch(event, error)
-    deadline = environment.deadline(context)
-    records = event["Records"]
-    leased = {record["receiptHandle"] for record in records}
-    reports: list[Report] = []
-
-    async def work(record: dict[str, Any]) -> bool:
-        """Do a message's job; return whether the queue may delete the message."""
-        receives, receipt = _receives(record), record["receiptHandle"]
-        job = msgspec.json.decode(record["body"], type=Job)
-        delivery = Delivery(job, receives, last=receives >= max_receives, deadline=deadline)
-        match await batch.work(delivery):
-            case Result() as result:
-                reports.append(Report(job, result))
-            case Continuation(job=continuation):
-                await asyncio.to_thread(queue.send, [continuation])
-            case RetryLater(pause=pause) as later:
-                reports.append(later.report)
-                leased.discard(receipt)
-                await asyncio.to_thread(queue.set_visibility, [receipt], pause)
-                return False
-        return True
-
-    async def try_to_work(record: dict[str, Any]) -> bool:
-        try:
-            return await work(record)
-        except Exception as error:  # whatever it is, it concerns this message alone
-            extra = {"message_id": record["messageId"], "error": str(error)}
-            environment.logger.exception("message cannot be handled", extra=extra)
-            return False
-
-    with environment.in_background(lease(leased)):
-        done = environment.run(run_all(map(try_to_work, records)))
-    try:
-        environment.run(inbox.record(environment.mirror.storage, reports))
-    except FrumiousError as error:  # nobody knows what was done: all of it is delivered again
-        return return_batch(event, error)
-    environment.report(**job_counts(report.result for report in reports))
-    return _failures(record for record, is_done in zip(records, done, strict=True) if not is_done)
+        environment.logger.error("batch is returned", extra={"error": str(error)})  # noqa: TRY400
+        environment.report()
+        return_to_queue(messages, queue)
+        return _failures(ids.values())
+    for message, cause in worked.errors:
+        extra = {"message_id": ids[message], "error": str(cause)}
+        environment.logger.error("message cannot be handled", extra=extra, exc_info=cause)
+    environment.report(**job_counts(report.result for report in worked.reports))
+    return _failures(ids[message] for message in messages if message in worked.kept)
 
 
-def return_batch(event: dict[str, Any], error: FrumiousError) -> dict[str, Any]:
-    """Let the queue deliver the whole batch again: after a pause, not after its own timeout."""
-    environment.logger.error("batch is returned", extra={"error": str(error)})
-    environment.report()
-    records = event["Records"]
-    receipts = [record["receiptHandle"] for record in records]
-    queue.set_visibility(receipts, retry_pause(max(map(_receives, records))))
-    return _failures(records)
+def _message(record: dict[str, Any]) -> Message:
+    receives = int(record["attributes"]["ApproximateReceiveCount"])
+    return Message(record["receiptHandle"], record["body"], receives)
 
 
-def _receives(record: dict[str, Any]) -> int:
-    """Return how often a message was delivered."""
-    return int(record["attributes"]["ApproximateReceiveCount"])
-
-
-def _failures(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _failures(ids: Iterable[str]) -> dict[str, Any]:
     """Return the response after which the queue delivers these messages again."""
-    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in ids]}
 
 
 async def lease(receipts: set[str]) -> None:

@@ -14,7 +14,7 @@ class InvalidEvent(FrumiousError):
     """An event with a key that the planner does not know, or with an invalid value."""
 
 
-class _Event(Struct, forbid_unknown_fields=True):
+class PlannerEvent(Struct, frozen=True, forbid_unknown_fields=True):
     """The keys and the types of their values; `functions/planner/app.py` describes them."""
 
     projects: list[str] | None = None
@@ -28,16 +28,21 @@ class _Event(Struct, forbid_unknown_fields=True):
     reset_serials: bool = False
     retry: bool | list[str] = False
 
+    @property
+    def is_tick(self) -> bool:
+        """Whether the whole mirror is planned, not named projects."""
+        return not self.delete and self.projects is None
 
-def check_event(event: dict[str, Any]) -> None:
-    """Check the keys and values of an event.
+
+def parse_event(event: dict[str, Any]) -> PlannerEvent:
+    """Return an event whose keys and values are valid.
 
     Raises:
-        InvalidEvent: it is invalid.
+        InvalidEvent: one of them is not.
     """
     try:
-        msgspec.convert(event, _Event)
+        return msgspec.convert(event, PlannerEvent)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
-        keys = ", ".join(sorted(_Event.__struct_fields__))
+        keys = ", ".join(sorted(PlannerEvent.__struct_fields__))
         msg = f"the event is invalid: {error}; the planner knows {keys}"
         raise InvalidEvent(msg) from error

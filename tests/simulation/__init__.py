@@ -9,7 +9,7 @@ the same history, and a history that fails is made small by leaving out steps an
 (`shrinking`).
 
 The planner, the workers, the finalizer and the command (`mirror`, `sync`, `delete`, `verify`) are
-the shipped code (`functions` does what functions/*/app.py does). What they meet is simulated: a
+the shipped code (`functions` calls what functions/*/app.py calls). What they meet is simulated: a
 `process` that can be killed at each request, `storage`, `network` with the fake upstream of all
 tests behind it, and `queue`, on the time of `loop`. `stack` has the processes, `steps` what can
 happen: faults, lies of upstream's, restored backups, damaged state and files, and changes of the

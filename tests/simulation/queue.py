@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -16,7 +17,7 @@ from frumious.messaging.dead_letter_queue import DeadLetterQueue
 from frumious.messaging.job_queue import JobQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection
 
     from tests.simulation.loop import SimulatedLoop
     from tests.simulation.process import Process
@@ -72,10 +73,11 @@ class Queues:
                     batch.append(self._with_receipt(message))
         return batch
 
-    def prolong(self, messages: Iterable[Message]) -> None:
+    def prolong(self, receipts: Collection[str]) -> None:
         """Keep messages invisible whose worker lives."""
-        for message in messages:
-            message.visible = max(message.visible, self.loop.elapsed + LEASE)
+        for message in chain.from_iterable(self.groups.values()) if receipts else ():
+            if message.receipt in receipts:
+                message.visible = max(message.visible, self.loop.elapsed + LEASE)
 
     def delete(self, message: Message) -> None:
         messages = self.groups[message.group]

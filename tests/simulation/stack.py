@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from frumious.cli.findings import Verified
 from frumious.config import loading
 from frumious.mirror import Mirror
 from frumious.model.plans import Plan
+from frumious_lambda.planner import Planner
 from tests.simulation import functions
+from tests.simulation.functions import Verification
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.network import MASTER, Network, simulated_upstream, without_sessions
 from tests.simulation.process import Killed, Process
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
     from frumious.config.settings import Config
     from frumious.upstream.client import Client
-    from tests.simulation.functions import Request
+    from frumious_lambda.planner_event import PlannerEvent
     from tests.simulation.process import Fate
     from tests.simulation.queue import Message
     from tests.simulation.witness import Witness
@@ -55,9 +59,10 @@ class Slot:
     name: str
     process: Process | None = None  # a warm one, or the one at work
     mirror: Mirror | None = None
+    planner: Planner | None = None  # of that process
     running: bool = False
     wakes: int = 0  # the step at which a process that stands still goes on
-    leased: list[Message] = field(default_factory=list)
+    leased: set[str] = field(default_factory=set)  # receipts of messages
 
 
 class Stack:
@@ -115,32 +120,32 @@ class Stack:
             self._queues.prolong(slot.leased)
         return self._queues.receive(count)
 
-    def _begin_planner(self, slot: Slot, fate: Fate, request: Request) -> None:
+    def _begin_planner(self, slot: Slot, fate: Fate, event: PlannerEvent) -> None:
         process, mirror = self._process(slot, fate)
-        queue = SimulatedJobQueue(self._queues, process)
-        self._begin(slot, functions.planner(request, mirror, queue), str(request))
+        slot.planner = slot.planner or Planner(SimulatedJobQueue(self._queues, process))
+        self._begin(slot, functions.plan(event, mirror, slot.planner), _shown(event))
 
     def _begin_worker(self, slot: Slot, fate: Fate, messages: list[Message]) -> None:
         process, mirror = self._process(slot, fate)
-        slot.leased = messages
+        slot.leased = {message.receipt for message in messages}
         queue = SimulatedJobQueue(self._queues, process)
         jobs = ", ".join(message.group for message in messages)
-        self._begin(slot, functions.worker(messages, mirror, queue, self._queues), jobs)
+        self._begin(slot, functions.work(messages, slot.leased, mirror, queue, self._queues), jobs)
 
     def _begin_finalizer(self, slot: Slot, fate: Fate) -> None:
         process, mirror = self._process(slot, fate)
         dead_letter_queue = SimulatedDeadLetterQueue(self._queues, process)
-        self._begin(slot, functions.finalizer(mirror, dead_letter_queue), "")
+        self._begin(slot, functions.finalize(mirror, dead_letter_queue), "")
 
     def _begin_auditor(self, slot: Slot, fate: Fate) -> None:
         _, mirror = self._process(slot, fate)
-        self._begin(slot, functions.auditor(mirror), "")
+        self._begin(slot, functions.audit(mirror), "")
 
-    def _begin_command(self, slot: Slot, fate: Fate, request: Request) -> None:
+    def _begin_command(self, slot: Slot, fate: Fate, request: PlannerEvent | Verification) -> None:
         slot.process = None
         _, mirror = self._process(slot, fate)
-        self.witness.repairs = self.witness.repairs or request.verify
-        self._begin(slot, functions.command(request, mirror), str(request))
+        self.witness.repairs = self.witness.repairs or isinstance(request, Verification)
+        self._begin(slot, functions.command(request, mirror), _shown(request))
 
     def _process(self, slot: Slot, fate: Fate) -> tuple[Process, Mirror]:
         """Return the slot's warm process, or a new one, and its mirror."""
@@ -152,7 +157,7 @@ class Stack:
             upstream = simulated_upstream(self._config, self._client, self._network, process)
             diffs = MemoryStorage(self._diffs, process)
             mirror = Mirror.of(self._config, process.clock, upstream, storage, diffs)
-            slot.process, slot.mirror = process, mirror
+            slot.process, slot.mirror, slot.planner = process, mirror, None
         process.begin(fate, _TIMEOUT if self._in_lambda else None)
         return process, mirror
 
@@ -184,7 +189,7 @@ class Stack:
                 self.witness.report(Violation(Kind.CRASH, f"{slot.name} fails: {error!r}"))
         finally:
             slot.running = False
-            slot.leased = []
+            slot.leased = set()
             if process.thawing is None:
                 self._rest()
             process.thawing = None  # its job's time may be over while it stands still
@@ -225,6 +230,12 @@ class Stack:
             raise self.witness.violation
         if self._active:
             raise Violation(Kind.STUCK, f"{self._active} processes wait for nothing")
+
+
+def _shown(request: PlannerEvent | Verification) -> str:
+    """Return what is not as usual."""
+    usual, given = asdict(type(request)()), asdict(request)
+    return ", ".join(f"{name} = {given[name]}" for name in given if given[name] != usual[name])
 
 
 @lru_cache

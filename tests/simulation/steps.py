@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from frumious_lambda.planner_event import PlannerEvent
 from tests.faults.pages import V1_JSON, is_variant
 from tests.simulation.changes import PROJECTS, Changes
-from tests.simulation.functions import Request
+from tests.simulation.functions import Verification
 from tests.simulation.lies import INDEX_LIES, LIES
 from tests.simulation.network import NetworkFault
 from tests.simulation.process import Fate
@@ -256,7 +257,7 @@ class Steps(Stack):
             return
         for slot in self._free_slots("command", choices)[:1]:
             fate = self._fate(choices, "command")
-            self._begin_command(slot, fate, Request(verify=True, deep=bool(choices.below(2))))
+            self._begin_command(slot, fate, Verification(deep=bool(choices.below(2))))
 
     def _spoil(self, key: str, choices: Choices, *others: bytes) -> None:
         body = self._disk.objects[key].body
@@ -297,25 +298,25 @@ class Steps(Stack):
         for slot in self._free_slots("command", choices)[:1]:
             self._begin_command(slot, self._fate(choices, "command"), self._request(choices))
 
-    def _request(self, choices: Choices) -> Request:
+    def _request(self, choices: Choices) -> PlannerEvent:
         """Choose what is asked for: mostly everything that changed."""
         match choices.rarely(0.1, 5):
             case 1 if not self.witness.blocked:
                 project = PROJECTS[choices.below(len(PROJECTS))]
                 self._named.add(project)
-                return Request(projects=(project,))
+                return PlannerEvent(projects=[project])
             case 2:
-                return Request(retry=True)
+                return PlannerEvent(retry=True)
             case 3:
-                return Request(force_check=True)
+                return PlannerEvent(force_check=True)
             case 4:
-                return Request(dry_run=True)
+                return PlannerEvent(dry_run=True)
             case 5:
                 project = PROJECTS[choices.below(len(PROJECTS))]
                 self.witness.exempt(project)
                 self._faults = True  # it may be restored by a job that is killed
-                return Request(delete=(project,))
-        return Request()
+                return PlannerEvent(delete=[project])
+        return PlannerEvent()
 
     def _fate(self, choices: Choices, kind: str) -> Fate:
         most, rates = _REQUESTS[kind], self._rates

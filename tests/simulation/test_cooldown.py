@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious_lambda.planner_event import PlannerEvent
 from tests.simulation.changes import PROJECTS, Changes
 from tests.simulation.choices import Choices
-from tests.simulation.functions import Request
 from tests.simulation.process import EPOCH, Fate
 from tests.simulation.stack import Stack
 from tests.simulation.witness import Witness
@@ -162,10 +162,10 @@ class Month(Stack):
 
         self._step += 1
         if not self._in_lambda:
-            self._begin_command(self._slots["command"][0], fate("command"), Request())
+            self._begin_command(self._slots["command"][0], fate("command"), PlannerEvent())
             self._run()
             return not killed
-        self._begin_planner(self._slots["planner"][0], fate("planner"), Request())
+        self._begin_planner(self._slots["planner"][0], fate("planner"), PlannerEvent())
         self._run()
         while (visible := self._queues.next_visible()) is not None:
             self.loop.elapsed = max(self.loop.elapsed, visible)
@@ -340,7 +340,7 @@ def test_a_run_that_is_lost_with_its_plan_is_planned_again(month: Month) -> None
     month.upload("ant", "1.0")
     month.run_and_check()
     month._pass(7 * DAY)
-    month._begin_planner(month._slots["planner"][0], Fate(), Request())
+    month._begin_planner(month._slots["planner"][0], Fate(), PlannerEvent())
     month._run()
     month._disk.lose(max(key for key in month._disk.objects if key.startswith("state/runs/")))
     month._queues.groups.clear()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frumious.errors import Reason
-from tests.simulation.functions import Request
+from frumious_lambda.planner_event import PlannerEvent
+from tests.simulation.functions import Verification
 from tests.simulation.process import EPOCH, Fate
 from tests.simulation.reports import CURSOR
 from tests.simulation.seen import Kind, Violation
@@ -71,16 +72,16 @@ class World(Steps):
                 self._force = self._force or key != CURSOR
         self._broken.clear()
 
-    def _repairs(self) -> list[Request]:
+    def _repairs(self) -> list[PlannerEvent | Verification]:
         """Return a tick's request, and before it what only an operator can ask for.
 
         All of it follows from what the mirror reports.
         """
-        lost = tuple(sorted({*self.witness.lagging(Reason.FILES_LOST), *self._plan.doubtful}))
+        lost = sorted({*self.witness.lagging(Reason.FILES_LOST), *self._plan.doubtful})
         refused = self.witness.lagging(Reason.LOSSES_STOPPED)
         reset = self._restored or self._plan.regressed != ""
         stopped = self._plan.stopped
-        tick = Request(
+        tick = PlannerEvent(
             force_check=self._force,
             reset_serials=reset,
             confirm_removals=0 if stopped is None else stopped.removals,
@@ -90,17 +91,17 @@ class World(Steps):
         self.witness.resets = self.witness.resets or reset
         if tick.confirm_losses or tick.confirm_removals:
             self.witness.confirmed = True
-        requests = [tick]
+        requests: list[PlannerEvent | Verification] = [tick]
         if lost:
             self.witness.confirmed = True
-            requests.insert(0, Request(projects=lost, may_lose=True))
+            requests.insert(0, PlannerEvent(projects=lost, may_lose=True))
         if self.witness.damaged:
-            requests.insert(0, Request(verify=True, deep=True))
+            requests.insert(0, Verification(deep=True))
         return requests
 
-    def _quiet_round(self, request: Request) -> None:
+    def _quiet_round(self, request: PlannerEvent | Verification) -> None:
         self._step += 1
-        if not self._in_lambda:
+        if not self._in_lambda or isinstance(request, Verification):
             self._begin_command(self._slots["command"][0], Fate(), request)
             self._run()
             return

@@ -58,8 +58,11 @@ class Ledger:
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
-        self._cursor = await self._storage.read(layout.CURSOR)
-        return Cursor() if self._cursor is None else parse(layout.CURSOR, self._cursor, Cursor)
+        self._cursor = None  # a damaged one is read anew, once somebody has repaired it
+        stored = await self._storage.read(layout.CURSOR)
+        cursor = Cursor() if stored is None else parse(layout.CURSOR, stored, Cursor)
+        self._cursor = stored
+        return cursor
 
     async def known_cursor(self) -> Cursor:
         """Return the cursor as it was last read or written here: others may have replaced it."""

@@ -53,6 +53,17 @@ def test_a_damaged_file_is_named_with_what_to_do(world: World, key: Key, body: b
     assert "delete it" in str(damaged.value)
 
 
+def test_a_damaged_cursor_is_read_anew_once_somebody_has_repaired_it(world: World) -> None:
+    world.s3.put_object(Bucket=world.bucket, Key=layout.CURSOR, Body=b"{")
+    with pytest.raises(LedgerCorrupt):
+        world.cursor()
+    world.s3.delete_object(Bucket=world.bucket, Key=layout.CURSOR)
+
+    found = world.run(lambda mirror: mirror.ledger.known_cursor())
+
+    assert found.serial is None
+
+
 @pytest.mark.parametrize("key", READS)
 def test_a_file_of_a_later_version_is_left_to_that_version(world: World, key: Key) -> None:
     world.s3.put_object(Bucket=world.bucket, Key=key, Body=b'{"version": 2}')

@@ -12,7 +12,7 @@ from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
 from frumious.selection.locks import LockedReleases
 from frumious.state.objects import render
-from frumious_lambda.planner_event import InvalidEvent, check_event
+from frumious_lambda.planner_event import InvalidEvent, parse_event
 from tests.fuzz.targets.checks import PROJECT, check_project
 
 
@@ -64,7 +64,7 @@ def planner_event(data: bytes) -> None:
     """An event that somebody sends to the planner."""
     try:
         event = json.loads(data)
-        check_event(event)
+        parse_event(event)
         plan = plan_projects(event.get("projects") or ())
     except (ValueError, RecursionError, InvalidEvent, InvalidProject):  # AWS accepts only JSON
         return
