@@ -22,6 +22,17 @@ from xmlrpc.client import dumps
 import msgspec
 from msgspec.structs import replace
 
+from frumious.bundles.catalogue import CatalogueHead, Known
+from frumious.bundles.manifest import (
+    Head,
+    Line,
+    Object,
+    Part,
+    Volume,
+    render_head,
+    render_line,
+)
+from frumious.bundles.work import Progress
 from frumious.locks.parse import parse_list
 from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
@@ -41,6 +52,7 @@ from frumious.model.types import Key, RunId
 from frumious.signing.signatures import sign
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
+from frumious.state.bundle_records import Export, Exports, Imported
 from frumious.state.inbox import _ReportsFile, _ResultsFile
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import render
@@ -144,6 +156,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _state()
     yield from _locks()
     yield from _signing()
+    yield from _bundles()
     yield from _texts()
 
 
@@ -324,6 +337,57 @@ def _signing() -> Iterator[tuple[str, bytes]]:
     yield "verify_key", TRUSTED.public.text.encode()
     yield "signing_key", TRUSTED.file().encode()
     yield "signature", sign(MESSAGE, TRUSTED, "the seed").encode()
+
+
+def _bundles() -> Iterator[tuple[str, bytes]]:
+    part, sha256, id_ = (Part(1, 1536, 5),), "ab" * 32, "cd" * 16
+    key = f"web/packages/ab/cd/{'ef' * 30}/demo-1.0.tar.gz"
+    files = (Object(key, 5, sha256, part), Object(f"{key}.metadata", 5, sha256, part))
+    folders = {"": ("web/simple/demo/index.html", "web/simple/demo/index.v1_json")}
+    folders["hashed"] = ("web/simple/d/demo/index.html", "state/simple/d/demo/index.v1_json")
+    for keys in folders.values():
+        pages = tuple(Object(each, 5, sha256, part) for each in keys)
+        yield "bundle_line", render_line(Line(project=PROJECT, files=files, pages=pages))
+    site = (Object("web/simple/index.v1_json", 5, sha256, part), Object("status", 5, sha256, part))
+    yield "bundle_line", render_line(Line(pages=site))
+    yield "bundle_line", render_line(Line(project=PROJECT, removed=True))
+    export = Export(id=id_, sequence=2, previous=None, since=7, serial=9, created=1.8e9)
+    yield "exports", render(Exports(source=id_, sequence=2, exports={"/media": (export,)}))
+    yield "imported", render(Imported(source=id_, id=id_, sequence=2, serial=9, began="ef" * 16))
+    head = Head(
+        format=1,
+        source=id_,
+        id=id_,
+        sequence=2,
+        previous=None,
+        since=7,
+        serial=9,
+        created=1.8e9,
+        layout="html json gz",
+        changed=1,
+        removed=0,
+        objects=2,
+        bytes=10,
+        manifest=sha256,
+        manifest_size=9,
+        volumes=(Volume("files-001.tar", 9), Volume("pages-001.tar", 9)),
+    )
+    yield "bundle_head", render_head(head)
+    yield "catalogue_line", msgspec.json.encode(CatalogueHead(id_, id_))
+    yield "catalogue_line", msgspec.json.encode(Known.of(PROJECT, "ab", [b"123456"]))
+    progress = Progress(
+        source=id_,
+        salt=id_,
+        id=id_,
+        sequence=2,
+        previous=None,
+        since=7,
+        serial=9,
+        created=1.8e9,
+        volume_size=10**6,
+        after="demo",
+    )
+    yield "export_progress", msgspec.json.encode(progress)
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:

@@ -20,6 +20,7 @@ from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
 from frumious.simple.values import InvalidPage
 from frumious.state import inbox
+from frumious.state.bundle_records import Exports, Imported
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
 from frumious.state.status_files import parse_serial, parse_status
@@ -47,6 +48,8 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.COOLDOWN: HeldBackFile,
     layout.LISTS: Lists,
     layout.NOTICES: Notices,
+    layout.EXPORTS: Exports,
+    layout.IMPORT: Imported,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -59,6 +62,8 @@ _CONSEQUENCES: Final = {
     layout.COOLDOWN: "the next run compares all pages with upstream",
     layout.LISTS: "the next run reads the lists anew",
     layout.NOTICES: "the next run finds anew what waits for a person",
+    layout.EXPORTS: "the next bundle is a complete one, and those who import begin anew",
+    layout.IMPORT: "the next bundle has to be a complete one",
 }
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from frumious import __version__
+from frumious.cli.bundles import export, import_, sync_to
 from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
 from frumious.cli.explain import explain
+from frumious.cli.keys import keys
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.plan import plan
 from frumious.cli.serve import serve
@@ -53,10 +55,14 @@ def main() -> None:
 main.add_command(delete)
 main.add_command(doctor)
 main.add_command(explain)
+main.add_command(export)
+main.add_command(import_)
+main.add_command(keys)
 main.add_command(plan)
 main.add_command(token)
 main.add_command(serve)
 main.add_command(status)
+main.add_command(sync_to)
 main.add_command(verify)
 
 

@@ -162,6 +162,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         root_uri=root_uri,
         diff_file=diff_file,
         diff_directory=diff_directory,
+        export_key=reader.get("export", "secret-key", str, ""),
+        import_keys=tuple(reader.get("import", "public-key", str.splitlines, list[str]())),
         max_mirror_size=reader.get("budget", "max-mirror-size", filters.size, 0),
         selection=selection,
         private=private,

@@ -97,6 +97,9 @@ class Config:
     log_config: Path | None = option(values.path, None)  # for logging.config.fileConfig
     # Until a lagging project is retried; doubled each time.
     retry_pause: float = option(values.seconds, 60.0)
+    # Of bundles: the file of a secret key, and public keys or their files.
+    export_key: str = ""
+    import_keys: tuple[str, ...] = ()
     max_mirror_size: int = 0  # bytes; 0: without a limit
     selection: Selection = field(default_factory=Selection)  # the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)

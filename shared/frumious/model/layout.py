@@ -51,6 +51,10 @@ DELETIONS = Key("state/deletions/")
 TOMBSTONES = Key("state/tombstones/")
 AUDIT = Key("state/audit.json")
 AUDIT_FOLDER = Key("state/audit/")
+EXPORTS = Key("state/exports.json")
+EXPORTS_FOLDER = Key("state/exports/")
+IMPORT = Key("state/import.json")
+SYNCED = Key("state/synced.ndjson")
 FILES = Key("web/packages/")
 PROVENANCE = Key("web/integrity/")
 LEGACY_JSON = Key("web/json/")  # <project>
@@ -174,6 +178,33 @@ def provenance_key(project: NormalizedName, file: File) -> Key:
         version = "unknown"
     _check_segment(version)
     return Key(f"web/integrity/{project}/{version}/{file.filename}/provenance")
+
+
+def is_file_key(key: str) -> bool:
+    """Return whether a key can be that of a file or its core metadata."""
+    try:
+        _check_path(key.removeprefix(FILES))
+    except UnsafeName:
+        return False
+    return key.startswith(FILES) and key.count("/") > FILES.count("/")
+
+
+def is_provenance_key(key: str, project: str) -> bool:
+    """Return whether a key can be that of the provenance of a project's file."""
+    prefix = f"{PROVENANCE}{project}/"
+    segments = key.removeprefix(prefix).split("/")
+    try:
+        for segment in segments:
+            _check_segment(segment)
+    except UnsafeName:
+        return False
+    is_complete = len(segments) == 3 and segments[-1] == "provenance"  # noqa: PLR2004 (with a version)
+    return key.startswith(prefix) and is_complete
+
+
+def exported(export: str) -> Key:
+    """Return the key of what the destination of an export has after it."""
+    return Key(f"{EXPORTS_FOLDER}{export}.ndjson")
 
 
 def is_provenance_url(url: str, key: Key) -> bool:

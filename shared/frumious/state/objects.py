@@ -28,6 +28,9 @@ _REPAIRS: Final = {
     " --force-check",
     layout.SELECTION: "delete it and run once with --force-check",
     layout.LISTS: "delete it: the next run reads the lists anew",
+    layout.EXPORTS: "restore an earlier version of the object, or delete it and import a complete"
+    " bundle into a new mirror",
+    layout.IMPORT: "delete it, and import a complete bundle",
     layout.NAMED: "restore an earlier version of the object, or delete it with"
     " 'frumious doctor --repair', which keeps what the pages and tombstones say",
 }

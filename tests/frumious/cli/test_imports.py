@@ -29,7 +29,18 @@ SLOW = {
     *("aiohttp", "asyncio", "boto3", "botocore", "concurrent", "email", "http", "ijson"),
     *("msgspec", "packaging", "rich", "ssl", "swiftclient", "urllib3", "uvloop", "yarl"),
 }
-VERBS = ("delete", "doctor", "explain", "plan", "serve", "status", "tokens", "verify")
+VERBS = (
+    "bundles",
+    "delete",
+    "doctor",
+    "explain",
+    "keys",
+    "plan",
+    "serve",
+    "status",
+    "tokens",
+    "verify",
+)
 OF_THE_COMMAND = {
     *("frumious", "frumious.cli", "frumious.cli.main", "frumious.cli.options"),
     *(f"frumious.cli.{verb}" for verb in VERBS),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.fuzz.targets import (
     advisories,
+    bundles,
     configuration,
     names,
     pages,
@@ -19,6 +20,6 @@ if TYPE_CHECKING:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for module in (pages, responses, names, configuration, state, advisories, signing)
+    for module in (pages, responses, names, configuration, state, advisories, signing, bundles)
     for target in module.TARGETS
 }

@@ -1,0 +1,292 @@
+"""Make a bundle: everything that a destination lacks, in one pass over the mirror.
+
+The bundle comes into being in a local work folder, so that a killed export continues there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from frumious.bundles import catalogue, locations, work
+from frumious.bundles.catalogue import CatalogueReader
+from frumious.bundles.changes import find_changes, read_site, read_step
+from frumious.bundles.errors import InvalidBundle, NotExported
+from frumious.bundles.manifest import (
+    FORMAT,
+    HEAD,
+    SIGNATURE,
+    Head,
+    Line,
+    Object,
+    parse_head,
+    render_head,
+    render_line,
+)
+from frumious.bundles.reading import FileGone, once, read_small, sha256_of, stream_file
+from frumious.bundles.work import Progress, Work
+from frumious.concurrency import run_all
+from frumious.model import layout
+from frumious.model.checksums import WrongBytes
+from frumious.signing.signatures import sign
+from frumious.simple import root_index
+from frumious.simple.values import InvalidPage
+from frumious.state.bundle_records import Export, Exports, read_exports, write_exports
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from frumious.bundles.catalogue import Known
+    from frumious.bundles.changes import Change, NewFile, Step
+    from frumious.bundles.volumes import VolumeWriter
+    from frumious.mirror import Mirror
+    from frumious.model.types import Key
+    from frumious.signing.keys import SigningKey
+
+_CHECKPOINT: Final = 64 * 1024**2  # bytes after which progress is kept
+_CHECKPOINT_PROJECTS: Final = 1000
+_AT_ONCE: Final = 16  # small files
+_ATTEMPTS: Final = 3  # at a project whose files are deleted while they are read
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished bundle."""
+
+    head: Head
+    location: str
+    skipped: Mapping[str, str] = field(default_factory=dict)  # project -> why it is left out
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Exports a mirror to a destination."""
+
+    mirror: Mirror
+    destination: str
+    key: SigningKey
+    volume_size: int
+
+    async def export(self, since: int | None) -> Exported:
+        """Make a bundle of what changed since an export up to that serial; None: the last one.
+
+        Raises:
+            NotExported: there was no such export, or another one is at work.
+        """
+        folder = locations.work_folder(self.destination)
+        with work.exclusive(folder):
+            finished = await self._publish_finished(folder)
+            if finished is not None:
+                return finished
+            exports, etag = await read_exports(self.mirror.storage)
+            base = exports.find(self.destination, since)
+            progress = await asyncio.to_thread(work.read_progress, folder)
+            if progress is None or not self._continues(progress, base, exports):
+                progress = None
+            known = None
+            if base is not None:
+                key = layout.exported(base.id)
+                known = await CatalogueReader.open(key, self.mirror.storage)
+                if known is None:
+                    msg = f"{key!r} is missing: use --since 0 for everything"
+                    raise NotExported(msg)
+            if progress is None:
+                salt = known.head.salt if known is not None else secrets.token_hex(16)
+                await asyncio.to_thread(work.clear, folder)
+                progress = await self._begin(base, salt, exports, etag)
+            try:
+                lines = known.lines() if known is not None else catalogue.nothing()
+                return await self._write(Work(folder, progress), lines)
+            finally:
+                if known is not None:
+                    known.close()
+
+    def _continues(self, progress: Progress, base: Export | None, exports: Exports) -> bool:
+        previous = base.id if base is not None else None
+        expected = (exports.source, previous, self.volume_size)
+        return (progress.source, progress.previous, progress.volume_size) == expected
+
+    async def _begin(
+        self, base: Export | None, salt: str, exports: Exports, etag: str | None
+    ) -> Progress:
+        """Reserve the next number: a bundle of another destination never has the same."""
+        sequence = exports.sequence + 1
+        reserved = Exports(source=exports.source, sequence=sequence, exports=exports.exports)
+        await write_exports(reserved, etag, self.mirror.storage)
+        return Progress(
+            source=exports.source,
+            salt=salt,
+            id=secrets.token_hex(16),
+            sequence=sequence,
+            previous=base.id if base is not None else None,
+            since=base.serial if base is not None else 0,
+            serial=0,
+            created=self.mirror.clock.now(),
+            volume_size=self.volume_size,
+        )
+
+    async def _write(self, bundle: Work, known: AsyncIterator[Known]) -> Exported:
+        progress = bundle.progress
+        try:
+            if not progress.site.pages:
+                await self._add_site(bundle)
+                await bundle.checkpoint(self.destination, self.mirror.config)
+            steps = find_changes(self.mirror, known, progress.salt, progress.after)
+            written, count = progress.bytes, 0
+            async with aclosing(steps):
+                async for step in steps:
+                    await self._add(step, bundle)
+                    progress.after = step.project
+                    count += 1
+                    if progress.bytes - written > _CHECKPOINT or not count % _CHECKPOINT_PROJECTS:
+                        await bundle.checkpoint(self.destination, self.mirror.config)
+                        written = progress.bytes
+            await bundle.checkpoint(self.destination, self.mirror.config)
+            head = await self._end(bundle)
+        finally:
+            bundle.close()
+        location = await self._publish(bundle.folder, head)
+        return Exported(head, location, progress.skipped)
+
+    async def _add_site(self, bundle: Work) -> None:
+        """Add what belongs to no project: it is read first, so that no page is older."""
+        site = await read_site(self.mirror)
+        manifest = self.mirror.pages.layout.root_manifest
+        if manifest not in site:
+            msg = "the mirror has no root index yet: run 'frumious mirror' first"
+            raise NotExported(msg)
+        try:
+            serial = root_index.meta(site[manifest], manifest)["_last-serial"]
+        except InvalidPage as error:
+            msg = f"{error}: run 'frumious verify --repair' first"
+            raise NotExported(msg) from error
+        bundle.progress.serial = serial if isinstance(serial, int) else 0
+        bundle.progress.site = Line(pages=await self._pages(site, bundle))
+
+    async def _add(self, step: Step, bundle: Work) -> None:
+        """Add a project to the bundle, and to what the destination has then."""
+        progress, problem = bundle.progress, step.problem
+        for _ in range(_ATTEMPTS):
+            if step.change is None:
+                break
+            try:
+                await self._add_change(step.change, bundle)
+            except FileGone as error:
+                step = await read_step(step.project, step.known, progress.salt, self.mirror)
+                missing = f"{error}; 'frumious verify --repair' repairs it"
+                problem = missing if step.change is not None else step.problem
+            except (WrongBytes, InvalidBundle) as error:
+                problem = f"{error}; 'frumious verify --deep --repair' repairs it"
+                break
+            else:
+                return
+        if step.removed:
+            bundle.manifest.write(render_line(Line(project=step.project, removed=True)))
+            progress.removed += 1
+            return
+        if problem:
+            progress.skipped[step.project] = problem
+        if step.known is not None:
+            bundle.catalogue.add(step.known)
+
+    async def _add_change(self, change: Change, bundle: Work) -> None:
+        files = await self._files(change.files, bundle)
+        pages = await self._pages(change.pages, bundle)
+        line = Line(project=change.known.project, files=files, pages=pages)
+        bundle.manifest.write(render_line(line))
+        bundle.catalogue.add(change.known)
+        bundle.progress.changed += 1
+        bundle.progress.objects += len(files) + len(pages)
+        bundle.progress.bytes += sum(each.size for each in (*files, *pages))
+
+    async def _pages(self, pages: Mapping[Key, bytes], bundle: Work) -> tuple[Object, ...]:
+        return tuple([await _add_whole(key, body, bundle.pages) for key, body in pages.items()])
+
+    async def _files(self, files: tuple[NewFile, ...], bundle: Work) -> tuple[Object, ...]:
+        """Copy files; read small ones together."""
+        storage, objects = self.mirror.storage, list[Object]()
+        for at in range(0, len(files), _AT_ONCE):
+            group = files[at : at + _AT_ONCE]
+            bodies = await run_all(read_small(file, storage) for file in group)
+            for file, body in zip(group, bodies, strict=True):
+                key = file.blob.key
+                if body is not None:
+                    objects.append(await _add_whole(key, body, bundle.files))
+                    continue
+                async with stream_file(file, storage) as (stream, size, chunks):
+                    parts = await bundle.files.add(key, size, chunks)
+                    objects.append(Object(key, size, stream.sha256, parts))
+        return tuple(objects)
+
+    async def _end(self, bundle: Work) -> Head:
+        """Write what says that the bundle is complete, and keep what the destination has then."""
+        progress = bundle.progress
+        bundle.manifest.write(render_line(progress.site))
+        manifest_size = bundle.manifest.tell()
+        bundle.manifest.seek(0)
+        manifest = await asyncio.to_thread(catalogue.sha256_of_file, bundle.manifest)
+        head = Head(
+            format=FORMAT,
+            source=progress.source,
+            id=progress.id,
+            sequence=progress.sequence,
+            previous=progress.previous,
+            since=progress.since,
+            serial=progress.serial,
+            created=progress.created,
+            layout=self.mirror.pages.layout.name,
+            changed=progress.changed,
+            removed=progress.removed,
+            objects=progress.objects,
+            bytes=progress.bytes,
+            manifest=manifest,
+            manifest_size=manifest_size,
+            volumes=bundle.end_volumes(),
+        )
+        body = render_head(head)
+        comment = f"frumious bundle {head.sequence} from serial {head.since} to {head.serial}"
+        (bundle.folder / SIGNATURE).write_text(sign(body, self.key, comment), "utf-8")
+        (bundle.folder / HEAD).write_bytes(body)
+        storage = self.mirror.storage
+        await catalogue.store(layout.exported(head.id), bundle.catalogue_file, storage)
+        exports, etag = await read_exports(storage)
+        export = Export(
+            id=head.id,
+            sequence=head.sequence,
+            previous=head.previous,
+            since=head.since,
+            serial=head.serial,
+            created=head.created,
+        )
+        await write_exports(exports.adding(self.destination, export), etag, storage)
+        return head
+
+    async def _publish_finished(self, folder: Path) -> Exported | None:
+        """Publish a bundle that a killed export has finished, but not published."""
+        try:
+            head = parse_head(await asyncio.to_thread((folder / HEAD).read_bytes))
+        except (FileNotFoundError, InvalidBundle):
+            return None
+        exports, _ = await read_exports(self.mirror.storage)
+        if head.id not in exports.ids():
+            return None
+        return Exported(head, await self._publish(folder, head))
+
+    async def _publish(self, folder: Path, head: Head) -> str:
+        await asyncio.to_thread(work.remove_private, folder)
+        mirror = self.mirror
+        location = await locations.publish(folder, head.name, self.destination, mirror.config)
+        exports, _ = await read_exports(mirror.storage)
+        kept = {layout.exported(each) for each in exports.ids()}
+        stored = [entry.key async for entry in mirror.storage.list(layout.EXPORTS_FOLDER)]
+        await mirror.storage.delete([key for key in stored if key not in kept])
+        return location
+
+
+async def _add_whole(key: Key, body: bytes, volumes: VolumeWriter) -> Object:
+    parts = await volumes.add(key, len(body), once(body))
+    return Object(key, len(body), sha256_of(body), parts)

@@ -1,0 +1,269 @@
+"""Import bundles: every byte is verified before a page changes.
+
+The first pass stores files, which no page names yet, and verifies all pages. The second publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import tempfile
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from frumious.auditing.listing import folder_order
+from frumious.bundles.apply import Applier, check_removals
+from frumious.bundles.errors import InvalidBundle, WrongOrder
+from frumious.bundles.manifest import (
+    HEAD,
+    MANIFEST,
+    MAX_HEAD,
+    MAX_LINE,
+    SIGNATURE,
+    Head,
+    parse_head,
+    parse_line,
+)
+from frumious.bundles.reading import once, sha256_of
+from frumious.bundles.volumes import VolumeReader
+from frumious.concurrency import task_group
+from frumious.model import layout
+from frumious.model.checksums import ExpectedContent
+from frumious.model.page_layout import PageLayout
+from frumious.model.types import Key
+from frumious.signing.signatures import verify
+from frumious.state.bundle_records import Imported, read_imported
+from frumious.state.objects import render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.bundles.locations import Bundle
+    from frumious.bundles.manifest import Line, Object
+    from frumious.mirror import Mirror
+    from frumious.signing.keys import VerifyKey
+
+_MAX_SIGNATURE: Final = 64 * 1024
+_SMALL: Final = 1024**2  # bytes: smaller files are stored at the same time
+_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A bundle whose head was verified."""
+
+    bundle: Bundle
+    head: Head
+
+
+async def read_signed(bundle: Bundle, keys: Sequence[VerifyKey]) -> Signed:
+    """Verify a bundle's signature.
+
+    Raises:
+        InvalidBundle, InvalidSignature: it is damaged, or not by one of the keys.
+    """
+    body = await bundle.read(HEAD, MAX_HEAD)
+    signature = await bundle.read(SIGNATURE, _MAX_SIGNATURE)
+    verify(body, signature.decode(errors="replace"), keys)
+    return Signed(bundle, parse_head(body))
+
+
+async def import_bundles(
+    bundles: Sequence[Signed], mirror: Mirror, confirmed: int
+) -> AsyncIterator[Head]:
+    """Import bundles in the order in which they were made; yield those that were not there yet.
+
+    Raises:
+        WrongOrder: a bundle is missing.
+        InvalidBundle, WrongBytes: one is damaged; nothing of it is visible.
+        RemovalsWait: one removes too much without a confirmation.
+    """
+    for signed in sorted(bundles, key=lambda each: each.head.sequence):
+        imported = await read_imported(mirror.storage)
+        if _is_new(signed, imported):
+            await _Import(signed, mirror).run(imported, confirmed)
+            yield signed.head
+
+
+def _is_new(signed: Signed, imported: Imported | None) -> bool:
+    """Return whether a bundle was not imported yet, and is the next one.
+
+    Raises:
+        WrongOrder: it is neither.
+    """
+    head, name = signed.head, signed.bundle.name
+    if imported is None or imported.id is None:
+        if head.previous is not None:
+            msg = (
+                f"{name} begins at serial {head.since}, and this mirror has imported nothing yet:"
+                f" import the bundles up to serial {head.since} first, or a complete one"
+                " (export --since 0)"
+            )
+            raise WrongOrder(msg)
+        return True
+    if head.source != imported.source:
+        msg = (
+            f"{name} is of another mirror than the bundles before; import it into a folder of its"
+            f" own, or delete {layout.IMPORT!r} first and import a complete bundle"
+        )
+        raise WrongOrder(msg)
+    if head.sequence <= imported.sequence:
+        return False
+    if head.previous not in {None, imported.id}:
+        missing = f"from serial {imported.serial} to {head.since}"
+        if imported.serial == head.since:
+            missing = f"with a number between {imported.sequence} and {head.sequence}"
+        msg = (
+            f"{name} begins at serial {head.since}, and this mirror is at serial"
+            f" {imported.serial}: import the missing bundle {missing} first. If it is lost,"
+            f" export again with --since {imported.serial}, or with --since 0"
+        )
+        raise WrongOrder(msg)
+    return True
+
+
+class _Import:
+    """One bundle on its way into the mirror."""
+
+    def __init__(self, signed: Signed, mirror: Mirror) -> None:
+        self._bundle = signed.bundle
+        self._head = signed.head
+        self._mirror = mirror
+        self._layout = mirror.pages.layout
+
+    async def run(self, imported: Imported | None, confirmed: int) -> None:
+        """Import the bundle."""
+        head, storage = self._head, self._mirror.storage
+        if PageLayout.named(head.layout) != dataclasses.replace(
+            self._layout, gzip=PageLayout.named(head.layout).gzip
+        ):
+            msg = (
+                f"{self._bundle.name} has pages in another layout than this mirror: give both the"
+                " same hash-index and simple-format"
+            )
+            raise WrongOrder(msg)
+        applier = Applier(self._mirror, imported is not None and imported.began == head.id)
+        with tempfile.TemporaryFile() as manifest:
+            await self._read_manifest(manifest)
+            gone = [] if head.previous is not None else await self._unlisted(manifest)
+            await check_removals(self._mirror, len(gone) or head.removed, confirmed)
+            before = imported or Imported(source=head.source, id=None, sequence=0, serial=0)
+            await storage.write(layout.IMPORT, render(replace(before, began=head.id)))
+            await self._store(manifest, applier)
+            await self._publish(manifest, applier, gone)
+        await applier.delete_files()
+        now = Imported(source=head.source, id=head.id, sequence=head.sequence, serial=head.serial)
+        await storage.write(layout.IMPORT, render(now))
+
+    async def _read_manifest(self, file: IO[bytes]) -> None:
+        """Copy the manifest to a local file, which nobody else changes, and verify it."""
+        digest = hashlib.sha256()
+        async with aclosing(self._bundle.open(MANIFEST)) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+        if (digest.hexdigest(), file.tell()) != (self._head.manifest, self._head.manifest_size):
+            msg = f"{MANIFEST} of {self._bundle.name} is damaged: copy the bundle again"
+            raise InvalidBundle(msg)
+
+    def _lines(self, manifest: IO[bytes]) -> Iterator[Line]:
+        manifest.seek(0)
+        while line := manifest.readline(MAX_LINE):
+            yield parse_line(line, self._layout)
+
+    async def _unlisted(self, manifest: IO[bytes]) -> list[NormalizedName]:
+        """Return the projects that the mirror has and a complete bundle does not."""
+        listed = (line.project for line in self._lines(manifest) if line.project is not None)
+        unlisted: list[NormalizedName] = []
+        name = next(listed, None)
+        async for project in self._mirror.pages.stored_projects():
+            while name is not None and folder_order(name) < folder_order(project):
+                name = next(listed, None)
+            if name != project:
+                unlisted.append(project)
+        return unlisted
+
+    async def _store(self, manifest: IO[bytes], applier: Applier) -> None:
+        """Store all files, and verify all pages: no page changes before every byte is right."""
+        async with self._readers() as (files, pages), task_group() as group:
+            slots = asyncio.Semaphore(_AT_ONCE)
+
+            async def store(each: Object, body: bytes) -> None:
+                try:
+                    await applier.store_file(Key(each.key), _expected(each), once(body))
+                finally:
+                    slots.release()
+
+            for line in self._lines(manifest):
+                for each in line.files:
+                    if each.size <= _SMALL:
+                        body = await self._body(each, files)
+                        await slots.acquire()
+                        group.create_task(store(each, body))
+                        continue
+                    async with aclosing(files.read(each.parts)) as chunks:
+                        await applier.store_file(Key(each.key), _expected(each), chunks)
+                for each in line.pages:
+                    await self._body(each, pages)
+
+    async def _publish(
+        self, manifest: IO[bytes], applier: Applier, gone: Sequence[NormalizedName]
+    ) -> None:
+        site: Line | None = None
+        async with self._readers() as (_, pages):
+            async with task_group() as group:
+                slots = asyncio.Semaphore(_AT_ONCE)
+
+                async def publish(line: Line, bodies: dict[Key, bytes]) -> None:
+                    try:
+                        if line.project is not None:
+                            stored = frozenset(Key(each.key) for each in line.files)
+                            await applier.publish(line.project, bodies, stored)
+                    finally:
+                        slots.release()
+
+                for line in self._lines(manifest):
+                    if line.project is None:
+                        site = line
+                    elif line.removed:
+                        await applier.remove(line.project)
+                    else:
+                        bodies = await self._bodies(line, pages)
+                        await slots.acquire()
+                        group.create_task(publish(line, bodies))
+            for project in gone:
+                await applier.remove(project)
+            if site is not None:
+                await applier.publish_site(await self._bodies(site, pages))
+
+    async def _bodies(self, line: Line, pages: VolumeReader) -> dict[Key, bytes]:
+        return {Key(each.key): await self._body(each, pages) for each in line.pages}
+
+    async def _body(self, each: Object, volumes: VolumeReader) -> bytes:
+        async with aclosing(volumes.read(each.parts)) as chunks:
+            body = b"".join([chunk async for chunk in chunks])
+        if sha256_of(body) != each.sha256:
+            msg = f"{each.key!r} in {self._bundle.name} is damaged: copy the bundle again"
+            raise InvalidBundle(msg)
+        return body
+
+    @asynccontextmanager
+    async def _readers(self) -> AsyncGenerator[tuple[VolumeReader, VolumeReader]]:
+        files, pages = (
+            VolumeReader(kind, self._head.volumes, self._bundle.open) for kind in ("files", "pages")
+        )
+        try:
+            yield files, pages
+        finally:
+            await files.close()
+            await pages.close()
+
+
+def _expected(each: Object) -> ExpectedContent:
+    return ExpectedContent("sha256", each.sha256, each.size)

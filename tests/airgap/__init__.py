@@ -1,0 +1,1 @@
+"""A mirror without a network, which bundles alone keep in step."""

@@ -1,0 +1,207 @@
+"""Bundles: made, carried, imported; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.airgap.sides import Side, pair
+from tests.upstream import sdist, wheel
+
+if TYPE_CHECKING:
+    from tests.upstream import Index, Server
+    from tests.world import World
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def sides(upstream: Server, index: Index, tmp_path: Path) -> tuple[Side, Side, Path]:
+    for name in ("one", "two", "two-more", "three"):
+        index.upload(wheel(name, "1.0"))
+        index.upload(sdist(name, "1.0"))
+    return pair(tmp_path, upstream.url)
+
+
+def export(source: Side, gap: Path, *options: str) -> Path:
+    source.run("mirror")
+    done = json.loads(source.run("export", "--to", str(gap), "--json", *options))
+    return Path(done["bundle"])
+
+
+def test_bundles_keep_a_mirror_the_same(index: Index, sides: tuple[Side, Side, Path]) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    assert target.objects() == source.objects()
+
+    index.upload(wheel("two", "2.0"))
+    index.upload(wheel("four", "1.0"))
+    index.remove_project("one")
+    index.remove_release("three", "1.0")
+    index.archive("two-more")
+    second = export(source, gap)
+    head = json.loads((second / "bundle.json").read_bytes())
+    assert (head["changed"], head["removed"]) == (3, 1)
+    assert "two-2.0" in (second / "files-001.tar").read_bytes().decode(errors="replace")
+    assert b"two-1.0" not in (second / "files-001.tar").read_bytes()
+    target.run("import", str(second))
+    assert target.objects() == source.objects()
+    assert "Nothing to do" in target.run("import", str(gap))
+    target.run("verify", "--deep")
+
+
+def test_a_missing_bundle_is_named(index: Index, sides: tuple[Side, Side, Path]) -> None:
+    source, target, gap = sides
+    first = export(source, gap)
+    serial = json.loads((first / "bundle.json").read_bytes())["serial"]
+    index.upload(wheel("two", "2.0"))
+    second = export(source, gap)
+    index.upload(wheel("two", "3.0"))
+    third = export(source, gap)
+    assert "has imported nothing yet" in target.run("import", str(second), code=1)
+    target.run("import", str(first))
+    before = target.objects()
+    missing = target.run("import", str(third), code=1)
+    assert f"at serial {serial}: import the missing bundle from serial {serial} to" in missing
+    assert target.objects() == before
+    target.run("import", str(third), str(second))  # sorted
+    assert target.objects() == source.objects()
+
+
+def test_a_lost_bundle_is_exported_again(index: Index, sides: tuple[Side, Side, Path]) -> None:
+    source, target, gap = sides
+    first = export(source, gap)
+    serial = json.loads((first / "bundle.json").read_bytes())["serial"]
+    target.run("import", str(first))
+    index.upload(wheel("two", "2.0"))
+    shutil.rmtree(export(source, gap))
+    index.upload(wheel("three", "3.0"))
+    again = export(source, gap, "--since", str(serial))
+    target.run("import", str(again))
+    assert target.objects() == source.objects()
+    source.run("export", "--to", str(gap), "--since", "5", code=1)
+
+
+@pytest.mark.parametrize("name", ["files-001.tar", "pages-001.tar", "manifest.ndjson"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "missing"])
+def test_damage_is_found_before_anything_is_visible(
+    index: Index, sides: tuple[Side, Side, Path], name: str, damage: str
+) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    before = target.objects()
+    index.upload(wheel("two", "2.0"))
+    index.remove_project("one")
+    bundle = export(source, gap)
+    path = bundle / name
+    body = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(body[: len(body) // 3])
+    else:
+        at = 1700  # behind the tar header of the first object
+        path.write_bytes(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+    assert "Error" in target.run("import", str(bundle), code=1)
+    after = target.objects()
+    assert {key: after[key] for key in before} == before
+    assert {key for key in after.keys() - before.keys() if "/packages/" not in key} == set()
+    path.write_bytes(body)
+    target.run("import", str(bundle))
+    assert target.objects() == source.objects()
+
+
+def test_forged_bundles_are_refused(
+    index: Index, sides: tuple[Side, Side, Path], tmp_path: Path
+) -> None:
+    source, target, gap = sides
+    bundle = export(source, gap)
+    head = bundle / "bundle.json"
+    original = head.read_bytes()
+    head.write_bytes(original.replace(b'"removed": 0', b'"removed": 1'))
+    assert "has been changed" in target.run("import", str(bundle), code=1)
+    head.write_bytes(original)
+    source.run("keys", "generate", str(tmp_path / "other"))
+    other = (tmp_path / "other.pub").read_text()
+    refused = target.run("import", "--key", str(tmp_path / "other.pub"), str(bundle), code=1)
+    assert "not one of those to trust" in refused
+    assert target.objects() == {}
+    assert source.run("keys", "show", str(tmp_path / "other")).strip() in other
+    target.run("import", "--key", str(tmp_path / "key.pub"), str(bundle))
+
+
+def test_removals_wait_for_a_confirmation(index: Index, sides: tuple[Side, Side, Path]) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    before = target.objects()
+    for name in ("one", "two", "three"):
+        index.remove_project(name)
+    source.run("mirror", "--confirm-removals", "3")
+    bundle = export(source, gap)
+    waits = target.run("import", str(bundle), code=1)
+    assert "3 of 4 projects would be removed" in waits
+    assert target.objects() == before
+    target.run("import", "--confirm-removals", "3", str(bundle))
+    assert target.objects() == source.objects()
+
+
+def test_an_archive_and_small_volumes_carry_the_same(
+    index: Index, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    index.upload(wheel("large", "1.0", filling=random.Random(1).randbytes(3_500_000)))
+    archive = gap / "bundle.tar"
+    source.run("mirror")
+    source.run("export", "--to", str(archive), "--volume-size", "1M")
+    assert [path.name for path in gap.iterdir() if path.suffix != ".lock"] == ["bundle.tar"]
+    target.run("import", str(archive))
+    assert target.objects() == source.objects()
+
+
+def test_a_password_protects_the_key(
+    sides: tuple[Side, Side, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _, gap = sides
+    source.run("mirror")
+    monkeypatch.setenv("FRUMIOUS_KEY_PASSWORD", "secret")
+    source.run("keys", "generate", "--password", str(tmp_path / "locked"))
+    assert (tmp_path / "locked").stat().st_mode & 0o777 == 0o600
+    assert "exists" in source.run("keys", "generate", str(tmp_path / "locked"), code=1)
+    monkeypatch.delenv("FRUMIOUS_KEY_PASSWORD")
+    refused = source.run("export", "--to", str(gap), "--key", str(tmp_path / "locked"), code=1)
+    assert "set FRUMIOUS_KEY_PASSWORD" in refused
+
+
+def test_a_mirror_goes_from_a_folder_to_a_bucket_and_over_the_gap(
+    index: Index, sides: tuple[Side, Side, Path], tmp_path: Path, world: World
+) -> None:
+    source, target, gap = sides
+    bucket = Side(tmp_path / "bucket", f"storage-backend = s3\ndirectory = /{world.bucket}\n")
+    text = bucket.conf.read_text("utf-8").replace(f"directory = {bucket.mirror}\n", "")
+    key = source.conf.read_text("utf-8").partition("[export]")[2]
+    bucket.conf.write_text(f"{text}[export]{key}", "utf-8")
+    for change in range(2):
+        if change:
+            index.upload(wheel("two", "2.0"))
+            index.remove_project("one")
+        source.run("mirror")
+        source.run("sync-to", str(bucket.conf))
+        plain = {name for name in source.objects() if not re.search(r"index\.[^/]*\.gz", name)}
+        assert {name for name in world.stored("web/") if "/gzip/" not in name} == plain
+        assert all(world.read(name) == source.objects()[name] for name in plain)
+        bucket.run("verify", "--deep")
+        assert "0 projects changed" in source.run("sync-to", str(bucket.conf))
+        made = json.loads(bucket.run("export", "--to", str(gap), "--json"))
+        target.run("import", made["bundle"])
+        assert target.objects() == source.objects()
+    in_bucket = f"s3://{world.bucket}/bundles"
+    bucket.run("export", "--to", in_bucket, "--since", "0", "--volume-size", "1M")
+    other = Side(tmp_path / "other", "\n")
+    other.run("import", in_bucket, "--key", str(tmp_path / "key.pub"))
+    assert other.objects() == source.objects()
