@@ -84,9 +84,10 @@ def report(planned: Planned) -> dict[str, Any]:
 
 
 def _input_problems(plan: Plan) -> int:
-    """Count what is wrong with what the planner reads: upstream, the allowlist, the advisories."""
+    """Count what is wrong with upstream, the allowlist, the advisories and attestations."""
     feed_failed = plan.base is not None and plan.base.advisories.problem is not None
-    return bool(plan.regressed) + feed_failed + planner.names.count
+    unverified = 0 if plan.base is None else plan.base.unverified
+    return bool(plan.regressed) + feed_failed + planner.names.count + unverified
 
 
 def _is_stopped(plan: Plan) -> bool:

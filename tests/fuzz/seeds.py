@@ -102,6 +102,8 @@ _STATE: Final = {
     r"state/cooldown\.json": "held_back",
     r"state/lists\.json": "lists",
     r"state/notices\.json": "notices",
+    r"state/attestations/.*": "attestations",
+    r"state/unverified\.json": "unverified",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from frumious.auditing.findings import Finding, Remedy
 from frumious.model import layout
 from frumious.model.advisories import Feed
+from frumious.model.attestations import UnverifiedProjects
 from frumious.model.cooldown import HeldBackFile
 from frumious.model.excluded import Excluded
 from frumious.model.lists import Lists
@@ -47,6 +48,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.PRIVATE: PrivateListing,
     layout.COOLDOWN: HeldBackFile,
     layout.LISTS: Lists,
+    layout.UNVERIFIED: UnverifiedProjects,
     layout.NOTICES: Notices,
     layout.EXPORTS: Exports,
     layout.IMPORT: Imported,
@@ -61,6 +63,7 @@ _CONSEQUENCES: Final = {
     layout.PRIVATE: "the next run lists the private directory anew; names without files are public",
     layout.COOLDOWN: "the next run compares all pages with upstream",
     layout.LISTS: "the next run reads the lists anew",
+    layout.UNVERIFIED: "the next jobs of its projects report their faults anew",
     layout.NOTICES: "the next run finds anew what waits for a person",
     layout.EXPORTS: "the next bundle is a complete one, and those who import begin anew",
     layout.IMPORT: "the next bundle has to be a complete one",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
+    from frumious.model.pages import ProjectPage
 
 _FOR_GOOD: Final = " for good: uploaded after not-after, or nobody knows when"
 
@@ -46,8 +47,9 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
         import json
 
         payload = {"project": name, **explanation._asdict()}
-        if not explanation.held_back:
-            del payload["held_back"]
+        for key in ("held_back", "attestations"):
+            if not payload[key]:
+                del payload[key]
         click.echo(json.dumps(payload, indent=1))
     else:
         for line in _lines(name, explanation):
@@ -64,6 +66,7 @@ class Explanation(NamedTuple):
     private: bool = False  # it comes from the private directory, past all filters
     held_back: Mapping[str, str | None] = {}  # by the cooldown -> until when; None: for good
     reported: Mapping[str, Sequence[str]] = {}  # filename -> advisories that do not keep it out
+    attestations: Mapping[str, str] = {}  # filename -> its publisher, or what is wrong
 
 
 async def _explain(
@@ -101,7 +104,9 @@ async def _explain(
     legacy = await read_legacy_json(project, parsed.page, mirror)
     context = selection_context(legacy, mirror, advisories, named=requested)
     decision = mirror.selection.decide(project, parsed.page, context)
-    files = _asked(filenames, decision.files, "upstream")
+    selected = dict(decision.files)
+    attestations = await _attestations(project, parsed.page, selected, mirror)
+    files = _asked(filenames, selected, "upstream")
     held_back = {
         filename: None if until == math.inf else utc(until)
         for filename, until in decision.held_back.items()
@@ -113,7 +118,50 @@ async def _explain(
         if each.file.filename in files
         and (found := advisories.reporters_of(each.release, each.file.hashes.get("sha256")))
     }
-    return Explanation(decision.excluded_by, files, held_back=held_back, reported=reported)
+    return Explanation(
+        decision.excluded_by,
+        files,
+        held_back=held_back,
+        reported=reported,
+        attestations={name: text for name, text in attestations.items() if name in files},
+    )
+
+
+async def _attestations(
+    project: NormalizedName, page: ProjectPage, files: dict[str, str], mirror: Mirror
+) -> Mapping[str, str]:
+    """Return what the last job found out about the selected files, and note what it keeps out."""
+    from dataclasses import replace
+
+    from frumious.config.attestations import Mode
+    from frumious.selection.attestations import Judgement
+    from frumious.selection.subject import NO_CONTEXT, Subject
+    from frumious.state.attestations import AttestationRecord
+
+    policy = mirror.config.attestations
+    mode = None if policy is None else policy.mode(project)
+    if policy is None or mode is None:
+        return {}
+    record = AttestationRecord(project, mirror.storage)
+    await record.read()
+    known = record.known
+    selected = tuple(file for file in page.files if not files[file.filename])
+    entries = {
+        file.filename: entry
+        for file in selected
+        if (entry := known.files.get(file.filename)) is not None
+        and entry.sha256 == file.hashes.get("sha256", "")
+    }
+    subject = Subject.of(project, replace(page, files=selected), NO_CONTEXT)
+    judgement = Judgement.of(subject, policy, entries, known.publishers)
+    found: dict[str, str] = {}
+    for name in (file.filename for file in selected):
+        entry = entries.get(name)
+        text = "not verified yet" if entry is None else entry.publisher or "none"
+        found[name] = judgement.faults.get(name, text)
+        if mode is Mode.REQUIRE and name in judgement.unproved:
+            files[name] = f"[attestations]: {found[name]}"
+    return found
 
 
 def _asked(filenames: Collection[str], files: Mapping[str, str], source: str) -> Mapping[str, str]:
@@ -134,5 +182,7 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
         when = _FOR_GOOD if until is None else until and f" until {until}"
         known = explanation.reported.get(filename, ())
         more = f", though affected by {', '.join(known)}" if known and not filter_ else ""
+        if filename in explanation.attestations and not filter_:
+            more += f"; attestations: {explanation.attestations[filename]}"
         out = f"kept out by {filter_}{when}"
         yield f"  {filename}: " + (out if filter_ else f"selected{more}")

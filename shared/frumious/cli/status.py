@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frumious.finalizing.status import Freshness
     from frumious.mirror import Mirror
     from frumious.model.advisories import Feed
+    from frumious.model.attestations import UnverifiedProjects
     from frumious.model.cooldown import HeldBackFile
     from frumious.model.named import NamedProjects
     from frumious.model.notices import Notices
@@ -39,7 +40,8 @@ def status(options: Options, *, as_json: bool) -> None:
     Upstream is not asked: the state that runs leave in the mirror's storage is read.
 
     Exit status 1 where projects are lagging, upstream's changes are not followed, the allowlist has
-    a name that upstream does not have, removals wait for a confirmation, or there is no mirror yet.
+    a name that upstream does not have, removals wait for a confirmation, attestations have faults,
+    or there is no mirror yet.
     """
     from frumious.cli.process import with_mirror
 
@@ -58,7 +60,7 @@ def status(options: Options, *, as_json: bool) -> None:
             click.echo(line)
         for line in _named_lines(state):
             click.echo(line)
-    waits = state.notices.absent or state.notices.withheld
+    waits = state.notices.absent or state.notices.withheld or state.unverified.projects
     problem = freshness.problem or freshness.advisories.problem
     if lagging or waits or problem or not cursor.asked:
         raise SystemExit(1)
@@ -75,6 +77,7 @@ class _State(NamedTuple):
     config: Config
     listing: PrivateListing
     notices: Notices
+    unverified: UnverifiedProjects
 
     @property
     def private(self) -> list[str]:
@@ -83,8 +86,10 @@ class _State(NamedTuple):
 
 
 async def _read(mirror: Mirror) -> _State:
+    from frumious.model.attestations import UnverifiedProjects
     from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
+    from frumious.state.attestations import read_unverified
     from frumious.state.held_back import read_held_back
     from frumious.state.notices import read_notices
     from frumious.state.private_listing import read_listing
@@ -97,8 +102,11 @@ async def _read(mirror: Mirror) -> _State:
     listing = listing or PrivateListing()
     notices = await read_notices(mirror.storage) if cursor.notices else None
     notices = notices or Notices()
+    unverified = UnverifiedProjects()
+    if cursor.unverified:
+        unverified = await read_unverified(mirror.storage)
     now = mirror.clock.now()
-    return _State(cursor, lagging, named, held_back, now, config, listing, notices)
+    return _State(cursor, lagging, named, held_back, now, config, listing, notices, unverified)
 
 
 def _named_payload(state: _State) -> JsonObject:
@@ -112,6 +120,10 @@ def _named_payload(state: _State) -> JsonObject:
         "private": [*state.private],
         "private_problems": {**state.listing.problems},
         **state.notices.payload,
+        "unverified": {
+            project: {"files": each.files, "fault": each.fault}
+            for project, each in sorted(state.unverified.projects.items())
+        },
         **({} if held_back is None else {"held_back": held_back_payload(held_back)}),
     }
 
@@ -132,6 +144,7 @@ def _named_lines(state: _State) -> Iterator[str]:
         yield from held_back_lines(state.held_back)
     yield from absent_texts(state.notices.absent)
     yield from _withheld_lines(state.notices)
+    yield from _unverified_lines(state.unverified)
 
 
 def _withheld_lines(notices: Notices) -> Iterator[str]:
@@ -145,6 +158,18 @@ def _withheld_lines(notices: Notices) -> Iterator[str]:
         yield f"  {project}: {reason}"
     if len(notices.withheld) > _SHOWN:
         yield f"  and {len(notices.withheld) - _SHOWN:,} more projects"
+
+
+def _unverified_lines(unverified: UnverifiedProjects) -> Iterator[str]:
+    from frumious.cli.sizes import count
+
+    projects = unverified.projects
+    if projects:
+        yield f"Attestations: {count(len(projects), 'project')} with faults"
+    for project, each in islice(sorted(projects.items()), _SHOWN):
+        yield f"  {project}: {count(each.files, 'file')}; {each.fault}"
+    if len(projects) > _SHOWN:
+        yield f"  and {len(projects) - _SHOWN:,} more projects"
 
 
 def _names(projects: Sequence[str]) -> str:

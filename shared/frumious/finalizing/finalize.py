@@ -19,11 +19,12 @@ from frumious.errors import Reason
 from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
-from frumious.finalizing.lagging import update_lagging
+from frumious.finalizing.lagging import obsolete_jobs, update_lagging
 from frumious.finalizing.ripening import note_held_back
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.finalizing.unlisted import forget_absent, remember_excluded
+from frumious.finalizing.unverified import note_unverified
 from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.runs import Cursor, Departure, Lagging, run_id, run_order
@@ -31,7 +32,7 @@ from frumious.state import inbox
 from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -127,6 +128,8 @@ async def finalize(
         )
         await announcer.announce(accepted, reviews, consumed, mirror)
     waiting = await note_held_back(accepted, cursor, mirror) if accepted else None
+    unverified = await note_unverified(accepted, cursor, mirror)
+    after = replace(after, unverified=unverified)
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,
@@ -151,6 +154,7 @@ async def finalize(
                 lags=bool(lagging) or current.failures != failures,
                 waiting=waiting,
                 totals=totals,
+                unverified=unverified,
                 tidied=now - now % _HOUR if closed and tidying else current.tidied,
             )
         )
@@ -167,7 +171,7 @@ async def finalize(
         lagging=len(lagging),
         open=len(after.runs),
         freshness=freshness,
-        obsolete=_obsolete(dead, {entry.run for entry in after.runs}, lagging, now),
+        obsolete=obsolete_jobs(dead, {entry.run for entry in after.runs}, lagging, now),
     )
 
 
@@ -309,11 +313,18 @@ def _advance(
     return replace(cursor, runs=runs, departures=recent)
 
 
-def _note(
-    cursor: Cursor, *, lags: bool, waiting: Waiting | None, totals: Totals | None, tidied: float
+def _note(  # noqa: PLR0913 (what a tick finds out)
+    cursor: Cursor,
+    *,
+    lags: bool,
+    waiting: Waiting | None,
+    totals: Totals | None,
+    unverified: int,
+    tidied: float,
 ) -> Cursor:
     """Keep in the cursor what ticks without work would otherwise read elsewhere."""
-    cursor = replace(cursor, lagging=cursor.lagging and lags, tidied=tidied)
+    lagging = cursor.lagging and lags
+    cursor = replace(cursor, lagging=lagging, unverified=unverified, tidied=tidied)
     if waiting is not None:
         cursor = waiting.note(cursor)
     if totals is None:
@@ -324,19 +335,3 @@ def _note(
 def _in_order(reports: Iterable[Report], now: float) -> list[Report]:
     """Return the reports, those of the oldest runs first."""
     return sorted(reports, key=lambda report: run_order(report.job.run, now))
-
-
-def _obsolete(
-    dead: Sequence[Job],
-    open_runs: Container[RunId],
-    lagging: Container[NormalizedName],
-    now: float,
-) -> list[Job]:
-    """Return the dead letters that nobody waits for: of a lagging project all but the last one."""
-    in_order = sorted(dead, key=lambda job: run_order(job.run, now))
-    last = {job.project: job.run for job in in_order}
-    return [
-        job
-        for job in dead
-        if job.run not in open_runs and (job.project not in lagging or job.run != last[job.project])
-    ]

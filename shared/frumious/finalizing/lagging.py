@@ -12,12 +12,13 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.runs import MAX_PAUSE, Lagging, run_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
-    from frumious.model.jobs import Report
+    from frumious.model.jobs import Job, Report
     from frumious.model.runs import Departure
+    from frumious.model.types import RunId
 
 _MAX_DOUBLINGS: Final = 20
 
@@ -46,6 +47,22 @@ def update_lagging(
         elif departure is None or not departure.overrules(job.run, job.serial, now):
             updated[project] = _failed(report, before, pause=pause, now=now)
     return updated
+
+
+def obsolete_jobs(
+    dead: Sequence[Job],
+    open_runs: Container[RunId],
+    lagging: Container[NormalizedName],
+    now: float,
+) -> list[Job]:
+    """Return the dead letters that nobody waits for: of a lagging project all but the last one."""
+    in_order = sorted(dead, key=lambda job: run_order(job.run, now))
+    last = {job.project: job.run for job in in_order}
+    return [
+        job
+        for job in dead
+        if job.run not in open_runs and (job.project not in lagging or job.run != last[job.project])
+    ]
 
 
 def _is_in_step(before: Lagging, report: Report, now: float) -> bool:

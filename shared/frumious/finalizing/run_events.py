@@ -20,6 +20,7 @@ RUN_FINISHED: Final = "Run finished"
 PROJECT_UPDATED: Final = "Project updated"
 PROJECT_REMOVED: Final = "Project removed"
 PROJECT_BLOCKED: Final = "Project blocked"
+PROJECT_UNVERIFIED: Final = "Project unverified"
 
 _DETAIL_TYPES: Final = {
     Outcome.UPDATED: PROJECT_UPDATED,
@@ -41,6 +42,8 @@ def events_of(
             yield event
         if result.blocked_by:
             yield project_blocked(report)
+        if result.unverified and result.outcome.changed:
+            yield project_unverified(report)
     for review in closed:
         yield Event(RUN_FINISHED, summary(review))
 
@@ -83,6 +86,20 @@ def project_blocked(report: Report) -> Event:
             "outcome": result.outcome.value,
             "files_removed": result.files_removed,
             "advisories": advisories,
+        },
+    )
+
+
+def project_unverified(report: Report) -> Event:
+    """Return the event that attestations of a project's files have faults."""
+    result = report.result
+    return Event(
+        PROJECT_UNVERIFIED,
+        {
+            "project": result.project,
+            "run": report.job.run,
+            "files": result.unverified,
+            "fault": result.fault,
         },
     )
 

@@ -57,6 +57,7 @@ class Freshness:
     problem: Reason | None = None  # why upstream's changes are not followed
     advisories: Feed = NO_FEED
     notices: int = 0  # the revision of what waits for a person
+    unverified: int = 0  # projects with faults of their attestations
 
     @property
     def lag_serials(self) -> int | None:
@@ -80,6 +81,7 @@ class Freshness:
             problem=Reason.UPSTREAM_REGRESSED if cursor.is_regressed(now) else None,
             advisories=cursor.advisories,
             notices=cursor.notices,
+            unverified=cursor.unverified,
         )
 
 
@@ -170,6 +172,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
             for project, entry in sorted(lagging.items())
         },
         **({"held_back": held_back} if held_back else {}),
+        **({"unverified": freshness.unverified} if freshness.unverified else {}),
         "runs": _last_runs(before, closed),
         **feed_payload(freshness.advisories),
         **({"audit": before["audit"]} if "audit" in before else {}),

@@ -179,6 +179,7 @@ def _moved(cursor: Cursor, plan: Plan, opened: tuple[OpenRun, ...]) -> Cursor:
         projects=cursor.projects,
         files=cursor.files,
         bytes_=cursor.bytes_,
+        unverified=cursor.unverified,
         ripening=cursor.ripening.merging(plan.base.ripening, plan.cursor.ripening),
     )
 

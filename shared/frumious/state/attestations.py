@@ -1,17 +1,23 @@
-"""What is known of the attestations of projects: an object for each project that is verified."""
+"""What is known of attestations: an object for each project, and one of all that have faults."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
-from frumious.model.attestations import KnownAttestations
+from frumious.model.attestations import KnownAttestations, UnverifiedProjects
 from frumious.state.objects import read_or_set_aside, render
+from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from packaging.utils import NormalizedName
 
     from frumious.storage.protocol import Storage
+
+
+_ATTEMPTS: Final = 20
 
 
 class AttestationRecord:
@@ -42,3 +48,35 @@ class AttestationRecord:
         else:
             self._etag = await self._storage.write(self._key, body, replacing=self._etag)
         self.known = known
+
+
+async def read_unverified(storage: Storage) -> UnverifiedProjects:
+    """Return the projects with faults; damaged, it counts as empty: their next jobs report them."""
+    found, _ = await read_or_set_aside(layout.UNVERIFIED, UnverifiedProjects, storage)
+    return found or UnverifiedProjects()
+
+
+async def change_unverified(
+    change: Callable[[UnverifiedProjects], UnverifiedProjects], storage: Storage
+) -> UnverifiedProjects:
+    """Change the projects with faults, and return them.
+
+    Raises:
+        Conflict: others replaced the object again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        found, etag = await read_or_set_aside(layout.UNVERIFIED, UnverifiedProjects, storage)
+        before = found or UnverifiedProjects()
+        after = change(before)
+        if after == before:
+            return before
+        try:
+            if etag is None:
+                await storage.create(layout.UNVERIFIED, render(after))
+            else:
+                await storage.write(layout.UNVERIFIED, render(after), replacing=etag)
+        except Conflict:
+            continue
+        return after
+    msg = f"{layout.UNVERIFIED!r} was replaced by others {_ATTEMPTS} times in a row"
+    raise Conflict(msg)

@@ -19,13 +19,12 @@ from frumious.errors import FrumiousError, Reason, explain
 from frumious.model.attestations import (
     MAX_TEXT,
     Claim,
-    Fault,
     KnownAttestations,
     KnownFile,
     Verdict,
 )
 from frumious.model.blobs import keys_of, same_bytes
-from frumious.selection.cooldown import NO_EXCEPTIONS
+from frumious.selection.attestations import Judgement
 from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state.attestations import AttestationRecord
 from frumious.syncing.transfer import FILE_FAULTS
@@ -142,51 +141,44 @@ class _Check:
         """Return the change without what is kept out."""
         page = replace(self.change.page, files=tuple(each.file for each in self.change.files))
         subject = Subject.of(self.project, page, NO_CONTEXT)
-        exceptions = self.policy.exceptions.get(self.project, NO_EXCEPTIONS)
-        excepted = {each.file.filename for each in subject.files if exceptions.has(each)}
-        faults: dict[str, str] = {}
-        unproved = {*self.undecided} - excepted
-        for name, entry in self.files.items():
-            if name in excepted:
-                continue
-            if (fault := self._fault(entry)) is not None:
-                details = entry.problem or entry.publisher
-                faults[name] = f"{fault} ({details})" if details else fault
-            if fault is not None or not entry.publisher:
-                unproved.add(name)
-        undecided = {name: why for name, why in self.undecided.items() if name not in excepted}
+        judgement = Judgement.of(
+            subject,
+            self.policy,
+            self.files,
+            self.record.known.publishers,
+            undecided=bool(self.undecided),
+        )
+        faults, unproved = judgement.faults, judgement.unproved
+        undecided = {name: why for name, why in self.undecided.items() if name in unproved}
         self._log({**faults, **undecided})
+        refused = {**self.change.refused, **undecided}
         if self.mode is Mode.REPORT:
-            change = replace(self.change, refused={**self.change.refused, **undecided})
-            return Verified(change, faults)
-        refused = {
+            return Verified(replace(self.change, refused=refused), faults)
+        refused |= {
             name: Reason.UNVERIFIED.explain(f"{name!r}: {fault}") for name, fault in faults.items()
         }
-        is_proved = len(unproved) < len(self.change.files)
+        # What readers have stays while nothing is known, and a mistake empties no page.
         current = {each.file.filename: each.file.hashes for each in current_page.files}
-        withheld = {
+        kept = undecided.keys() if len(unproved) < len(self.change.files) else unproved
+        withheld = unproved.difference(
             each.file.filename
             for each in self.change.files
-            if (name := each.file.filename) in unproved
-            # What readers have stays while nothing is known, and a mistake empties no page.
-            and not (
-                (name in undecided or not is_proved)
-                and name in current
-                and same_bytes(each.file.hashes, current[name])
-            )
-        }
+            if (name := each.file.filename) in kept
+            and name in current
+            and same_bytes(each.file.hashes, current[name])
+        )
         files = tuple(each for each in self.change.files if each.file.filename not in withheld)
         keys = keys_of(files)
         change = replace(
             self.change,
             files=files,
             new=tuple(blob for blob in self.change.new if blob.key in keys),
-            refused={**self.change.refused, **undecided, **refused},
+            refused=refused,
         )
         if withheld:
             versions = subject.without(withheld).page.versions
             change = replace(change, page=replace(change.page, versions=versions))
-        return Verified(change, faults, frozenset(withheld))
+        return Verified(change, faults, withheld)
 
     def _before(self, each: MirroredFile) -> KnownFile:
         """Return what was known of a file; of one with other bytes, nothing."""
@@ -195,19 +187,6 @@ class _Check:
         if before is not None and before.sha256 == sha256:
             return before
         return KnownFile(sha256, late=bool(known.publishers))
-
-    def _fault(self, entry: KnownFile) -> Fault | None:
-        """Return what is wrong with a file's attestations, so that somebody has to look at it."""
-        if entry.publisher:
-            known = self.record.known.publishers
-            accepted = self.policy.accepts(self.project, entry.publisher, known)
-            return None if accepted else Fault.PUBLISHER
-        if entry.problem:
-            return Fault.INVALID
-        if entry.late:
-            return Fault.STOPPED
-        is_attested = any(each.publisher for each in self.files.values()) or self.undecided
-        return Fault.MISSING if self.mode is Mode.REQUIRE and not is_attested else None
 
     async def _verify_batch(
         self, batch: Sequence[tuple[MirroredFile, Blob]], new: Container[Key]
@@ -229,7 +208,10 @@ class _Check:
                 before.sha256, digest, verdict.publisher, verdict.problem, late=before.late
             )
             self.files[name] = entry
-            is_proved = bool(entry.publisher) and self._fault(entry) is None
+            known = self.record.known.publishers
+            is_proved = bool(entry.publisher) and self.policy.accepts(
+                self.project, entry.publisher, known
+            )
             if blob.key in new and (is_proved or self.mode is Mode.REPORT):
                 to_store.append((blob, body))
         await run_all(self._store(blob, body) for blob, body in to_store)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
+from frumious.config.attestations import AttestationPolicy, Names
 from frumious.finalizing import diff_file as diff_files
 from frumious.finalizing.lagging import update_lagging
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
+from frumious.model.attestations import KnownAttestations, UnverifiedProjects
 from frumious.model.audits import AuditProgress
 from frumious.model.cooldown import Change, HeldBackFile, Ripening
 from frumious.model.excluded import Excluded
@@ -21,13 +24,16 @@ from frumious.model.lists import Lists
 from frumious.model.named import NamedProjects
 from frumious.model.notices import Notices
 from frumious.model.page_layout import PageLayout
+from frumious.model.pages import File, ProjectPage
 from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Run, RunProgress, Selected
 from frumious.model.types import RunId
 from frumious.planning.named import settle
 from frumious.planning.sweep import next_turn
 from frumious.private.listing import merge
+from frumious.selection.attestations import Judgement
 from frumious.selection.locks import LockedReleases
+from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state import inbox as inboxes
 from frumious.state.audit import FoundFile
 from frumious.state.ledger import LaggingFile, Ledger
@@ -54,6 +60,7 @@ T = TypeVar("T", bound=Struct)
 
 _NOW: Final = InstantClock().now()
 _RUN: Final = RunId("20260101T000000-1")
+_POLICY: Final = AttestationPolicy(Path(), required=Names(frozenset([PROJECT])))
 
 
 def _read(key: Key, data: bytes, kind: type[T]) -> T | None:
@@ -277,7 +284,31 @@ def _pages(storage: MemoryStorage) -> PageStore:
     return PageStore(opened, PageLayout(), Ledger(opened))
 
 
+def attestations(data: bytes) -> None:
+    """What is known of a project's attestations."""
+    value = _read(layout.attestations(PROJECT), data, KnownAttestations)
+    if value is None:
+        return
+    names = [name for name in value.files if "/" not in name]
+    page = ProjectPage(
+        name=PROJECT, files=tuple(File(filename=name, url="", hashes={}) for name in names)
+    )
+    subject = Subject.of(PROJECT, page, NO_CONTEXT)
+    judgement = Judgement.of(subject, _POLICY, value.files, value.publishers)
+    assert judgement.faults.keys() <= judgement.unproved <= {*names}
+
+
+def unverified(data: bytes) -> None:
+    """The projects with faults of their attestations."""
+    value = _read(layout.UNVERIFIED, data, UnverifiedProjects)
+    if value is not None:
+        for project in value.projects:
+            check_project(project)
+
+
 TARGETS = (
+    attestations,
+    unverified,
     job_message,
     cursor,
     plan,
