@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
 T = TypeVar("T")
 
@@ -62,24 +63,33 @@ class FairSlots:
         self._used: Counter[Hashable] = Counter()
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}  # in their turn
 
-    @asynccontextmanager
-    async def use(self, owner: Hashable) -> AsyncIterator[None]:
-        """Wait for a slot, and free it in the end."""
+    def use(self, owner: Hashable) -> AbstractAsyncContextManager[None]:
+        """Return what waits for a slot when it is entered, and frees it in the end."""
+        return _Slot(self, owner)
+
+    async def take(self, owner: Hashable) -> None:
+        """Wait for a slot."""
         granted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(granted)
         self._grant()
         try:
             await granted
-            yield
-        finally:
+        except BaseException:
             if granted.done() and not granted.cancelled():
-                self._in_use -= 1
-                self._used[owner] -= 1
-                if not self._used[owner]:
-                    del self._used[owner]
-                if owner in self._waiting:
-                    self._waiting[owner] = self._waiting.pop(owner)  # behind all others
-            self._grant()
+                self.free(owner)
+            else:
+                self._grant()
+            raise
+
+    def free(self, owner: Hashable) -> None:
+        """Free a slot of the owner."""
+        self._in_use -= 1
+        self._used[owner] -= 1
+        if not self._used[owner]:
+            del self._used[owner]
+        if owner in self._waiting:
+            self._waiting[owner] = self._waiting.pop(owner)  # behind all others
+        self._grant()
 
     @property
     def reductions(self) -> int:
@@ -119,3 +129,19 @@ class FairSlots:
         owner = min(self._waiting, key=lambda owner: self._used[owner])
         is_monopoly = len(self._used) == 1 and owner not in self._used
         return owner if self._in_use < size + is_monopoly else None
+
+
+class _Slot:
+    """A slot while it is used; a class, because a generator takes several times as long."""
+
+    __slots__ = ("_owner", "_slots")
+
+    def __init__(self, slots: FairSlots, owner: Hashable) -> None:
+        self._slots = slots
+        self._owner = owner
+
+    async def __aenter__(self) -> None:
+        await self._slots.take(self._owner)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.free(self._owner)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -27,7 +26,7 @@ from tests.upstream.rpc import called_method
 from tests.upstream.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from yarl import URL
 
@@ -138,6 +137,9 @@ class _Received:
     content_length: int | None
     reason: str = ""
 
+    def release(self) -> None:
+        """There is no connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Content:
@@ -160,7 +162,6 @@ class _Session:
         self._network = network
         self._process = process
 
-    @asynccontextmanager
     async def request(
         self,
         method: str,
@@ -169,7 +170,7 @@ class _Session:
         headers: Mapping[str, str],
         data: str | None,
         **_: Any,
-    ) -> AsyncIterator[_Received]:
+    ) -> _Received:
         process, network = self._process, self._network
         process.upstream_requests += 1
         fault = NetworkFault(process.fate.network.get(process.upstream_requests, 0))
@@ -199,7 +200,7 @@ class _Session:
             chunks[0] = chunks[0][: len(chunks[0]) // 2]
         content = _Content(chunks, breaks_off)
         received = CIMultiDict(response.headers)
-        yield _Received(response.status, received, target, content, response.length)
+        return _Received(response.status, received, target, content, response.length)
 
 
 class _Router:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from frumious.backoff import Backoff
 from frumious.concurrency import run_all
@@ -20,7 +19,7 @@ from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from packaging.utils import NormalizedName
 
@@ -251,10 +250,9 @@ class Transfer:
         self, key: Key, content: AsyncIterator[bytes], expected: ExpectedContent, url: str
     ) -> None:
         passage = _Passage(content, self.project, self.meter)
+        stream = FileStream(passage, expected, url)
         try:
-            async with aclosing(passage.chunks()) as chunks:
-                stream = FileStream(chunks, expected, url)
-                await self.storage.store(key, stream)
+            await self.storage.store(key, stream)
         except BaseException:
             self.meter.transferred -= passage.bytes_
             raise
@@ -272,22 +270,27 @@ class _Passage:
     project: NormalizedName
     meter: Meter
     bytes_: int = 0  # that have passed
+    _logged: int = 0
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Pass the chunks on."""
-        logged, meter = 0, self.meter
-        async for chunk in self.content:
-            size = len(chunk)
-            self.bytes_ += size
-            meter.transferred += size
-            yield chunk
-            if self.bytes_ - logged >= _LOG_EVERY:
-                self._log(self.bytes_ - logged)
-                logged = self.bytes_
-        self._log(self.bytes_ - logged)
+    def __aiter__(self) -> Self:
+        return self
 
-    def _log(self, bytes_: int) -> None:
-        logger.debug("bytes stored", extra={"project": self.project, "bytes": bytes_})
+    async def __anext__(self) -> bytes:
+        if self.bytes_ - self._logged >= _LOG_EVERY:
+            self._log()
+        try:
+            chunk = await anext(self.content)
+        except StopAsyncIteration:
+            self._log()
+            raise
+        self.bytes_ += len(chunk)
+        self.meter.transferred += len(chunk)
+        return chunk
+
+    def _log(self) -> None:
+        extra = {"project": self.project, "bytes": self.bytes_ - self._logged}
+        logger.debug("bytes stored", extra=extra)
+        self._logged = self.bytes_
 
 
 def _known_size(blob: Blob) -> int:

@@ -74,7 +74,7 @@ class AddressPolicy:
 
     def login(self, target: URL) -> dict[str, str]:
         """Return the Authorization header for the configured scheme, host and port."""
-        login = self._logins.get(target.origin())
+        login = self._logins.get(target.origin()) if self._logins else None
         return {} if login is None else {"Authorization": login}
 
 

@@ -147,23 +147,39 @@ class Client:
 
     @asynccontextmanager
     async def open(
+        self, url: str, *, headers: Mapping[str, str], data: str | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request as `send` does, and release the response in the end.
+
+        Raises:
+            UpstreamUnavailable, HostRefused: as from `send`; also while the caller reads the
+                response.
+        """
+        response = await self.send(url, headers=headers, data=data)
+        try:
+            yield response
+        except self._router.errors as error:
+            raise _failure(str(response.url), error) from None
+        finally:
+            response.release()
+
+    async def send(
         self,
         url: str,
         *,
         headers: Mapping[str, str],
         data: str | None = None,
         **options: Any,  # noqa: ANN401
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> aiohttp.ClientResponse:
         """Send a request once, and follow redirects to allowed hosts.
 
-        `options` are those of aiohttp's requests.
+        The caller releases the response. `options` are those of aiohttp's requests.
 
         The configured credentials are sent only to their own scheme, host and port, and no longer
         once a redirect has led elsewhere.
 
         Raises:
-            UpstreamUnavailable: upstream did not respond, or with an error that may pass; also
-                while the caller reads the response.
+            UpstreamUnavailable: upstream did not respond, or with an error that may pass.
             HostRefused: the URL or a redirect leads to a host that is not allowed.
         """
         method = "GET" if data is None else "POST"
@@ -171,36 +187,33 @@ class Client:
             target = self._policy.check(url)
             origin, login = target.origin(), self._policy.login(target)
             for _ in range(_MAX_REDIRECTS + 1):
-                if target.origin() != origin:
-                    login = {}
                 self.requests += 1
-                async with self._router.session_for(url).request(
+                response = await self._router.session_for(url).request(
                     method,
                     target,
                     headers={**headers, **login},
                     data=data,
                     allow_redirects=False,
                     **options,
-                ) as response:
-                    if response.status in _TRANSIENT:
-                        msg = f"{url} returned the status {response.status} {response.reason}"
-                        pause = self._pause(response, refused=True)
-                        kind = Overloaded if response.status in _OVERLOADED else UpstreamUnavailable
-                        raise kind(msg, retry_after=pause)
-                    if response.status not in _REDIRECTS:
-                        yield response
-                        return
-                    url = _location(response, url)
+                )
+                status = response.status
+                if status not in _TRANSIENT and status not in _REDIRECTS:
+                    return response
+                response.release()
+                if status in _TRANSIENT:
+                    msg = f"{url} returned the status {status} {response.reason}"
+                    pause = self._pause(response, refused=True)
+                    kind = Overloaded if status in _OVERLOADED else UpstreamUnavailable
+                    raise kind(msg, retry_after=pause)
+                url = _location(response, url)
                 target = self._policy.check(url)
+                if target.origin() != origin:
+                    login = {}
         except aiohttp.InvalidURL:
             msg = f"{redact(url)!r:.300} is not a valid URL"
             raise HostRefused(msg) from None
         except self._router.errors as error:
-            # Cut, because errors of the HTTP parser quote what they could not parse.
-            msg = f"cannot read {url}: {redact(explain_error(error)):.200}"
-            is_refusal = isinstance(error, (aiohttp.ClientConnectionError, TimeoutError))
-            kind = Overloaded if is_refusal else UpstreamUnavailable
-            raise kind(msg) from None  # the cause may quote a password
+            raise _failure(url, error) from None  # the cause may quote a password
         msg = f"more than {_MAX_REDIRECTS} redirects, the last one to {url}"
         raise UpstreamUnavailable(msg)
 
@@ -258,18 +271,23 @@ class Pace:
         self._received = 0  # bytes, in this window
 
     async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Yield the body, decompressed unless the request has turned that off.
+        """Yield the chunks of the body; see `read`."""
+        while chunk := await self.read(response):
+            yield chunk
+
+    async def read(self, response: aiohttp.ClientResponse) -> bytes:
+        """Return a chunk of the body, decompressed unless the request has turned that off.
+
+        Returns nothing at the end.
 
         Raises:
             TooSlow: it is below the lowest speed, or exceeds the limit.
         """
-        while True:
-            with self.waiting():
-                chunk = await response.content.read(CHUNK)
-                self._received += len(chunk)
-            if not chunk:
-                return
-            yield chunk
+        started = self._clock.monotonic()
+        chunk = await response.content.read(CHUNK)
+        self._received += len(chunk)
+        self._count(started)
+        return chunk
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -280,6 +298,10 @@ class Pace:
         """
         started = self._clock.monotonic()
         yield
+        self._count(started)
+
+    def _count(self, started: float) -> None:
+        """Count the time since `started` as spent in waiting."""
         now = self._clock.monotonic()
         self._waited += now - started
         if now - self._started > self._limit:
@@ -314,6 +336,13 @@ async def _discard_body(chunks: AsyncIterator[bytes]) -> bytes:
         if received > _MAX_DISCARDED:
             break
     return b""
+
+
+def _failure(url: str, error: Exception) -> UpstreamUnavailable:
+    # Cut, because errors of the HTTP parser quote what they could not parse.
+    msg = f"cannot read {url}: {redact(explain_error(error)):.200}"
+    is_refusal = isinstance(error, (aiohttp.ClientConnectionError, TimeoutError))
+    return (Overloaded if is_refusal else UpstreamUnavailable)(msg)
 
 
 def _location(response: aiohttp.ClientResponse, url: str) -> str:

@@ -7,10 +7,9 @@ servers label a stored `.tar.gz` as `gzip`. Only its hash does.
 from __future__ import annotations
 
 import zlib
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 
@@ -18,12 +17,13 @@ from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.model.checksums import WrongBytes
 from frumious.simple.values import valid_etag
-from frumious.upstream.client import CHUNK, Client, Overloaded, Pace, TooSlow, UpstreamUnavailable
+from frumious.upstream.client import CHUNK, Overloaded, TooSlow, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from frumious.concurrency import FairSlots
+    from frumious.upstream.client import Client
 
 # Content-Encoding -> wbits of zlib. "deflate" has a header of zlib's, or none.
 _WBITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -89,102 +89,113 @@ class Download:
         return self.encoding in _WBITS
 
 
-@asynccontextmanager
-async def download(
-    client: Client, slots: FairSlots, url: str, size: int | None
-) -> AsyncIterator[Download]:
-    """Open a file and stream its bytes, `size` of them if that is known.
+class ResumableDownload:
+    """A file from upstream, and its bytes as they are sent: a context manager around a `Download`.
 
+    Its connection is replaced whenever it breaks. `size` is what the file has, if that is known.
     The caller has one of the `slots`, whose number adapts to what upstream refuses.
-
-    Raises:
-        FileMissing: upstream does not serve the file.
-        UpstreamUnavailable: no attempt to connect succeeded; also while reading.
-        DownloadInterrupted: while reading; the connection broke again and again without progress,
-            or upstream is too slow.
-        HostRefused: the URL or a redirect leads to a host that is not allowed.
     """
-    pace = client.pace(url)
-    async with AsyncExitStack() as stack:
-        response = await _open(client, slots, url, {}, stack)
+
+    def __init__(self, client: Client, slots: FairSlots, url: str, size: int | None) -> None:
+        self._client = client
+        self._slots = slots
+        self._pace = client.pace(url)
+        self._length = size
+        self._if_range: dict[str, str] = {}
+        self._received = 0
+        self._skip: int | None = 0  # bytes that have been received before; None: there are no more
+        self._response: aiohttp.ClientResponse
+        self._opened_at = 0  # bytes that had been received
+        self._reductions = 0  # of the slots, when the response was opened
+        self._backoff = Backoff(client.clock)
+
+    async def __aenter__(self) -> Download:
+        """Open the file.
+
+        Raises:
+            FileMissing: upstream does not serve the file.
+            UpstreamUnavailable: no attempt to connect succeeded.
+            HostRefused: the URL or a redirect leads to a host that is not allowed.
+        """
+        response = await self._open({})
         if response.status != HTTPStatus.OK:
+            response.release()
             status = f"{response.status} {response.reason}"
-            msg = f"upstream's page lists {url}, which returned the status {status}"
+            msg = f"upstream's page lists {self._pace.url}, which returned the status {status}"
             raise FileMissing(msg)
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
         encoding = "" if encoding == "identity" else encoding
         length = response.content_length
-        if length is None and not encoding:
-            length = size
-        chunks = _chunks(client, slots, pace, length, response, stack)
-        yield Download(url, response.content_length, encoding, chunks)
+        if length is not None or encoding:
+            self._length = length
+        etag = valid_etag(response.headers.get("ETag", ""))
+        # If-Range requires a strong validator (RFC 9110, 13.1.5).
+        self._if_range = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
+        return Download(self._pace.url, length, encoding, self)
 
+    async def __aexit__(self, *_: object) -> None:
+        self._response.release()
 
-async def _open(
-    client: Client, slots: FairSlots, url: str, headers: Mapping[str, str], stack: AsyncExitStack
-) -> aiohttp.ClientResponse:
-    # Compressed content would not have the hash on the project page.
-    headers = {"Accept-Encoding": "identity", **headers}
-    backoff = Backoff(client.clock)
-    while True:
-        reductions = slots.reductions
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next bytes; resume after each break, as long as there is progress.
+
+        Raises:
+            DownloadInterrupted: the connection broke again and again without progress, or upstream
+                is too slow.
+            UpstreamUnavailable, HostRefused: the file could not be opened to resume it.
+        """
         try:
-            response = await stack.enter_async_context(
-                client.open(url, headers=headers, auto_decompress=False)
-            )
-        except UpstreamUnavailable as error:
-            if isinstance(error, Overloaded):
-                slots.refused(reductions)
-            await backoff.wait(error)
-        else:
-            slots.succeeded()
-            return response
+            while self._skip is not None:
+                try:
+                    while chunk := await self._pace.read(self._response):
+                        new = chunk[self._skip :]
+                        self._skip -= len(chunk) - len(new)
+                        if new:
+                            self._received += len(new)
+                            return new
+                except (aiohttp.ClientError, TimeoutError):
+                    is_complete = self._received == self._length
+                else:
+                    # Without Content-Length, a connection that breaks looks like the end.
+                    is_complete = self._length is None or self._received >= self._length
+                self._skip = None if is_complete else await self._resume()
+        except TooSlow as error:
+            raise DownloadTooSlow(str(error)) from error
+        raise StopAsyncIteration
 
+    async def _resume(self) -> int | None:
+        """Open the file where it broke off, and return what `_bytes_to_skip` does."""
+        self._slots.refused(self._reductions)
+        if self._received > self._opened_at:
+            self._backoff = Backoff(self._client.clock)
+        with self._pace.waiting():
+            self._response.release()
+            msg = f"{self._pace.url} broke off after {self._received} bytes"
+            await self._backoff.wait(DownloadInterrupted(msg))
+            response = await self._open({"Range": f"bytes={self._received}-", **self._if_range})
+        return _bytes_to_skip(response, self._received)
 
-async def _chunks(  # noqa: PLR0913, PLR0917 (a download)
-    client: Client,
-    slots: FairSlots,
-    pace: Pace,
-    length: int | None,
-    response: aiohttp.ClientResponse,
-    stack: AsyncExitStack,
-) -> AsyncIterator[bytes]:
-    """Yield the bytes; resume after each break, as long as there is progress."""
-    etag = valid_etag(response.headers.get("ETag", ""))
-    # If-Range requires a strong validator (RFC 9110, 13.1.5).
-    if_range = {"If-Range": etag} if etag and not etag.startswith("W/") else {}
-    received = 0
-    skip: int | None = 0
-    backoff = Backoff(client.clock)
-    try:
-        while skip is not None:
-            before, reductions = received, slots.reductions
+    async def _open(self, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        # Compressed content would not have the hash on the project page.
+        headers = {"Accept-Encoding": "identity", **headers}
+        backoff = Backoff(self._client.clock)
+        while True:
+            reductions = self._slots.reductions
             try:
-                async for chunk in pace.chunks(response):
-                    new = chunk[skip:]
-                    skip -= len(chunk) - len(new)
-                    received += len(new)
-                    if new:
-                        yield new
-            except (aiohttp.ClientError, TimeoutError):
-                is_complete = received == length
+                self._response = await self._client.send(
+                    self._pace.url, headers=headers, auto_decompress=False
+                )
+            except UpstreamUnavailable as error:
+                if isinstance(error, Overloaded):
+                    self._slots.refused(reductions)
+                await backoff.wait(error)
             else:
-                # Without Content-Length, a connection that breaks looks like the end.
-                is_complete = length is None or received >= length
-            if is_complete:
-                return
-            slots.refused(reductions)
-            if received > before:
-                backoff = Backoff(client.clock)
-            with pace.waiting():
-                await stack.aclose()
-                msg = f"{pace.url} broke off after {received} bytes"
-                await backoff.wait(DownloadInterrupted(msg))
-                headers = {"Range": f"bytes={received}-", **if_range}
-                response = await _open(client, slots, pace.url, headers, stack)
-            skip = _bytes_to_skip(response, received)
-    except TooSlow as error:
-        raise DownloadTooSlow(str(error)) from error
+                self._slots.succeeded()
+                self._opened_at, self._reductions = self._received, self._slots.reductions
+                return self._response
 
 
 def _bytes_to_skip(response: aiohttp.ClientResponse, received: int) -> int | None:

@@ -20,7 +20,7 @@ from frumious.upstream import changelog
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import Client, Response, UpstreamUnavailable
-from frumious.upstream.download import Download, download
+from frumious.upstream.download import ResumableDownload
 from frumious.upstream.responses import (
     SIMPLE,
     check_provenance,
@@ -33,7 +33,6 @@ from frumious.upstream.responses import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from packaging.utils import NormalizedName
 
@@ -191,9 +190,9 @@ class Upstream:
         mirrored = urljoin(f"{mirror}/", path)
         return (mirrored,) if self._config.download_mirror_no_fallback else (mirrored, url)
 
-    def download(self, url: str, size: int | None) -> AbstractAsyncContextManager[Download]:
-        """Open a download; see `frumious.upstream.download.download`."""
-        return download(self._client, self.downloads, url, size)
+    def download(self, url: str, size: int | None) -> ResumableDownload:
+        """Return the download of a file, `size` bytes if that is known."""
+        return ResumableDownload(self._client, self.downloads, url, size)
 
     async def provenance(self, url: str) -> bytes | None:
         """Return a file's provenance (PEP 740); None if upstream has none.
