@@ -39,6 +39,8 @@ _BOTH: Final[dict[Program, Callable[..., Measured]]] = {
     Program.FRUMIOUS: frumious,
     Program.BANDERSNATCH: bandersnatch,
 }
+# Both read all files, and compare their hashes.
+_VERIFY: Final = {Program.FRUMIOUS: ("verify", "--deep"), Program.BANDERSNATCH: ("verify",)}
 
 
 def main() -> int:
@@ -100,6 +102,13 @@ def _round(upstream: PeersUpstream, catalogue: Catalogue, results: Results) -> N
         folders = {each: stack.enter_context(targets.folder()) for each in _BOTH}
         upstream.set(changed=False, latency=_LATENCY)
         _measure(Work.FOLDER_FULL_LATENCY, folders, upstream, results)
+    with ExitStack() as stack:  # bandersnatch verifies what the legacy JSON names
+        folders = {each: stack.enter_context(targets.folder(json=True)) for each in _BOTH}
+        upstream.set(changed=False, latency=0)
+        for program, run in _BOTH.items():
+            run(folders[program], upstream.url)
+            verified = run(folders[program], upstream.url, *_VERIFY[program])
+            results[Work.FOLDER_VERIFY, program].append(verified)
 
 
 def _localstack(

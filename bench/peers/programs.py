@@ -39,15 +39,16 @@ class Failed(Exception):
     """A program ended with another status than 0, or has not mirrored everything."""
 
 
-def frumious(target: Target, master: str) -> Measured:
-    """Run `frumious mirror`."""
-    command = (sys.executable, "-m", "frumious.cli", "-c", target.configuration(master), "mirror")
-    return _run(command, {"PYTHONPATH": str(CHECKOUT / "shared")})
+def frumious(target: Target, master: str, *verb: str) -> Measured:
+    """Run `frumious mirror`, or another verb."""
+    command = (sys.executable, "-m", "frumious.cli", "-c", target.configuration(master))
+    return _run((*command, *(verb or ("mirror",))), {"PYTHONPATH": str(CHECKOUT / "shared")})
 
 
-def bandersnatch(target: Target, master: str) -> Measured:
-    """Run `bandersnatch mirror`."""
-    return _run([BANDERSNATCH, "-c", target.configuration(master), "mirror"])
+def bandersnatch(target: Target, master: str, *verb: str) -> Measured:
+    """Run `bandersnatch mirror`, or another verb."""
+    command = (BANDERSNATCH, "-c", target.configuration(master))
+    return _run((*command, *(verb or ("mirror",))))
 
 
 def bare_loop(target: Folder, master: str) -> Measured:
@@ -83,7 +84,7 @@ def _run(command: Sequence[str | Path], environment: Mapping[str, str] = {}) -> 
         process = os.posix_spawn(
             shutil.which(command[0]) or command[0],
             [str(argument) for argument in command],
-            {**os.environ, **environment},
+            {**_inherited(), **environment},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
                 (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
@@ -99,6 +100,11 @@ def _run(command: Sequence[str | Path], environment: Mapping[str, str] = {}) -> 
             msg = f"{command[0]} ended with the status {os.waitstatus_to_exitcode(status)}: {text}"
             raise Failed(msg)
     return Measured(seconds, usage.ru_utime + usage.ru_stime, peak.result())
+
+
+def _inherited() -> dict[str, str]:
+    """Return this process's variables; all programs run with compiled modules."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _peak_memory(process: int) -> int:

@@ -25,6 +25,7 @@ class Work(StrEnum):
     FOLDER_FULL_LATENCY = "folder, full, 30 ms"
     FOLDER_NONE = "folder, no change"
     FOLDER_CHANGED = "folder, 5% changed"
+    FOLDER_VERIFY = "folder, verify"
     S3_FULL = "S3, full"
     S3_NONE = "S3, no change"
     S3_CHANGED = "S3, 5% changed"

@@ -30,12 +30,14 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A mirror in a folder."""
+    """A mirror in a folder; with `json`, it also has the legacy JSON."""
 
     path: Path
+    json: bool = False
 
     def configuration(self, master: str) -> Path:
-        return _write(self.path, master, f"directory = {self.path / PREFIX}")
+        json = "true" if self.json else "false"
+        return _write(self.path, master, f"directory = {self.path / PREFIX}\njson = {json}")
 
     def files(self) -> int:
         return _count(self.path / PREFIX / "web" / "packages")
@@ -66,11 +68,11 @@ class Bucket:
 
 
 @contextmanager
-def folder() -> Iterator[Folder]:
+def folder(*, json: bool = False) -> Iterator[Folder]:
     """Give an empty folder, in memory if possible: no disk is measured."""
     parent = IN_MEMORY if IN_MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="frumious-peers-", dir=parent) as name:
-        yield Folder(Path(name))
+        yield Folder(Path(name), json)
 
 
 @contextmanager
