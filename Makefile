@@ -128,6 +128,10 @@ bench-filters: $(dev_env) ## Measure what all filters together cost planner and 
 bench-verify: $(dev_env) ## Measure verify of 1,000,000 files in 20,000 pages (ARGS="--files 100000 --projects 2000")
 	PYTHONPATH=shared .venv/bin/python -m bench.verify $(ARGS)
 
+.PHONY: bench-downloads
+bench-downloads: $(dev_env) ## Measure `frumious downloads` of logs of 2 GB (ARGS="--gigabytes 0.1")
+	PYTHONPATH=shared .venv/bin/python -m bench.downloads $(ARGS)
+
 .PHONY: idle
 idle: $(dev_env) ## Measure what an idle month costs: an hour's ticks on the local stack, times list prices
 	PYTHONPATH=shared .venv/bin/python -m bench.idle

@@ -52,6 +52,7 @@ const _modules = {
   },
   cloudfront: {
     createRequestOriginGroup(group) { _originGroup = group; },
+    logCustomData(text) { _logged = text; },
     kvs() {
       if (!_hasStore) throw new Error('no key value store is associated with the function');
       return {
@@ -66,8 +67,9 @@ const _modules = {
 };
 var _outcome = null;
 var _originGroup = null;
+var _logged = null;
 function _call(event) {
-  _originGroup = null;
+  _originGroup = _logged = null;
   Promise.resolve().then(() => handler(event)).then(
     result => { _outcome = JSON.stringify({ result, originGroup: _originGroup }); },
     error => { _outcome = JSON.stringify({ error: `${error}` }); },
@@ -83,8 +85,11 @@ class EdgeError(Exception):
 class EdgeFunction:
     """A viewer-request function; only the thread that created it may call it.
 
-    `store` has the values of the associated KeyValueStore.
+    `store` has the values of the associated KeyValueStore. `logged` is what the last call added to
+    the access log.
     """
+
+    logged: str | None
 
     def __init__(self, code: str, store: Mapping[str, str] | None = None) -> None:
         self._context = quickjs.Context()
@@ -125,6 +130,7 @@ class EdgeFunction:
         while self._context.execute_pending_job():
             pass
         outcome = json.loads(self._context.get("_outcome"))
+        self.logged = self._context.get("_logged")
         if "error" in outcome:
             raise EdgeError(outcome["error"])
         result = outcome["result"]

@@ -33,6 +33,7 @@ from frumious.bundles.manifest import (
     render_line,
 )
 from frumious.bundles.work import Progress
+from frumious.downloads.fields import CLOUDFRONT
 from frumious.locks.parse import parse_list
 from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
@@ -58,6 +59,7 @@ from frumious.state.ledger import LaggingFile
 from frumious.state.objects import render
 from frumious.state.removed_files import RemovedFiles
 from frumious.state.tombstones import Tombstone
+from tests.frumious.downloads import lines as logs
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT
@@ -159,6 +161,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _locks()
     yield from _signing()
     yield from _bundles()
+    yield from _access_logs()
     yield from _texts()
 
 
@@ -390,6 +393,19 @@ def _bundles() -> Iterator[tuple[str, bytes]]:
         after="demo",
     )
     yield "export_progress", msgspec.json.encode(progress)
+
+
+def _access_logs() -> Iterator[tuple[str, bytes]]:
+    rows = (logs.values(), logs.values("six-1.0.tar.gz", agent=logs.UV, status="206"))
+    for text in (logs.legacy(*rows), logs.as_json(*rows), logs.combined() * 2):
+        yield "access_log", text.encode()
+    yield "access_log", logs.packed(logs.combined())
+    yield "access_log", " ".join(CLOUDFRONT).encode() + b"\n" + " ".join(rows[0].values()).encode()
+    own = '$remote_addr [$time_iso8601] "$request" $status "$http_user_agent"\n'
+    line = f'::1 [2026-11-20T10:00:00+00:00] "GET {logs.path("a-1.zip")} HTTP/2.0" 200 "uv/0.9"\n'
+    yield "log_format", (own + line).encode()
+    for subject in ("six", "six==1.16.0", "six-1.16.0.tar.gz"):
+        yield "download_subject", subject.encode()
 
 
 def _texts() -> Iterator[tuple[str, bytes]]:

@@ -15,11 +15,12 @@ from click.testing import CliRunner, Result
 from frumious.access.token_store import TokenStore
 from frumious.access.tokens import Token, TokenError, issue
 from frumious.cli.main import main
+from frumious.downloads.fields import CLOUDFRONT
 from localcloud import LocalCloud
 from localcloud.edge import EdgeFunction
 from localcloud.environment import CHECKOUT
 from localcloud.stack import KEY_VALUE_STORE_ARN
-from localcloud.stack_reader import read_stack
+from localcloud.stack_reader import StackReader, read_stack
 
 from .conftest import ignore_line
 from .test_distribution import PIP, request
@@ -304,3 +305,38 @@ def test_an_entry_that_is_no_token_is_named(changes: dict[str, Any]) -> None:
     for text in ("[]", json.dumps(record)):
         with pytest.raises(TokenError, match="'x' is not a token"):
             Token.from_json("x", text)
+
+
+def test_access_logs_name_the_token_and_no_secret(distribution: Distribution) -> None:
+    secret, record = issue("team-a", 0)
+    code = distribution.behaviors[-1].edge_code
+    assert code is not None
+    edge = EdgeFunction(code, {"team-a": record.to_json()})
+
+    def logged(password: str) -> str | None:
+        edge("GET", "/simple/six/", {"Authorization": basic("x", password)})
+        return edge.logged
+
+    assert logged(secret) == "team-a"
+    assert logged(secret[:-1] + ("1" if secret.endswith("0") else "0")) is None
+    assert logged("no token") is None
+    reading = StackReader(
+        CHECKOUT / "template.yaml",
+        "http://aws.test",
+        {"AccessTokens": "true", "AccessLogs": "true"},
+    )
+    fields = reading.resources["AccessLogDelivery"]["Properties"]["RecordFields"]
+    assert fields == [*CLOUDFRONT, "viewer-request-log-data"]
+
+
+def test_an_edge_that_cannot_log_the_token_serves_its_client(distribution: Distribution) -> None:
+    secret, record = issue("team-a", 0)
+    code = distribution.behaviors[-1].edge_code
+    assert code is not None
+    edge = EdgeFunction(
+        f"delete _modules.cloudfront.logCustomData;\n{code}", {"team-a": record.to_json()}
+    )
+
+    request = edge("GET", "/simple/six/", {"Authorization": basic("x", secret)})
+
+    assert "statusCode" not in request

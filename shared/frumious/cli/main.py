@@ -14,6 +14,7 @@ from frumious import __version__
 from frumious.cli.bundles import export, import_, sync_to
 from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
+from frumious.cli.downloads import downloads
 from frumious.cli.explain import explain
 from frumious.cli.keys import keys
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
@@ -54,6 +55,7 @@ def main() -> None:
 
 main.add_command(delete)
 main.add_command(doctor)
+main.add_command(downloads)
 main.add_command(explain)
 main.add_command(export)
 main.add_command(import_)

@@ -33,6 +33,7 @@ VERBS = (
     "bundles",
     "delete",
     "doctor",
+    "downloads",
     "explain",
     "keys",
     "plan",

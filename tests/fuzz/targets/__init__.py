@@ -8,6 +8,7 @@ from tests.fuzz.targets import (
     advisories,
     bundles,
     configuration,
+    logs,
     names,
     pages,
     responses,
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for module in (pages, responses, names, configuration, state, advisories, signing, bundles)
+    for module in (
+        pages,
+        responses,
+        names,
+        configuration,
+        state,
+        advisories,
+        signing,
+        bundles,
+        logs,
+    )
     for target in module.TARGETS
 }

@@ -51,6 +51,26 @@ def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: C
         raise StorageUnavailable(msg) from error
 
 
+def list_objects(bucket: str, prefix: str, after: str, config: Config) -> list[str]:
+    """Return the keys with a prefix behind another key, at most a thousand.
+
+    Raises:
+        StorageUnavailable: S3 did not respond.
+        StorageRefused: S3 refuses it.
+    """
+    try:
+        response = _client(config.s3, config.timeout).list_objects_v2(
+            Bucket=bucket, Prefix=prefix, StartAfter=after
+        )
+    except ClientError as error:
+        msg = f"S3 responds {error.response['Error'].get('Code')} for a listing of s3://{bucket}"
+        raise StorageRefused(msg) from error
+    except (BotoCoreError, OSError) as error:
+        msg = f"cannot list s3://{bucket}: {error}"
+        raise StorageUnavailable(msg) from error
+    return [entry["Key"] for entry in response.get("Contents", [])]
+
+
 @cache
 def _client(config: S3Config, timeout: float) -> S3Client:
     """Open a client, and keep it: a planner reads the same objects at each tick."""
