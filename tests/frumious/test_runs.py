@@ -245,6 +245,7 @@ def test_a_finalizer_that_died_before_it_closed_the_run_is_followed_by_the_next(
     closed = world.contents()
     for key, body in before.items():
         world.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
+    world.change_cursor(failures=1)  # the first to be written, before any project lags
 
     world.finalize()
 

@@ -5,6 +5,7 @@ They run in a process of their own, in which sets have a fixed order.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -58,7 +59,8 @@ def test_the_simulation_finds_a_planted_fault_and_shows_it_in_a_few_steps(fault:
     assert status == 1, output
     shown = output.partition("\nhistory ")[2]
     assert "VIOLATION" in shown, output
-    assert len(shown.splitlines()) < 25
+    steps = json.loads(shown.partition("--replay '")[2].partition("'")[0])
+    assert len(steps) < 10
 
 
 @pytest.mark.parametrize("fault", _RARELY_FOUND)

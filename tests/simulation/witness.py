@@ -124,6 +124,9 @@ class Witness(Reports):
         if after is None:
             self.pages.pop(key, None)
             self._take_losses(project, before, None)
+            if self.restored and project in self.deleted():  # it may be asked for once more
+                self._serials.pop(key, None)
+                self._serials.pop(f"{ROOT} of {project}", None)
             return
         try:
             page = seen(key, after.body)

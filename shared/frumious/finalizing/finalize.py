@@ -29,6 +29,7 @@ from frumious.model.jobs import Job, Report, Result, failure
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.runs import Cursor, Departure, Lagging, run_id, run_order
 from frumious.state import inbox
+from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from frumious.messaging.events import Event
     from frumious.mirror import Mirror
     from frumious.model.types import RunId
-    from frumious.state.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +89,17 @@ async def finalize(
     """
     ledger, now = mirror.ledger, mirror.clock.now()
     cursor = (cursor or await ledger.cursor()).at(now)
-    if not (dead or cursor.runs or await _is_lagging(cursor, ledger)):
+    lags = cursor.lagging and not (dead or cursor.runs) and not await ledger.end_lagging(cursor)
+    if not (dead or cursor.runs or lags):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
     announcer = Announcer(await DiffFile.open(mirror), publish_events)
     consumed = await inbox.read(mirror.storage, deadline=deadline)
     # Only now: a finalizer deletes a report after it has written what follows from it.
     cursor = await _read_cursor(mirror, consumed, now)
-    lagging = await ledger.lagging() if cursor.lagging else {}
+    lagging_file = await ledger.lagging_file() if cursor.lagging else LaggingFile({})
+    lagging = lagging_file.projects
     tidying = now >= cursor.tidied + _HOUR
-    failures = cursor.failures  # as they were before the lagging projects were read
     open_runs = {entry.run for entry in cursor.runs}
     crashed = [Report(job, failure(job, _CRASHED)) for job in dead if job.run in open_runs]
     reports = _in_order((*consumed.reports, *crashed), now)
@@ -151,7 +152,7 @@ async def finalize(
         after = await ledger.change_cursor(
             lambda current: _note(
                 _advance(current, closed, lost, accepted, now),
-                lags=bool(lagging) or current.failures != failures,
+                lags=bool(lagging) or current.failures != lagging_file.failures,
                 waiting=waiting,
                 totals=totals,
                 unverified=unverified,
@@ -173,24 +174,6 @@ async def finalize(
         freshness=freshness,
         obsolete=obsolete_jobs(dead, {entry.run for entry in after.runs}, lagging, now),
     )
-
-
-async def _is_lagging(cursor: Cursor, ledger: Ledger) -> bool:
-    """Return whether any project lags; if none does, let the cursor know.
-
-    It says so before any project begins to lag. So it is only replaced if none has since it was
-    read, which was before the lagging projects were.
-    """
-    if not cursor.lagging:
-        return False
-    if await ledger.lagging():
-        return True
-
-    def change(current: Cursor) -> Cursor:
-        return replace(current, lagging=current.failures != cursor.failures)
-
-    await ledger.change_cursor(change)
-    return False
 
 
 async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finalized:

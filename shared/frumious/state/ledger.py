@@ -23,6 +23,7 @@ from frumious.model.losses import Losses
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
+from frumious.model.types import Count
 from frumious.state.objects import LedgerCorrupt, parse, render
 from frumious.storage.protocol import Conflict, Stored
 
@@ -43,6 +44,8 @@ class LaggingFile(Struct):
     """The projects that lag, as they are stored."""
 
     projects: Mapping[NormalizedName, Lagging]
+    # The cursor's, when projects were last added: if it has more, others may be adding some.
+    failures: Count = 0
 
 
 class Ledger:
@@ -91,8 +94,11 @@ class Ledger:
 
     async def lagging(self) -> Mapping[NormalizedName, Lagging]:
         """Return the projects that lag behind upstream."""
-        file = await self._read(layout.LAGGING, LaggingFile)
-        return {} if file is None else file.projects
+        return (await self.lagging_file()).projects
+
+    async def lagging_file(self) -> LaggingFile:
+        """Return the projects that lag behind upstream, and how many failures they include."""
+        return await self._read(layout.LAGGING, LaggingFile) or LaggingFile({})
 
     async def add_lagging(
         self,
@@ -100,13 +106,48 @@ class Ledger:
     ) -> Mapping[NormalizedName, Lagging]:
         """Change the lagging projects where some may begin to lag: the cursor says so first.
 
+        They are read before the cursor is written, so that `end_lagging` cannot take back what the
+        cursor says while they are written.
+
         Raises:
             Conflict: others replaced one of them again and again.
         """
-        await self.change_cursor(
-            lambda cursor: replace(cursor, lagging=True, failures=cursor.failures + 1)
-        )
-        return await self.change_lagging(change)
+        for _ in range(_ATTEMPTS):
+            stored = await self._storage.read(layout.LAGGING)
+            known = {} if stored is None else parse(layout.LAGGING, stored, LaggingFile).projects
+            projects = change(known)
+            if projects == known:
+                return projects
+            cursor = await self.change_cursor(
+                lambda cursor: replace(cursor, lagging=True, failures=cursor.failures + 1)
+            )
+            with suppress(Conflict):
+                body = render(LaggingFile(projects, cursor.failures))
+                await self._replace(layout.LAGGING, stored, body)
+                return projects
+        raise _too_many_conflicts(layout.LAGGING)
+
+    async def end_lagging(self, cursor: Cursor) -> bool:
+        """Return whether no project lags, and let the cursor, as it was read, say so.
+
+        Where others may be adding projects at this moment, what they have read is replaced first:
+        they read it anew, and let the cursor say once more that projects lag.
+
+        Raises:
+            Conflict: others have replaced the lagging projects.
+        """
+        stored = await self._storage.read(layout.LAGGING)
+        file = LaggingFile({}) if stored is None else parse(layout.LAGGING, stored, LaggingFile)
+        if file.projects:
+            return False
+        if file.failures != cursor.failures:
+            await self._replace(layout.LAGGING, stored, render(LaggingFile({}, cursor.failures)))
+
+        def change(current: Cursor) -> Cursor:
+            return replace(current, lagging=current.failures != cursor.failures)
+
+        await self.change_cursor(change)
+        return True
 
     async def change_lagging(
         self,
@@ -118,7 +159,9 @@ class Ledger:
             Conflict: others replaced them again and again.
         """
         file = await self._change(
-            layout.LAGGING, LaggingFile({}), lambda file: LaggingFile(change(file.projects))
+            layout.LAGGING,
+            LaggingFile({}),
+            lambda file: LaggingFile(change(file.projects), file.failures),
         )
         return file.projects
 
@@ -260,13 +303,17 @@ class Ledger:
             body = render(value)
             if stored is not None and body == stored.body:
                 return value
-            try:
-                if stored is None:
-                    await self._storage.create(key, body)
-                else:
-                    await self._storage.write(key, body, replacing=stored.etag)
-            except Conflict:
-                continue
-            return value
-        msg = f"{key!r} was replaced by others {_ATTEMPTS} times in a row"
-        raise Conflict(msg)
+            with suppress(Conflict):
+                await self._replace(key, stored, body)
+                return value
+        raise _too_many_conflicts(key)
+
+    async def _replace(self, key: Key, stored: Stored | None, body: bytes) -> None:
+        if stored is None:
+            await self._storage.create(key, body)
+        else:
+            await self._storage.write(key, body, replacing=stored.etag)
+
+
+def _too_many_conflicts(key: Key) -> Conflict:
+    return Conflict(f"{key!r} was replaced by others {_ATTEMPTS} times in a row")
