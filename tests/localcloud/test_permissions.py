@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BUCKET = "arn:aws:s3:::frumious-local-mirrorbucket"
 PARAMETERS = {"ConfigUri": "s3://settings/mirror.conf", "ListObjects": "s3://settings/locks/*"}
-LISTS = "[locks]\nfiles = s3://settings/locks/team.txt\n"
+SECTIONS = "[locks]\nfiles = s3://settings/locks/team.txt\n[changes]\nname = mirror.example\n"
 
 # What the test does not cause, and why a function needs it all the same: by function, action and
 # resource (a pattern).
@@ -50,6 +50,7 @@ NOT_RECORDED = {
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
+    ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/web/changes/*"): "of each 256 changes",
     ("AuditorFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("WorkerFunction", "sqs:SendMessage", "*"): "if the time of a job runs short",
 }
@@ -170,7 +171,7 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
 
         def configure(options: str) -> None:
             enabled = "    allowlist_project\n"
-            text = configuration(upstream, options) + LISTS
+            text = configuration(upstream, options) + SECTIONS
             text = text.replace(enabled, f"{enabled}    project_locks\n")
             cloud.s3.put_object(Bucket="settings", Key="mirror.conf", Body=text.encode())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from frumious.config import filters, values
 from frumious.config.advisories import read_advisories
 from frumious.config.attestations import read_attestations
+from frumious.config.changes import read_changes
 from frumious.config.choices import Backend
 from frumious.config.filter_checks import check_filters
 from frumious.config.proxy import read_proxy
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 
 PYPI_FILES: Final = "https://files.pythonhosted.org"
+_OVERRIDES: Final = {
+    "FRUMIOUS_MASTER": "master",
+    "FRUMIOUS_DISCOVERY": "discovery",
+    "FRUMIOUS_FEED_KEY": "feed-key",
+}
 _PYPI: Final = frozenset(filter(None, map(values.address, (PYPI, PYPI_FILES))))
 
 
@@ -97,8 +103,9 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         directory = f"/{bucket}/{environment.get('FRUMIOUS_PREFIX', '')}"
         reader.override("mirror", "storage-backend", Backend.S3)
         reader.override("mirror", "directory", directory.rstrip("/"))
-    if environment.get("FRUMIOUS_MASTER"):
-        reader.override("mirror", "master", environment["FRUMIOUS_MASTER"])
+    for variable, key in _OVERRIDES.items():
+        if environment.get(variable):
+            reader.override("mirror", key, environment[variable])
 
     backend = reader.get("mirror", "storage-backend", values.choice(Backend), Backend.FILESYSTEM)
     unset: str | None = None
@@ -137,6 +144,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
             "private", "directory", "private files need [mirror] release-files = true"
         )
     advisories = read_advisories(reader, insecure=insecure)
+    changes = read_changes(reader, environment)
     has_names = selection.unread_locks is not None or selection.exact_projects is not None
     if options["discovery"] == "names" and not has_names:
         reader.mistakes.append(
@@ -169,6 +177,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         private=private,
         advisories=advisories,
         attestations=read_attestations(reader),
+        changes=changes,
         warnings=reader.warnings(),  # last: after all known keys were read
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from frumious.config import values
+from frumious.config.changes import public_key
 from frumious.config.choices import Backend, CompareMethod, LossLimit, Removals, SimpleFormat
 from frumious.config.reader import option
 from frumious.config.s3 import S3Config
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from frumious.config.advisories import AdvisoryPolicy
     from frumious.config.attestations import AttestationPolicy
+    from frumious.config.changes import ChangesConfig
 
 PYPI: Final = "https://pypi.org"
 # Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
@@ -86,7 +88,8 @@ class Config:
     diff_directory: str | None = None  # directory of that key; None: the mirror's own
     diff_append_epoch: bool = option(values.boolean, False)
     # How changes are found.
-    discovery: str = option(values.one_of("auto", "changelog", "index", "names"), "auto")
+    discovery: str = option(values.one_of("auto", "changelog", "index", "names", "feed"), "auto")
+    feed_key: bytes = option(public_key, b"")  # that signs the change feed of upstream; none: any
     sweep_days: float = option(values.days, 30.0)  # in which each project is checked once; 0: never
     max_removals: Removals = option(values.removals, Removals())
     max_losses: LossLimit = option(values.losses, LossLimit())
@@ -105,6 +108,7 @@ class Config:
     private: PrivateProjects = field(default_factory=PrivateProjects)
     advisories: AdvisoryPolicy | None = None  # None: the feed is not followed
     attestations: AttestationPolicy | None = None  # None: none are verified
+    changes: ChangesConfig | None = None  # None: no change feed is published
     warnings: tuple[str, ...] = ()
 
     @property

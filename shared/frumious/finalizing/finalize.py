@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from frumious.errors import Reason
 from frumious.finalizing.announcements import Announcer
+from frumious.finalizing.change_feed import record_changes
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import obsolete_jobs, update_lagging
@@ -127,6 +128,7 @@ async def finalize(
             replacing=root_etag,
             verify=tidying,
         )
+        await record_changes(accepted, consumed, after.mirror_serial, mirror)
         await announcer.announce(accepted, reviews, consumed, mirror)
     waiting = await note_held_back(accepted, cursor, mirror) if accepted else None
     unverified = await note_unverified(accepted, cursor, mirror)

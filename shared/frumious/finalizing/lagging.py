@@ -92,6 +92,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         quarantined=job.quarantined,
         rewinding=job.rewinding,
         delisted=job.delisted,
+        digest=job.digest,
     )
     if before is None:
         return failure
@@ -104,6 +105,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         quarantined=before.quarantined or failure.quarantined,
         rewinding=before.rewinding or failure.rewinding,
         delisted=max(before, failure, key=lambda each: (each.serial, not each.delisted)).delisted,
+        digest=newer.digest or older.digest,
     )
     if newer.rewinding:
         both = replace(both, serial=newer.serial, delisted=newer.delisted)

@@ -23,6 +23,8 @@ MAX_SIZE: Final = 2**53  # leaves
 
 _ED25519: Final = b"\x01"  # the signature type
 _KEY_BYTES: Final = 32
+_MINISIGN: Final = b"Ed"  # then come the key's ID and the key
+_MINISIGN_BYTES: Final = 2 + 8 + _KEY_BYTES
 _SIGNATURE_BYTES: Final = 64
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _NAME: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")
@@ -111,6 +113,22 @@ def parse_verifier_key(text: str) -> bytes:
         msg = "must be NAME+HASH+KEY of an Ed25519 key"
         raise ValueError(msg)
     return key
+
+
+def parse_public_key(text: str) -> bytes:
+    """Return a public key that is written as a `verifier_key`, or as minisign does.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return parse_verifier_key(text)
+    except ValueError:  # base64 has plus signs as well
+        decoded = b64decode(text, validate=True)
+    if not decoded.startswith(_MINISIGN) or len(decoded) != _MINISIGN_BYTES:
+        msg = "must be a public key of minisign (RW...), or NAME+HASH+KEY"
+        raise ValueError(msg)
+    return decoded[-_KEY_BYTES:]
 
 
 def is_key_name(name: str) -> bool:

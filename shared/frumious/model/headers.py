@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
-from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
+from frumious.model.layout import CHANGES, GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,18 +65,27 @@ class Headers:
         return ""
 
 
+_BY_PREFIX = {
+    "web/packages/": Headers("application/octet-stream", _FILE_CACHING),
+    "web/integrity/": Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING),
+    "web/json/": Headers("application/json", _PAGE_CACHING),
+    "web/pypi/": Headers("application/json", _PAGE_CACHING),
+    # What C2SP's tlog-tiles demands; entries have a format of their own.
+    f"{CHANGES}tile/": Headers("application/octet-stream", _FILE_CACHING),
+    f"{CHANGES}entries/": Headers("application/x-ndjson", _FILE_CACHING),
+}
+
+
 def headers_of(key: Key) -> Headers:
     """Return the HTTP headers of the object at `key`."""
     if not key.startswith("web/"):
         json = key.endswith((".json", V1_JSON))
         return Headers("application/json" if json else "text/plain; charset=utf-8", None)
-    if key.startswith("web/packages/"):
-        caching = _PAGE_CACHING if may_change(filename(key)) else _FILE_CACHING
-        return Headers("application/octet-stream", caching)
-    if key.startswith("web/integrity/"):
-        return Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING)
-    if key.startswith(("web/json/", "web/pypi/")):
-        return Headers("application/json", _PAGE_CACHING)
+    if key.startswith("web/packages/") and may_change(filename(key)):
+        return Headers("application/octet-stream", _PAGE_CACHING)
+    for prefix, headers in _BY_PREFIX.items():
+        if key.startswith(prefix):
+            return headers
     name = filename(key)
     page = f"index.{name.rpartition('.')[2]}"  # an older version is called index_<...>.<form>
     if page in CONTENT_TYPES and (name == page or name.startswith("index_")):

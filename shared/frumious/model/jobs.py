@@ -17,11 +17,13 @@ from frumious.model.types import (
     MAX_NAME_LENGTH,
     Count,
     Hour,
+    IsoTime,
     ProjectName,
     PublicKey,
     RunName,
     Seconds,
     Serial,
+    Sha256,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     rewinding: bool = False  # upstream's page may be older than the mirror's, by its serial
     # Upstream's root index of this serial does not list the project: only a quarantine is older.
     delisted: bool = False
+    digest: Sha256 = ""  # of upstream's JSON page, by upstream's change feed
 
 
 class Outcome(StrEnum):
@@ -125,6 +128,11 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     fault: Text = ""  # the first of these
     # The advisories because of which files left the page.
     blocked_by: Annotated[tuple[AdvisoryId, ...], Meta(max_length=100)] = ()
+    # For the change feed alone: the digests of the JSON page and of what was added and removed, as
+    # far as they are known, and when upstream got the newest of the added files.
+    page: Sha256 = ""
+    sha256: tuple[tuple[PublicKey, Sha256], ...] = ()
+    uploaded: IsoTime = ""
 
     @property
     def files_added(self) -> int:

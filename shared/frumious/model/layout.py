@@ -57,6 +57,9 @@ IMPORT = Key("state/import.json")
 SYNCED = Key("state/synced.ndjson")
 FILES = Key("web/packages/")
 PROVENANCE = Key("web/integrity/")
+CHANGES = Key("web/changes/")  # the change feed
+FEED = Key("state/changes.json")  # what the finalizer has to know of it
+FEED_PROOF = Key("state/feed-proof.json")  # that upstream's feed was rewritten
 LEGACY_JSON = Key("web/json/")  # <project>
 LEGACY_PAGES = Key("web/pypi/")  # <project>/json
 
@@ -163,7 +166,12 @@ def metadata_key(file_at: Key) -> Key:
 
 def count_files(keys: Iterable[str]) -> int:
     """Return how many of the keys are files of releases: core metadata and provenance are not."""
-    return sum(key.startswith("web/packages/") and not key.endswith(".metadata") for key in keys)
+    return sum(map(is_file, keys))
+
+
+def is_file(key: str) -> bool:
+    """Return whether a key is that of a file of a release."""
+    return key.startswith("web/packages/") and not key.endswith(".metadata")
 
 
 def provenance_key(project: NormalizedName, file: File) -> Key:
@@ -251,6 +259,11 @@ def removed_files(project: NormalizedName) -> Key:
 def hour(seconds: float) -> str:
     """Return the hour of a time since the epoch as text, which sorts in the order of time."""
     return time.strftime("%Y%m%dT%H", time.gmtime(seconds))
+
+
+def second(seconds: float) -> str:
+    """Return the second of a time since the epoch as text, which sorts in the order of time."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
 
 
 def deletion(due: str, project: NormalizedName) -> Key:

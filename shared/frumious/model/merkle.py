@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162, 2.1, and its tiles as in C2SP's tlog-tiles. Pure.
 
 A tree of which only the right edge is known (`Tree`) can grow, and has a root. Tiles hold the
-hashes of every eighth level, 256 in each, so that a reader of static objects can compute all others.
+hashes of every eighth level, 256 in each, from which readers of static objects compute the others.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class Tile(NamedTuple):
     def path(self) -> str:
         """The path below the feed."""
         return f"tile/{self.level}/{tile_path(self.number, self.width)}"
+
+    @property
+    def full(self) -> Tile:
+        """The tile that this one becomes."""
+        return Tile(self.level, self.number)
 
 
 def tile_path(number: int, width: int) -> str:

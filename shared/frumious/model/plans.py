@@ -129,6 +129,7 @@ class Plan:
     due: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)  # as in Job
     rewinding: frozenset[NormalizedName] = frozenset()  # the mirror's serials of these are void
     delisted: frozenset[NormalizedName] = frozenset()  # as in Job
+    digests: Mapping[NormalizedName, str] = field(default_factory=dict)  # as in Job
     reset: bool = False  # the mirror counts anew: what older runs count is void
     regressed: str = ""  # why upstream's serials cannot be compared with the mirror's
     outdated_since: float = 0.0  # when the mirror began to lack the changes; seconds, epoch

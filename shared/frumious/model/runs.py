@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from frumious.model.advisories import Feed
+from frumious.model.changes import Position
 from frumious.model.cooldown import Ripening
 from frumious.model.jobs import AllowedRemoval, Job
-from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial
+from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial, Sha256
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -70,6 +71,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
     due: Mapping[ProjectName, tuple[Hour, ...]] = {}  # as in Job
     rewinding: frozenset[ProjectName] = frozenset()  # the mirror's serials of these are void
     delisted: frozenset[ProjectName] = frozenset()  # as in Job
+    digests: Mapping[ProjectName, Sha256] = {}  # as in Job
 
     def job(self, project: NormalizedName) -> Job:
         """Return the run's job for a project."""
@@ -86,6 +88,7 @@ class Run(Struct, frozen=True, kw_only=True, rename=_RUN_KEYS):
             due=self.due.get(project, ()),
             rewinding=project in self.rewinding,
             delisted=project in self.delisted,
+            digest=self.digests.get(project, ""),
         )
 
 
@@ -163,6 +166,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     lists: str = ""  # Lists.fingerprint of those by which runs were last opened
     notices: Count = 0  # Notices.revision of what waits for a person; 0: nothing ever did
     advisories: Feed = Feed()
+    feed: Position = Position()  # up to which upstream's change feed is planned
     # What the finalizer keeps here.
     # Projects that left the mirror of late: an older result must not list them again.
     departures: Mapping[ProjectName, Departure] = {}
@@ -201,6 +205,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             reconciled=0.0,
             master=master,
             regressed=0.0,
+            feed=Position(),
             resets=self.resets + 1,
             ripening=self.ripening.forgetting_plans(),
         )
@@ -256,6 +261,7 @@ class Lagging(Struct, frozen=True, kw_only=True, rename={"allowed_removal": "may
     quarantined: bool = False  # as in Job
     rewinding: bool = False  # the mirror's own serial of the project is void
     delisted: bool = False  # as in Job
+    digest: Sha256 = ""  # as in Job
 
     def is_due(self, now: float) -> bool:
         """Return whether the pause is over; a wrong clock may have made it years long."""

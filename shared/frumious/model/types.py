@@ -37,3 +37,10 @@ Serial = Annotated[int, Meta(ge=0, le=MAX_SERIAL)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Seconds = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
 """Since the epoch, and before the year 10000; 0 stands for never."""
+
+Sha256 = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
+"""Hexadecimal; empty: it is not known."""
+
+Filename = Annotated[str, Meta(min_length=1, max_length=255)]
+IsoTime = Annotated[str, Meta(max_length=40)]
+"""ISO 8601; empty: it is not known."""

@@ -207,13 +207,15 @@ def advance(snapshot: Snapshot) -> Cursor:
         cursor = replace(cursor, deletions=snapshot.now)
     if index is not None or names is not None:
         cursor = replace(cursor, reconciled=snapshot.now)
+    if snapshot.feed is not None:
+        cursor = replace(cursor, feed=snapshot.feed)
     if changes is not None:
         serial = max(cursor.serial or 0, changes.serial)
         if cursor.serial is None and index is not None:
             serial = _compared_serial(serial, index.serial)
         upstream = changes.serial if snapshot.serial is None else snapshot.serial
         cursor = replace(cursor, serial=serial, upstream=upstream)
-        return replace(cursor, changelog=True, no_change_feed=False)
+        return replace(cursor, changelog=snapshot.feed is None, no_change_feed=False)
     if names is not None:
         return replace(cursor, no_change_feed=True)
     if index is None:

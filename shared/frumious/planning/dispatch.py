@@ -223,6 +223,7 @@ def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run
             confirmed=plan.confirmed & names,
             quarantined=plan.quarantined & names,
             due={project: plan.due[project] for project in plan.due.keys() & names},
+            digests={project: plan.digests[project] for project in plan.digests.keys() & names},
         )
 
     changes = sorted(plan.jobs.keys() - plan.retries)

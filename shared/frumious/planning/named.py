@@ -118,7 +118,8 @@ def settle(
 def polled_names(selection: Selection, discovery: str) -> Sequence[NormalizedName] | None:
     """Return the names of a short allowlist, which are polled one by one; None: all there are."""
     exact = selection.exact_projects
-    if exact is None or (discovery != "names" and len(exact) > _MAX_POLLED_NAMES):
+    is_short = exact is not None and len(exact) <= _MAX_POLLED_NAMES
+    if exact is None or discovery == "feed" or not (is_short or discovery == "names"):
         return None
     named = filter(selection.wants, {*exact, *selection.named.requested})
     return sorted(name for name in named if not selection.private.has(name))

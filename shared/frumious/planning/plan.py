@@ -11,7 +11,7 @@ from msgspec import structs
 
 from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason
-from frumious.planning import discovery, private_names, sweep
+from frumious.planning import discovery, feed, private_names, sweep
 from frumious.planning.named import parse_names
 from frumious.planning.removals import check_removals
 from frumious.planning.retry import refused_losses
@@ -136,7 +136,8 @@ def plan_snapshot(
         merged,
         rewinding=frozenset(planned) if snapshot.rewinds else merged.rewinding,
         reset=snapshot.reset,
-        regressed=_REGRESSED if cursor.is_regressed(snapshot.now) else "",
+        regressed=_REGRESSED if cursor.is_regressed(snapshot.now) else feed.problem(snapshot),
+        digests=_digests(snapshot, planned - merged.rewinding),
         retries=retries,
         # A reset drops open runs, whose jobs may have left work behind.
         recovering=frozenset(
@@ -169,6 +170,15 @@ def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
     lagging = (project for project, entry in snapshot.lagging.items() if entry.quarantined)
     events = snapshot.changes.quarantined if snapshot.changes is not None else ()
     return frozenset((*lagging, *events))
+
+
+def _digests(snapshot: Snapshot, planned: Collection[NormalizedName]) -> dict[NormalizedName, str]:
+    """Return what upstream's change feed says of the pages of planned projects."""
+    if snapshot.rewinds:
+        return {}
+    lagging = {project: entry.digest for project, entry in snapshot.lagging.items()}
+    known = {**lagging, **(snapshot.changes.digests if snapshot.changes is not None else {})}
+    return {project: known[project] for project in planned if known.get(project)}
 
 
 def _foreign_plan(snapshot: Snapshot) -> Plan:

@@ -22,6 +22,7 @@ from frumious.model.private import PrivateListing
 from frumious.planning import ripening
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
+from frumious.planning.feed import read_feed
 from frumious.planning.named import polled_names, read_named, settle
 from frumious.planning.page_checks import read_turn, require_service, without_doubtful
 from frumious.planning.private_names import read_private, without_private
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from frumious.config.choices import Removals
     from frumious.mirror import Mirror
+    from frumious.model.changes import Position
     from frumious.model.pages import ListedProject, RootIndex
     from frumious.model.runs import Cursor, Lagging, OpenRun, Run
     from frumious.planning.ripening import Ripe
@@ -70,7 +72,8 @@ class Snapshot:
     blocked: frozenset[NormalizedName] = frozenset()  # by advisories, as a whole
     settles_named: bool = False  # `named` is not what is stored
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
-    changes: Changes | None = None  # by changelog; None: upstream has none
+    changes: Changes | None = None  # by changelog or feed; None: upstream has none
+    feed: Position | None = None  # that upstream's change feed has reached; None: it is not read
     migrating: bool = False  # the mirror was begun by another program
     upstream_index: RootIndex | None = None  # None: not needed, or unchanged
     # Projects that the filters exclude by their pages, and the serials of these.
@@ -166,6 +169,8 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
             if discovery == "changelog":
                 raise
             logger.info("upstream has no changelog")
+    elif discovery == "feed":
+        snapshot = await read_feed(snapshot, mirror)
     if reset and snapshot.names is not None and snapshot.changes is None:
         await require_service(snapshot.names, mirror.upstream)
     snapshot = await _read_upstream_index(
@@ -306,6 +311,8 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     if snapshot.changes is not None:
         planned |= snapshot.changes.projects.keys()
     cursor, names, index = snapshot.cursor, snapshot.names, snapshot.upstream_index
+    if snapshot.feed is not None and snapshot.changes is not None:  # upstream's sweep is in it
+        return replace(snapshot, turn=Turn(until=cursor.swept_at))
     alone = snapshot.changes is None and index is None
     turn = await read_turn(cursor, names, planned, mirror, now=snapshot.now, alone=alone)
     polled = names is not None

@@ -57,6 +57,7 @@ class ParsedPage:
     refused: Mapping[str, str]  # filename -> reason
     etag: str = ""
     identities: Mapping[str, str] | None = None  # of private files, by filename; None: upstream's
+    sha256: str = ""  # of its bytes, with `discovery = feed`
 
 
 def project_name(name: object) -> NormalizedName | None:

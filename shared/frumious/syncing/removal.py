@@ -14,6 +14,7 @@ from frumious.model.jobs import Outcome, Result
 from frumious.state.removed_files import keep_removed_files
 from frumious.state.tombstones import Tombstone
 from frumious.syncing.deletion import delete_files, own_keys
+from frumious.syncing.feed_digests import with_digests
 
 if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
@@ -36,6 +37,7 @@ async def remove_project(
     `booked` is its loss.
     """
     job, storage = attempt.job, publisher.pages.storage
+    files = [] if current is None else mirrored_files(job.project, current)
     key = layout.tombstone(job.project)
     pages = [*await publisher.all_keys(), *layout.legacy_json(job.project)]
     if current is None:
@@ -45,7 +47,6 @@ async def remove_project(
         delay = 0.0 if at_once else publisher.config.delete_after
         tombstone = await _tombstone(attempt, current, publisher.pages, delayed=delay > 0)
         await tombstone.write(key, storage)
-        files = mirrored_files(job.project, current)
         scheduled = {*tombstone.removed} if delay else set()
         if current.publication is not None and current.publication.delayed:
             scheduled -= {*current.publication.removed} - keys_of(files)
@@ -56,7 +57,7 @@ async def remove_project(
     if not tombstone.delayed:
         await delete_files(job.project, tombstone.removed, publisher.pages)
     report = tombstone.run == job.run or attempt.may_report(tombstone.run)
-    return Result(
+    result = Result(
         project=job.project,
         outcome=Outcome.REMOVED if report else Outcome.ABSENT,
         name=job.project,
@@ -64,6 +65,7 @@ async def remove_project(
         serial=max(tombstone.serial, job.serial),
         removed=tombstone.removed if report else (),
     )
+    return with_digests(result, None, files, publisher.config)
 
 
 async def _tombstone(

@@ -14,9 +14,8 @@ import msgspec
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.blobs import keys_of, mirrored_files
-from frumious.model.jobs import AllowedRemoval, Outcome, Result
-from frumious.model.types import Key
+from frumious.model.blobs import keys_of
+from frumious.model.jobs import AllowedRemoval, Result
 from frumious.state.removed_files import (
     Booked,
     keep_removed_files,
@@ -34,6 +33,7 @@ from frumious.syncing.comparison import (
 from frumious.syncing.current_page import has_moved, read_current_page, read_manifest
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
+from frumious.syncing.feed_digests import PageAhead, check_digest
 from frumious.syncing.legacy_copy import store_legacy_json
 from frumious.syncing.losses import (
     announced_removal,
@@ -47,6 +47,7 @@ from frumious.syncing.page_builder import BuiltPage, build_page, shows_the_same
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
 from frumious.syncing.removal import remove_project
+from frumious.syncing.results import result_of, unchanged_result
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -90,6 +91,11 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
             logger.info("lost the race for a project page", extra={"project": project})
             attempt = replace(attempt, resuming=True)
             transfer.resuming = True
+        except PageAhead:
+            if attempt.resuming:  # an earlier attempt may have changed what nobody has reported
+                raise
+            _, current = await read_manifest(attempt.job, mirror.pages)
+            return unchanged_result(PagePublisher(project, mirror.pages, mirror.config), current)
         except FrumiousError:
             removed = await remove_if_all_is_blocked(attempt, mirror)
             if removed is None:
@@ -145,7 +151,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
-            return reported(await _finish(unchanged, publisher))
+            return reported(await _finish(unchanged, current_page, publisher))
         if not (attempt.resuming and recovery.report):
             if attempt.resuming:
                 unchanged = await store_legacy_json(project, legacy, shown, unchanged, mirror)
@@ -155,7 +161,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     built = await store_legacy_json(project, legacy, shown, built, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
-    return reported(blocked.note(await _finish(built, publisher)))
+    return reported(blocked.note(await _finish(built, current_page, publisher)))
 
 
 def _log_new(project: NormalizedName, change: Change) -> None:
@@ -195,8 +201,7 @@ async def _remove_unwanted(
     """
     permitted = attempt.job.allowed_removal is AllowedRemoval.PROJECT and not attempt.job.due
     if current is not None and not permitted and not attempt.deleted:
-        files = mirrored_files(publisher.project, current)
-        return _result(publisher.project, BuiltPage(current, files, {}), report=False)
+        return unchanged_result(publisher, current)
     return await remove_project(attempt, current, publisher, mirror.clock.now())
 
 
@@ -232,6 +237,7 @@ async def read_upstream(
             first_page = await mirror.pages.read_first_page(job.project)
             min_serial = max(min_serial, (first_page and first_page.serial) or 0)
     parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
+    check_digest(job, parsed)
     if current is None:
         await check_beginning(job, parsed, mirror.upstream)
     page = parsed.page if parsed is not None else None
@@ -306,39 +312,16 @@ async def _keep(
         await publisher.tidy(unchanged.page)
     else:
         await publisher.delete_other_names(unchanged.page)
-    return _result(publisher.project, unchanged, report=recovery.report)
+    return result_of(publisher, unchanged, report=recovery.report)
 
 
-async def _finish(built: BuiltPage, publisher: PagePublisher) -> Result:
+async def _finish(built: BuiltPage, before: CurrentPage, publisher: PagePublisher) -> Result:
     """Delete what the published page no longer names, unless that is done later.
 
     That may have been left undone by an earlier delivery of the job. Returns what the job achieved.
     """
-    project = publisher.project
     await publisher.tidy(built.page)
     publication = built.page.publication
     if publication is not None and publication.removed and not publication.delayed:
-        await delete_files(project, publication.removed, publisher.pages)
-    return _result(project, built, report=True)
-
-
-def _result(project: NormalizedName, built: BuiltPage, *, report: bool) -> Result:
-    """Return what the page says; with `report` also what the job that published it changed."""
-    page, publication = built.page, built.page.publication
-    outcome, added, removed = Outcome.UNCHANGED, frozenset[Key](), tuple[Key, ...]()
-    if publication is not None and report:
-        outcome = Outcome.QUARANTINED if page.quarantined else Outcome.UPDATED
-        added, removed = frozenset(publication.added), publication.removed
-    return Result(
-        project=project,
-        outcome=outcome,
-        name=page.name,
-        serial=page.serial,
-        listed=not page.quarantined,
-        files=len(built.files),
-        bytes_=sum(each.file.size or 0 for each in built.files),
-        added=tuple(sorted(added)),
-        added_bytes=sum(each.file.size or 0 for each in built.files if each.key in added),
-        removed=removed,
-        error=built.error,
-    )
+        await delete_files(publisher.project, publication.removed, publisher.pages)
+    return result_of(publisher, built, report=True, before=before.files)

@@ -10,7 +10,7 @@ import math
 import re
 import reprlib
 import xmlrpc.client
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -77,6 +77,7 @@ class Changes:
     serial: int  # of the last event
     quarantined: frozenset[NormalizedName] = frozenset()  # projects with a quarantined release
     earliest: float | None = None  # time of the first event, seconds since the epoch
+    digests: Mapping[NormalizedName, str] = field(default_factory=dict)  # of pages, by change feed
 
 
 async def last_serial(client: Client, master: str) -> int:

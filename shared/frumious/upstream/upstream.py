@@ -6,6 +6,7 @@ Requests and parses; decides nothing and stores nothing.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import math
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import ResumableDownload
+from frumious.upstream.feed import ChangeFeed, FeedAnswer
 from frumious.upstream.responses import (
     SIMPLE,
     check_provenance,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.model.changes import Position
     from frumious.model.pages import RootIndex
     from frumious.model.types import JsonObject
     from frumious.simple.values import ParsedPage
@@ -130,7 +133,9 @@ class Upstream:
             raise StalePage(msg)
         if page.serial is not None and page.serial > at_least:
             await self._check_serial(page.serial, url)
-        return replace(parsed, page=page, etag=etag_of(response))
+        by_feed = self._config.discovery == "feed"
+        sha256 = hashlib.sha256(response.body).hexdigest() if by_feed else ""
+        return replace(parsed, page=page, etag=etag_of(response), sha256=sha256)
 
     async def check_page(self, project: NormalizedName, *, etag: str) -> PageCheck:
         """Return whether a project page still has the ETag, without reading the page.
@@ -238,6 +243,11 @@ class Upstream:
     async def changes_since(self, serial: int, *, until: float = math.inf) -> Changes:
         """Return the changes since; see `frumious.upstream.changelog.changes_since`."""
         return await changelog.changes_since(self._client, self._config.master, serial, until=until)
+
+    async def follow_feed(self, position: Position, now: float) -> FeedAnswer:
+        """Return the changes behind a position; see `frumious.upstream.feed.ChangeFeed.read`."""
+        feed = ChangeFeed(self._client, self._config.master, self._config.feed_key)
+        return await feed.read(position, now)
 
     async def recent_changes(self, since: int) -> Changes | None:
         """Return the changes since a serial; None if it is 0 or not recent, or without a changelog.
