@@ -200,13 +200,13 @@ def rewrite(pair: Pair, lines: list[bytes], origin: str) -> None:
     level, hashes = 0, [rfc9162.root([line]) for line in lines]
     for number in range(-(-len(lines) // 256)):
         part = lines[number * 256 : number * 256 + 256]
-        key = f"web/changes/entries/{path(number, len(part))}"
-        put(pair.source, key, b"".join(line + b"\n" for line in part))
+        bundle = f"web/changes/entries/{path(number, len(part))}"
+        put(pair.source, bundle, b"".join(line + b"\n" for line in part))
     while hashes:
         for number in range(-(-len(hashes) // 256)):
             part = hashes[number * 256 : number * 256 + 256]
-            key = f"web/changes/tile/{level}/{path(number, len(part))}"
-            put(pair.source, key, b"".join(part))
+            tile = f"web/changes/tile/{level}/{path(number, len(part))}"
+            put(pair.source, tile, b"".join(part))
         level += 1
         span = 256**level
         hashes = [
@@ -239,11 +239,11 @@ def test_a_mirror_that_rewrites_its_history_is_caught(pair: Pair, grown: int) ->
     # another root at the size of the first.
     one, two = (proof[name].split("\n") for name in ("first", "second"))
     assert one[0] == two[0] == feed.origin
-    roots = [base64.b64decode(lines[2]) for lines in (one, two)]
+    old, new = (base64.b64decode(lines[2]) for lines in (one, two))
     hashes = [base64.b64decode(each) for each in proof["hashes"]]
     second = rfc9162.root([forged, *rest, *more])
-    assert roots == [feed.root, second]
-    assert not rfc9162.verify_consistency(int(one[1]), int(two[1]), *roots, hashes)
+    assert (old, new) == (feed.root, second)
+    assert not rfc9162.verify_consistency(int(one[1]), int(two[1]), old, new, hashes)
     if grown:
         forged_root = rfc9162.root([forged, *rest])
         assert rfc9162.verify_consistency(int(one[1]), int(two[1]), forged_root, second, hashes)
