@@ -185,7 +185,7 @@ class _Audit:
         await self._enter(Phase.REST)
 
     async def _check_rest(self) -> None:
-        self.findings += await check_rest(self.mirror)
+        self.findings += await check_rest(self.mirror, deep=self.settings.deep)
         await self._enter(Phase.ROOT)
 
     async def _check_root(self) -> None:

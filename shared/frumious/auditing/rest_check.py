@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from frumious.auditing.feed_check import check_feed
 from frumious.auditing.file_check import MAX_JOB_AGE
 from frumious.auditing.listing import PAGES
 from frumious.config.choices import Backend
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
 
 # The folders that other checks look through, and the legacy JSON, which may not be mirrored now.
 _FOLDERS: Final = (
-    *(layout.FILES, layout.PROVENANCE, PAGES),
+    *(layout.FILES, layout.PROVENANCE, PAGES, layout.CHANGES),
     *(layout.LEGACY_JSON, layout.LEGACY_PAGES),
 )
 _LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own
 _MAX_STRAYS: Final = 1000  # a person may have put anything there
 
 
-async def check_rest(mirror: Mirror) -> list[Finding]:
-    """Return leftovers of other programs below the mirror's directory, and damaged state."""
-    return [*await _strays(mirror), *await _damaged_state(mirror)]
+async def check_rest(mirror: Mirror, *, deep: bool = False) -> list[Finding]:
+    """Return leftovers of other programs below the mirror's directory, and damaged state.
+
+    `deep` reads all of the change feed.
+    """
+    feed = await check_feed(mirror.storage, deep=deep)
+    return [*await _strays(mirror), *feed, *await _damaged_state(mirror)]
 
 
 async def _strays(mirror: Mirror) -> list[Finding]:

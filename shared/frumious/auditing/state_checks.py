@@ -22,6 +22,7 @@ from frumious.model.runs import Cursor, Selected
 from frumious.simple.values import InvalidPage
 from frumious.state import inbox
 from frumious.state.bundle_records import Exports, Imported
+from frumious.state.changes import FeedState
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
 from frumious.state.status_files import parse_serial, parse_status
@@ -52,6 +53,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.NOTICES: Notices,
     layout.EXPORTS: Exports,
     layout.IMPORT: Imported,
+    layout.FEED: FeedState,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -67,6 +69,7 @@ _CONSEQUENCES: Final = {
     layout.NOTICES: "the next run finds anew what waits for a person",
     layout.EXPORTS: "the next bundle is a complete one, and those who import begin anew",
     layout.IMPORT: "the next bundle has to be a complete one",
+    layout.FEED: "it is made again from the published change feed",
 }
 
 
@@ -80,6 +83,13 @@ async def check_state(mirror: Mirror) -> AsyncIterator[Finding]:
             parse(key, stored, kind)
         except (LedgerCorrupt, NewerFormat) as error:
             yield _damaged(key, stored, error, partial(_replace, key, stored, error))
+    if await mirror.storage.head(layout.FEED_PROOF) is not None:
+        yield Finding(
+            subject=layout.FEED_PROOF,
+            problem="upstream has rewritten the history of its change feed",
+            advice="find out why; then delete this object, and run 'frumious mirror"
+            " --reset-serials'",
+        )
     async for finding in _check_inbox(mirror):
         yield finding
     status = await mirror.storage.read(layout.STATUS_JSON)

@@ -16,6 +16,7 @@ from frumious.cli.delete import delete
 from frumious.cli.doctor import doctor
 from frumious.cli.downloads import downloads
 from frumious.cli.explain import explain
+from frumious.cli.follow import follow
 from frumious.cli.keys import keys
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.plan import plan
@@ -60,6 +61,7 @@ main.add_command(explain)
 main.add_command(export)
 main.add_command(import_)
 main.add_command(keys)
+main.add_command(follow)
 main.add_command(plan)
 main.add_command(token)
 main.add_command(serve)

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     UNLISTED = "unlisted-project"  # it has a page, but the root index lacks it
     WRONG_ENTRY = "wrong-root-entry"  # the root index has another serial or name than the page
     DAMAGED_STATE = "damaged-state"
+    DAMAGED_FEED = "damaged-change-feed"
     ORPHAN = "orphan"  # no page names the file
     LEFTOVER = "leftover"  # no part of this mirror: another program, or a person, put it there
 
@@ -52,6 +53,8 @@ class Kind(StrEnum):
             return "--delete-orphans deletes it"
         if self is Kind.LEFTOVER:
             return "delete it if nobody needs it"
+        if self is Kind.DAMAGED_FEED:
+            return "restore its version, or begin a new feed (docs/changes.md)"
         if self is Kind.DAMAGED_STATE:
             return "'frumious doctor --repair' repairs it"
         return "--repair repairs it"
