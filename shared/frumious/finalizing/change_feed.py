@@ -17,6 +17,7 @@ from frumious.model.changes import Entry
 from frumious.model.checkpoint import Checkpoint
 from frumious.model.jobs import Outcome
 from frumious.model.merkle import TILE_HEIGHT, TILE_WIDTH, Tile, Tree
+from frumious.model.runs import run_id
 from frumious.signing.checkpoints import sign_checkpoint
 from frumious.state.changes import (
     FeedState,
@@ -115,7 +116,7 @@ class _Feed:
         if published is not None and (state is None or state.end < published.size):
             state = await restored_state(published, storage)  # lost, or an older one was restored
         if state is None:
-            state = FeedState(origin=f"{config.name}/{layout.second(now)}")
+            state = FeedState(origin=f"{config.name}/{run_id(now)}")
         if published is not None and published.origin != state.origin:
             problem = f"its checkpoint is of {published.origin!r}, and not of {state.origin!r}"
             raise damaged(problem)

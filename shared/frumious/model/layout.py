@@ -261,11 +261,6 @@ def hour(seconds: float) -> str:
     return time.strftime("%Y%m%dT%H", time.gmtime(seconds))
 
 
-def second(seconds: float) -> str:
-    """Return the second of a time since the epoch as text, which sorts in the order of time."""
-    return time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-
-
 def deletion(due: str, project: NormalizedName) -> Key:
     """Return the key that says that files of a project are due for deletion at an hour."""
     return Key(f"{DELETIONS}{due}/{project}.json")

@@ -35,6 +35,7 @@ VERBS = (
     "doctor",
     "downloads",
     "explain",
+    "follow",
     "keys",
     "plan",
     "serve",
