@@ -18,6 +18,7 @@ from localcloud.dead_letters import DeadLetterQueue
 from localcloud.distribution import DistributionServer
 from localcloud.environment import CHECKOUT, Runtime, WarmFunction
 from localcloud.event_source import Pump, PumpResult
+from localcloud.invoke_api import InvokeApi
 from localcloud.key_value_store import KeyValueStoreServer
 from localcloud.logs import LogLine, Logs
 from localcloud.metrics import Metric, Metrics
@@ -76,14 +77,20 @@ class LocalCloud:
             self.s3.create_bucket(Bucket=self.stack.bucket)
             self._create_queues()
             runtime = runtime or Runtime()
-            variables = {"AWS_ENDPOINT_URL": self.endpoint, **runtime.environment}
+            invoke_api = InvokeApi()
+            stack.callback(invoke_api.stop)
+            variables = {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_ENDPOINT_URL_LAMBDA": invoke_api.url,
+                **runtime.environment,
+            }
             runtime = replace(runtime, environment=variables)
             quota = threading.Semaphore(concurrency)
             self._functions: dict[str, WarmFunction] = {}
             for id_, function in self.stack.functions.items():
                 on_output = partial(self.logs.add, id_)
                 warm = WarmFunction(function, runtime, on_output, self.metrics, quota)
-                self._functions[id_] = warm
+                self._functions[id_] = invoke_api.functions[function.name] = warm
                 stack.callback(warm.stop)
             self.key_value_store = KeyValueStoreServer()
             stack.callback(self.key_value_store.stop)

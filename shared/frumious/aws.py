@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 _SERVICES: Final = [
-    *("cloudfront-keyvaluestore", "events", "kms", "s3", "sqs"),
+    *("cloudfront-keyvaluestore", "events", "kms", "lambda", "s3", "sqs"),
     *("signin", "sso", "sso-oidc", "sts"),  # from which botocore gets credentials
 ]
 _OPENERS: Final[dict[str, Any]] = {".json": open, ".json.gz": gzip.open}

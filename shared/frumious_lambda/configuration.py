@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,14 +14,13 @@ from frumious.config.choices import SimpleFormat
 from frumious.config.loading import ConfigError, load, parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
     from frumious.config.settings import Config
 
 NOT_MODIFIED = "304"
+_LAYER = Path("/opt")
 _MB_FOR_DOWNLOAD = 20  # of a function's memory; a download takes up to 1.5 MB, and some CPU
 
 
@@ -85,6 +85,14 @@ def for_the_stack(settings: Config) -> Config:
         mistakes.append(
             f"[private] directory = {settings.private.directory!r}: a stack reads s3://bucket/prefix"
         )
+    policy = settings.attestations
+    if policy is not None and os.environ.get("FRUMIOUS_VERIFIER") == "":
+        mistakes.append("[attestations] needs the stack's parameter VerifyAttestations=true")
+    if policy is not None and policy.trust_root.name != str(policy.trust_root):
+        mistakes.append(
+            f"[attestations] trust-root = {str(policy.trust_root)!r}: a stack reads a file that is"
+            " built with mirror.conf, from the same folder; name it without a folder"
+        )
     allowed = os.environ.get("FRUMIOUS_DIFF_FILE", settings.diff_file)
     if settings.diff_file not in {"", allowed}:
         mistakes.append(
@@ -94,7 +102,12 @@ def for_the_stack(settings: Config) -> Config:
     if mistakes:
         msg = "mirror.conf cannot be used in Lambda:\n- " + "\n- ".join(mistakes)
         raise ConfigError(msg)
+    if policy is not None:
+        location = os.environ.get("FRUMIOUS_CONFIG", "mirror.conf")
+        folder = _LAYER if location.startswith("s3://") else Path(location).parent
+        policy = replace(policy, trust_root=folder / policy.trust_root)
     memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
     # An endpoint for all of AWS is a stand-in for AWS: the bucket need not be probed.
     s3 = replace(settings.s3, is_aws=settings.s3.endpoint_url is None)
-    return replace(settings, s3=s3, downloads=min(settings.downloads, memory // _MB_FOR_DOWNLOAD))
+    downloads = min(settings.downloads, memory // _MB_FOR_DOWNLOAD)
+    return replace(settings, s3=s3, attestations=policy, downloads=downloads)

@@ -19,6 +19,7 @@ from frumious.garbage import collect_rarely
 from frumious.mirror import open_mirror
 from frumious.redaction import redact, redact_record
 from frumious_lambda.configuration import ConfigurationObject, read_configuration
+from frumious_lambda.verifier import open_verifier
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -106,7 +107,8 @@ class Environment:
         for warning in config.warnings:
             self.logger.warning(warning)
         self.run(self._open.aclose())
-        self._mirror = self.run(self._open.enter_async_context(open_mirror(config)))
+        mirror = open_mirror(config, open_verifier=open_verifier)
+        self._mirror = self.run(self._open.enter_async_context(mirror))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do asynchronous work on the environment's loop."""

@@ -19,6 +19,7 @@ class Build:
 
     template: Path
     layer: Path  # /opt in Lambda
+    attestations: Path  # the verifier's own layer
     interpreter: Path
 
     @property
@@ -52,5 +53,6 @@ def build() -> Build:
     return Build(
         template=built / "template.yaml",
         layer=built / "RuntimeLayer",
+        attestations=built / "AttestationsLayer",
         interpreter=CHECKOUT / ".venv-lambda/bin/python",
     )

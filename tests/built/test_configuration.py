@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sigstore import Sigstore
+
 from .conftest import CHECKOUT
 
 if TYPE_CHECKING:
@@ -57,6 +59,14 @@ def build_layer(checkout: Path, build: Build, option: str) -> subprocess.Complet
             "diff-file = {{mirror_directory}}/lists/changes",
             "- [mirror] diff-file = 'lists/changes' in the bucket: the finalizer may write only",
         ),
+        (
+            "[attestations]\ntrust-root = trusted_root.json\nrequire = demo",
+            "[attestations] trust-root = 'trusted_root.json' cannot be read",
+        ),
+        (
+            "[attestations]\ntrust-root = /etc/trusted_root.json\nrequire = demo",
+            "name it without a folder",
+        ),
         ("workers = many", "mirror.conf is invalid:\n- [mirror] workers = 'many': must be"),
     ],
 )
@@ -66,6 +76,15 @@ def test_a_configuration_that_cannot_be_used_fails_the_build(
     built = build_layer(checkout, build, option)
     assert built.returncode != 0
     assert complaint in built.stderr
+
+
+def test_a_trust_root_is_built_into_the_layer(build: Build, checkout: Path) -> None:
+    trust_root = Sigstore().trust_root
+    (checkout / "trusted_root.json").write_bytes(trust_root)
+    option = "[attestations]\ntrust-root = trusted_root.json\nrequire = demo"
+    built = build_layer(checkout, build, option)
+    assert built.returncode == 0, built.stderr
+    assert (checkout / "built/trusted_root.json").read_bytes() == trust_root
 
 
 def test_another_configuration_is_built(build: Build, checkout: Path) -> None:

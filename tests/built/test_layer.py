@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 # Without the fixtures: the first test waits for the environments and the build.
 pytestmark = pytest.mark.timeout(60, func_only=True)
 
-UNPACKED_LIMIT = 60_000_000  # bytes; Lambda allows 250 MB
+UNPACKED_LIMIT = 60_000_000  # bytes
+LAMBDAS_LIMIT = 250_000_000  # of a function with all of its layers ("Lambda quotas")
 AARCH64 = 183  # e_machine in an ELF header
 UNCHECKED_HASH = 0b01  # a .pyc's flags (PEP 552): by hash, and never compared with the source
 
 
 def files(build: Build) -> list[Path]:
-    return [path for path in build.layer.rglob("*") if path.is_file()]
+    """Return the files of both layers."""
+    layers = (build.layer, build.attestations)
+    return [path for layer in layers for path in layer.rglob("*") if path.is_file()]
+
+
+def size(layer: Path) -> int:
+    return sum(path.stat().st_size for path in layer.rglob("*") if path.is_file())
 
 
 def compiled(source: Path) -> Path:
@@ -90,7 +97,8 @@ def test_the_layer_has_no_file_for_another_platform(build: Build) -> None:
 
 
 def test_distributions_keep_their_metadata_and_licences(build: Build) -> None:
-    folders = list(build.python_path.glob("*.dist-info"))
+    layers = (build.layer, build.attestations)
+    folders = [each for layer in layers for each in layer.glob("python/*.dist-info")]
     assert folders
     for folder in folders:
         assert (folder / "METADATA").is_file()
@@ -98,4 +106,13 @@ def test_distributions_keep_their_metadata_and_licences(build: Build) -> None:
 
 
 def test_the_layer_is_small(build: Build) -> None:
-    assert sum(path.stat().st_size for path in files(build)) < UNPACKED_LIMIT
+    assert size(build.layer) < UNPACKED_LIMIT
+    assert size(build.layer) + size(build.attestations) < LAMBDAS_LIMIT / 2
+
+
+def test_only_the_verifier_has_the_library_that_verifies(build: Build) -> None:
+    shipped = {path.name for path in (build.attestations / "python").iterdir()}
+    library = {"cryptography", "pydantic_core", "pypi_attestations", "sigstore"}
+    assert shipped >= library
+    assert library.isdisjoint(path.name for path in build.python_path.iterdir())
+    assert "frumious" not in shipped

@@ -153,6 +153,41 @@ def test_sam_passes_on_that_workers_may_continue_their_own_jobs(resources: dict[
     assert resources["WorkerFunction"]["Properties"]["RecursiveLoop"] == "Allow"
 
 
+def test_the_verifier_may_write_logs_alone_and_only_workers_may_invoke_it(
+    resources: dict[str, Any],
+) -> None:
+    def statements(id_: str) -> list[dict[str, Any]]:
+        properties = resources[id_]["Properties"]
+        documents = properties.get("Policies", [properties])
+        return [each for one in documents for each in one["PolicyDocument"]["Statement"]]
+
+    verifier = {id_ for id_ in resources if resources[id_].get("Condition") == "HasVerifier"}
+    assert verifier >= {"VerifierFunction", "VerifierRole", "VerifierLogs", "AttestationsPolicy"}
+    assert [each["Action"] for each in statements("VerifierRole")] == [
+        ["logs:CreateLogStream", "logs:PutLogEvents"]
+    ]
+    assert resources["AttestationsPolicy"]["Properties"]["Roles"] == [{"Ref": "WorkerRole"}]
+    kinds = {"AWS::IAM::Role", "AWS::IAM::Policy"}
+    invoking = {
+        id_: each["Resource"]
+        for id_ in resources
+        if resources[id_]["Type"] in kinds
+        for each in statements(id_)
+        if "lambda:InvokeFunction" in each["Action"] and id_ != "SchedulerRole"
+    }
+    assert invoking == {"AttestationsPolicy": {"Fn::GetAtt": ["VerifierFunction", "Arn"]}}
+
+
+def test_the_functions_have_their_layers_alone(resources: dict[str, Any]) -> None:
+    layers = {
+        id_: len(resource["Properties"]["Layers"])
+        for id_, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+    assert layers.pop("VerifierFunction") == 2
+    assert {*layers.values()} == {1}
+
+
 def stack(name: str) -> Resolver:
     """Return what resolves the values of a stack with this name."""
     return Resolver(
@@ -211,6 +246,7 @@ def test_each_choice_of_access_parameters_is_a_valid_template(
         "WebAclArn": arn.format("wafv2", "global/webacl/mirror/12345678-aaaa"),
         "AccessLogs": "true",
         "AccessTokens": "true",
+        "VerifyAttestations": "true",
         "AllowedIps": "192.0.2.0/24, ::1",
     }
     paths = []
