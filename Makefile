@@ -155,6 +155,11 @@ kills: $(dev_env) ## Kill the command 200 times in a folder and in a bucket (KIL
 	PYTHONPATH=shared .venv/bin/python -m tests.kills \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: air-gap
+air-gap: $(dev_env) ## Keep a mirror without a network in step by bundles, 50 rounds with faults (ROUNDS=10; SEED=7: repeat that trial)
+	PYTHONPATH=shared .venv/bin/python -m tests.airgap \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: damage
 damage: $(dev_env) $(servers_env) ## Damage 500 mirrors in folders, buckets and containers, verify and repair them (MIRRORS=50; SEED=7: repeat that trial)
 	PYTHONPATH=shared .venv/bin/python -m tests.damage \
