@@ -105,9 +105,10 @@ def _round(upstream: PeersUpstream, catalogue: Catalogue, results: Results) -> N
     with ExitStack() as stack:  # bandersnatch verifies what the legacy JSON names
         folders = {each: stack.enter_context(targets.folder(json=True)) for each in _BOTH}
         upstream.set(changed=False, latency=0)
+        unused = upstream.url.replace("http:", "https:")  # bandersnatch refuses the other one
         for program, run in _BOTH.items():
             run(folders[program], upstream.url)
-            verified = run(folders[program], upstream.url, *_VERIFY[program])
+            verified = run(folders[program], unused, *_VERIFY[program])
             results[Work.FOLDER_VERIFY, program].append(verified)
 
 
