@@ -30,6 +30,9 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run coroutines in a `task_group`, and return their results in order."""
+    coroutines = [*coroutines]
+    if len(coroutines) == 1:  # needs no task of its own
+        return [await coroutines[0]]
     async with task_group() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]

@@ -50,6 +50,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if not handle.cancelled():
                 handle._run()
 
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        """Keep no list of generators: nobody shuts them down."""
+
     def _write_to_self(self) -> None:
         """There are no other threads."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from copy import copy
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
@@ -228,7 +227,8 @@ def simulated_upstream(
     config: Config, template: Client, network: Network, process: Process
 ) -> Upstream:
     """Return the real upstream and its client, over simulated sessions."""
-    simulated = copy(template)
+    simulated = Client.__new__(Client)
+    vars(simulated).update(vars(template))
     simulated.clock = process.clock
     simulated._router = _Router(_Session(network, process))  # type: ignore[assignment]
     return Upstream(config, simulated)

@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, Entry, Head, Opened, StorageUnavailable, Stored
@@ -30,8 +30,7 @@ class StorageFault(IntEnum):
     REPEATED = 3  # the client's library repeats it after a lost answer: a condition fails then
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(NamedTuple):
     """What is stored under a key."""
 
     body: bytes
@@ -180,6 +179,8 @@ class MemoryStorage:
         self, verb: str, key: str, effect: Callable[[], T], *, conditional: bool = False
     ) -> T:
         self._count += 1
+        if not self.process.fate.faults:
+            return await self.process.request(verb, key, effect)
 
         def faulty() -> T:
             fault = self.process.fate.faults.get(self.process.requests)
@@ -198,4 +199,4 @@ class MemoryStorage:
                 raise Conflict(msg)
             return result
 
-        return await self.process.request(verb, key, faulty if self.process.fate.faults else effect)
+        return await self.process.request(verb, key, faulty)

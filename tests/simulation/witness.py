@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -93,20 +94,17 @@ class Witness(Reports):
             self.report(violation)
 
     def _take(self, key: str, after: Object | None, before: Object | None) -> None:
-        if not key.startswith("web/"):
-            self._take_other(key, after)
-        elif page := _PAGE.fullmatch(key):
-            self._take_page(key, page["project"], after)
-        elif file := _FILE.fullmatch(key):
-            self._take_file(key, file[1], file[2], after, before)
-        elif _ROOT.fullmatch(key):
+        pattern, match = _pattern_of(key)
+        if pattern is _PAGE:
+            self._take_page(key, match["project"], after)
+        elif pattern is _FILE:
+            self._take_file(key, match[1], match[2], after, before)
+        elif pattern is _ROOT:
             self._take_root(key, after)
         else:
             self._take_other(key, after)
 
     def _take_other(self, key: str, after: Object | None) -> None:
-        if not _OTHER.fullmatch(key):
-            raise Violation(Kind.FOREIGN, f"{key} does not belong to a mirror")
         if after is None:
             self._take_deletion(key)
         elif key.endswith(".json") and not key.startswith("state/damaged/"):
@@ -341,6 +339,19 @@ class Witness(Reports):
         return {*pages}.union(
             *({*self.pages[key].objects} | self.pages[key].provenance for key in pages)
         )
+
+
+@lru_cache(maxsize=10_000)
+def _pattern_of(key: str) -> tuple[re.Pattern[str], re.Match[str]]:
+    """Return what kind of key it is.
+
+    Raises:
+        Violation: it does not belong to a mirror.
+    """
+    for pattern in (_PAGE, _FILE, _ROOT, _OTHER):
+        if match := pattern.fullmatch(key):
+            return pattern, match
+    raise Violation(Kind.FOREIGN, f"{key} does not belong to a mirror")
 
 
 def _concerns_roles(action: str) -> bool:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from frumious.clock import utc
@@ -127,7 +128,7 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
                 await front_page.publish_front_page(storage)
             if cast("int", before.get("serial") or 0) > (freshness.serial or 0) and not rewound:
                 return
-            body = json.dumps(status, indent=1).encode()
+            body = msgspec.json.format(json.dumps(status).encode(), indent=1)
             if stored is None:
                 await storage.create(layout.STATUS_JSON, body)
             else:

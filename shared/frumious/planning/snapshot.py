@@ -157,11 +157,11 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
         settles_named=settled != named,
         reset=reset,
+        names=polled_names(mirror.selection, discovery),
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
         config=replace(config, pages=config.pages or ripe.lost),
     )
     snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
-    snapshot = replace(snapshot, names=polled_names(mirror.selection, discovery))
     if discovery in {"auto", "changelog"}:
         try:
             snapshot = await _read_changelog(snapshot, mirror.upstream, mirror.storage)
@@ -186,9 +186,11 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     snapshot = await _check_pages(snapshot, mirror)
     due = await read_due(snapshot.cursor, snapshot.lagging, mirror, now)
     snapshot = replace(snapshot, due=due)
+    own_index = snapshot.own_index
     if _needs_own_index(snapshot, mirror.config.max_removals):
-        snapshot = replace(snapshot, own_index=await mirror.pages.listed_projects())
-    return replace(snapshot, unlisted=await _unlisted(snapshot, open_runs, mirror))
+        own_index = await mirror.pages.listed_projects()
+    unlisted = await _unlisted(snapshot, open_runs, mirror)
+    return replace(snapshot, own_index=own_index, unlisted=unlisted)
 
 
 async def _unlisted(

@@ -53,12 +53,13 @@ def _retry_after(value: str, now: float) -> float | None:
 
 def _quotas(headers: Mapping[str, str]) -> Iterator[tuple[int | None, int | None]]:
     """Yield what remains of each quota, and when it is reset."""
-    combined = headers.get("RateLimit", "")
-    for quota in combined.split(",") if '"' in combined else (combined,):
-        yield _int(_REMAINING.search(quota)), _int(_RESET.search(quota))
+    if combined := headers.get("RateLimit", ""):
+        for quota in combined.split(",") if '"' in combined else (combined,):
+            yield _int(_REMAINING.search(quota)), _int(_RESET.search(quota))
     for prefix in _PREFIXES:
-        remaining, reset = (headers.get(f"{prefix}-{name}", "") for name in ("Remaining", "Reset"))
-        yield _int(_NUMBER.match(remaining)), _int(_NUMBER.match(reset))
+        if reset := headers.get(f"{prefix}-Reset", ""):
+            remaining = headers.get(f"{prefix}-Remaining", "")
+            yield _int(_NUMBER.match(remaining)), _int(_NUMBER.match(reset))
 
 
 def _int(match: re.Match[str] | None) -> int | None:
