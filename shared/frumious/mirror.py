@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from frumious.attestations.verifier import NO_VERIFIER, open_local_verifier
 from frumious.clock import Clock
+from frumious.model.closure import NOTHING_NEEDED
 from frumious.model.runs import Selected
 from frumious.selection.locks import ListsUnread
 from frumious.state.advisories import AdvisoryStore
@@ -78,18 +79,24 @@ class Mirror:
 
     def with_lists(self, lists: Lists) -> Self:
         """Return the mirror with the selection by lists that were read."""
-        named, blocked = self.selection.named, self.selection.blocked
+        now = self.selection
         selection = self.config.selection.with_lists(lists)
-        return replace(self, selection=replace(selection, named=named, blocked=blocked))
+        selection = replace(selection, named=now.named, blocked=now.blocked, needed=now.needed)
+        return replace(self, selection=selection)
 
-    async def with_stored_lists(self, known: str = "") -> Self:
+    async def with_stored_lists(self, known: str = "", needed: str | None = None) -> Self:
         """Return the mirror with the selection by the lists that the planner has read.
 
-        `known` is the fingerprint of those that will do.
+        What it has found to be needed counts as well. `known` and `needed` are the fingerprints of
+        what will do; None: whatever this process has read last.
 
         Raises:
             ListsUnread: it has not read them yet.
+            LedgerCorrupt: nobody knows what is needed.
         """
+        if self.selection.closure is not None:
+            found = await self.ledger.needed(needed) or NOTHING_NEEDED
+            self = replace(self, selection=replace(self.selection, needed=found))  # noqa: PLW0642
         if self.selection.unread_locks is None:
             return self
         lists = await self.ledger.lists(known)
@@ -108,9 +115,11 @@ class Mirror:
 
     @property
     def _pages_fingerprint(self) -> str:
-        policy = self.config.attestations
+        policy, closure = self.config.attestations, self.selection.closure
         attestations = "" if policy is None else policy.pages_fingerprint
-        return self.config.pages_fingerprint + self.selection.pages_fingerprint + attestations
+        dependencies = "" if closure is None else closure.fingerprint
+        pages = self.config.pages_fingerprint + self.selection.pages_fingerprint
+        return pages + attestations + dependencies
 
     @property
     def selected(self) -> Selected:

@@ -21,6 +21,7 @@ from xmlrpc.client import dumps
 
 import msgspec
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from frumious.bundles.catalogue import CatalogueHead, Known
 from frumious.bundles.manifest import (
@@ -35,6 +36,7 @@ from frumious.bundles.manifest import (
 from frumious.bundles.work import Progress
 from frumious.downloads.fields import CLOUDFRONT
 from frumious.locks.parse import parse_list
+from frumious.model import closure as closures
 from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
@@ -50,6 +52,7 @@ from frumious.model.runs import (
     Selected,
 )
 from frumious.model.types import Key, RunId
+from frumious.selection.requirements import dependencies_of, parse_metadata
 from frumious.signing.signatures import sign
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
@@ -58,6 +61,7 @@ from frumious.state.inbox import _ReportsFile, _ResultsFile
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import render
 from frumious.state.removed_files import RemovedFiles
+from frumious.state.requirements import Requirements, RequirementsFile
 from frumious.state.tombstones import Tombstone
 from tests.frumious.downloads import lines as logs
 from tests.fuzz.__main__ import CORPUS
@@ -106,6 +110,9 @@ _STATE: Final = {
     r"state/notices\.json": "notices",
     r"state/attestations/.*": "attestations",
     r"state/unverified\.json": "unverified",
+    r"state/closure\.json": "closure",
+    r"state/needed\.json": "needed",
+    r"state/requirements/.*": "requirements",
     r"state/audit\.json": "audit",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",
@@ -162,6 +169,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _signing()
     yield from _bundles()
     yield from _access_logs()
+    yield from _closure()
     yield from _texts()
 
 
@@ -323,6 +331,46 @@ def _advisories() -> Iterator[tuple[str, bytes]]:
     for advisories in ((advisory, other), (every,), (replace(other, blocks=False),)):
         state = Advisories(entries=3, projects={PROJECT: advisories}, waivers=(waiver,))
         yield "advisories", render(state)
+
+
+def _closure() -> Iterator[tuple[str, bytes]]:
+    requires = [
+        "other>=1; python_version < '3'",
+        "third[x]; extra == 'y'",
+        "bad>=",
+        "a @ https://b",
+    ]
+    metadata = wheel("demo", "1.0", requires=requires).core_metadata or b""
+    yield "core_metadata", metadata
+    yield "core_metadata", metadata.replace(b"2.1", b"2.2") + b"Dynamic: Requires-Dist\n\ntext"
+    lines = parse_metadata(metadata).lines
+    read = {"a" * 64: Requirements((0, 1)), "b" * 64: Requirements((), "its metadata is not valid")}
+    yield "requirements", render(RequirementsFile(lines, read))
+    dependencies, problems = dependencies_of(lines, ())
+    found = closures.Dependencies("page", dependencies, tuple(problems))
+    needing = {
+        PROJECT: closures.Known(7, found),
+        NormalizedName("other"): closures.Known(0, found, 8),
+    }
+    closure = closures.ClosureFile(3, needing)
+    yield "closure", render(closure)
+    needs = (
+        closures.Need(">=1,<2", PROJECT, "other>=1,<2", 2),
+        closures.Need("", PROJECT, "other"),
+    )
+    yield (
+        "needed",
+        render(
+            closures.Needed(
+                "basis",
+                3,
+                {NormalizedName("other"): needs},
+                {NormalizedName("third"): "blocklist_project"},
+                {PROJECT: found.problems},
+                rebuilding=True,
+            )
+        ),
+    )
 
 
 def _locks() -> Iterator[tuple[str, bytes]]:

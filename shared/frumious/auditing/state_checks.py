@@ -11,6 +11,7 @@ from frumious.auditing.findings import Finding, Remedy
 from frumious.model import layout
 from frumious.model.advisories import Feed
 from frumious.model.attestations import UnverifiedProjects
+from frumious.model.closure import ClosureFile, Needed
 from frumious.model.cooldown import HeldBackFile
 from frumious.model.excluded import Excluded
 from frumious.model.lists import Lists
@@ -54,6 +55,8 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.EXPORTS: Exports,
     layout.IMPORT: Imported,
     layout.FEED: FeedState,
+    layout.CLOSURE: ClosureFile,
+    layout.NEEDED: Needed,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -70,6 +73,8 @@ _CONSEQUENCES: Final = {
     layout.EXPORTS: "the next bundle is a complete one, and those who import begin anew",
     layout.IMPORT: "the next bundle has to be a complete one",
     layout.FEED: "it is made again from the published change feed",
+    layout.CLOSURE: "the next run has all projects report what they need",
+    layout.NEEDED: "the next run finds out what is needed",
 }
 
 

@@ -21,6 +21,7 @@ from frumious.meter import Meter
 from frumious.planning.absent_names import absent_names, absent_texts
 from frumious.planning.lists import follow_lists
 from frumious.planning.notices import keep_notices
+from frumious.planning.plan import plan_changes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _CONSEQUENCE: Final = "the last good one counts; the log says more"
 _MAX_SHOWN: Final = 50  # lagging projects; 'frumious status' shows all
+_MAX_ROUNDS: Final = 100  # in which needed projects are found; the next run goes on
 
 
 class _Reporter:
@@ -115,6 +117,7 @@ def run(
                 raise
             report.reasons = {**planned.reasons, **report.reasons}
             done = await run_here(planned, mirror, report, meter, update)
+            planned, done = await _close(planned, done, mirror, report, meter)
             if planned.base is not None:  # not of named projects
                 found.extend(await _input_problems(planned, done, mirror))
             return planned, done, mirror.clock.now()
@@ -145,6 +148,20 @@ def run(
         click.echo(problem, err=True)
     if lagging or done.stopped or problems:
         raise SystemExit(1)
+
+
+async def _close(
+    plan: Plan, done: Done, mirror: Mirror, report: _Reporter, meter: Meter
+) -> tuple[Plan, Done]:
+    """Plan what jobs have found to be needed, until nothing new is; return the last plan."""
+    for _ in range(_MAX_ROUNDS):
+        cursor = await mirror.ledger.known_cursor()
+        if plan.base is None or not plan.starts or done.stopped or not cursor.closure.is_outdated:
+            break
+        plan = await plan_changes(mirror)
+        report.reasons = {**report.reasons, **plan.reasons}
+        done = await run_here(plan, mirror, report, meter)
+    return plan, done
 
 
 async def _input_problems(plan: Plan, done: Done, mirror: Mirror) -> list[str]:

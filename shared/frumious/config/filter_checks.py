@@ -6,15 +6,18 @@ Nobody notices those before the storage is full.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from frumious.config import values
 from frumious.config.reader import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from packaging.requirements import Requirement
 
     from frumious.config.reader import Reader
+    from frumious.selection.selection import Selection
 
 # Sections of filters, in bandersnatch's manner of naming them.
 _FILTER_SECTION: Final = re.compile(r"(filter|regex|exclude|latest|size|version)_\w+|\w+_metadata")
@@ -69,6 +72,17 @@ def check_filters(reader: Reader) -> None:
         _warn_unused(reader, "blocklist", blocked, "blocklist_project or blocklist_release")
     elif "blocklist_release" not in enabled:
         _warn_unused(reader, "blocklist", _specific(blocked), "blocklist_release")
+
+
+def check_closure(reader: Reader, selection: Selection, options: Mapping[str, Any]) -> None:
+    """Report a closure that begins nowhere, or that cannot read what files need."""
+    if selection.unread_locks is None and selection.listed_projects is None:
+        reader.add_mistake(
+            "closure", "closure", "needs a list of projects to begin with: all are mirrored anyway"
+        )
+    if not (options["release_files"] and options["core_metadata"]):
+        text = "needs [mirror] release-files = true and core-metadata = true"
+        reader.add_mistake("closure", "closure", text)
 
 
 def _check_limits(reader: Reader, enabled: frozenset[str]) -> None:

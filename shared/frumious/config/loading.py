@@ -14,7 +14,7 @@ from frumious.config.advisories import read_advisories
 from frumious.config.attestations import read_attestations
 from frumious.config.changes import read_changes
 from frumious.config.choices import Backend
-from frumious.config.filter_checks import check_filters
+from frumious.config.filter_checks import check_closure, check_filters
 from frumious.config.proxy import read_proxy
 from frumious.config.reader import Reader, shown_key
 from frumious.config.s3 import read_s3
@@ -139,6 +139,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
     private = PrivateProjects.read(reader, backend, directory)
     selection = replace(Selection.read(reader), private=private)
     check_filters(reader)
+    if selection.closure is not None:
+        check_closure(reader, selection, options)
     if private.directory and not options["release_files"]:
         reader.add_mistake(
             "private", "directory", "private files need [mirror] release-files = true"

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from frumious.errors import Reason
 from frumious.finalizing.announcements import Announcer
 from frumious.finalizing.change_feed import record_changes
+from frumious.finalizing.closure import note_dependencies
 from frumious.finalizing.completion import RunReview, review_run
 from frumious.finalizing.diff_file import DiffFile
 from frumious.finalizing.lagging import obsolete_jobs, update_lagging
@@ -133,6 +134,7 @@ async def finalize(
     waiting = await note_held_back(accepted, cursor, mirror) if accepted else None
     unverified = await note_unverified(accepted, cursor, mirror)
     after = replace(after, unverified=unverified)
+    revision = await note_dependencies(accepted, cursor, mirror)
     freshness = Freshness.of(after, now)
     await publish_status(
         closed,
@@ -153,7 +155,10 @@ async def finalize(
     if accepted or closed or lost:
         after = await ledger.change_cursor(
             lambda current: _note(
-                _advance(current, closed, lost, accepted, now),
+                replace(
+                    _advance(current, closed, lost, accepted, now),
+                    closure=current.closure.noting(revision),
+                ),
                 lags=bool(lagging) or current.failures != lagging_file.failures,
                 waiting=waiting,
                 totals=totals,

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from frumious.model import layout
 from frumious.model.advisories import AdvisoryId
 from frumious.model.attestations import Text
+from frumious.model.closure import Dependencies
 from frumious.model.types import (
     MAX_NAME_LENGTH,
     Count,
@@ -133,6 +134,7 @@ class Result(Struct, frozen=True, kw_only=True, rename=_RESULT_KEYS):
     page: Sha256 = ""
     sha256: tuple[tuple[PublicKey, Sha256], ...] = ()
     uploaded: IsoTime = ""
+    dependencies: Dependencies | None = None  # of the project; None: as they are known
 
     @property
     def files_added(self) -> int:

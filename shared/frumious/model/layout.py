@@ -41,6 +41,9 @@ PRIVATE = Key("state/private.json")
 COOLDOWN = Key("state/cooldown.json")
 LISTS = Key("state/lists.json")
 NOTICES = Key("state/notices.json")
+CLOSURE = Key("state/closure.json")
+NEEDED = Key("state/needed.json")
+REQUIREMENTS = Key("state/requirements/")  # <project>.json
 ANNOUNCED = Key("state/announced.json")
 ADVISORIES = Key("state/advisories/")
 ATTESTATIONS = Key("state/attestations/")
@@ -254,6 +257,11 @@ def project_of_tombstone(key: Key) -> NormalizedName | None:
 def removed_files(project: NormalizedName) -> Key:
     """Return the key of what is kept of the files that a project's page named once."""
     return Key(f"state/removed/{project}.json")
+
+
+def requirements(project: NormalizedName) -> Key:
+    """Return the key of what the core metadata of a project's files requires."""
+    return Key(f"{REQUIREMENTS}{project}.json")
 
 
 def hour(seconds: float) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.model.advisories import Feed
+    from frumious.model.closure import Needed
     from frumious.model.jobs import AllowedRemoval
     from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Selected
@@ -23,6 +24,7 @@ class Reason(StrEnum):
 
     NAMED = "asked for by name"
     NEW = "not here yet"
+    NEEDED = "not here yet, and other projects need it"
     CHANGED = "changed upstream"
     DIFFERS = "differs from upstream, though no event says so"
     REWOUND = "has a serial that upstream does not reach"
@@ -147,6 +149,7 @@ class Plan:
     known_digest: str = ""  # of the advisories that these replace
     known_runs: frozenset[RunId] | None = None  # the plan is outdated where others are open
     refused_losses: int = 0  # projects that lag as `max-losses` is reached
+    needed: Needed | None = None  # to keep before the runs open; None: as it is kept
 
     @property
     def deleted(self) -> frozenset[NormalizedName]:

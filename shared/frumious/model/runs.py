@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from frumious.model.advisories import Feed
 from frumious.model.changes import Position
+from frumious.model.closure import ClosureMark
 from frumious.model.cooldown import Ripening
 from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.types import Count, Hour, ProjectName, RunId, RunName, Seconds, Serial, Sha256
@@ -179,6 +180,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     bytes_: Count = 0  # of these files
     unverified: Count = 0  # projects with faults of their attestations
     ripening: Ripening = Ripening()  # which the planner changes as well
+    closure: ClosureMark = ClosureMark()  # which the planner changes as well
 
     @property
     def mirror_serial(self) -> int | None:

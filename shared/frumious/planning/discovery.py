@@ -178,7 +178,8 @@ def propose_missing(snapshot: Snapshot, comparison: Comparison) -> Iterator[Prop
         if serial is not None:  # else nobody would notice that an excluded project changes
             known = max(known, snapshot.excluded.get(project, -1))
         if project not in snapshot.lagging and (serial or 0) > known:
-            yield Proposal(project, serial or 0, Reason.NEW)
+            is_needed = project in snapshot.closure.unlisted
+            yield Proposal(project, serial or 0, Reason.NEEDED if is_needed else Reason.NEW)
 
 
 def propose_named(snapshot: Snapshot) -> Iterator[Proposal]:

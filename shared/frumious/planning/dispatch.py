@@ -96,6 +96,8 @@ async def _open(
     ledger = mirror.ledger
     now = mirror.clock.now()
     await _keep_private_names(plan, mirror)
+    if plan.needed is not None:
+        await ledger.write_needed(plan.needed)
     runs = _split(plan, now, mirror.selection.private)
     staged = len(plan.jobs) > _MAX_RUN_SIZE
     for run in runs:
@@ -181,6 +183,7 @@ def _moved(cursor: Cursor, plan: Plan, opened: tuple[OpenRun, ...]) -> Cursor:
         bytes_=cursor.bytes_,
         unverified=cursor.unverified,
         ripening=cursor.ripening.merging(plan.base.ripening, plan.cursor.ripening),
+        closure=cursor.closure.merging(plan.base.closure, plan.cursor.closure),
     )
 
 

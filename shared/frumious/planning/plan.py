@@ -114,7 +114,9 @@ def plan_snapshot(
     """Return the plan that follows from a snapshot. Pure."""
     if snapshot.foreign:
         return _foreign_plan(snapshot)
-    selection = replace(selection, named=snapshot.named, blocked=snapshot.blocked)
+    selection = replace(
+        selection, named=snapshot.named, blocked=snapshot.blocked, needed=snapshot.closure.needed
+    )
     comparison = discovery.compare(snapshot, selection)
     proposals = chain(
         discovery.propose_changed(snapshot),
@@ -159,7 +161,8 @@ def plan_snapshot(
         selected=snapshot.config.selected,
         doubtful=snapshot.turn.doubtful,
         private=snapshot.private if snapshot.keeps_private else None,
-        problems=snapshot.private.problem_lines,
+        problems=(*snapshot.private.problem_lines, *snapshot.closure.problems),
+        needed=snapshot.closure.needed if snapshot.closure.changed else None,
         refused_losses=len(refused_losses(snapshot.lagging)),
     )
     return check_removals(plan, comparison, snapshot, limit, confirmed)

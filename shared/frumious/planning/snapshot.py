@@ -20,6 +20,7 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.private import PrivateListing
 from frumious.planning import ripening
+from frumious.planning.closure import NO_NEEDS, FoundNeeds, read_closure
 from frumious.planning.config_changes import ConfigChanges, config_changes
 from frumious.planning.due_deletions import read_due
 from frumious.planning.feed import read_feed
@@ -85,6 +86,7 @@ class Snapshot:
     # Where removed files are due for deletion, and since which hours; None: this tick did not look.
     due: Mapping[NormalizedName, tuple[str, ...]] | None = None
     ripe: Ripe = ripening.NOTHING
+    closure: FoundNeeds = NO_NEEDS
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
     # Projects that may have a page although no index lists them: quarantined ones that are not
     # wanted any more, and in the first comparison those of jobs whose results were not read yet.
@@ -140,6 +142,8 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     settled = settle(named, mirror.selection)
     blocked = await mirror.advisories.wholly_blocked(cursor.advisories.digest)
     selection = replace(mirror.selection, named=settled, blocked=blocked)
+    closure = await read_closure(cursor, selection, mirror)
+    selection = replace(selection, needed=closure.needed)
     mirror = replace(mirror, selection=selection)
     config = await _read_config_changes(cursor, mirror, force=force)
     ripe = await ripening.read_ripe(cursor, mirror, now, verify=overdue)
@@ -151,7 +155,9 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
             master=master,
             named=bool(named) or cursor.named,
             lists=mirror.selection.lists,
+            closure=closure.mark,
         ),
+        closure=closure,
         named=settled,
         blocked=blocked,
         restored=frozenset(named.deleted.keys() - settled.deleted.keys()),
@@ -159,7 +165,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         reset=reset,
         names=polled_names(mirror.selection, discovery),
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
-        config=replace(config, pages=config.pages or ripe.lost),
+        config=replace(config, pages=config.pages or ripe.lost or closure.lost),
     )
     snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
     if discovery in {"auto", "changelog"}:

@@ -20,6 +20,7 @@ class Decision:
     versions: frozenset[str | None]  # the selected ones, as upstream lists them
     # What the cooldown excludes, and until when; infinity: for good.
     held_back: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""  # what other projects need of it, and no release satisfies
 
     def page(self, page: ProjectPage) -> ProjectPage | None:
         """Return upstream's page with only what is selected; None: nothing of the project."""

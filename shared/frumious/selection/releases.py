@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.filters import FilterOptions
+    from frumious.selection.kinds import ReleaseFilter
     from frumious.selection.subject import Release
 
 _OLDEST: Final = Version("0.dev0")
@@ -210,6 +211,38 @@ class ProjectSizeLimit:
                 break
             kept.add(release.text)
         return [each for each in releases if each.text in kept or not each.files]
+
+
+def select_releases(
+    filters: Iterable[ReleaseFilter],
+    project: NormalizedName,
+    releases: Sequence[Release],
+    needed: frozenset[str | None] = frozenset(),
+) -> tuple[Sequence[Release], dict[str, str]]:
+    """Return the selected releases, and the filters that exclude files by name.
+
+    `needed` are versions that other projects need: lists of allowed releases do not exclude them.
+    """
+    excluded: dict[str, str] = {}
+    is_pinned = False  # the project: other filters of releases do not apply
+    for each in filters:
+        if is_pinned and not isinstance(each, PinnedReleases):
+            break
+        left = each.select(project, releases)
+        if needed and isinstance(each, AllowedReleases):
+            allowed = {release.text: release for release in left}
+            either = (
+                release if release.text in needed else allowed.get(release.text)
+                for release in releases
+            )
+            left = [release for release in either if release is not None]
+        kept = {file.filename for release in left for file in release.files}
+        before = (file.filename for release in releases for file in release.files)
+        excluded |= {name: each.name for name in before if name not in kept}
+        releases = left
+        if isinstance(each, PinnedReleases):
+            is_pinned = is_pinned or project in each.specifiers
+    return releases, excluded
 
 
 def _version(release: Release) -> tuple[bool, Version, str]:

@@ -1,50 +1,36 @@
 """Selection of projects, releases and files by the filters of `[plugins] enabled`.
 
-A filter is a class that reads its options. To add one, add it to its kind below.
+A filter is a class that reads its options; `catalog` has all of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from frumious.config.filters import FilterOptions, plugins
 from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.checksums import MAX_FILE_SIZE
+from frumious.model.closure import NOTHING_NEEDED, Needed
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
-from frumious.selection import advisories
+from frumious.selection import advisories, catalog, closure
+from frumious.selection.closure import Chosen, Closure, choose
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.decision import Decision
 from frumious.selection.fingerprints import fingerprint
 from frumious.selection.locks import ListsUnread, LockedReleases, UnreadLocks
-from frumious.selection.metadata import (
-    FilePatterns,
-    FileVersions,
-    ProjectPatterns,
-    ProjectVersions,
-)
-from frumious.selection.names import (
-    AllowedProjects,
-    BlockedProjects,
-    NamePatterns,
-    RequiredProjects,
-)
-from frumious.selection.platforms import ExcludedPlatforms
+from frumious.selection.names import AllowedProjects, BlockedProjects
 from frumious.selection.private import PrivateProjects
 from frumious.selection.releases import (
     AllowedReleases,
     BlockedReleases,
-    LatestReleases,
-    NoPrereleases,
     PinnedReleases,
-    ProjectSizeLimit,
     Rules,
-    VersionPatterns,
+    select_releases,
 )
 from frumious.selection.subject import NO_CONTEXT, Context, Subject
-from frumious.selection.tags import AllowedPlatforms
 from frumious.selection.top import TopProjects
-from frumious.selection.totals import FileSizeLimit, SizeLimit, VersionCount
+from frumious.selection.totals import FileSizeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,43 +49,6 @@ if TYPE_CHECKING:
     )
     from frumious.selection.subject import Release
 
-
-# In the order in which they apply.
-NAME_FILTERS: Final[tuple[type[NameFilter], ...]] = (
-    AllowedProjects,
-    RequiredProjects,
-    UnreadLocks,
-    TopProjects,
-    BlockedProjects,
-    NamePatterns,
-)
-PROJECT_FILTERS: Final[tuple[type[ProjectFilter], ...]] = (
-    SizeLimit,
-    VersionCount,
-    ProjectPatterns,
-    ProjectVersions,
-)
-FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (
-    AllowedPlatforms,
-    ExcludedPlatforms,
-    FilePatterns,
-    FileVersions,
-    FileSizeLimit,
-)
-RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
-    PinnedReleases,
-    AllowedReleases,
-    BlockedReleases,
-    VersionPatterns,
-    NoPrereleases,
-    LatestReleases,
-    ProjectSizeLimit,
-)
-_NAMES: Final = frozenset(
-    kind.name
-    for kinds in (NAME_FILTERS, PROJECT_FILTERS, FILE_FILTERS, RELEASE_FILTERS)
-    for kind in kinds
-)
 _Any = TypeVar("_Any", bound="Filter")
 
 
@@ -117,31 +66,34 @@ class Selection:
     private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
     blocked: frozenset[NormalizedName] = frozenset()  # by advisories, which count before all
     lists: str = ""  # Lists.fingerprint
+    closure: Closure | None = None
+    needed: Needed = NOTHING_NEEDED  # by projects that are selected
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
         """Read the options of all filters, so that they are known, and keep the enabled filters."""
         options = FilterOptions(reader)
-        enabled = reader.get("plugins", "enabled", plugins(_NAMES), frozenset[str]())
+        enabled = reader.get("plugins", "enabled", plugins(catalog.NAMES), frozenset[str]())
 
         def read(kinds: Iterable[type[_Any]]) -> tuple[_Any, ...]:
             found = [(kind, kind.read(options)) for kind in kinds]
             return tuple(each for kind, each in found if each and kind.name in enabled)
 
-        projects, files = read(PROJECT_FILTERS), read(FILE_FILTERS)
-        releases = read(RELEASE_FILTERS)
+        projects, files = read(catalog.PROJECT_FILTERS), read(catalog.FILE_FILTERS)
+        releases = read(catalog.RELEASE_FILTERS)
         of_pages: list[object] = [*projects, *files]
         of_pages += (each for each in releases if not isinstance(each, Rules))
         cooldown = Cooldown.read(options)
         if cooldown is not None:  # exceptions are of single projects
             of_pages.append(replace(cooldown, exceptions={}))
         return cls(
-            read(NAME_FILTERS),
+            read(catalog.NAME_FILTERS),
             projects,
             files,
             releases,
             cooldown,
             pages_fingerprint=fingerprint(*of_pages) if of_pages else "",
+            closure=Closure.read(options),
         )
 
     @property
@@ -160,19 +112,25 @@ class Selection:
         return replace(self, names=names, releases=releases, lists=lists.fingerprint)
 
     @property
-    def exact_projects(self) -> frozenset[NormalizedName] | None:
-        """The projects that lists name, if they name all; None: any project may be selected."""
+    def listed_projects(self) -> frozenset[NormalizedName] | None:
+        """The projects that lists name; None: there are no lists of allowed projects."""
         if self.unread_locks is not None:
             raise ListsUnread
         lists = [each.projects for each in self.names if isinstance(each, AllowedProjects)]
         return frozenset.intersection(*lists) if lists else None
 
     @property
+    def exact_projects(self) -> frozenset[NormalizedName] | None:
+        """The projects that lists name, or that these need; None: any project may be selected."""
+        listed = self.listed_projects
+        return listed if listed is None else listed | self.needed.projects.keys()
+
+    @property
     def expected_projects(self) -> frozenset[NormalizedName]:
         """The projects that a person has listed by name, if lists name all: upstream has them."""
         lists = [each for each in self.names if isinstance(each, AllowedProjects)]
         by_person = any(not isinstance(each, TopProjects) for each in lists)
-        return (self.exact_projects or frozenset()) if by_person else frozenset()
+        return (self.listed_projects or frozenset()) if by_person else frozenset()
 
     @property
     def max_file_size(self) -> int:
@@ -193,18 +151,27 @@ class Selection:
         exact = self.exact_projects
         lists = [each for each in self.names if isinstance(each, BlockedProjects)]
         blocked = frozenset[str]().union(*(each.projects for each in lists))
-        of_lists = (AllowedProjects, BlockedProjects)
-        patterns = [each for each in self.names if not isinstance(each, of_lists)]
         # Filters of projects decide on what the cooldown leaves.
         of_pages = (*self.projects, self.cooldown) if self.cooldown else self.projects
         of_pages = of_pages if self.projects else ()
         return fingerprint(
             None if exact is None else sorted(exact),
             sorted(blocked),
-            *patterns,
+            *self._name_patterns,
             *of_pages,
             *self.private.fingerprint,
         )
+
+    @property
+    def _name_patterns(self) -> list[NameFilter]:
+        """The filters of names that are no lists."""
+        lists = (AllowedProjects, BlockedProjects)
+        return [each for each in self.names if not isinstance(each, lists)]
+
+    @property
+    def bars_fingerprint(self) -> str:
+        """A hash of the filters that keep projects out though others need them."""
+        return fingerprint(*(each for each in self.names if not isinstance(each, AllowedProjects)))
 
     def releases_fingerprint(self, project: NormalizedName) -> str:
         """Return a hash of the filters of a project's releases alone; empty without any."""
@@ -215,6 +182,9 @@ class Selection:
         # Not part of the fingerprints of earlier versions where there are none.
         more = [rules.get(kind.name, []) for kind in (PinnedReleases, LockedReleases)]
         exceptions = self.cooldown.exceptions.get(project) if self.cooldown else None
+        needs = sorted({need.specifier for need in self.needed.projects.get(project, ())})
+        latest = self.closure is not None and self.closure.latest
+        more += [[str(latest), *needs]] if needs else []
         return fingerprint(allowed, blocked, *filter(None, more), *filter(None, [exceptions]))
 
     @property
@@ -222,7 +192,7 @@ class Selection:
         """The projects with filters of their releases alone."""
         excepted = self.cooldown.exceptions if self.cooldown else ()
         rules = (project for each in self._rules for project in each.specifiers)
-        return frozenset((*rules, *excepted))
+        return frozenset((*rules, *excepted, *self.needed.projects))
 
     @property
     def _rules(self) -> list[Rules]:
@@ -238,6 +208,8 @@ class Selection:
     def entry(self, project: NormalizedName) -> str:
         """Return how the configuration asks for the project by name; empty if it does not."""
         listed = any(isinstance(each, AllowedProjects) for each in self.names)
+        if listed and not self.lists_name(project):
+            return ""  # others may need it
         # A lock file whose pins change does not bring back what somebody deleted.
         rules = (each for each in self._rules if not isinstance(each, LockedReleases))
         allowed = (each for each in rules if isinstance(each, AllowedReleases))
@@ -250,8 +222,33 @@ class Selection:
         """Return the filter that excludes a project by its name; empty if none does."""
         for each in self.names:  # a loop is faster than a generator; a plan asks 740,000 times
             if not each.wants(project):
+                if project in self.needed.projects and isinstance(each, AllowedProjects):
+                    continue
                 return each.name
         return ""
+
+    def lists_name(self, project: NormalizedName) -> bool:
+        """Return whether all lists of allowed projects name a project."""
+        lists = (each for each in self.names if isinstance(each, AllowedProjects))
+        return all(each.wants(project) for each in lists)
+
+    def lists_all_of(self, project: NormalizedName) -> bool:
+        """Return whether all releases of a project are selected, whatever others need of it."""
+        if project in self.named.requested or self.private.has(project):
+            return True
+        return self.lists_name(project) and not self.has_versions_of(project, allowed=True)
+
+    def barred_by(self, project: NormalizedName) -> str:
+        """Return what keeps a project out though others need it; empty if nothing does."""
+        if self.private.has(project):
+            private = "[private]: upstream is not asked for this name"
+            return "" if self.private.has_files(project) else private
+        if self.blocks(project):
+            return "an advisory"
+        if project in self.named.deleted:
+            return "frumious delete"
+        bars = (each for each in self.names if not isinstance(each, AllowedProjects))
+        return next((each.name for each in bars if not each.wants(project)), "")
 
     def blocks(self, project: NormalizedName) -> bool:
         """Return whether advisories block the project as a whole; a private one is another."""
@@ -281,7 +278,7 @@ class Selection:
     def filters_pages_of(self, project: NormalizedName) -> bool:
         """Return whether any filter may exclude a part of the project's page."""
         rules = (each for each in self._rules if project in each.specifiers)
-        return bool(self.pages_fingerprint) or any(rules)
+        return bool(self.pages_fingerprint) or any(rules) or project in self.needed.projects
 
     def decide(
         self,
@@ -314,7 +311,8 @@ class Selection:
             for release in subject.releases(files)
             if release.files or context.advisories.blocker_of(release.text) is None
         ]
-        releases, excluded_with_release = self._select_releases(project, releases)
+        chosen = None if context.named else self._choose_needed(project, releases)
+        releases, excluded_with_release = self._select_releases(project, releases, chosen)
         excluded |= excluded_with_release
         decided = {file.filename: excluded.get(file.filename, "") for file in page.files}
         versions = frozenset(release.text for release in releases)
@@ -323,22 +321,26 @@ class Selection:
             if not unblocked.excluded_by and not all(unblocked.files.values()):
                 reason = advisories.reason(next(iter(blocked.values())))
                 return Decision(reason, {}, frozenset(), held_back)
-        return Decision("", decided, versions, held_back)
+        problem = "" if chosen is None else chosen.problem
+        return Decision("", decided, versions, held_back, problem)
+
+    def _choose_needed(self, project: NormalizedName, releases: Sequence[Release]) -> Chosen | None:
+        """Return which releases others need; None: which they need does not matter."""
+        needs = self.needed.projects.get(project)
+        if self.closure is None or not needs:
+            return None
+        return choose(needs, releases, latest=self.closure.latest)
 
     def _select_releases(
-        self, project: NormalizedName, releases: Sequence[Release]
+        self, project: NormalizedName, releases: Sequence[Release], chosen: Chosen | None
     ) -> tuple[Sequence[Release], dict[str, str]]:
         """Return the selected releases, and the filters that exclude files by name."""
+        if chosen is None:
+            return select_releases(self.releases, project, releases)
         excluded: dict[str, str] = {}
-        is_pinned = False  # the project: other filters of releases do not apply
-        for by_release in self.releases:
-            if is_pinned and not isinstance(by_release, PinnedReleases):
-                break
-            left = by_release.select(project, releases)
-            kept = {file.filename for each in left for file in each.files}
-            before = (file.filename for each in releases for file in each.files)
-            excluded |= {name: by_release.name for name in before if name not in kept}
-            releases = left
-            if isinstance(by_release, PinnedReleases):
-                is_pinned = is_pinned or project in by_release.specifiers
-        return releases, excluded
+        if not self.lists_name(project):
+            unneeded = (each for each in releases if each.text not in chosen.versions)
+            excluded |= {file.filename: closure.NAME for each in unneeded for file in each.files}
+            releases = [each for each in releases if each.text in chosen.versions]
+        left, by_filter = select_releases(self.releases, project, releases, chosen.versions)
+        return left, excluded | by_filter

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from frumious.model import layout
+from frumious.model.closure import Needed
 from frumious.model.excluded import Excluded
 from frumious.model.lists import Lists
 from frumious.model.losses import Losses
@@ -58,6 +59,7 @@ class Ledger:
         self._cursor: Stored | None = None  # as it was last read or written here
         self._plan: Run | None = None  # the last one that is kept in memory
         self._lists: tuple[str, Lists] | None = None  # as they were last read; their fingerprint
+        self._needed: tuple[str, Needed] | None = None  # as well
 
     async def cursor(self) -> Cursor:
         """Return the cursor; an empty one before the first run."""
@@ -220,6 +222,27 @@ class Ledger:
         """Keep the lists by which the next runs are planned."""
         await self._storage.write(layout.LISTS, render(lists))
         self._lists = lists.fingerprint, lists
+
+    async def needed(self, known: str | None = None) -> Needed | None:
+        """Return what the planner has found to be needed; None: nothing yet.
+
+        What this process has read last will do if its fingerprint is `known`, or that is None.
+
+        Raises:
+            LedgerCorrupt: it is missing, and there is one with that fingerprint.
+        """
+        if self._needed is None or known not in {None, self._needed[0]}:
+            needed = await self._read(layout.NEEDED, Needed)
+            self._needed = None if needed is None else (needed.fingerprint, needed)
+        if self._needed is None and known:
+            msg = f"{layout.NEEDED!r} is missing: the next run finds out what is needed"
+            raise LedgerCorrupt(msg)
+        return None if self._needed is None else self._needed[1]
+
+    async def write_needed(self, needed: Needed) -> None:
+        """Keep what is needed, by which the next runs are planned."""
+        await self._storage.write(layout.NEEDED, render(needed))
+        self._needed = needed.fingerprint, needed
 
     async def write_plan(self, run: Run, *, in_memory: bool = False) -> None:
         """Keep a run's plan, also in memory; it counts only once the cursor names the run."""

@@ -27,6 +27,7 @@ _REPAIRS: Final = {
     layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
     " --force-check",
     layout.SELECTION: "delete it and run once with --force-check",
+    layout.NEEDED: "delete it: the next run finds out what is needed",
     layout.LISTS: "delete it: the next run reads the lists anew",
     layout.EXPORTS: "restore an earlier version of the object, or delete it and import a complete"
     " bundle into a new mirror",

@@ -129,7 +129,7 @@ class Batch:
         cursor = cursor or await mirror.ledger.cursor()
         if mirror.private is not None:
             await load(mirror)
-        mirror = await mirror.with_stored_lists(cursor.lists)
+        mirror = await mirror.with_stored_lists(cursor.lists, cursor.closure.needed)
         named = await mirror.ledger.named() if cursor.named else NO_NAMED_PROJECTS
         advisories = await mirror.advisories.read(cursor.advisories.digest)
         lagging = await mirror.ledger.lagging() if cursor.lagging else {}

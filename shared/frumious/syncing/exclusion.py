@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.advisories import ProjectAdvisories
+    from frumious.model.closure import Dependencies
     from frumious.model.jobs import Job, Result
     from frumious.model.pages import ProjectPage
     from frumious.syncing.page_publisher import PagePublisher
@@ -67,6 +68,8 @@ class SelectedPage:
     held_back: Mapping[str, float] = field(default_factory=dict)  # as in Decision
     anytime: ProjectPage | None = None  # what would be selected without the cooldown
     hidden: frozenset[str] = frozenset()  # files that nobody is to hear of
+    problem: str = ""  # as in Decision
+    dependencies: Dependencies | None = None  # of what is selected, as far as it is stored
 
     def reported(self, result: Result) -> Result:
         """Return a result that says how many files wait, and until when the first of them does."""
@@ -75,7 +78,12 @@ class SelectedPage:
             names = [name for name, until in self.held_back.items() if until == math.inf]
             extra = {"project": result.project, "files": len(names), "names": names[:_MAX_LOGGED]}
             logger.warning("the cooldown holds files back for good", extra=extra)
-        return msgspec.structs.replace(result, held_back=len(waiting), ripens=self.ripens)
+        return msgspec.structs.replace(
+            result,
+            held_back=len(waiting),
+            ripens=self.ripens,
+            dependencies=self.dependencies,
+        )
 
     @property
     def ripens(self) -> float:
@@ -106,7 +114,7 @@ def select_files(
         anytime = selection.select(project, page, replace(context, now=math.inf))
     blocked = (name for name, why in decision.files.items() if why.startswith(PREFIX))
     hidden = frozenset((*decision.held_back, *blocked))
-    return SelectedPage(selected, decision.held_back, anytime, hidden)
+    return SelectedPage(selected, decision.held_back, anytime, hidden, decision.problem)
 
 
 def selection_context(

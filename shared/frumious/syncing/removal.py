@@ -40,6 +40,8 @@ async def remove_project(
     files = [] if current is None else mirrored_files(job.project, current)
     key = layout.tombstone(job.project)
     pages = [*await publisher.all_keys(), *layout.legacy_json(job.project)]
+    if publisher.config.selection.closure is not None:
+        pages.append(layout.requirements(job.project))
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:

@@ -32,6 +32,7 @@ from frumious.syncing.comparison import (
 )
 from frumious.syncing.current_page import has_moved, read_current_page, read_manifest
 from frumious.syncing.deletion import delete_due, delete_files, own_keys
+from frumious.syncing.dependencies import read_dependencies
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
 from frumious.syncing.feed_digests import PageAhead, check_digest
 from frumious.syncing.legacy_copy import store_legacy_json
@@ -147,6 +148,10 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     recovery = await find_recovery(attempt, current, mirror.storage)
     change = change.with_sha256(transfer.sha256)
     built = build_page(change, failed, current_page, recovery, mirror.config)
+    dependencies = await read_dependencies(
+        project, parsed.page, built.files, chosen.problem, mirror
+    )
+    chosen = replace(chosen, dependencies=dependencies)
     shown = {file.filename for file in parsed.page.files} - chosen.hidden - verified.withheld
     if manifest is not None and shows_the_same(manifest, built.page):
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))

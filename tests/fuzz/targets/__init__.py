@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tests.fuzz.targets import (
     advisories,
     bundles,
+    closure,
     configuration,
     logs,
     names,
@@ -19,18 +20,10 @@ from tests.fuzz.targets import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MODULES: Final = (
+    *(pages, responses, names, configuration, state),
+    *(advisories, signing, bundles, logs, closure),
+)
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    target.__name__: target
-    for module in (
-        pages,
-        responses,
-        names,
-        configuration,
-        state,
-        advisories,
-        signing,
-        bundles,
-        logs,
-    )
-    for target in module.TARGETS
+    target.__name__: target for module in _MODULES for target in module.TARGETS
 }

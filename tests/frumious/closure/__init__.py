@@ -1,0 +1,1 @@
+"""The closure: what selected projects need is mirrored too."""
