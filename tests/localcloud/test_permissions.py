@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 BUCKET = "arn:aws:s3:::frumious-local-mirrorbucket"
 PARAMETERS = {"ConfigUri": "s3://settings/mirror.conf", "ListObjects": "s3://settings/locks/*"}
-SECTIONS = "[locks]\nfiles = s3://settings/locks/team.txt\n[changes]\nname = mirror.example\n"
+SECTIONS = (
+    "[locks]\nfiles = s3://settings/locks/team.txt\n[changes]\nname = mirror.example\n"
+    "[closure]\nclosure = true\n"
+)
 
 # What the test does not cause, and why a function needs it all the same: by function, action and
 # resource (a pattern).

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ def _metadata(
     if requires_python:
         lines.append(f"Requires-Python: {requires_python}")
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    extras = sorted({*re.findall(r"extra == ['\"](.+?)['\"]", "\n".join(requires))})
+    lines += [f"Provides-Extra: {extra}" for extra in extras]
     return ("\n".join(lines) + "\n").encode()
 
 

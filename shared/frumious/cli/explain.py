@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
     from frumious.model.pages import ProjectPage
+    from frumious.selection.subject import Subject
 
 _FOR_GOOD: Final = " for good: uploaded after not-after, or nobody knows when"
 
@@ -47,7 +48,7 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
         import json
 
         payload = {"project": name, **explanation._asdict()}
-        for key in ("held_back", "attestations"):
+        for key in ("held_back", "attestations", "needed", "needed_files"):
             if not payload[key]:
                 del payload[key]
         click.echo(json.dumps(payload, indent=1))
@@ -67,6 +68,8 @@ class Explanation(NamedTuple):
     held_back: Mapping[str, str | None] = {}  # by the cooldown -> until when; None: for good
     reported: Mapping[str, Sequence[str]] = {}  # filename -> advisories that do not keep it out
     attestations: Mapping[str, str] = {}  # filename -> its publisher, or what is wrong
+    needed: Sequence[str] = ()  # why it is in the closure, and what of that is a problem
+    needed_files: Mapping[str, str] = {}  # filename -> the requirement that it satisfies
 
 
 async def _explain(
@@ -97,7 +100,8 @@ async def _explain(
     requested = project in named.requested
     filter_ = "" if requested else mirror.selection.name_excluded_by(project)
     if filter_:
-        return Explanation(filter_, {})
+        bar = mirror.selection.needed.left_out.get(project)
+        return Explanation(f"{bar}, though others need it" if bar else filter_, {})
     parsed = await mirror.upstream.project_page(project, at_least=0)
     if parsed is None:
         return Explanation("upstream, which has no such project", {})
@@ -112,19 +116,35 @@ async def _explain(
         for filename, until in decision.held_back.items()
         if filename in files
     }
+    subject = Subject.of(project, parsed.page, context)
     reported = {
         each.file.filename: [advisory.id for advisory in found]
-        for each in Subject.of(project, parsed.page, context).files
+        for each in subject.files
         if each.file.filename in files
         and (found := advisories.reporters_of(each.release, each.file.hashes.get("sha256")))
     }
+    needed, needed_by = await _closure(project, subject, mirror)
     return Explanation(
         decision.excluded_by,
         files,
         held_back=held_back,
         reported=reported,
         attestations={name: text for name, text in attestations.items() if name in files},
+        needed=needed,
+        needed_files={name: why for name, why in needed_by.items() if not files.get(name, "out")},
     )
+
+
+async def _closure(
+    project: NormalizedName, subject: Subject, mirror: Mirror
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return why a project is needed, and which of its files satisfy which requirement."""
+    if mirror.selection.closure is None:
+        return (), {}
+    from frumious.cli.chains import chain_lines, needed_files
+
+    lines = await chain_lines(project, mirror)
+    return lines, needed_files(project, subject.releases(subject.files), mirror.selection)
 
 
 async def _attestations(
@@ -177,12 +197,16 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
     selected = sum(not each for each in explanation.files.values())
     what = "private" if explanation.private else "selected"
     yield f"{project}: {what}, with {selected} of {len(explanation.files)} files"
+    for line in explanation.needed:
+        yield f"  {line}"
     for filename, filter_ in explanation.files.items():
         until = explanation.held_back.get(filename, "")
         when = _FOR_GOOD if until is None else until and f" until {until}"
         known = explanation.reported.get(filename, ())
+        why = explanation.needed_files.get(filename)
+        needed = f", by {why}" if why else ""
         more = f", though affected by {', '.join(known)}" if known and not filter_ else ""
         if filename in explanation.attestations and not filter_:
             more += f"; attestations: {explanation.attestations[filename]}"
         out = f"kept out by {filter_}{when}"
-        yield f"  {filename}: " + (out if filter_ else f"selected{more}")
+        yield f"  {filename}: " + (out if filter_ else f"selected{needed}{more}")

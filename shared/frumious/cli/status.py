@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.advisories import Feed
     from frumious.model.attestations import UnverifiedProjects
+    from frumious.model.closure import Needed
     from frumious.model.cooldown import HeldBackFile
     from frumious.model.named import NamedProjects
     from frumious.model.notices import Notices
@@ -78,6 +79,7 @@ class _State(NamedTuple):
     listing: PrivateListing
     notices: Notices
     unverified: UnverifiedProjects
+    needed: Needed
 
     @property
     def private(self) -> list[str]:
@@ -106,7 +108,10 @@ async def _read(mirror: Mirror) -> _State:
     if cursor.unverified:
         unverified = await read_unverified(mirror.storage)
     now = mirror.clock.now()
-    return _State(cursor, lagging, named, held_back, now, config, listing, notices, unverified)
+    needed = mirror.selection.needed
+    return _State(
+        cursor, lagging, named, held_back, now, config, listing, notices, unverified, needed
+    )
 
 
 def _named_payload(state: _State) -> JsonObject:
@@ -142,6 +147,7 @@ def _named_lines(state: _State) -> Iterator[str]:
             yield f"{what} by name: {_names(sorted(projects))}"
     if state.held_back is not None:
         yield from held_back_lines(state.held_back)
+    yield from _closure_lines(state.needed)
     yield from absent_texts(state.notices.absent)
     yield from _withheld_lines(state.notices)
     yield from _unverified_lines(state.unverified)
@@ -181,7 +187,7 @@ def _payload(
     cursor: Cursor, freshness: Freshness, lagging: Mapping[NormalizedName, Lagging], master: str
 ) -> JsonObject:
     from frumious.cli.outcome import lagging_payload
-    from frumious.finalizing.status import feed_payload
+    from frumious.finalizing.status import closure_payload, feed_payload
 
     return {
         "master": master,
@@ -197,6 +203,7 @@ def _payload(
         "open_runs": [{"run": run.run, "jobs": run.jobs} for run in cursor.runs],
         "lagging": lagging_payload(lagging),
         **feed_payload(freshness.advisories),
+        **closure_payload(freshness.closure),
     }
 
 
@@ -232,6 +239,21 @@ def _lines(
     yield from _feed_lines(freshness.advisories, now)
     yield f"Lagging: {count(len(lagging), 'project')}"
     yield from lagging_lines(lagging, (), now)
+
+
+def _closure_lines(needed: Needed) -> Iterator[str]:
+    from frumious.cli.sizes import count
+
+    if not needed.basis:
+        return
+    yield f"Closure: {count(len(needed.projects), 'project')} needed by others"
+    for reason in sorted({*needed.left_out.values()}):
+        names = sorted(name for name, why in needed.left_out.items() if why == reason)
+        yield f"Closure: kept out by {reason}, though others need them: {_names(names)}"
+    for project, problems in sorted(needed.problems.items())[:_SHOWN]:
+        yield f"Closure: {project}: {problems[0]}"
+    if len(needed.problems) > _SHOWN:
+        yield f"Closure: and {len(needed.problems) - _SHOWN} others; 'frumious explain' shows each"
 
 
 def _feed_lines(feed: Feed, now: float) -> Iterator[str]:

@@ -18,6 +18,7 @@ from frumious.finalizing.root_index import read_totals
 from frumious.finalizing.run_events import summary
 from frumious.model import layout
 from frumious.model.advisories import Feed
+from frumious.model.closure import ClosureMark
 from frumious.model.notices import Notices
 from frumious.state.notices import read_notices
 from frumious.state.status_files import parse_serial, parse_status
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
 
 NO_FEED: Final = Feed()
+NO_CLOSURE: Final = ClosureMark()
 _MAX_RUNS: Final = 10  # in status.json
 _REFRESH: Final = 300  # seconds after which status.json is written although nothing happened
 # What time changes, and upstream's changes of projects that are not mirrored.
@@ -57,6 +59,7 @@ class Freshness:
     resets: int = 0  # how often the mirror began to count anew
     problem: Reason | None = None  # why upstream's changes are not followed
     advisories: Feed = NO_FEED
+    closure: ClosureMark = NO_CLOSURE
     notices: int = 0  # the revision of what waits for a person
     unverified: int = 0  # projects with faults of their attestations
 
@@ -81,6 +84,7 @@ class Freshness:
             resets=cursor.resets,
             problem=Reason.UPSTREAM_REGRESSED if cursor.is_regressed(now) else None,
             advisories=cursor.advisories,
+            closure=cursor.closure,
             notices=cursor.notices,
             unverified=cursor.unverified,
         )
@@ -176,6 +180,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         **({"unverified": freshness.unverified} if freshness.unverified else {}),
         "runs": _last_runs(before, closed),
         **feed_payload(freshness.advisories),
+        **closure_payload(freshness.closure),
         **({"audit": before["audit"]} if "audit" in before else {}),
         "front_page": front_page.VERSION,
         # Of the serial in `status`, which a mirror that counts anew has only later.
@@ -208,6 +213,14 @@ def feed_payload(feed: Feed) -> JsonObject:
         "skipped": feed.skipped,
     }
     return {"advisories": payload}
+
+
+def closure_payload(mark: ClosureMark) -> JsonObject:
+    """Return what is to say of the closure in numbers; nothing without one."""
+    if not mark.needed:
+        return {}
+    numbers: JsonObject = {"needed": mark.projects, "left_out": mark.left_out}
+    return {"closure": {**numbers, "problems": mark.problems}}
 
 
 def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:

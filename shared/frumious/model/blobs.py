@@ -63,6 +63,12 @@ class MirroredFile:
         """Where the file's core metadata is stored, if it is."""
         return layout.metadata_key(self.key)
 
+    @property
+    def metadata_digest(self) -> str:
+        """The digest by which its core metadata is verified; empty without any."""
+        known = self.file.core_metadata
+        return "" if isinstance(known, bool) else ExpectedContent.of(known).digest
+
     def with_sha256(self, computed: Mapping[Key, str]) -> MirroredFile:
         """Return the same, with the sha256 computed of what is at its keys, where that is known."""
         file = self.file

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HEADERS_SIZE: Final = 1024**2  # bytes; what follows them is the description
 _MAX_LINES: Final = 10_000  # requirements of a file
 _MAX_MARKER: Final = 500  # characters
+_MAX_NESTING: Final = 30
 _MAX_SHOWN: Final = 80  # characters
 _OPERAND: Final = r"""(?:"[^"]*"|'[^']*'|\w+)"""
 _COMPARISON: Final = re.compile(
@@ -99,6 +100,9 @@ def _parse(line: str) -> tuple[Dependency, Marker | None]:
     """
     if len(line) > MAX_LINE_LENGTH:
         msg = f"it is longer than {MAX_LINE_LENGTH} characters"
+        raise ValueError(msg)
+    if line.count("(") > _MAX_NESTING:  # the parser is recursive
+        msg = f"it has more than {_MAX_NESTING} parentheses"
         raise ValueError(msg)
     requirement = Requirement(line)
     if requirement.url:

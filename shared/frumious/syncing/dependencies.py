@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from frumious.concurrency import run_all
 from frumious.model import layout
-from frumious.model.checksums import ExpectedContent
 from frumious.model.closure import MAX_PROBLEMS, Dependencies
 from frumious.selection.fingerprints import fingerprint
 from frumious.selection.subject import NO_CONTEXT, Subject
@@ -48,7 +47,7 @@ async def read_dependencies(
     closure = mirror.selection.closure
     if closure is None:
         return None
-    digests = {each.file.filename: digest for each in files if (digest := _digest(each))}
+    digests = {each.file.filename: digest for each in files if (digest := each.metadata_digest)}
     known = await read_requirements(project, mirror.storage)
     keys = {
         digests[each.file.filename]: each.metadata_key
@@ -71,12 +70,6 @@ async def read_dependencies(
         all=dependencies,
         problems=tuple(each[:300] for each in problems[:MAX_PROBLEMS]),
     )
-
-
-def _digest(each: MirroredFile) -> str:
-    """Return the digest of a file's core metadata; empty if it has none."""
-    core_metadata = each.file.core_metadata
-    return "" if isinstance(core_metadata, bool) else ExpectedContent.of(core_metadata).digest
 
 
 async def _with_new(
