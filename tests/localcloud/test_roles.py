@@ -16,7 +16,8 @@ from localcloud import LocalCloud, Runtime
 from localcloud.environment import CHECKOUT
 from localcloud.stack import ACCOUNT, REGION
 from localcloud.stack_reader import StackReader
-from tests.upstream import Index, Server, wheel
+from tests.sigstore import Sigstore
+from tests.upstream import Index, Server, sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +176,30 @@ def test_planner_and_workers_read_private_files_and_nothing_else_of_their_bucket
                 reader.get_object(Bucket="company-wheels", Key="payroll")
             with pytest.raises(ClientError, match="AccessDenied"):
                 reader.put_object(Bucket="company-wheels", Key="pypi/x", Body=b"")
+
+
+def test_a_worker_reads_provenance_and_keeps_what_is_known_of_it(
+    upstream: Server, index: Index, tmp_path: Path
+) -> None:
+    sigstore = Sigstore()
+    (tmp_path / "trusted_root.json").write_bytes(sigstore.trust_root)
+    config = tmp_path / "mirror.conf"
+    config.write_text(configuration(upstream))
+    for version in ("1.0", "2.0"):
+        dist = sdist("sampleproject", version)
+        provenance = json.loads(sigstore.provenance(dist.filename, dist.content))
+        index.upload(dist, provenance=provenance)
+    with assuming_roles(Runtime(config=config), VerifyAttestations="true") as cloud:
+        enforce_iam(cloud)
+        assert advance(cloud) == {"sampleproject": "updated"}
+        section = "\n[attestations]\ntrust-root = trusted_root.json\nrequire = sampleproject\n"
+        config.write_text(config.read_text() + section)
+        cloud.stop_functions()
+        assert advance(cloud) == {"sampleproject": "updated"}
+        key = "state/attestations/sampleproject.json"
+        body = s3_of("WorkerFunction", cloud).get_object(Bucket=cloud.bucket, Key=key)["Body"]
+        files = json.loads(body.read())["files"].values()
+        assert {each["publisher"] for each in files} == {"github.com/example/demo/release.yml"}
 
 
 def test_an_audit_is_finished_with_the_auditor_s_role(guarded: LocalCloud, index: Index) -> None:

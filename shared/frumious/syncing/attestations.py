@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_CLAIMS: Final = 50  # that are fetched and verified at a time
-_MAX_BYTES: Final = 3 * 1024**2  # of their provenance; a function takes 6 MB as JSON
+MAX_BYTES: Final = 3 * 1024**2  # of their provenance; a function takes 6 MB as JSON
 _MAX_LOGGED: Final = 20  # files in one log record
 
 
@@ -240,8 +240,8 @@ class _Check:
     async def _verdicts(self, claims: Sequence[Claim]) -> Mapping[str, Verdict]:
         """Return the verdicts by filename; without one: it is undecided."""
         verdicts: dict[str, Verdict] = {}
-        for part in _parts(claims):
-            if len(part) == 1 and len(part[0].provenance) > _MAX_BYTES:
+        for part in split(claims):
+            if len(part) == 1 and len(part[0].provenance) > MAX_BYTES:
                 verdicts[part[0].filename] = Verdict.refusing("its provenance is too large")
                 continue
             try:
@@ -272,12 +272,12 @@ def _provenance_blob(each: MirroredFile) -> Blob | None:
     return next((blob for blob in each.blobs if blob.expected is None), None)
 
 
-def _parts(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
+def split(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
     """Split claims so that the provenance of each part is not too large for one request."""
     part: list[Claim] = []
     size = 0
     for claim in claims:
-        if part and size + len(claim.provenance) > _MAX_BYTES:
+        if part and size + len(claim.provenance) > MAX_BYTES:
             yield part
             part, size = [], 0
         part.append(claim)

@@ -8,15 +8,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from frumious.errors import Reason
+from frumious.model.attestations import Claim
+from frumious.model.jobs import Job
+from frumious.model.types import RunId
+from frumious.syncing.attestations import MAX_BYTES, split
+from frumious.syncing.recovery import Attempt
+from frumious.syncing.sync import sync_project
+from frumious.syncing.transfer import Transfer
 from localcloud.environment import CHECKOUT
 from tests.sigstore import Sigstore
 from tests.upstream import Fault, Status, sdist
+from tests.world import before_requests_to_s3
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from frumious.mirror import Mirror
     from frumious.model.jobs import Result
     from tests.world import World
 
@@ -57,7 +67,7 @@ class Attested:
         found = sorted(re.findall(r"demo-(.+?)\.tar\.gz", " ".join(map(str, page["files"]))))
         stored = {key.rpartition("/")[2] for key in self.world.files()}
         assert stored == {f"demo-{version}.tar.gz" for version in found}
-        assert page["versions"] == sorted(set(found))
+        assert {*page["versions"]} == {*found}
         return sorted(set(found))
 
     def provenance(self) -> list[str]:
@@ -295,6 +305,63 @@ def test_a_mirror_without_files_verifies_too(attested: Attested) -> None:
 
     names = [file["filename"] for file in attested.world.page("demo")["files"]]
     assert names == ["demo-1.0.tar.gz"]
+
+
+class Killed(BaseException):
+    """A process that ends: no code of the mirror catches it."""
+
+
+def sync_until_write(world: World, number: int) -> Result | None:
+    """Run a job that is killed at its nth write; return its result if it has fewer."""
+    writes = 0
+
+    def kill(request: Any, **_: Any) -> None:
+        nonlocal writes
+        writes += request.method == "PUT"
+        if writes == number:
+            raise Killed
+
+    async def sync(mirror: Mirror) -> Result:
+        job = Job(RunId("run-1"), canonicalize_name("demo"), 0)
+        attempt = Attempt(job, resuming=number > 1)
+        with before_requests_to_s3(mirror, kill):
+            return await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
+
+    try:
+        return world.run(sync)
+    except Killed:
+        world.close()
+        return None
+
+
+def test_a_job_that_is_killed_at_any_write_shows_nothing_that_is_not_verified(
+    attested: Attested,
+) -> None:
+    attested.configure(REQUIRE)
+    attested.upload("1.0")
+    attested.upload("2.0", sigstore=Sigstore())
+    attested.upload("3.0")
+    kills, result = 0, None
+    while result is None:
+        kills += 1
+        result = sync_until_write(attested.world, kills)
+        stored = attested.world.stored("web/")
+        assert not any("demo-2.0" in key for key in stored)
+    assert kills > 5
+    assert attested.versions() == ["1.0", "3.0"]
+    assert result.unverified == 1
+
+
+def test_many_files_are_verified_in_parts(attested: Attested) -> None:
+    attested.configure(REQUIRE)
+    for minor in range(53):
+        attested.upload(f"1.{minor}")
+    attested.upload("2.0", sigstore=Sigstore())
+    result = attested.sync()
+    assert len(attested.versions()) == 53
+    assert result.unverified == 1
+    parts = [Claim("a", "", "x" * size) for size in (MAX_BYTES, 1, MAX_BYTES - 1, 1)]
+    assert [len(part) for part in split(parts)] == [1, 2, 1]
 
 
 def test_the_documented_example_does_what_it_says(attested: Attested) -> None:
