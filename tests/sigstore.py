@@ -44,15 +44,13 @@ def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _utf8(text: str) -> bytes:
-    """Return a text as DER, as Fulcio's extensions have it."""
-    encoded = text.encode()
-    length = bytes([len(encoded)]) if len(encoded) < 128 else bytes([0x81, len(encoded)])
-    return b"\x0c" + length + encoded
-
-
-def _octets(data: bytes) -> bytes:
-    return b"\x04" + (bytes([len(data)]) if len(data) < 128 else bytes([0x81, len(data)])) + data
+def _der(tag: bytes, content: bytes) -> bytes:
+    """Return a primitive value as DER."""
+    length = len(content)
+    header = bytes([length]) if length < 128 else b"\x82" + length.to_bytes(2, "big")
+    if 128 <= length < 256:
+        header = bytes([0x81, length])
+    return tag + header + content
 
 
 @dataclass(slots=True)
@@ -190,13 +188,15 @@ class Sigstore:
         ]
         for number, text in claims.items():
             oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}")
-            extensions.append((x509.UnrecognizedExtension(oid, _utf8(text)), False))
+            extensions.append(
+                (x509.UnrecognizedExtension(oid, _der(b"\x0c", text.encode())), False)
+            )
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         unlogged = builder.sign(self.ca, hashes.SHA256())
         timestamps = self._certificate_timestamp(unlogged.tbs_certificate_bytes)
         oid = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
-        extension = x509.UnrecognizedExtension(oid, _octets(timestamps))
+        extension = x509.UnrecognizedExtension(oid, _der(b"\x04", timestamps))
         return builder.add_extension(extension, critical=False).sign(self.ca, hashes.SHA256())
 
     def _certificate_timestamp(self, tbs: bytes) -> bytes:

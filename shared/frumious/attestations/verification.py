@@ -25,7 +25,7 @@ from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 
 from frumious.errors import FrumiousError, Reason
-from frumious.model.attestations import Claim, Verdict
+from frumious.model.attestations import MAX_TEXT, Claim, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,7 +110,11 @@ class AttestationVerifier:
         if len(publishers) > 1:
             msg = f"it has several publishers: {', '.join(sorted(publishers))}"
             raise _Unproved(msg)
-        return publishers.pop()
+        publisher = publishers.pop()
+        if len(publisher) > MAX_TEXT:
+            msg = f"its publisher has {len(publisher)} characters"
+            raise _Unproved(msg)
+        return publisher
 
     def _check(self, claim: Claim, attestation: Attestation, publisher: Publisher) -> None:
         """Make sure that a publisher has signed that it published the file.

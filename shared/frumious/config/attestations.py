@@ -87,9 +87,10 @@ class AttestationPolicy:
 
     def rules_fingerprint(self, project: NormalizedName) -> str:
         """Identify the rules of a project alone; empty without any."""
-        if project not in self.projects:
-            return ""
         listed, exceptions = self.publishers.get(project), self.exceptions.get(project)
+        is_named = project in self.required.names or project in self.reported.names
+        if not (is_named or listed or exceptions):
+            return ""
         return fingerprint(self.mode(project), listed, exceptions)
 
     @property

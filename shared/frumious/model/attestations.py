@@ -32,8 +32,9 @@ class Verdict(Struct, frozen=True):
 
     @classmethod
     def refusing(cls, problem: str) -> Verdict:
-        """Return the verdict on a claim that is not proved."""
-        return cls(problem=problem[:MAX_TEXT] or "it is not valid")
+        """Return the verdict on a claim that is not proved; `problem` may quote hostile text."""
+        text = problem.encode(errors="replace").decode()[:MAX_TEXT]
+        return cls(problem=text or "it is not valid")
 
 
 class Request(Struct, frozen=True):

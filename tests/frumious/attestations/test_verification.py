@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import sigstore as sigstore_package
 
@@ -175,6 +176,15 @@ def test_what_is_no_provenance_proves_nothing(sigstore: Sigstore, provenance: by
     assert not found[0].publisher
     assert found[0].problem
     assert len(found[0].problem) <= 500
+
+
+def test_a_verdict_can_always_be_kept(sigstore: Sigstore) -> None:
+    long = verdict(sigstore, sigstore.provenance(NAME, CONTENT, repository="x/" + "y" * 600))
+    assert long.problem == "its publisher has 625 characters"
+    surrogate = verdict(sigstore, b'{"version": "\\ud800", "attestation_bundles": "\\udfff"}')
+    quoted = Verdict.refusing("\ud800" * 600)
+    for each in (long, surrogate, quoted):
+        assert msgspec.json.decode(msgspec.json.encode(each), type=Verdict) == each
 
 
 def test_sigstores_own_trust_root_is_one() -> None:
