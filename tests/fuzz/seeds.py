@@ -36,11 +36,15 @@ from frumious.bundles.manifest import (
 from frumious.bundles.work import Progress
 from frumious.downloads.fields import CLOUDFRONT
 from frumious.locks.parse import parse_list
+from frumious.model import changes, checkpoint
 from frumious.model import closure as closures
 from frumious.model.advisories import Advisories, Advisory, Severity, Span, Waiver
 from frumious.model.audits import AuditProgress, Finding, Kind
+from frumious.model.changes import Entry
+from frumious.model.checkpoint import Checkpoint, SignatureLine
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
 from frumious.model.lists import Lists, LockedList
+from frumious.model.merkle import Tree, leaf_hash
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import (
     Cursor,
@@ -57,6 +61,7 @@ from frumious.signing.signatures import sign
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
 from frumious.state.bundle_records import Export, Exports, Imported
+from frumious.state.changes import FeedState
 from frumious.state.inbox import _ReportsFile, _ResultsFile
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import render
@@ -67,6 +72,7 @@ from tests.frumious.downloads import lines as logs
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT
+from tests.fuzz.targets.feed import FIRST, ORIGIN
 from tests.fuzz.targets.signing import MESSAGE, TRUSTED
 from tests.hostile.cases import CASES
 from tests.upstream import (
@@ -107,6 +113,7 @@ _STATE: Final = {
     r"state/private\.json": "private_listing",
     r"state/cooldown\.json": "held_back",
     r"state/lists\.json": "lists",
+    r"state/changes\.json": "feed_state",
     r"state/notices\.json": "notices",
     r"state/attestations/.*": "attestations",
     r"state/unverified\.json": "unverified",
@@ -168,6 +175,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _locks()
     yield from _signing()
     yield from _bundles()
+    yield from _feed()
     yield from _access_logs()
     yield from _closure()
     yield from _texts()
@@ -390,6 +398,42 @@ def _signing() -> Iterator[tuple[str, bytes]]:
     yield "verify_key", TRUSTED.public.text.encode()
     yield "signing_key", TRUSTED.file().encode()
     yield "signature", sign(MESSAGE, TRUSTED, "the seed").encode()
+
+
+def _feed() -> Iterator[tuple[str, bytes]]:
+    entry = Entry(
+        project=PROJECT,
+        serial=7,
+        outcome="updated",
+        run=_RUN,
+        time="2026-01-01T00:00:00Z",
+        upstream_time="2026-01-01T00:00:00.000001Z",
+        added={"demo-1.0.tar.gz": "ab" * 32},
+        removed={"demo-0.1.tar.gz": ""},
+        page="cd" * 32,
+        quarantined=True,
+        mirror_serial=9,
+    )
+    yield "feed_entry", FIRST
+    yield "feed_entry", entry.render()
+    tree = Tree().append([leaf_hash(FIRST)])
+    lines = (FIRST.decode(), entry.render().decode())
+    hashes = changes.encoded(tree)
+    yield "feed_state", render(FeedState(origin=ORIGIN, lines=lines))
+    yield "feed_state", render(FeedState(origin=ORIGIN, size=1, hashes=hashes, lines=lines[1:]))
+    for origin, leaves in ((ORIGIN, lines[:1]), (ORIGIN, lines), ("other.example", lines)):
+        hashed = [leaf_hash(line.encode()) for line in leaves]
+        made = Checkpoint(origin, len(leaves), Tree().append(hashed).root)
+        note = checkpoint.render(made)
+        signed = checkpoint.render(made, SignatureLine("a", bytes(4), bytes(64)))
+        yield "checkpoint_note", note
+        yield "checkpoint_note", signed
+        bundle = changes.join_lines([line.encode() for line in leaves])
+        yield "feed_answer", note + b"\0" + bundle
+        yield "feed_answer", signed + b"\0" + b"".join(hashed)
+        yield "feed_answer", note + b"\0" + bundle.replace(b"demo", b"omed")
+    yield "feed_key", checkpoint.verifier_key("a.example", TRUSTED.public.raw).encode()
+    yield "feed_key", TRUSTED.public.text.encode()
 
 
 def _bundles() -> Iterator[tuple[str, bytes]]:

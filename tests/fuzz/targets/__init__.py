@@ -9,6 +9,7 @@ from tests.fuzz.targets import (
     bundles,
     closure,
     configuration,
+    feed,
     logs,
     names,
     pages,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _MODULES: Final = (
     *(pages, responses, names, configuration, state),
-    *(advisories, signing, bundles, logs, closure),
+    *(advisories, signing, bundles, logs, closure, feed),
 )
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target for module in _MODULES for target in module.TARGETS
