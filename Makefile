@@ -124,6 +124,10 @@ bench-filters: $(dev_env) ## Measure what all filters together cost planner and 
 	$(UV) pip install --quiet --python .venv/bin/python --require-hashes -r requirements/bench.txt
 	PYTHONPATH=shared .venv/bin/python -m bench.filters $(ARGS)
 
+.PHONY: bench-feed
+bench-feed: $(dev_env) ## Measure what the change feed costs the finalizer and followers (ARGS="--changes 100")
+	PYTHONPATH=shared .venv/bin/python -m bench.feed $(ARGS)
+
 .PHONY: bench-verify
 bench-verify: $(dev_env) ## Measure verify of 1,000,000 files in 20,000 pages (ARGS="--files 100000 --projects 2000")
 	PYTHONPATH=shared .venv/bin/python -m bench.verify $(ARGS)

@@ -103,6 +103,8 @@ class _Feed:
     state_etag: str | None
     published: Checkpoint | None
     etag: str | None  # of the published checkpoint
+    # The lines of the last bundle as it was read, and up to which entry.
+    tail: tuple[int, Sequence[bytes]] = (0, ())
 
     @classmethod
     async def open(cls, config: ChangesConfig, storage: Storage, now: float) -> Self:
@@ -134,8 +136,7 @@ class _Feed:
 
     async def without_repeated(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return the entries without those of jobs that were done twice, of the last bundle."""
-        number, width = divmod(self.state.end, TILE_WIDTH)
-        lines = await read_bundle(number, width, self.storage) if width else ()
+        lines = await self._read_tail(self.state.end)
         known = {_identity(changes.parse_entry(line)) for line in lines}
         return [entry for entry in entries if _identity(entry) not in known]
 
@@ -159,12 +160,10 @@ class _Feed:
         """Publish the last commit: entries, tiles, and last the checkpoint."""
         state, committed = self.state, self.state.committed
         begin, end = state.size, committed.size
-        number, width = divmod(begin, TILE_WIDTH)
-        lines = await read_bundle(number, width, self.storage) if width else []
-        lines += [line.encode() for line in state.lines]
+        lines = [*await self._read_tail(begin), *map(str.encode, state.lines)]
         tiles = await self._tiles(begin, list(map(merkle.leaf_hash, lines)))
         _check(committed, tiles)
-        first = number * TILE_WIDTH
+        first = begin - begin % TILE_WIDTH
         bundles: dict[Key, bytes] = {}
         for each, count in changes.bundles(begin, end):
             start = each * TILE_WIDTH - first
@@ -178,6 +177,14 @@ class _Feed:
         )
         await self._write_checkpoint(Checkpoint(state.origin, end, committed.root))
         await self._delete_partial(begin, tiles)
+
+    async def _read_tail(self, end: int) -> Sequence[bytes]:
+        """Return the lines of the bundle that an entry would be appended to."""
+        if self.tail[0] != end:
+            number, width = divmod(end, TILE_WIDTH)
+            lines = await read_bundle(number, width, self.storage) if width else ()
+            self.tail = end, lines
+        return self.tail[1]
 
     async def _tiles(self, begin: int, hashes: list[bytes]) -> dict[Tile, Sequence[bytes]]:
         """Return the tiles that change behind `begin`, the lowest first.
