@@ -149,7 +149,7 @@ def master(suffix: str) -> Callable[[str], str]:
     return lambda text: re.sub(r"(master = \S+)", rf"\g<1>{suffix}", text)
 
 
-_STAY = r"these stay until somebody confirms {} removals .*--confirm-removals {}'"
+_STAY = r"these stay until somebody confirms {} removals? .*--confirm-removals {}'"
 
 SLIPS = (
     # master

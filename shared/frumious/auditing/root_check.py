@@ -224,11 +224,12 @@ def _compare(
         detail = "the root index lists it"
         return Finding(Kind.MISSING_PAGE, mirror.pages.layout.manifest(project), project, detail)
     if entry is None:
-        return None if page.quarantined else Finding(Kind.UNLISTED, key, project)
+        unlisted = Finding(Kind.UNLISTED, key, project, f"it lacks {project!r}")
+        return None if page.quarantined else unlisted
     if page.quarantined:
-        return Finding(Kind.WRONG_ENTRY, key, project, "upstream has it in quarantine")
+        return Finding(Kind.WRONG_ENTRY, key, project, f"{project!r} is in quarantine upstream")
     if (entry.name, entry.serial) != (page.name, page.serial):
-        detail = f"serial {entry.serial}, but its page has {page.serial}"
+        detail = f"serial {entry.serial} of {project!r}, but its page has {page.serial}"
         return Finding(Kind.WRONG_ENTRY, key, project, detail)
     return None
 

@@ -163,8 +163,8 @@ async def _publish(
     )
     await _write(page, manifest, mirror)
     if damaged:
-        extra = {"project": project, "objects": len(damaged)}
-        logger.warning("damaged files are taken from the pages", extra=extra)
+        extra = {"project": project, "files": len(damaged)}
+        logger.warning("damaged files are taken from the page and fetched again", extra=extra)
 
 
 def _without(files: Collection[MirroredFile], damaged: Collection[Key]) -> Iterator[MirroredFile]:

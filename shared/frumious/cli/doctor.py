@@ -83,6 +83,8 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> None:
         ]
         click.echo(json.dumps({"findings": rows}, indent=1))
         return
+    from frumious.cli.sizes import count
+
     for finding in found:
         click.echo(f"{finding.subject}: {finding.problem}\n  {finding.advice}")
-    click.echo("Nothing is wrong." if not found else f"{len(found)} findings.")
+    click.echo(f"{count(len(found), 'finding')}." if found else "Nothing is wrong.")

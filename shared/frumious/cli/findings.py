@@ -16,6 +16,7 @@ from rich.filesize import decimal
 from frumious.auditing.audit import audit, unfinished
 from frumious.auditing.repair import Outcome
 from frumious.auditing.repair import delete_orphans as remove_orphans
+from frumious.cli.sizes import count
 from frumious.model.audits import Kind, Phase
 from frumious.state.audit import AuditStore
 from frumious.state.status_files import publish_audit
@@ -48,7 +49,7 @@ def audit_bar(*, shown: bool) -> Iterator[Callable[[AuditProgress], None]]:
             damaged = f", {progress.damaged} damaged" if progress.damaged else ""
             bar.update(
                 task,
-                description=f"{progress.projects} projects, {progress.objects} objects{damaged}",
+                description=f"{_checked(progress)}{damaged}",
                 total=None if progress.phase is Phase.PAGES else 1.0,
                 completed=progress.share,
             )
@@ -65,6 +66,7 @@ class Verified:
     repaired: Mapping[Finding, Outcome]
     deleted: frozenset[str]  # orphans
     reasons: Mapping[str, str]  # project -> why it could not be repaired
+    keeps_orphans: bool = False  # though their deletion was asked for
 
     @property
     def left(self) -> dict[Kind, int]:
@@ -98,8 +100,7 @@ async def verify_mirror(
     """Audit the mirror, and repair or delete what is asked for."""
     if shows_progress and (earlier := await unfinished(mirror, settings)) is not None:
         click.echo(
-            f"Continuing the audit that has checked {earlier.projects} projects and"
-            f" {earlier.objects} objects; --restart begins anew.",
+            f"Continuing the audit that has checked {_checked(earlier)}; --restart begins anew.",
             err=True,
         )
     with audit_bar(shown=shows_progress) as update:
@@ -115,12 +116,14 @@ async def verify_mirror(
         reasons = {project: entry.reason for project, entry in done.lagging.items()}
     deleted: frozenset[str] = frozenset()
     # Without the root index nobody knows whose pages are missing, and thus whose files are needed.
-    if delete_orphans and not any(each.kind is Kind.WRONG_ROOT for each in findings):
+    keeps_orphans = any(each.kind is Kind.WRONG_ROOT for each in findings)
+    if delete_orphans and not keeps_orphans:
         orphans = [each.key for each in findings if each.kind is Kind.ORPHAN]
         deleted = frozenset(await remove_orphans(orphans, mirror))
-    verified = Verified(progress, findings, repaired, deleted, reasons)
-    count = sum(outcome is Outcome.REPAIRED for outcome in repaired.values())
-    await publish_audit(progress, verified.left, count, mirror.storage)
+    keeps_orphans &= delete_orphans and Kind.ORPHAN in progress.counts
+    verified = Verified(progress, findings, repaired, deleted, reasons, keeps_orphans)
+    successes = sum(outcome is Outcome.REPAIRED for outcome in repaired.values())
+    await publish_audit(progress, verified.left, successes, mirror.storage)
     return verified
 
 
@@ -175,15 +178,22 @@ def _show_text(verified: Verified) -> None:
     others = f", {other} that no page needs" if other else ""
     found_text = f"{progress.damaged} damaged" if progress.damaged else "no damage"
     counts = Counter(verified.repaired.values())
-    outcomes = [f"{count} {outcome}" for outcome, count in sorted(counts.items())]
+    outcomes = [f"{number} {outcome}" for outcome, number in sorted(counts.items())]
     outcomes += [f"{len(verified.deleted)} deleted"] if verified.deleted else []
     after = f" Now: {', '.join(outcomes)}." if outcomes else ""
-    click.echo(
-        f"{progress.projects} projects, {progress.objects} objects checked{read}:"
-        f" {found_text}{others}.{after}"
-    )
+    click.echo(f"{_checked(progress)} checked{read}: {found_text}{others}.{after}")
+    if verified.keeps_orphans:
+        click.echo(
+            "Orphans stay: the root index was damaged. Repair it, then run"
+            " 'frumious verify --delete-orphans' once more.",
+            err=True,
+        )
     for project in sorted({each.project for each in verified.findings} & verified.reasons.keys()):
         click.echo(f"{project} is behind upstream: {verified.reasons[project]}", err=True)
+
+
+def _checked(progress: AuditProgress) -> str:
+    return f"{count(progress.projects, 'project')}, {count(progress.objects, 'object')}"
 
 
 def _outcome(finding: Finding, verified: Verified) -> str:

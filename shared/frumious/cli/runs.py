@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from frumious.planning.advisories import Update
 
 _CONSEQUENCE: Final = "the last good one counts; the log says more"
+_EMPTY: Final = (
+    "the mirror is empty: upstream lists no project that the configuration selects; check master"
+    " and the filters"
+)
 _MAX_SHOWN: Final = 50  # lagging projects; 'frumious status' shows all
 _MAX_ROUNDS: Final = 100  # in which needed projects are found; the next run goes on
 
@@ -170,7 +174,17 @@ async def _input_problems(plan: Plan, done: Done, mirror: Mirror) -> list[str]:
     absent = await absent_names(mirror, done.lagging)
     if await keep_notices(plan, absent, mirror):
         await finalize(mirror, cursor=await mirror.ledger.known_cursor())
-    return [*([] if problem is None else [f"{problem}: {_CONSEQUENCE}"]), *absent_texts(absent)]
+    empty = [] if absent or plan.jobs or not await _is_empty(mirror) else [_EMPTY]
+    feed = [] if problem is None else [f"{problem}: {_CONSEQUENCE}"]
+    return [*feed, *absent_texts(absent), *empty]
+
+
+async def _is_empty(mirror: Mirror) -> bool:
+    """Return whether no run has ever mirrored anything."""
+    if (await mirror.ledger.known_cursor()).projects:
+        return False
+    _, index = await mirror.pages.read_root_index()
+    return index is None
 
 
 def _problems(plan: Plan) -> list[str]:

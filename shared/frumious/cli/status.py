@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
+from msgspec import structs
 
 from frumious.cli.options import json_option, pass_options
 
@@ -47,10 +49,13 @@ def status(options: Options, *, as_json: bool) -> None:
     from frumious.cli.process import with_mirror
 
     state = with_mirror(options, _read)
+    from frumious.errors import Reason
     from frumious.finalizing.status import Freshness
 
     cursor, lagging, master = state.cursor, state.lagging, state.config.master
     freshness = Freshness.of(cursor, state.now)
+    if cursor.master not in {"", state.config.master_fingerprint}:
+        freshness = replace(freshness, problem=Reason.UPSTREAM_REGRESSED)
     if as_json:
         import json
 
@@ -88,6 +93,7 @@ class _State(NamedTuple):
 
 
 async def _read(mirror: Mirror) -> _State:
+    from frumious.finalizing.root_index import read_totals
     from frumious.model.attestations import UnverifiedProjects
     from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
@@ -97,6 +103,11 @@ async def _read(mirror: Mirror) -> _State:
     from frumious.state.private_listing import read_listing
 
     cursor, config = await mirror.ledger.cursor(), mirror.config
+    if cursor.asked and cursor.projects is None:  # state was lost, and nothing changed since
+        totals = await read_totals(mirror.pages)
+        cursor = structs.replace(
+            cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_
+        )
     lagging = await mirror.ledger.lagging() if cursor.lagging else {}
     named = await mirror.ledger.named()
     held_back = await read_held_back(mirror.storage) if cursor.ripening.revision else None
@@ -228,9 +239,7 @@ def _lines(
         lack = f"{count(behind, 'change')} behind" if behind else "all changes"
         yield f"Serial: {freshness.serial}, {lack} as of then"
     yield f"Age: the mirror had all changes {duration(freshness.lag_seconds)} ago"
-    projects = "unknown number of projects"
-    if cursor.projects is not None:
-        projects = count(cursor.projects, "project")
+    projects = count(cursor.projects or 0, "project")
     yield f"Size: {projects}, {count(cursor.files, 'file')}, {size(cursor.bytes_)}"
     if cursor.runs:
         jobs = sum(run.jobs for run in cursor.runs)

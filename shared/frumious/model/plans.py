@@ -83,11 +83,12 @@ class RemovalLimit:
     @property
     def message(self) -> str:
         """Explain what waits, and why."""
+        removals = "1 removal" if self.removals == 1 else f"{self.removals} removals"
         if not self.rest_starts:
             return (
                 f"the run would remove {self.removals} of the mirror's {self.projects} projects,"
                 f" and max-removals allows {self.allowed}: nothing starts until somebody confirms"
-                f" {self.removals} removals"
+                f" {removals}"
             )
         causes = []
         if self.unwanted:
@@ -107,7 +108,7 @@ class RemovalLimit:
             )
         return (
             f"of the mirror's {self.projects} projects, {' and '.join(causes)}: these stay until"
-            f" somebody confirms {self.removals} removals"
+            f" somebody confirms {removals}"
         )
 
 

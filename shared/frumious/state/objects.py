@@ -21,19 +21,11 @@ T = TypeVar("T", bound=Struct)
 
 VERSION: Final = 1  # of the format of every state file
 
-_REPAIRS: Final = {
-    layout.CURSOR: "restore an earlier version of the object, or delete it: the next run then"
-    " compares the whole mirror with upstream",
-    layout.LAGGING: "restore an earlier version of the object, or delete it and run once with"
-    " --force-check",
-    layout.SELECTION: "delete it and run once with --force-check",
-    layout.NEEDED: "delete it: the next run finds out what is needed",
-    layout.LISTS: "delete it: the next run reads the lists anew",
+_REPAIR: Final = "run 'frumious doctor --repair', or restore an earlier version of the object"
+_OTHER_REPAIRS: Final = {
     layout.EXPORTS: "restore an earlier version of the object, or delete it and import a complete"
     " bundle into a new mirror",
     layout.IMPORT: "delete it, and import a complete bundle",
-    layout.NAMED: "restore an earlier version of the object, or delete it with"
-    " 'frumious doctor --repair', which keeps what the pages and tombstones say",
 }
 
 
@@ -108,7 +100,7 @@ def parse(key: Key, stored: Stored, kind: type[T]) -> T:
             raise NewerFormat(msg)
         return msgspec.convert(payload, kind)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        repair = _REPAIRS.get(key, "restore an earlier version of the object, or delete it")
+        repair = _OTHER_REPAIRS.get(key, _REPAIR)
         msg = f"{key!r} is damaged ({type(error).__name__}: {error}): {repair}"
         raise LedgerCorrupt(msg) from error
 

@@ -106,7 +106,7 @@ def check_losses(
         if job.allowed_removal < AllowedRemoval.PROJECT:
             msg = (
                 f"upstream no longer has {job.project!r}, and no event reports its removal;"
-                " plan the project by name with may_lose to agree"
+                f" {_confirmation(job)}"
             )
             raise MassLoss(msg)
         return
@@ -117,9 +117,13 @@ def check_losses(
         lately = f", after {earlier} others in some days" if earlier else ""
         msg = (
             f"upstream no longer names {lost} of {files} files of {job.project!r}{lately},"
-            " and no event reports a removal; plan the project by name with may_lose to agree"
+            f" and no event reports a removal; {_confirmation(job)}"
         )
         raise MassLoss(msg)
+
+
+def _confirmation(job: Job) -> str:
+    return f"'frumious sync {job.project} --may-lose' confirms that (in AWS: may_lose)"
 
 
 def check_selection(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
-from tests.upstream import Fault, Headers, Slow, Status, Together, sdist, wheel
+from tests.upstream import Edit, Fault, Headers, Slow, Status, Together, sdist, wheel
 
 if TYPE_CHECKING:
     from tests.upstream import Index, Server
@@ -132,3 +133,31 @@ def test_what_upstream_makes_a_request_wait_for_is_shown_at_once(
 
     assert "503 Service Unavailable" in line
     assert line.endswith("; trying again in 20 s\n")
+
+
+def test_a_mirror_that_is_empty_after_its_first_run_is_no_success(conf: str, index: Index) -> None:
+    for _ in range(2):
+        done = frumious("mirror", "-c", conf)
+        assert done.returncode == 1
+        assert "the mirror is empty: upstream lists no project" in done.stderr
+        assert done.stdout == "Nothing to do.\n"
+
+    index.upload(wheel("one", "1.0"))
+    assert frumious("mirror", "-c", conf).returncode == 0
+
+
+def test_what_upstream_lost_is_confirmed_by_the_command_that_the_error_names(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    index.upload(wheel("two", "1.0"))
+    frumious("mirror", "-c", conf)
+    without_one = Edit(lambda root: root["projects"].remove(root["projects"][0]))
+    upstream.faults.add(Fault(Status(404), "/simple/one/"))
+    upstream.faults.add(Fault(without_one, re.compile("^/simple/$")))
+
+    refused = frumious("sync", "one", "-c", conf)
+    (named,) = {*re.findall(r"'frumious ([^']*)'", refused.stderr)}
+
+    assert (refused.returncode, named) == (1, "sync one --may-lose")
+    assert frumious(*named.split(), "-c", conf).returncode == 0

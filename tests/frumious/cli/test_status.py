@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,3 +136,28 @@ def test_damaged_notices_are_written_anew(conf: str, tmp_path: Path, index: Inde
 
     assert json.loads(notices.read_text())["absent"] == {"oen": None}
     assert frumious("doctor", "-c", conf).returncode == 0
+
+
+def test_a_status_says_that_master_is_another_index(
+    conf: str, index: Index, upstream: Server
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    frumious("mirror", "-c", conf)
+    path = Path(conf)
+    path.write_text(path.read_text().replace(upstream.url, "http://other.example"))
+
+    shown = frumious("status", "-c", conf)
+
+    assert shown.returncode == 1
+    assert "or it is another index than before" in shown.stdout
+
+
+def test_a_status_counts_what_is_stored_after_the_state_was_lost(
+    conf: str, tmp_path: Path, index: Index
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    frumious("mirror", "-c", conf)
+    shutil.rmtree(tmp_path / "mirror/state")
+    frumious("mirror", "-c", conf)
+
+    assert "\nSize: 1 project, 1 file, " in frumious("status", "-c", conf).stdout

@@ -38,7 +38,7 @@ def test_a_whole_mirror_is_reported_so(conf: str) -> None:
     done = frumious("-c", conf, "verify")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 projects, " in done.stdout
+    assert "1 project, " in done.stdout
     assert "no damage" in done.stdout
 
 
@@ -128,3 +128,29 @@ def test_an_audit_that_was_killed_is_continued(conf: str, file: Path) -> None:
     assert "123 projects, " in done.stdout
     assert "Continuing" not in frumious("-c", conf, "verify", "--restart").stderr
     assert file.exists()
+
+
+def test_a_project_that_the_root_index_lacks_is_named(conf: str) -> None:
+    root = Path(conf).parent / "mirror/web/simple/index.v1_json"
+    page = json.loads(root.read_text())
+    root.write_text(json.dumps({**page, "projects": []}))
+
+    found = frumious("-c", conf, "verify")
+
+    assert "  web/simple/index.v1_json (it lacks 'demo')" in found.stdout.splitlines()
+
+
+def test_orphans_that_stay_are_explained(conf: str, file: Path) -> None:
+    orphan = file.parents[1] / ("0" * 60) / file.name
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"orphan")
+    os.utime(orphan, (OLD, OLD))
+    (Path(conf).parent / "mirror/web/simple/index.html").write_text("damaged")
+
+    stay = frumious("-c", conf, "verify", "--repair", "--delete-orphans")
+    assert stay.returncode == 0
+    assert stay.stderr.startswith("Orphans stay: the root index was damaged.")
+    assert orphan.exists()
+
+    assert frumious("-c", conf, "verify", "--delete-orphans").stderr == ""
+    assert not orphan.exists()

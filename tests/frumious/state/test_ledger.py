@@ -50,7 +50,7 @@ def test_a_damaged_file_is_named_with_what_to_do(world: World, key: Key, body: b
     with pytest.raises(LedgerCorrupt, match="is damaged") as damaged:
         world.run(READS[key])
     assert repr(key) in str(damaged.value)
-    assert "delete it" in str(damaged.value)
+    assert "frumious doctor --repair" in str(damaged.value)
 
 
 def test_a_damaged_cursor_is_read_anew_once_somebody_has_repaired_it(world: World) -> None:

@@ -17,7 +17,7 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from frumious.config import loading
-from frumious.errors import Retryable
+from frumious.errors import FrumiousError, Retryable
 from frumious.mirror import open_mirror
 from frumious.model import layout
 from frumious.model.checksums import FileStream
@@ -268,6 +268,13 @@ def test_a_server_that_only_boto3_s_configuration_names_is_probed_too(
         capabilities = with_storage(settings, lambda storage: storage.prepare())
 
     assert not capabilities.if_match
+
+
+def test_a_bucket_that_does_not_exist_is_named_with_what_to_do(server: S3Server) -> None:
+    settings = server.config().for_directory("/no-such-bucket")
+
+    with pytest.raises(FrumiousError, match="there is no bucket 'no-such-bucket': create it"):
+        with_storage(settings, lambda storage: storage.read(CURSOR))
 
 
 def test_one_process_detects_its_own_conflicts_without_conditional_writes(server: S3Server) -> None:

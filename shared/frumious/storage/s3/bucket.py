@@ -88,6 +88,8 @@ class Bucket:
             details = error.response["Error"]
             code = details.get("Code", "")
             msg = f"S3 responds {code} for {key!r} in {self.name!r}: {details.get('Message')}"
+            if code == "NoSuchBucket":
+                msg = f"there is no bucket {self.name!r}: create it, or correct directory"
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             raise error_for(status, code, msg) from error
         except BotoCoreError as error:
