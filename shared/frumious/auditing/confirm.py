@@ -6,6 +6,7 @@ by itself, right before it is reported, repaired or deleted.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_ONCE: Final = 32
+_HASHED_HERE: Final = 64 * 1024  # bytes of a chunk; a larger one is hashed in a thread
 _MAX_OWNERS: Final = 8  # projects that a file's name allows; a file of more is kept
 _SETTLED: Final = 3.0  # seconds in which a job writes all pages of a project
 
@@ -127,7 +129,10 @@ async def read_blob(
         try:
             async for chunk in chunks:
                 size += len(chunk)
-                file.update(chunk)
+                if len(chunk) > _HASHED_HERE:
+                    await asyncio.to_thread(file.update, chunk)
+                else:
+                    file.update(chunk)
                 if on_chunk is not None:
                     await on_chunk(len(chunk))
             file.finish()

@@ -127,6 +127,8 @@ class FilesystemStorage:
         with opened:
             while chunk := await self._run(lambda: file.read(CHUNK), key):
                 yield chunk
+                if len(chunk) < CHUNK:  # the file ends here
+                    return
 
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object; with `replacing`, only if it still has that etag."""
