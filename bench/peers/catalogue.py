@@ -27,7 +27,7 @@ class Catalogue:
 
     @property
     def files(self) -> int:
-        """How many files a mirror has to have, without core metadata, which bandersnatch lacks."""
+        """How many files a mirror has to have, without core metadata."""
         return 2 * self.releases
 
     def index(self) -> Index:
