@@ -24,7 +24,8 @@ clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
 fuzz_env := .venv-fuzz/.made-$(call checksum,requirements/fuzz.txt)
 bandersnatch_env := .venv-bandersnatch/.made-$(call checksum,requirements/bandersnatch.txt)
 built := .aws-sam/build/.made-$(call checksum,template.yaml samconfig.toml mirror.conf \
-    $(wildcard *.json) requirements/runtime.txt requirements/attestations.txt $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
+    $(wildcard *.json) requirements/runtime.txt requirements/attestations.txt \
+    $$(find functions layers shared -type f ! -path '*/__pycache__/*'))
 
 ##@ Use
 

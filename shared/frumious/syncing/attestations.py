@@ -219,7 +219,7 @@ class _Check:
     async def _fetch(self, each: MirroredFile, blob: Blob, is_new: bool) -> bytes | None:  # noqa: FBT001
         """Return a file's provenance: what is stored, if that is known or shown; else upstream's.
 
-        None: it cannot be had now.
+        None: it is not available now.
         """
         before, name = self._before(each), each.file.filename
         if self.failure:
@@ -240,18 +240,18 @@ class _Check:
     async def _verdicts(self, claims: Sequence[Claim]) -> Mapping[str, Verdict]:
         """Return the verdicts by filename; without one: it is undecided."""
         verdicts: dict[str, Verdict] = {}
-        for part in split(claims):
-            if len(part) == 1 and len(part[0].provenance) > MAX_BYTES:
-                verdicts[part[0].filename] = Verdict.refusing("its provenance is too large")
+        for group in split(claims):
+            if len(group) == 1 and len(group[0].provenance) > MAX_BYTES:
+                verdicts[group[0].filename] = Verdict.refusing("its provenance is too large")
                 continue
             try:
-                found = await self.mirror.verifier.verify(part)
+                found = await self.mirror.verifier.verify(group)
             except FrumiousError as error:  # the rest of this job would fail, too
                 self.failure = explain(error)
                 undecided = (each.filename for each in claims if each.filename not in verdicts)
                 self.undecided |= dict.fromkeys(undecided, self.failure)
                 break
-            verdicts |= {each.filename: verdict for each, verdict in zip(part, found, strict=True)}
+            verdicts |= {each.filename: verdict for each, verdict in zip(group, found, strict=True)}
         return verdicts
 
     async def _store(self, blob: Blob, body: bytes) -> None:
@@ -273,14 +273,14 @@ def _provenance_blob(each: MirroredFile) -> Blob | None:
 
 
 def split(claims: Iterable[Claim]) -> Iterator[list[Claim]]:
-    """Split claims so that the provenance of each part is not too large for one request."""
-    part: list[Claim] = []
+    """Split claims so that the provenance of each group is not too large for one request."""
+    group: list[Claim] = []
     size = 0
     for claim in claims:
-        if part and size + len(claim.provenance) > MAX_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(claim)
+        if group and size + len(claim.provenance) > MAX_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(claim)
         size += len(claim.provenance)
-    if part:
-        yield part
+    if group:
+        yield group
