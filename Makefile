@@ -129,6 +129,10 @@ bench-filters: $(dev_env) ## Measure what all filters together cost planner and 
 bench-feed: $(dev_env) ## Measure what the change feed costs the finalizer and followers (ARGS="--changes 100")
 	PYTHONPATH=shared .venv/bin/python -m bench.feed $(ARGS)
 
+.PHONY: bench-closure
+bench-closure: $(dev_env) ## Measure what the closure costs planner, finalizer and worker (ARGS="--projects 500")
+	PYTHONPATH=shared .venv/bin/python -m bench.closure $(ARGS)
+
 .PHONY: bench-verify
 bench-verify: $(dev_env) ## Measure verify of 1,000,000 files in 20,000 pages (ARGS="--files 100000 --projects 2000")
 	PYTHONPATH=shared .venv/bin/python -m bench.verify $(ARGS)

@@ -75,6 +75,14 @@ def test_every_step_of_planner_and_finalizer_is_measured() -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(240)
+def test_the_closure_is_measured() -> None:
+    done = bench("bench.closure", "--projects", "50")
+
+    assert "the walk through 50 projects" in done.stdout, done.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(240)
 def test_filters_are_measured() -> None:
     done = bench("bench.filters", "--projects", "1000", "--rounds", "1")
 

@@ -16,6 +16,7 @@ from frumious.planning.notices import keep_notices
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
 from frumious.selection.locks import ListsUnread
+from frumious.state.objects import LedgerCorrupt
 from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
 from frumious_lambda.planner_event import PlannerEvent
 
@@ -140,7 +141,7 @@ async def _select(mirror: Mirror) -> Mirror:
     """
     try:
         return await mirror.with_stored_lists()
-    except ListsUnread:
+    except (ListsUnread, LedgerCorrupt):  # what is damaged is made anew
         return await follow_lists(mirror)
 
 

@@ -76,8 +76,10 @@ async def read_closure(cursor: Cursor, selection: Selection, mirror: Mirror) -> 
             needed = structs.replace(needed, revision=0)
             logger.error("dependencies are lost: all projects report theirs anew")
         found = FoundNeeds(needed, ClosureMark.of(needed), changed=needed != stored, lost=lost)
-    unlisted = frozenset(needed.projects.keys() - listed)
-    return found._replace(unlisted=unlisted, problems=_problems(needed, closure.max_projects))
+    problems = _problems(needed, closure.max_projects)
+    for problem in problems if found.changed else ():
+        logger.warning("%s", problem)
+    return found._replace(unlisted=frozenset(needed.projects.keys() - listed), problems=problems)
 
 
 def _problems(needed: Needed, limit: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.model.jobs import Report
+from frumious.model.plans import Reason
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ def test_what_is_needed_is_mirrored_and_nothing_else(closed: Closed) -> None:
         upload(world, name, "1.0")
     closed.configure("app")
 
-    assert closed.run() <= 4
+    world.mirror_run()
+    reasons = world.dry_run().reasons
+    assert reasons == dict.fromkeys(("lib", "tool"), Reason.NEEDED)
+    assert closed.run() <= 3
     assert closed.files() == {
         "app-1.0",
         "lib-2.0",
@@ -319,8 +323,9 @@ async def _count(mirror: Mirror) -> int:
     return mirror.storage.pop_request_count()
 
 
+@pytest.mark.parametrize("damage", [None, b"{"])
 @pytest.mark.parametrize("key", ["state/closure.json", "state/needed.json"])
-def test_lost_state_drops_nothing(closed: Closed, key: str) -> None:
+def test_lost_state_drops_nothing(closed: Closed, key: str, damage: bytes | None) -> None:
     world = closed.world
     upload(world, "app", "1.0", "lib")
     upload(world, "lib", "1.0", "leaf")
@@ -329,6 +334,8 @@ def test_lost_state_drops_nothing(closed: Closed, key: str) -> None:
     closed.run()
     files = closed.files()
     world.s3.delete_object(Bucket=world.bucket, Key=key)
+    if damage is not None:
+        world.s3.put_object(Bucket=world.bucket, Key=key, Body=damage)
     world.close()
     closed.run()
     assert closed.files() == files
