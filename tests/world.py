@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import uuid
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -26,6 +26,7 @@ from frumious.planning.lists import follow_lists
 from frumious.planning.plan import plan_changes, plan_projects
 from frumious.planning.retry import retry
 from frumious.state import inbox
+from frumious.state.objects import LedgerCorrupt
 from frumious.syncing.delivery import Batch, Delivery, Disposition, RetryLater
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
@@ -186,7 +187,9 @@ class World:
         """Open the plan's runs and send their jobs."""
 
         async def start(mirror: Mirror) -> list[Run]:
-            selecting = await mirror.with_stored_lists()
+            selecting = mirror
+            with suppress(LedgerCorrupt):  # as the planner does
+                selecting = await mirror.with_stored_lists()
             opened = await start_runs(plan, selecting, JobQueue(self.queue_url))
             return [await mirror.ledger.plan(run) for run in opened]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HEAD = b"Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n"
 ROOT = canonicalize_name("root")
+MANY = b",".join(b"!=1.%d" % number for number in range(60))
 
 
 def requirements(number: int) -> bytes:
@@ -40,10 +41,11 @@ def requirements(number: int) -> bytes:
 @pytest.mark.parametrize(
     ("metadata", "problem"),
     [
-        (HEAD + requirements(1_000_000), "headers of over 1048576 bytes"),
+        (HEAD + requirements(1_000_000), "no file has core metadata"),  # over 16 MiB: not stored
+        (HEAD + requirements(500_000), "headers of over 1048576 bytes"),
         (HEAD + requirements(20_000), "it has 20000 requirements, over 10000"),
         (HEAD + b"Requires-Dist: lib" + b">=1," * 500 + b">=1\n", "longer than 1000 characters"),
-        (HEAD + b"Requires-Dist: lib" + b">=1," * 60 + b">=1\n", "more than 50 clauses"),
+        (HEAD + b"Requires-Dist: lib" + MANY + b"\n", "more than 50 clauses"),
         (HEAD + b"Requires-Dist: lib; " + b"(" * 500 + b"\n", "is left out"),
         (HEAD + b"Requires-Dist: \xff\xfe\n", "is not valid"),
         (b"\x00" * 100, "is not valid"),
