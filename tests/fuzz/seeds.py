@@ -178,6 +178,15 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _feed()
     yield from _access_logs()
     yield from _closure()
+    url = "https://github.com/astral-sh/python-build-standalone/releases/download/20251014/x.tar.gz"
+    build: dict[str, Any] = {
+        "name": "cpython",
+        "arch": {"family": "x86_64"},
+        "os": "linux",
+        "libc": "gnu",
+    }
+    build |= {"major": 3, "minor": 13, "patch": 9, "url": url, "sha256": "ab" * 32}
+    yield "python_builds", json.dumps({"a": build, "b": {**build, "name": "pypy"}}).encode()
     yield from _texts()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The folders that other checks look through, and the legacy JSON, which may not be mirrored now.
 _FOLDERS: Final = (
-    *(layout.FILES, layout.PROVENANCE, PAGES, layout.CHANGES),
+    *(layout.FILES, layout.PROVENANCE, PAGES, layout.CHANGES, layout.PYTHON_BUILDS),
     *(layout.LEGACY_JSON, layout.LEGACY_PAGES),
 )
 _LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own

@@ -20,6 +20,7 @@ from frumious.cli.follow import follow
 from frumious.cli.keys import keys
 from frumious.cli.options import Verbs, common_options, json_option, pass_options
 from frumious.cli.plan import plan
+from frumious.cli.pythons import pythons
 from frumious.cli.serve import serve
 from frumious.cli.status import status
 from frumious.cli.tokens import token
@@ -63,6 +64,7 @@ main.add_command(import_)
 main.add_command(keys)
 main.add_command(follow)
 main.add_command(plan)
+main.add_command(pythons)
 main.add_command(token)
 main.add_command(serve)
 main.add_command(status)

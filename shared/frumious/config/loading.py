@@ -16,6 +16,7 @@ from frumious.config.changes import read_changes
 from frumious.config.choices import Backend
 from frumious.config.filter_checks import check_closure, check_filters
 from frumious.config.proxy import read_proxy
+from frumious.config.pythons import read_pythons
 from frumious.config.reader import Reader, shown_key
 from frumious.config.s3 import read_s3
 from frumious.config.settings import PYPI, Config
@@ -179,6 +180,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         private=private,
         advisories=advisories,
         attestations=read_attestations(reader),
+        pythons=read_pythons(reader, environment),
         changes=changes,
         warnings=reader.warnings(),  # last: after all known keys were read
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frumious.config.advisories import AdvisoryPolicy
     from frumious.config.attestations import AttestationPolicy
     from frumious.config.changes import ChangesConfig
+    from frumious.config.pythons import PythonBuilds
 
 PYPI: Final = "https://pypi.org"
 # Where the server in front of each storage finds compressed pages; Swift's staticweb cannot choose.
@@ -108,6 +109,7 @@ class Config:
     private: PrivateProjects = field(default_factory=PrivateProjects)
     advisories: AdvisoryPolicy | None = None  # None: the feed is not followed
     attestations: AttestationPolicy | None = None  # None: none are verified
+    pythons: PythonBuilds | None = None  # None: builds of Python are not mirrored
     changes: ChangesConfig | None = None  # None: no change feed is published
     warnings: tuple[str, ...] = ()
 

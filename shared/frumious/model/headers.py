@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
-from frumious.model.layout import CHANGES, GZIP_FOLDER, HTML, V1_HTML, V1_JSON, filename, may_change
+from frumious.model.layout import (
+    CHANGES,
+    GZIP_FOLDER,
+    HTML,
+    PYTHON_BUILDS,
+    V1_HTML,
+    V1_JSON,
+    filename,
+    may_change,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +74,11 @@ class Headers:
         return ""
 
 
-_BY_PREFIX = {
+_BY_PREFIX: dict[str, Headers] = {
     "web/packages/": Headers("application/octet-stream", _FILE_CACHING),
     "web/integrity/": Headers("application/vnd.pypi.integrity.v1+json", _PAGE_CACHING),
+    f"{PYTHON_BUILDS}downloads.json": Headers("application/json", _PAGE_CACHING),
+    PYTHON_BUILDS: Headers("application/octet-stream", _FILE_CACHING),
     "web/json/": Headers("application/json", _PAGE_CACHING),
     "web/pypi/": Headers("application/json", _PAGE_CACHING),
     # What C2SP's tlog-tiles demands; entries have a format of their own.

@@ -38,6 +38,7 @@ VERBS = (
     "follow",
     "keys",
     "plan",
+    "pythons",
     "serve",
     "status",
     "tokens",

@@ -7,13 +7,18 @@ import json
 from frumious.access.tokens import Token, TokenError
 from frumious.config.loading import ConfigError, parse
 from frumious.locks.parse import InvalidList, parse_list
+from frumious.model import layout
 from frumious.model.lists import Lists, LockedList
 from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
+from frumious.pythons.listing import InvalidList as InvalidBuilds
+from frumious.pythons.listing import parse as parse_builds
+from frumious.pythons.listing import render as render_builds
+from frumious.pythons.listing import select
 from frumious.selection.locks import LockedReleases
 from frumious.state.objects import render
 from frumious_lambda.planner_event import InvalidEvent, parse_event
-from tests.fuzz.targets.checks import PROJECT, check_project
+from tests.fuzz.targets.checks import PROJECT, check_key, check_project
 
 
 def mirror_conf(data: bytes) -> None:
@@ -50,6 +55,19 @@ def _list(name: str, data: bytes) -> None:
     assert render(Lists(lists=(locked,)))
 
 
+def python_builds(data: bytes) -> None:
+    """A list of builds of Python."""
+    try:
+        builds, _ = select(parse_builds(data, "list"), None)
+    except InvalidBuilds:
+        return
+    for key in builds:
+        check_key(key, layout.PYTHON_BUILDS)
+    again, problems = select(parse_builds(render_builds(builds.values()), "list"), None)
+    assert {*again} == {*builds}
+    assert not problems
+
+
 def token(data: bytes) -> None:
     """An entry of the token store."""
     try:
@@ -72,4 +90,4 @@ def planner_event(data: bytes) -> None:
         check_project(project)
 
 
-TARGETS = (mirror_conf, lock_file, requirements_file, token, planner_event)
+TARGETS = (mirror_conf, lock_file, requirements_file, python_builds, token, planner_event)
