@@ -43,7 +43,7 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
         after = None if update is None else update.after
         forecast = await make_forecast(together(planned, update), mirror, after)
         expected = planned.jobs.keys() - {*forecast.absent} | forecast.lagging.keys()
-        return forecast, absent_texts(await absent_names(mirror, expected))
+        return forecast, absent_texts(await absent_names(mirror, expected), mirror.selection)
 
     forecast, misspelt = with_mirror(options, work)
     if as_json:

@@ -176,7 +176,7 @@ async def _input_problems(plan: Plan, done: Done, mirror: Mirror) -> list[str]:
         await finalize(mirror, cursor=await mirror.ledger.known_cursor())
     empty = [] if absent or plan.jobs or not await _is_empty(mirror) else [_EMPTY]
     feed = [] if problem is None else [f"{problem}: {_CONSEQUENCE}"]
-    return [*feed, *absent_texts(absent), *empty]
+    return [*feed, *absent_texts(absent, mirror.selection), *empty]
 
 
 async def _is_empty(mirror: Mirror) -> bool:

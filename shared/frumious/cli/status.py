@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
-from msgspec import structs
 
 from frumious.cli.options import json_option, pass_options
 
@@ -93,6 +92,8 @@ class _State(NamedTuple):
 
 
 async def _read(mirror: Mirror) -> _State:
+    from msgspec import structs
+
     from frumious.finalizing.root_index import read_totals
     from frumious.model.attestations import UnverifiedProjects
     from frumious.model.notices import Notices
@@ -159,7 +160,7 @@ def _named_lines(state: _State) -> Iterator[str]:
     if state.held_back is not None:
         yield from held_back_lines(state.held_back)
     yield from _closure_lines(state.needed)
-    yield from absent_texts(state.notices.absent)
+    yield from absent_texts(state.notices.absent, state.config.selection)
     yield from _withheld_lines(state.notices)
     yield from _unverified_lines(state.unverified)
 

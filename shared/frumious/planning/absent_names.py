@@ -1,4 +1,4 @@
-"""Names of the allowlist that upstream does not have: most are spelled wrong."""
+"""Names of the configuration's lists that upstream does not have: many are spelled wrong."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
 from frumious.planning.named import read_named
+from frumious.selection.locks import UnreadLocks
+from frumious.selection.names import AllowedProjects
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Mapping
 
     from frumious.mirror import Mirror
+    from frumious.selection.selection import Selection
 
 _MAX_ROOT_INDEX: Final = 1024**2  # bytes; of a larger one only the mirror's own names are similar
 
@@ -23,7 +26,7 @@ _MAX_ROOT_INDEX: Final = 1024**2  # bytes; of a larger one only the mirror's own
 async def absent_names(
     mirror: Mirror, expected: Container[NormalizedName]
 ) -> dict[NormalizedName, NormalizedName | None]:
-    """Return the names of the allowlist that the mirror has no page of, each with a similar name.
+    """Return the listed names that the mirror has no page of, each with a similar name.
 
     `expected` are names that lag, or that a job brings. Reads the mirror's root index; where a name
     is absent, also a small root index of upstream's.
@@ -52,10 +55,14 @@ async def absent_names(
     return {name: _nearest(name, known - set(absent)) for name in absent}
 
 
-def absent_texts(absent: Mapping[NormalizedName, NormalizedName | None]) -> list[str]:
-    """Return a sentence for each absent name."""
+def absent_texts(
+    absent: Mapping[NormalizedName, NormalizedName | None], selection: Selection
+) -> list[str]:
+    """Return a sentence for each absent name, with the options whose lists all have it."""
+    lists = (each for each in selection.names if isinstance(each, AllowedProjects | UnreadLocks))
+    options = " and ".join(each.option for each in lists)
     return [
-        f"upstream has no project {name!r}, which [allowlist] packages names"
+        f"upstream has no project {name!r}, which is in {options}"
         + (f"; did you mean {nearest!r}?" if nearest else "")
         for name, nearest in absent.items()
     ]

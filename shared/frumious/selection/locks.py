@@ -52,6 +52,7 @@ class UnreadLocks:
     """Where lists are and what they select, until somebody has read them."""
 
     name: ClassVar = "project_locks"
+    option: ClassVar = "[locks] files"
     sources: tuple[str, ...]  # files, patterns of files, s3:// and https addresses
     exact: Exact
     indexes: tuple[str, ...]  # more addresses that the index has in lists
@@ -82,6 +83,7 @@ class LockedProjects(AllowedProjects):
     """Projects that lists pin; they may be none."""
 
     name: ClassVar = UnreadLocks.name
+    option: ClassVar = UnreadLocks.option
 
 
 @dataclass(frozen=True)  # with slots, super() would not find its class

@@ -24,6 +24,7 @@ class AllowedProjects:
     """Projects of a list; as in bandersnatch, an empty list allows everything."""
 
     name: ClassVar = "allowlist_project"
+    option: ClassVar = "[allowlist] packages"
     projects: frozenset[NormalizedName]
 
     @classmethod
@@ -46,6 +47,7 @@ class RequiredProjects(AllowedProjects):
     """Projects of requirements files."""
 
     name: ClassVar = "project_requirements"
+    option: ClassVar = "[allowlist] requirements"
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:

@@ -35,6 +35,7 @@ class TopProjects(AllowedProjects):
     """The projects with the most downloads."""
 
     name: ClassVar = "top_projects"
+    option: ClassVar = "[top] list"
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:

@@ -94,7 +94,7 @@ def test_a_status_names_what_waits_for_a_person(
     notices = published()["notices"]
 
     absent = (
-        "upstream has no project 'reqests', which [allowlist] packages names; did you mean"
+        "upstream has no project 'reqests', which is in [allowlist] packages; did you mean"
         " 'requests'?"
     )
     assert upstream.requests == []
@@ -161,3 +161,16 @@ def test_a_status_counts_what_is_stored_after_the_state_was_lost(
     frumious("mirror", "-c", conf)
 
     assert "\nSize: 1 project, 1 file, " in frumious("status", "-c", conf).stdout
+
+
+def test_absent_names_are_reported_with_the_list_that_has_them(
+    conf: str, tmp_path: Path, index: Index
+) -> None:
+    index.upload(wheel("one", "1.0"))
+    (tmp_path / "locked.txt").write_text("one==1.0\nmissing==1.0\n")
+    with Path(conf).open("a") as file:
+        file.write(f"[plugins]\nenabled = project_locks\n[locks]\nfiles = {tmp_path}/locked.txt\n")
+    expected = "upstream has no project 'missing', which is in [locks] files"
+
+    assert expected in frumious("mirror", "-c", conf).stderr
+    assert expected in frumious("status", "-c", conf).stdout
