@@ -55,11 +55,11 @@ class _Statuses(click.ParamType[frozenset[int]]):
 @click.argument("subjects", nargs=-1, metavar="[SUBJECT]...")
 @click.option(
     "--logs",
-    "places",
+    "locations",
     multiple=True,
     envvar="FRUMIOUS_LOGS",
     show_envvar=True,
-    metavar="PLACE",
+    metavar="LOCATION",
     help="A log, a folder, a pattern, s3://bucket/prefix, or - for standard input; repeatable.",
 )
 @click.option("--from", "first", type=_Day(), metavar="DAY", help="The first day, in UTC.")
@@ -88,7 +88,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
     options: Options,
     subjects: tuple[str, ...],
     *,
-    places: tuple[str, ...],
+    locations: tuple[str, ...],
     first: date | None,
     last: date | None,
     top: int | None,
@@ -107,7 +107,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
 
     Exit status 1 if a log or a line of one could not be read: the answer may lack something.
     """
-    _check_options(len(subjects), places, top, never=never, as_json=as_json, as_csv=as_csv)
+    _check_options(len(subjects), locations, top, never=never, as_json=as_json, as_csv=as_csv)
     from frumious.cli import download_reports as reports
     from frumious.downloads import counting
     from frumious.downloads.days import Days
@@ -128,7 +128,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
 
     listed = _listed_projects(options) if never else {}
     reading = Reading()
-    logs = find_logs(places, days, lambda: _configuration(options))
+    logs = find_logs(locations, days, lambda: _configuration(options))
     requests = counting.file_requests(read_requests(logs, days, parsed_format, reading), statuses)
     form = reports.Form.of(as_json=as_json, as_csv=as_csv)
     if wanted:
@@ -136,7 +136,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
         reports.show(reports.CLIENTS, tally.in_order_of_time(), form, reading, days)
     elif top is not None:
         tally = counting.count_projects(requests)
-        reports.show(reports.PROJECTS, tally.most(top), form, reading, days)
+        reports.show(reports.PROJECTS, tally.top(top), form, reading, days)
     else:
         unused = counting.without_downloads(requests, listed)
         reports.show(reports.UNUSED, unused, form, reading, days)
@@ -149,7 +149,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
 
 def _check_options(  # noqa: PLR0913 (the options)
     subjects: int,
-    places: tuple[str, ...],
+    locations: tuple[str, ...],
     top: int | None,
     *,
     never: bool,
@@ -164,7 +164,7 @@ def _check_options(  # noqa: PLR0913 (the options)
     if sum((subjects > 0, top is not None, never)) != 1:
         msg = "name projects, releases or files, or use --top or --never"
         raise click.UsageError(msg)
-    if not places:
+    if not locations:
         msg = "name the logs with --logs"
         raise click.UsageError(msg)
     if as_json and as_csv:
@@ -180,10 +180,14 @@ def _listed_projects(options: Options) -> dict[NormalizedName, bool]:
         return {project: False for project, _ in await mirror.pages.listed_projects()}
 
     try:
-        return with_mirror(options, work)
+        listed = with_mirror(options, work)
     except InvalidPage as error:
         msg = f"{error}; 'frumious doctor --repair' makes the root index again"
         raise click.ClickException(msg) from error
+    if not listed:
+        msg = "the mirror lists no projects; --config names its configuration"
+        raise click.ClickException(msg)
+    return listed
 
 
 def _configuration(options: Options) -> Config:

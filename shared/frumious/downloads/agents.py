@@ -1,4 +1,4 @@
-"""What installers say of themselves in the User-Agent header.
+"""What installers state about themselves in the User-Agent header.
 
 pip (`user_agent` in `pip/_internal/network/session.py`), uv (crates/uv-client/src/linehaul.rs) and
 others append JSON in the format of pypi/linehaul; Poetry and PDM name only versions.

@@ -40,22 +40,22 @@ class Log(NamedTuple):
     open: Callable[[], Buffered]
 
 
-def find_logs(places: Iterable[str], days: Days, load: Callable[[], Config]) -> Iterator[Log]:
+def find_logs(locations: Iterable[str], days: Days, load: Callable[[], Config]) -> Iterator[Log]:
     """Yield the logs of the given days; `load` returns the configuration, for `s3://`.
 
     Raises:
-        NoLogs: while iterating; there is none in one of the places, whatever its days.
+        NoLogs: while iterating; there is none at one of the locations, whatever its days.
         StorageUnavailable, StorageRefused: while iterating; the bucket cannot be listed.
     """
-    for place in places:
-        if place == _STDIN:
+    for location in locations:
+        if location == _STDIN:
             yield Log("standard input", lambda: cast("BufferedReader", sys.stdin.buffer))
-        elif place.startswith("s3://"):
-            yield from _objects(place, days, load())
+        elif location.startswith("s3://"):
+            yield from _objects(location, days, load())
         else:
-            found = sorted(_files(place))
+            found = sorted(_files(location))
             if not found:
-                msg = f"there are no logs at {place!r}"
+                msg = f"there are no logs at {location!r}"
                 raise NoLogs(msg)
             yield from (_file(path) for path in found if days.may_have(str(path)))
 
@@ -64,10 +64,10 @@ def _file(path: Path) -> Log:
     return Log(str(path), lambda: path.open("rb"))
 
 
-def _files(place: str) -> Iterator[Path]:
+def _files(location: str) -> Iterator[Path]:
     """Yield the files that a path or a pattern names. In folders, error logs are no access logs."""
-    path = Path(place)
-    for each in [path] if path.exists() else map(Path, glob.iglob(place, recursive=True)):  # noqa: PTH207 (any pattern)
+    path = Path(location)
+    for each in [path] if path.exists() else map(Path, glob.iglob(location, recursive=True)):  # noqa: PTH207 (any pattern)
         if not each.is_dir():
             yield each
             continue
@@ -78,7 +78,7 @@ def _files(place: str) -> Iterator[Path]:
 
 
 def _objects(address: str, days: Days, config: Config) -> Iterator[Log]:
-    """Yield the logs of a bucket; the next ones are read meanwhile, each into a temporary file."""
+    """Yield the logs of a bucket; others are read in the background, each into a temporary file."""
     from frumious.storage.s3.fetching import list_objects  # noqa: PLC0415 (botocore is large)
 
     bucket, _, prefix = address.removeprefix("s3://").partition("/")

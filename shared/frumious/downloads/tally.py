@@ -69,7 +69,7 @@ class Tally:
         else:
             yield from self._query("ORDER BY first, key")
 
-    def most(self, number: int) -> list[Counts]:
+    def top(self, number: int) -> list[Counts]:
         """Return the keys with most downloads."""
         if self._database is not None:
             order = f"ORDER BY downloads DESC, partial DESC, key LIMIT {number:d}"

@@ -188,7 +188,7 @@ def test_who_asked_in_vain_is_found_by_status(tmp_path: Path) -> None:
         ("foo==3", []),
     ],
 )
-def test_projects_releases_and_files_are_told_apart(
+def test_projects_releases_and_files_are_distinguished(
     subject: str, filenames: list[str], tmp_path: Path
 ) -> None:
     all_files = [
@@ -261,6 +261,10 @@ def test_top_projects_and_projects_that_nobody_downloaded(tmp_path: Path) -> Non
 
     assert [(each["project"], each["downloads"]) for each in top] == [("six", 2), ("used", 1)]
     assert never == [{"project": "idle"}]
+    (folder / "index.v1_json").unlink()
+    done = frumious("-c", str(conf), "downloads", "--never", *logs)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the mirror lists no projects" in done.stderr
 
 
 def test_counts_on_disk_are_those_in_memory(tmp_path: Path) -> None:
@@ -275,7 +279,7 @@ def test_counts_on_disk_are_those_in_memory(tmp_path: Path) -> None:
             tally.add((f"project-{number % 7}", "é"), request)
 
     assert [*on_disk.in_order_of_time()] == [*in_memory.in_order_of_time()]
-    assert on_disk.most(4) == in_memory.most(4)
+    assert on_disk.top(4) == in_memory.top(4)
 
 
 def test_csv_has_a_row_for_each_client_and_no_formulas(tmp_path: Path) -> None:
