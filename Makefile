@@ -141,6 +141,10 @@ bench-verify: $(dev_env) ## Measure verify of 1,000,000 files in 20,000 pages (A
 bench-downloads: $(dev_env) ## Measure `frumious downloads` of logs of 2 GB (ARGS="--gigabytes 0.1")
 	PYTHONPATH=shared .venv/bin/python -m bench.downloads $(ARGS)
 
+.PHONY: bench-bundles
+bench-bundles: $(dev_env) ## Measure export and import of 1,000 changes among 740,000 projects (ARGS="--projects 20000")
+	PYTHONPATH=shared .venv/bin/python -m bench.bundles $(ARGS)
+
 .PHONY: idle
 idle: $(dev_env) ## Measure what an idle month costs: an hour's ticks on the local stack, times list prices
 	PYTHONPATH=shared .venv/bin/python -m bench.idle

@@ -175,9 +175,9 @@ class SyntheticStorage:
         elif prefix in {"web/simple/", f"{layout.GZIP_FOLDER}simple/"}:
             last = after.rpartition("-")[2][:7]
             for number in range(int(last) + 1 if last else 0, self.projects):
-                yield from self._page_entries(number, prefix)
+                yield from self.page_entries(number, prefix)
         elif prefix.startswith("web/simple/project-"):
-            yield from self._page_entries(_number(prefix), prefix)
+            yield from self.page_entries(_number(prefix), prefix)
         else:
             for key in sorted(self.state):
                 if key.startswith(prefix) and key > after:
@@ -192,7 +192,7 @@ class SyntheticStorage:
                 key = Key(key.replace("project_", "orphan_"))
             yield Entry(key, 1000, _OLD)
 
-    def _page_entries(self, project: int, prefix: str) -> Iterator[Entry]:
+    def page_entries(self, project: int, prefix: str) -> Iterator[Entry]:
         for key, body in sorted(self.pages(project).items()):
             if key.startswith(prefix):
                 yield Entry(key, len(body), _OLD, _etag(body))

@@ -51,6 +51,12 @@ def test_an_audit_makes_no_more_requests_than_the_design_allows() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_bundles_make_no_more_requests_than_the_design_allows() -> None:
+    done = bench("bench.bundles", "--projects", "300", "--changes", "20")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_starts_are_measured() -> None:
     done = bench("bench.start", "--rounds", "1")
 

@@ -205,3 +205,34 @@ def test_a_mirror_goes_from_a_folder_to_a_bucket_and_over_the_gap(
     other = Side(tmp_path / "other", "\n")
     other.run("import", in_bucket, "--key", str(tmp_path / "key.pub"))
     assert other.objects() == source.objects()
+
+
+def test_named_projects_go_into_a_mirror_of_their_own(
+    index: Index, sides: tuple[Side, Side, Path], tmp_path: Path
+) -> None:
+    source, target, gap = sides
+    source.run("mirror")
+    named = Side(tmp_path / "named", f"[import]\npublic-key = {tmp_path}/key.pub\n")
+    old = json.loads(source.run("export", "--to", str(gap), "--projects", "Two", "--json"))
+    named.run("import", old["bundle"])
+    index.upload(wheel("two", "2.0"))
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("three==1.0\nTwo==2.0\n", "utf-8")
+    source.run("mirror")
+    new = json.loads(source.run("export", "--to", str(gap), "--lock", str(lock), "--json"))
+    named.run("import", new["bundle"])
+    named.run("import", old["bundle"])  # its page is older
+    shown, objects = source.objects(), named.objects()
+    pages = {key: body for key, body in objects.items() if re.search("/(two|three)/", key)}
+    assert len(pages) > 8
+    assert pages == {key: shown[key] for key in pages}
+    listed = json.loads(objects["web/simple/index.v1_json"])["projects"]
+    assert [each["name"] for each in listed] == ["three", "two"]
+    assert json.loads(objects["web/status.json"])["projects"] == 2
+    named.run("verify", "--deep")
+
+    target.run("import", str(export(source, gap)))
+    assert "of its own" in target.run("import", new["bundle"], code=1)
+    assert target.objects() == source.objects()
+    absent = source.run("export", "--to", str(gap), "--projects", "absent", code=1)
+    assert "the mirror does not have it" in absent

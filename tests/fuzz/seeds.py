@@ -491,6 +491,7 @@ def _bundles() -> Iterator[tuple[str, bytes]]:
         serial=9,
         created=1.8e9,
         volume_size=10**6,
+        projects=None,
         after="demo",
     )
     yield "export_progress", msgspec.json.encode(progress)

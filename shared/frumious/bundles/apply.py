@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from frumious.auditing.listing import objects_of
 from frumious.bundles.errors import InvalidBundle, RemovalsWait
 from frumious.bundles.manifest import is_page, site_keys
-from frumious.finalizing.root_index import read_totals
+from frumious.finalizing.root_index import publish_root_index, read_totals, root_index_etag
+from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.checksums import FileStream
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.bundles.manifest import Head
     from frumious.mirror import Mirror
     from frumious.model.checksums import ExpectedContent
-    from frumious.model.pages import ProjectPage
+    from frumious.model.pages import DelistedProject, ListedProject, ProjectPage
     from frumious.model.types import Key
 
 _HOUR: Final = 3600.0
@@ -45,6 +47,7 @@ class Applier:
 
     mirror: Mirror
     resuming: bool  # files may be stored already
+    keeps_newer: bool = False  # pages with a higher serial stay
 
     async def store_file(
         self, key: Key, expected: ExpectedContent, chunks: AsyncIterator[bytes]
@@ -80,6 +83,8 @@ class Applier:
             msg = f"the page of {project} is invalid: {error}"
             raise InvalidBundle(msg) from error
         current, etag = await self._current(project)
+        if self.keeps_newer and current is not None and (current.serial or 0) > (page.serial or 0):
+            return
         own = mirrored_files(project, current)
         for blob in sorted(needed - files - keys_of(own)):
             if await storage.head(blob) is None:
@@ -126,6 +131,17 @@ class Applier:
                     await storage.write(key, objects[key])
                 elif stored.body != objects[key]:
                     await storage.write(key, objects[key], replacing=stored.etag)
+
+    async def list_projects(
+        self, changes: Mapping[NormalizedName, ListedProject | DelistedProject], head: Head
+    ) -> None:
+        """Merge named projects into the mirror's own root index, and publish its status."""
+        pages = self.mirror.pages
+        etag = await root_index_etag(pages)
+        totals = await publish_root_index(changes, head.serial, pages, replacing=etag)
+        freshness = Freshness(head.serial, None, head.created, 0.0)
+        now = self.mirror.clock.now()
+        await publish_status([], freshness, totals, {}, pages, now=now, changed=True)
 
     async def delete_files(self) -> None:
         """Delete the files that no page names any more."""

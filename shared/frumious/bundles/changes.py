@@ -132,10 +132,10 @@ async def _step(objects: ProjectObjects, known: Known | None, salt: str, mirror:
                 objects = await objects_of(project, mirror)
             if page_layout.manifest(project) not in objects.entries:
                 return Step(project, known, removed=known is not None)
-            fingerprint = _fingerprint(objects.entries, project, page_layout)
-            if known is not None and known.fingerprint == fingerprint:
+            listed = fingerprint(objects.entries, project, page_layout)
+            if known is not None and known.fingerprint == listed:
                 return Step(project, known)
-            change = await _read(objects, fingerprint, known, salt, mirror)
+            change = await _read(objects, listed, known, salt, mirror)
             if change is not None:
                 return Step(project, known, change)
     except (InvalidPage, layout.UnsafeName) as error:
@@ -144,7 +144,7 @@ async def _step(objects: ProjectObjects, known: Known | None, salt: str, mirror:
 
 
 async def _read(
-    objects: ProjectObjects, fingerprint: str, known: Known | None, salt: str, mirror: Mirror
+    objects: ProjectObjects, listed: str, known: Known | None, salt: str, mirror: Mirror
 ) -> Change | None:
     """Read a project's pages; None: another process is just writing them."""
     project, page_layout, storage = objects.project, mirror.pages.layout, mirror.storage
@@ -175,7 +175,7 @@ async def _read(
             if own not in had:
                 new.append(NewFile(blob, each.file.size if blob.key == each.key else None))
     pages[manifest.key] = manifest.stored.body
-    return Change(Known.of(project, fingerprint, ids), pages, tuple(new))
+    return Change(Known.of(project, listed, ids), pages, tuple(new))
 
 
 async def read_site(mirror: Mirror) -> Mapping[Key, bytes]:
@@ -204,7 +204,7 @@ def _names(page: bytes, key: Key, project: NormalizedName) -> frozenset[str]:
     return frozenset(file.filename for file in parsed.page.files)
 
 
-def _fingerprint(
+def fingerprint(
     entries: Mapping[Key, Entry], project: NormalizedName, page_layout: PageLayout
 ) -> str:
     """Identify what a listing has of a project's pages and provenance."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.bundles import catalogue, locations, work
@@ -21,6 +21,7 @@ from frumious.bundles.manifest import (
     SIGNATURE,
     Head,
     Line,
+    Listed,
     Object,
     parse_head,
     render_head,
@@ -37,8 +38,10 @@ from frumious.simple.values import InvalidPage
 from frumious.state.bundle_records import Export, Exports, read_exports, write_exports
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from pathlib import Path
+
+    from packaging.utils import NormalizedName
 
     from frumious.bundles.catalogue import Known
     from frumious.bundles.changes import Change, NewFile, Step
@@ -70,6 +73,7 @@ class Exporter:
     destination: str
     key: SigningKey
     volume_size: int
+    projects: tuple[NormalizedName, ...] | None = None  # all of these, instead of what changed
 
     async def export(self, since: int | None) -> Exported:
         """Make a bundle of what changed since an export up to that serial; None: the last one.
@@ -83,7 +87,7 @@ class Exporter:
             if finished is not None:
                 return finished
             exports, etag = await read_exports(self.mirror.storage)
-            base = exports.find(self.destination, since)
+            base = None if self.projects else exports.find(self.destination, since)
             progress = await asyncio.to_thread(work.read_progress, folder)
             if progress is None or not self._continues(progress, base, exports):
                 progress = None
@@ -107,8 +111,9 @@ class Exporter:
 
     def _continues(self, progress: Progress, base: Export | None, exports: Exports) -> bool:
         previous = base.id if base is not None else None
-        expected = (exports.source, previous, self.volume_size)
-        return (progress.source, progress.previous, progress.volume_size) == expected
+        expected = (exports.source, previous, self.volume_size, self.projects)
+        found = (progress.source, progress.previous, progress.volume_size, progress.projects)
+        return found == expected
 
     async def _begin(
         self, base: Export | None, salt: str, exports: Exports, etag: str | None
@@ -127,15 +132,20 @@ class Exporter:
             serial=0,
             created=self.mirror.clock.now(),
             volume_size=self.volume_size,
+            projects=self.projects,
         )
 
     async def _write(self, bundle: Work, known: AsyncIterator[Known]) -> Exported:
         progress = bundle.progress
         try:
-            if not progress.site.pages:
+            if not progress.manifest and not progress.site.pages:
                 await self._add_site(bundle)
                 await bundle.checkpoint(self.destination, self.mirror.config)
-            steps = find_changes(self.mirror, known, progress.salt, progress.after)
+            if self.projects is None:
+                steps = find_changes(self.mirror, known, progress.salt, progress.after)
+            else:
+                await self._read_listed(bundle)
+                steps = self._named(progress)
             written, count = progress.bytes, 0
             async with aclosing(steps):
                 async for step in steps:
@@ -165,7 +175,25 @@ class Exporter:
             msg = f"{error}: run 'frumious verify --repair' first"
             raise NotExported(msg) from error
         bundle.progress.serial = serial if isinstance(serial, int) else 0
-        bundle.progress.site = Line(pages=await self._pages(site, bundle))
+        if self.projects is None:
+            bundle.progress.site = Line(pages=await self._pages(site, bundle))
+
+    async def _read_listed(self, bundle: Work) -> None:
+        """Read what the root index says of the named projects."""
+        names = frozenset(self.projects or ())
+        for project, each in await self.mirror.pages.listed_projects():
+            if project in names:
+                listed = Listed(each.name, each.serial, each.files, each.bytes_)
+                bundle.listed[project] = listed
+
+    async def _named(self, progress: Progress) -> AsyncGenerator[Step, None]:
+        """Yield the named projects, with everything that they have."""
+        for project in sorted(self.projects or ()):
+            if project > progress.after:
+                step = await read_step(project, None, progress.salt, self.mirror)
+                if step.change is None and not step.problem:
+                    step = replace(step, problem="the mirror does not have it")
+                yield step
 
     async def _add(self, step: Step, bundle: Work) -> None:
         """Add a project to the bundle, and to what the destination has then."""
@@ -196,7 +224,8 @@ class Exporter:
     async def _add_change(self, change: Change, bundle: Work) -> None:
         files = await self._files(change.files, bundle)
         pages = await self._pages(change.pages, bundle)
-        line = Line(project=change.known.project, files=files, pages=pages)
+        project = change.known.project
+        line = Line(project=project, files=files, pages=pages, listed=bundle.listed.get(project))
         bundle.manifest.write(render_line(line))
         bundle.catalogue.add(change.known)
         bundle.progress.changed += 1
@@ -225,7 +254,8 @@ class Exporter:
     async def _end(self, bundle: Work) -> Head:
         """Write what says that the bundle is complete, and keep what the destination has then."""
         progress = bundle.progress
-        bundle.manifest.write(render_line(progress.site))
+        if progress.site.pages:
+            bundle.manifest.write(render_line(progress.site))
         manifest_size = bundle.manifest.tell()
         bundle.manifest.seek(0)
         manifest = await asyncio.to_thread(catalogue.sha256_of_file, bundle.manifest)
@@ -239,6 +269,7 @@ class Exporter:
             serial=progress.serial,
             created=progress.created,
             layout=self.mirror.pages.layout.name,
+            projects=progress.projects,
             changed=progress.changed,
             removed=progress.removed,
             objects=progress.objects,
@@ -251,6 +282,8 @@ class Exporter:
         comment = f"frumious bundle {head.sequence} from serial {head.since} to {head.serial}"
         (bundle.folder / SIGNATURE).write_text(sign(body, self.key, comment), "utf-8")
         (bundle.folder / HEAD).write_bytes(body)
+        if head.projects is not None:
+            return head
         storage = self.mirror.storage
         await catalogue.store(layout.exported(head.id), bundle.catalogue_file, storage)
         exports, etag = await read_exports(storage)

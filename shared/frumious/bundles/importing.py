@@ -34,6 +34,7 @@ from frumious.concurrency import task_group
 from frumious.model import layout
 from frumious.model.checksums import ExpectedContent
 from frumious.model.page_layout import PageLayout
+from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.types import Key
 from frumious.signing.signatures import verify
 from frumious.state.bundle_records import Imported, read_imported
@@ -98,6 +99,14 @@ def _is_new(signed: Signed, imported: Imported | None) -> bool:
         WrongOrder: it is neither.
     """
     head, name = signed.head, signed.bundle.name
+    if head.projects is not None:
+        if imported is not None and (imported.id is not None or imported.source != head.source):
+            msg = (
+                f"{name} has named projects only, and this mirror is kept in step by other bundles:"
+                " import it into a mirror of its own"
+            )
+            raise WrongOrder(msg)
+        return True
     if imported is None or imported.id is None:
         if head.previous is not None:
             msg = (
@@ -148,17 +157,22 @@ class _Import:
                 " same hash-index and simple-format"
             )
             raise WrongOrder(msg)
-        applier = Applier(self._mirror, imported is not None and imported.began == head.id)
+        resuming = imported is not None and imported.began == head.id
+        applier = Applier(self._mirror, resuming, keeps_newer=head.projects is not None)
         with tempfile.TemporaryFile() as manifest:
             await self._read_manifest(manifest)
-            gone = [] if head.previous is not None else await self._unlisted(manifest)
+            is_complete = head.previous is None and head.projects is None
+            gone = await self._unlisted(manifest) if is_complete else []
             await check_removals(self._mirror, len(gone) or head.removed, confirmed)
             before = imported or Imported(source=head.source, id=None, sequence=0, serial=0)
             await storage.write(layout.IMPORT, render(replace(before, began=head.id)))
             await self._store(manifest, applier)
             await self._publish(manifest, applier, gone)
+            if head.projects is not None:
+                await applier.list_projects(self._listed(manifest), head)
         await applier.delete_files()
-        now = Imported(source=head.source, id=head.id, sequence=head.sequence, serial=head.serial)
+        id_ = head.id if head.projects is None else None  # others may come in any order
+        now = Imported(source=head.source, id=id_, sequence=head.sequence, serial=head.serial)
         await storage.write(layout.IMPORT, render(now))
 
     async def _read_manifest(self, file: IO[bytes]) -> None:
@@ -176,6 +190,18 @@ class _Import:
         manifest.seek(0)
         while line := manifest.readline(MAX_LINE):
             yield parse_line(line, self._layout)
+
+    def _listed(self, manifest: IO[bytes]) -> dict[NormalizedName, ListedProject | DelistedProject]:
+        """Return what the root index is to say of named projects."""
+        changes: dict[NormalizedName, ListedProject | DelistedProject] = {}
+        for line in self._lines(manifest):
+            if line.project is not None and line.listed is not None:
+                each = line.listed
+                listed = ListedProject(each.name, each.serial, each.files, each.bytes)
+                changes[line.project] = listed
+            elif line.project is not None:  # it is quarantined
+                changes[line.project] = DelistedProject(self._head.serial)
+        return changes
 
     async def _unlisted(self, manifest: IO[bytes]) -> list[NormalizedName]:
         """Return the projects that the mirror has and a complete bundle does not."""

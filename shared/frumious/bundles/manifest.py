@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from frumious.bundles.errors import InvalidBundle
 from frumious.model import layout
 from frumious.model.types import Count, Key, ProjectName, Seconds, Serial
+from frumious.simple.values import project_name
 from frumious.state.bundle_records import Id, Number
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ class Object(Struct, frozen=True, array_like=True):
     parts: tuple[Part, ...]
 
 
+class Listed(Struct, frozen=True, array_like=True):
+    """What the root index says of a project."""
+
+    name: str
+    serial: Serial | None
+    files: Count
+    bytes: Count
+
+
 class Line(Struct, frozen=True, omit_defaults=True):
     """What the bundle has of a project; without a project, of the mirror as a whole."""
 
@@ -55,6 +65,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     removed: bool = False
     files: tuple[Object, ...] = ()  # those that the earlier bundles do not have
     pages: tuple[Object, ...] = ()  # all of them, the manifest last
+    listed: Listed | None = None  # in a bundle of named projects, which has no root index
 
 
 class Volume(Struct, frozen=True):
@@ -76,6 +87,7 @@ class Head(Struct, frozen=True, kw_only=True):
     serial: Serial  # the source's serial now
     created: Seconds
     layout: str  # `PageLayout.name` of the source
+    projects: tuple[ProjectName, ...] | None = None  # None: all that have changed
     changed: Count  # projects
     removed: Count  # projects
     objects: Count
@@ -87,7 +99,12 @@ class Head(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The name of the bundle's folder, which sorts by sequence."""
-        return f"frumious-{self.sequence:06}-from-{self.since}-to-{self.serial}"
+        return bundle_name(self.sequence, self.since, self.serial)
+
+
+def bundle_name(sequence: int, since: int, serial: int) -> str:
+    """Return the name of a bundle's folder."""
+    return f"frumious-{sequence:06}-from-{since}-to-{serial}"
 
 
 def render_head(head: Head) -> bytes:
@@ -137,6 +154,9 @@ def parse_line(body: bytes, page_layout: PageLayout) -> Line:
     wrong += [each.key for each in line.pages if not is_page(each.key, line.project, page_layout)]
     if wrong:
         msg = f"the bundle has the key {wrong[0]!r:.200} for {line.project}, which it may not write"
+        raise InvalidBundle(msg)
+    if line.listed is not None and project_name(line.listed.name) != line.project:
+        msg = f"the bundle lists {line.project} under another name"
         raise InvalidBundle(msg)
     manifest = None if line.project is None else page_layout.manifest(line.project)
     is_complete = not line.pages or manifest in {None, line.pages[-1].key}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.errors import FrumiousError
-from frumious.model.checksums import ExpectedContent, FileStream
+from frumious.model.checksums import FileStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 SMALL: Final = 1024**2  # bytes: less is read at once
-_UNVERIFIED: Final = ExpectedContent("sha256", "")  # provenance: no page states what it is
 
 
 class FileGone(FrumiousError):
@@ -57,15 +56,14 @@ async def stream_file(
         FileGone: it is not stored.
         WrongBytes: while iterating; it is damaged.
     """
-    size = file.size
+    expected, size = file.blob.expected, file.size
     if size is None:
         head = await storage.head(file.blob.key)
         size = None if head is None else head.size
     opened = None if size is None else await storage.stream(file.blob.key)
-    if opened is None or size is None:
+    if opened is None or size is None or expected is None:
         raise FileGone(file)
-    expected = replace(file.blob.expected or _UNVERIFIED, size=size)
-    stream = FileStream(opened.chunks, expected, "the mirror")
+    stream = FileStream(opened.chunks, replace(expected, size=size), "the mirror")
     async with aclosing(opened.chunks), aclosing(stream.verified_chunks()) as chunks:
         yield stream, size, chunks
 

@@ -14,9 +14,9 @@ from msgspec import Meta, Struct
 from frumious.bundles import locations
 from frumious.bundles.catalogue import CatalogueHead, CatalogueWriter
 from frumious.bundles.errors import NotExported
-from frumious.bundles.manifest import MANIFEST, Line, Volume
+from frumious.bundles.manifest import MANIFEST, Line, Listed, Volume, bundle_name
 from frumious.bundles.volumes import VolumeWriter, volume_name
-from frumious.model.types import Count, Seconds, Serial
+from frumious.model.types import Count, ProjectName, Seconds, Serial
 from frumious.state.bundle_records import Id, Number
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Progress(Struct, kw_only=True):
     serial: Serial
     created: Seconds
     volume_size: Count
+    projects: tuple[ProjectName, ...] | None
     after: Annotated[str, Meta(max_length=300)] = ""  # the last project
     files: _Position = (1, 0)  # volume and position in it
     pages: _Position = (1, 0)
@@ -60,7 +61,7 @@ class Progress(Struct, kw_only=True):
     @property
     def name(self) -> str:
         """The bundle's name."""
-        return f"frumious-{self.sequence:06}-from-{self.since}-to-{self.serial}"
+        return bundle_name(self.sequence, self.since, self.serial)
 
 
 class Work:
@@ -69,6 +70,7 @@ class Work:
     def __init__(self, folder: Path, progress: Progress) -> None:
         self.folder = folder
         self.progress = progress
+        self.listed: dict[str, Listed] = {}  # of named projects
         limit = progress.volume_size
         self.files = VolumeWriter(folder, "files", limit, *progress.files)
         self.pages = VolumeWriter(folder, "pages", limit, *progress.pages)

@@ -14,6 +14,8 @@ from frumious.cli.options import json_option, pass_options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from packaging.utils import NormalizedName
+
     from frumious.bundles.direct import Synced
     from frumious.bundles.export import Exported
     from frumious.bundles.manifest import Head
@@ -91,15 +93,30 @@ _confirm_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file of the secret key, instead of [export] secret-key.",
 )
+@click.option(
+    "--projects",
+    multiple=True,
+    metavar="NAME",
+    help="Everything of this project alone, once or more, instead of what has changed.",
+)
+@click.option(
+    "--lock",
+    "locks",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    multiple=True,
+    help="As --projects, for all projects of a lock file or a requirements file.",
+)
 @json_option
 @pass_options
 def export(  # noqa: PLR0913 (one parameter for each option)
     options: Options,
+    *,
     destination: str,
     since: int | None,
     volume_size: int,
     key: Path | None,
-    *,
+    projects: tuple[str, ...],
+    locks: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Write what has changed as a signed bundle, which 'frumious import' takes elsewhere.
@@ -117,7 +134,8 @@ def export(  # noqa: PLR0913 (one parameter for each option)
         if not path:
             msg = "which key signs? Name its file with --key, or as [export] secret-key"
             raise click.UsageError(msg)
-        exporter = Exporter(mirror, destination, read_secret_key(Path(path)), volume_size)
+        named = _named(projects, locks, mirror) if projects or locks else None
+        exporter = Exporter(mirror, destination, read_secret_key(Path(path)), volume_size, named)
         return await exporter.export(since)
 
     done = with_mirror(options, work)
@@ -229,6 +247,33 @@ def sync_to(
     _name_skipped(done.skipped)
 
 
+def _named(
+    projects: tuple[str, ...], locks: tuple[Path, ...], mirror: Mirror
+) -> tuple[NormalizedName, ...]:
+    """Return the projects that the options name.
+
+    Raises:
+        UsageError: they name none, or something that is no project's name.
+    """
+    from frumious.config.settings import PYPI
+    from frumious.locks.parse import parse_list
+    from frumious.simple.values import project_name
+
+    names: set[NormalizedName] = set()
+    for text in projects:
+        name = project_name(text)
+        if name is None:
+            msg = f"{text!r} is not a project's name"
+            raise click.UsageError(msg)
+        names.add(name)
+    for path in locks:
+        names |= parse_list(str(path), path.read_bytes(), [mirror.config.master, PYPI]).pins.keys()
+    if not names:
+        msg = "the lock files name no project"
+        raise click.UsageError(msg)
+    return tuple(sorted(names))
+
+
 def _summary(head: Head) -> str:
     from frumious.cli.sizes import count, size
 
@@ -241,7 +286,7 @@ def _numbers(head: Head) -> JsonObject:
         "name": head.name,
         "since": head.since,
         "serial": head.serial,
-        "complete": head.previous is None,
+        "complete": head.previous is None and head.projects is None,
         "changed": head.changed,
         "removed": head.removed,
         "objects": head.objects,
