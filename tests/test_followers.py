@@ -111,6 +111,40 @@ def test_it_begins_with_the_root_index_and_goes_on_with_the_feed(pair: Pair) -> 
     assert [pair.follow() for _ in range(5)] == [1] * 5
 
 
+def test_what_a_cached_root_index_lacked_is_found_within_minutes(
+    aws: Aws, world: World, tmp_path: Path
+) -> None:
+    with Pair(aws, world, tmp_path) as pair:
+        world.index.upload(wheel("first", "1.0"))
+        pair.publish()
+        keys = [f"web/{gzip}simple/index.v1_json" for gzip in ("", "gzip/")]
+        cached = {key: world.read(key) for key in keys}
+        world.index.upload(wheel("second", "1.0"))
+        pair.publish()
+        current = {key: world.read(key) for key in keys}
+
+        def serve(bodies: dict[str, bytes]) -> None:
+            for key, body in bodies.items():
+                encoding = "gzip" if "gzip" in key else ""
+                world.s3.put_object(
+                    Bucket=world.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=_type(key),
+                    ContentEncoding=encoding,
+                )
+
+        serve(cached)
+        pair.follow()
+        serve(current)
+        assert not same(pair)
+        for _ in range(12):
+            pair.follow()
+
+        assert same(pair)
+        assert pair.follow() == 1
+
+
 def test_an_allowlist_of_the_follower_counts(pair: Pair) -> None:
     options = f"discovery = feed\nfeed-key = {pair.key.public.text}\nmax-removals = 100% 0\n"
     allowlist = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = first\n"

@@ -53,6 +53,12 @@ async def diagnose(mirror: Mirror, *, locked: bool = False) -> list[Finding]:
 async def _check_upstream(mirror: Mirror) -> AsyncIterator[Finding]:
     """Find out whether upstream counts lower than the mirror."""
     cursor = await mirror.ledger.cursor()
+    if cursor.feed.regressed:
+        yield Finding(
+            subject=mirror.config.master,
+            problem="its change feed is gone, shorter, or another one than before",
+            advice="find out why; then run 'frumious mirror --reset-serials'",
+        )
     if cursor.serial is None or not cursor.changelog:
         return
     try:

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.changes import Position
     from frumious.model.pages import RootIndex
     from frumious.model.runs import Cursor
     from frumious.planning.snapshot import Snapshot
     from frumious.selection.selection import Selection
 
 
+COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
+
+_MAX_CACHED: Final = 600  # seconds that a cache keeps a root index
 _MAX_STALENESS: Final = 1_000_000  # serials; a root index that is further behind is wrong
 
 
@@ -209,9 +213,11 @@ def advance(snapshot: Snapshot) -> Cursor:
     if index is not None or names is not None:
         cursor = replace(cursor, reconciled=snapshot.now)
     if snapshot.feed is not None:
-        cursor = replace(cursor, feed=snapshot.feed)
+        cursor = _follow(cursor, snapshot.feed, snapshot.now)
     if changes is not None:
         serial = max(cursor.serial or 0, changes.serial)
+        if snapshot.feed is not None and index is not None:
+            serial = max(serial, index.serial or 0)
         if cursor.serial is None and index is not None:
             serial = _compared_serial(serial, index.serial)
         upstream = changes.serial if snapshot.serial is None else snapshot.serial
@@ -230,6 +236,18 @@ def advance(snapshot: Snapshot) -> Cursor:
         root_etag="" if snapshot.in_progress else index.etag,  # those are compared again
         no_change_feed=all(serial is None for serial in index.projects.values()),
     )
+
+
+def _follow(cursor: Cursor, feed: Position, now: float) -> Cursor:
+    """Note how far the change feed was read.
+
+    Where it begins, the root index is compared once more: a cache may have had an older one than
+    the feed.
+    """
+    if feed.origin and not cursor.feed.origin:
+        compared = now - COMPARISON_INTERVAL + _MAX_CACHED
+        cursor = replace(cursor, reconciled=min(cursor.reconciled, compared))
+    return replace(cursor, feed=feed)
 
 
 def _has_left(snapshot: Snapshot, index: RootIndex) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _REPLACED: Final = (
     "upstream's change feed is gone, shorter, or another one: its root index is compared until the"
-    " feed is as before, or somebody begins anew with --reset-serials"
+    " feed is as before, or somebody begins anew"
 )
 
 

@@ -22,6 +22,7 @@ from frumious.model.private import PrivateListing
 from frumious.planning import ripening
 from frumious.planning.closure import NO_NEEDS, FoundNeeds, read_closure
 from frumious.planning.config_changes import ConfigChanges, config_changes
+from frumious.planning.discovery import COMPARISON_INTERVAL
 from frumious.planning.due_deletions import read_due
 from frumious.planning.feed import read_feed
 from frumious.planning.named import polled_names, read_named, settle
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_COMPARISON_INTERVAL: Final = 24 * 3600  # seconds
 _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and forty calls
 _MAX_LOGGED: Final = 20  # projects in one log record
 
@@ -137,7 +137,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         cursor = cursor.rewound(master)
     elif cursor.master not in {"", master}:
         return Snapshot(now=now, cursor=cursor, foreign=True)
-    overdue = now >= cursor.reconciled + _COMPARISON_INTERVAL
+    overdue = now >= cursor.reconciled + COMPARISON_INTERVAL
     named = await read_named(cursor, mirror.ledger, verify=overdue or force)
     settled = settle(named, mirror.selection)
     blocked = await mirror.advisories.wholly_blocked(cursor.advisories.digest)
@@ -257,7 +257,7 @@ async def _read_upstream_index(
 ) -> Snapshot:
     """Add upstream's root index where it is due, or shows which other projects are selected."""
     cursor, by_index = snapshot.cursor, snapshot.changes is None
-    overdue = snapshot.now >= cursor.reconciled + _COMPARISON_INTERVAL
+    overdue = snapshot.now >= cursor.reconciled + COMPARISON_INTERVAL
     due = snapshot.names is None and (by_index or cursor.serial is None or overdue)
     if any(run.staged for run in cursor.runs) and not snapshot.reset:
         due = False  # what a large plan has not brought yet is not missing
