@@ -13,7 +13,7 @@ import pytest
 
 from frumious.advisories import archive as archives
 from frumious.advisories.archive import InvalidFeed, read_archive
-from frumious.advisories.cvss import base_score
+from frumious.advisories.cvss import severity_of_vector
 from frumious.advisories.osv import InvalidEntry, parse_entry
 from frumious.model.advisories import Action, Advisories, Severity, Span, Waiver
 
@@ -233,21 +233,23 @@ def test_an_exception_covers_what_it_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vector", "score"),
+    ("vector", "severity"),
     [
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", 9.8),
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", 10.0),
-        ("CVSS:3.0/AV:L/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N", 2.2),
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", 6.1),
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0),
-        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:H/UI:N/VC:L/VI:L/VA:N/SC:N/SI:N/SA:N", None),
-        ("AV:L/AC:M/Au:N/C:N/I:P/A:C", None),
-        ("CVSS:3.1/AV:X", None),
-        ("", None),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Severity.CRITICAL),
+        ("CVSS:3.0/AV:L/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N", Severity.LOW),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", Severity.MEDIUM),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", Severity.UNKNOWN),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", Severity.CRITICAL),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:H/UI:N/VC:L/VI:L/VA:N/SC:N/SI:N/SA:N", Severity.MEDIUM),
+        ("AV:N/AC:L/Au:N/C:C/I:C/A:C", Severity.HIGH),
+        ("AV:L/AC:M/Au:N/C:N/I:P/A:C", Severity.MEDIUM),
+        ("CVSS:3.1/AV:X", Severity.UNKNOWN),
+        ("CVSS:5.0/AV:N", Severity.UNKNOWN),
+        ("", Severity.UNKNOWN),
     ],
 )
-def test_base_scores_are_those_of_the_specification(vector: str, score: float | None) -> None:
-    assert base_score(vector) == score
+def test_vectors_of_all_versions_are_rated(vector: str, severity: Severity) -> None:
+    assert severity_of_vector(vector) is severity
 
 
 # Hostile archives
