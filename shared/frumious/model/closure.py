@@ -34,7 +34,7 @@ Specifier = Annotated[str, Meta(max_length=MAX_LINE_LENGTH)]
 Problem = Annotated[str, Meta(max_length=300)]
 
 
-@lru_cache(65_536)  # most projects name the same ones
+@lru_cache(65_536)  # many projects name the same ones
 def check_specifier(text: str) -> None:
     """Raise ValueError if a text is not a version specifier of the mirror's."""
     if len(SpecifierSet(text)) > MAX_CLAUSES:

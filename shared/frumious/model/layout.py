@@ -260,11 +260,6 @@ def removed_files(project: NormalizedName) -> Key:
     return Key(f"state/removed/{project}.json")
 
 
-def requirements(project: NormalizedName) -> Key:
-    """Return the key of what the core metadata of a project's files requires."""
-    return Key(f"{REQUIREMENTS}{project}.json")
-
-
 def hour(seconds: float) -> str:
     """Return the hour of a time since the epoch as text, which sorts in the order of time."""
     return time.strftime("%Y%m%dT%H", time.gmtime(seconds))

@@ -33,7 +33,7 @@ class FoundNeeds(NamedTuple):
     changed: bool = False  # it is not what is stored
     lost: bool = False  # nobody knows what is needed: all projects have to report anew
     unlisted: frozenset[NormalizedName] = frozenset()  # that no list names
-    problems: tuple[str, ...] = ()  # for whoever starts the run
+    problems: tuple[str, ...] = ()  # that the operator has to solve
 
 
 NO_NEEDS: Final = FoundNeeds()

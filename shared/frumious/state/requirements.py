@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from frumious.model import layout
+from frumious.model.types import Key
 from frumious.state.objects import read_or_set_aside
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32,128}\Z")]
+
+
+def requirements_key(project: NormalizedName) -> Key:
+    """Return the key of what the core metadata of a project's files requires."""
+    return Key(f"{layout.REQUIREMENTS}{project}.json")
 
 
 class Requirements(Struct, frozen=True, array_like=True):
@@ -47,5 +53,5 @@ class RequirementsFile(Struct, frozen=True):
 
 async def read_requirements(project: NormalizedName, storage: Storage) -> RequirementsFile:
     """Return what is known of a project; nothing, if it is damaged."""
-    found, _ = await read_or_set_aside(layout.requirements(project), RequirementsFile, storage)
+    found, _ = await read_or_set_aside(requirements_key(project), RequirementsFile, storage)
     return found or RequirementsFile()

@@ -8,12 +8,16 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from frumious.concurrency import run_all
-from frumious.model import layout
 from frumious.model.closure import MAX_PROBLEMS, Dependencies
 from frumious.selection.fingerprints import fingerprint
 from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state.objects import render
-from frumious.state.requirements import Requirements, RequirementsFile, read_requirements
+from frumious.state.requirements import (
+    Requirements,
+    RequirementsFile,
+    read_requirements,
+    requirements_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +60,7 @@ async def read_dependencies(
     }
     found = await _with_new(known, keys, mirror.storage)
     if found != known:
-        await mirror.storage.write(layout.requirements(project), render(found))
+        await mirror.storage.write(requirements_key(project), render(found))
     from frumious.selection.requirements import dependencies_of  # noqa: PLC0415 (few need it)
 
     dependencies, problems = await asyncio.to_thread(

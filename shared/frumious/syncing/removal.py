@@ -12,6 +12,7 @@ from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome, Result
 from frumious.state.removed_files import keep_removed_files
+from frumious.state.requirements import requirements_key
 from frumious.state.tombstones import Tombstone
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.feed_digests import with_digests
@@ -41,7 +42,7 @@ async def remove_project(
     key = layout.tombstone(job.project)
     pages = [*await publisher.all_keys(), *layout.legacy_json(job.project)]
     if publisher.config.selection.closure is not None:
-        pages.append(layout.requirements(job.project))
+        pages.append(requirements_key(job.project))
     if current is None:
         tombstone = await Tombstone.read(key, storage)
     else:

@@ -15,7 +15,7 @@ from frumious.selection.names import AllowedProjects
 from frumious.selection.requirements import dependencies_of, parse_metadata
 from frumious.selection.subject import Release
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, render
-from frumious.state.requirements import RequirementsFile
+from frumious.state.requirements import RequirementsFile, requirements_key
 from frumious.storage.protocol import Stored
 from tests.fuzz.targets.checks import PROJECT, SELECTION, check_project
 
@@ -54,7 +54,7 @@ def core_metadata(data: bytes) -> None:
 
 def requirements(data: bytes) -> None:
     """What the core metadata of a project's files requires."""
-    value = _read(layout.requirements(PROJECT), data, RequirementsFile)
+    value = _read(requirements_key(PROJECT), data, RequirementsFile)
     if value is not None:
         for digest in value.files:
             assert {*value.of(digest)} <= {*value.lines}
