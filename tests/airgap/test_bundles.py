@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from frumious.storage.filesystem.atomic_write import Folder
+from frumious.storage.filesystem.lock import lock
 from tests.airgap.sides import Side, pair
 from tests.upstream import sdist, wheel
 
@@ -236,3 +238,14 @@ def test_named_projects_go_into_a_mirror_of_their_own(
     assert target.objects() == source.objects()
     absent = source.run("export", "--to", str(gap), "--projects", "absent", code=1)
     assert "the mirror does not have it" in absent
+
+
+def test_a_folder_is_locked_while_another_is_copied_to_it(
+    sides: tuple[Side, Side, Path],
+) -> None:
+    source, target, _ = sides
+    source.run("mirror")
+    with lock(Folder.at(target.mirror, manage_permissions=True)):
+        assert "uses the mirror" in source.run("sync-to", str(target.conf), code=1)
+    source.run("sync-to", str(target.conf))
+    assert target.objects() == source.objects()

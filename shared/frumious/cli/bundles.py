@@ -225,7 +225,7 @@ def sync_to(
     What has changed since the last time is copied: files first, then pages, then the root index.
     """
     from frumious.cli.options import Options as OtherOptions
-    from frumious.cli.process import load_config, with_mirror
+    from frumious.cli.process import load_config, locked, with_mirror
     from frumious.mirror import open_mirror
 
     other = load_config(OtherOptions(path=configuration, quiet=True))
@@ -236,7 +236,8 @@ def sync_to(
         async with open_mirror(other) as destination:
             return await sync(mirror, destination, confirm_removals, full=full)
 
-    done = with_mirror(options, work)
+    with locked(other):
+        done = with_mirror(options, work)
     if as_json:
         click.echo(json.dumps(done.payload, indent=1))
     else:

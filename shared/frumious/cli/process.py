@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import ExitStack, aclosing, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +31,7 @@ from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from types import TracebackType
 
     from frumious.cli.options import Options
@@ -56,12 +56,23 @@ def with_mirror(
         FrumiousError: the command failed.
     """
     settings = load_config(options)
-    with ExitStack() as stack:
-        if exclusive and settings.backend is Backend.FILESYSTEM:
-            permissions = settings.manage_permissions
-            folder = Folder.at(Path(settings.directory), manage_permissions=permissions)
-            stack.enter_context(lock(folder))
+    with locked(settings) if exclusive else nullcontext():
         return _run_until_complete(_run(settings, work, exclusive=exclusive))
+
+
+@contextmanager
+def locked(settings: Config) -> Iterator[None]:
+    """Lock a mirror in a folder against other processes of this machine.
+
+    Raises:
+        FrumiousError: another process has locked it, or it cannot be written.
+    """
+    if settings.backend is not Backend.FILESYSTEM:
+        yield
+        return
+    permissions = settings.manage_permissions
+    with lock(Folder.at(Path(settings.directory), manage_permissions=permissions)):
+        yield
 
 
 def with_upstream(options: Options, work: Callable[[Upstream, Config], Awaitable[T]]) -> T:
