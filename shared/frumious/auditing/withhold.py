@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from frumious.auditing.page_check import as_published, other_pages
 from frumious.model import layout
 from frumious.model.blobs import mirrored_files, readable_files, same_bytes
-from frumious.simple import gzipped, parse_json, render
+from frumious.simple import gzipped, parse_html, parse_json, render
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.objects import set_aside
 from frumious.state.page_store import UnreadableManifest
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.blobs import MirroredFile
-    from frumious.model.pages import ProjectPage
+    from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
     from frumious.state.page_store import Manifest
 
@@ -42,8 +42,9 @@ async def withhold(
 ) -> None:
     """Publish a project's pages without what is damaged, then delete the `wrong` objects of it.
 
-    All pages are written from the JSON page. A project without a readable one is left to its job,
-    and so are pages that a killed job has left newer than the JSON page.
+    All pages are written from the JSON page, but for those that a killed job has left newer: these
+    keep what they show apart from the damage. A project without a readable JSON page is left to
+    its job.
 
     Raises:
         Conflict: a job has published the project since.
@@ -51,8 +52,9 @@ async def withhold(
     manifest = await _read_manifest(project, mirror)
     if manifest is None:
         return
-    if damaged or not await _is_interrupted(project, manifest, mirror):
-        await _publish(project, manifest, damaged, mirror)
+    interrupted = await _is_interrupted(project, manifest, mirror)
+    if damaged or not interrupted:
+        await _publish(project, manifest, damaged, mirror, interrupted=interrupted)
     if wrong:
         await mirror.storage.delete(sorted(wrong))
 
@@ -107,11 +109,7 @@ async def _render_html_page(project: NormalizedName, mirror: Mirror) -> bytes | 
     page = await mirror.pages.read_html_page(project)
     if page is None or readable_files(project, page) is None:
         return None
-    files = tuple(
-        replace(file, url=layout.file_url(layout.stored_key(file), mirror.config.root_uri))
-        for file in page.files
-    )
-    return render.project_page_json(replace(page, files=files))
+    return render.project_page_json(replace(page, files=tuple(_linked(page, mirror))))
 
 
 async def _disputed(page: ProjectPage, mirror: Mirror) -> frozenset[str]:
@@ -128,7 +126,12 @@ async def _disputed(page: ProjectPage, mirror: Mirror) -> frozenset[str]:
 
 
 async def _publish(
-    project: NormalizedName, manifest: Manifest, damaged: Collection[Key], mirror: Mirror
+    project: NormalizedName,
+    manifest: Manifest,
+    damaged: Collection[Key],
+    mirror: Mirror,
+    *,
+    interrupted: bool,
 ) -> None:
     """Write the pages as a job does: the JSON page last, and only as it was read.
 
@@ -138,30 +141,24 @@ async def _publish(
     disputed = await _disputed(manifest.page, mirror)
     dropped = [each for each in files if each.key in damaged and each.file.filename not in disputed]
     await keep_removed_files(project, dropped, (), 0.0, None, mirror.storage)
-    page = as_published(manifest.page, mirror.config)
-    names = disputed | {each.file.filename for each in dropped}
-    shown = {each.file.filename: each for each in _without(files, damaged)}
-    kept = (file for file in page.files if file.filename not in names)
+    page = _undamaged(as_published(manifest.page, mirror.config), damaged, disputed)
     publication = page.publication
     if publication is not None:  # with no etag, the sweep takes it for outdated
         publication = structs.replace(
             publication, etag="", removed_files=publication.removed_files or bool(dropped)
         )
-    page = replace(
-        page,
-        files=tuple(
-            replace(
-                file,
-                core_metadata=shown[file.filename].file.core_metadata,
-                provenance=file.provenance and shown[file.filename].file.provenance,
-            )
-            if file.filename in shown
-            else file
-            for file in kept
-        ),
-        publication=publication,
-    )
-    await _write(page, manifest, mirror)
+    page, pages = replace(page, publication=publication), mirror.pages.layout
+    body = render.project_page_json(page)
+    if pages.project_of(manifest.key) is not None:  # else an earlier configuration published it
+        for key, other in other_pages(page, manifest.key, body, mirror):
+            compressed, shown = key == pages.variant(manifest.key), other
+            newer = await _read_newer(key, page, mirror) if interrupted else None
+            if newer is not None:
+                newer = _undamaged(newer, damaged, disputed)
+                html = render.project_page_html(newer, mirror.config.digest_name)
+                shown = render.project_page_json(newer) if compressed else html
+            await mirror.storage.write(key, gzipped.compress(shown) if compressed else shown)
+    await mirror.storage.write(manifest.key, body, replacing=manifest.stored.etag)
     if damaged:
         extra = {"project": project, "files": len(damaged)}
         logger.warning("damaged files are taken from the page and fetched again", extra=extra)
@@ -180,11 +177,51 @@ def _without(files: Collection[MirroredFile], damaged: Collection[Key]) -> Itera
         yield each.showing(file)
 
 
-async def _write(page: ProjectPage, manifest: Manifest, mirror: Mirror) -> None:
-    storage, pages = mirror.storage, mirror.pages.layout
-    body = render.project_page_json(page)
-    if pages.project_of(manifest.key) is not None:  # else an earlier configuration published it
-        for key, other in other_pages(page, manifest.key, body, mirror):
-            compressed = key == pages.variant(manifest.key)
-            await storage.write(key, gzipped.compress(other) if compressed else other)
-    await storage.write(manifest.key, body, replacing=manifest.stored.etag)
+def _undamaged(
+    page: ProjectPage, damaged: Collection[Key], disputed: Collection[str]
+) -> ProjectPage:
+    """Return a page without what is damaged, and without the disputed files."""
+    files = mirrored_files(canonicalize_name(page.name), page)
+    dropped = {each.file.filename for each in files if each.key in damaged} | {*disputed}
+    shown = {each.file.filename: each.file for each in _without(files, damaged)}
+    kept = (file for file in page.files if file.filename not in dropped)
+    return replace(
+        page,
+        files=tuple(
+            replace(
+                file,
+                core_metadata=shown[file.filename].core_metadata,
+                provenance=file.provenance and shown[file.filename].provenance,
+            )
+            if file.filename in shown
+            else file
+            for file in kept
+        ),
+    )
+
+
+async def _read_newer(key: Key, page: ProjectPage, mirror: Mirror) -> ProjectPage | None:
+    """Return the page at a key, with links as published, if it is newer than the JSON page."""
+    stored = await mirror.storage.read(key)
+    if stored is None:
+        return None
+    try:
+        if key.endswith((layout.HTML, layout.V1_HTML)):
+            newer = parse_html.project_page(
+                stored.body, f"/{key}", canonicalize_name(page.name)
+            ).page
+            newer = replace(newer, files=tuple(_linked(newer, mirror)))
+        else:
+            newer = as_published(
+                parse_json.manifest(gzipped.decompress(stored.body), key), mirror.config
+            )
+    except (InvalidPage, layout.UnsafeName, zlib.error):
+        return None
+    return newer if (newer.serial or 0) > (page.serial or 0) else None
+
+
+def _linked(page: ProjectPage, mirror: Mirror) -> Iterator[File]:
+    """Yield the files of an HTML page with the links that a JSON page has."""
+    for file in page.files:
+        url = layout.file_url(layout.stored_key(file), mirror.config.root_uri)
+        yield replace(file, url=url)

@@ -119,6 +119,30 @@ def test_pages_that_a_killed_job_has_left_newer_do_not_go_back(
     assert audited.read("web/simple/demo/index.html") == page
 
 
+def test_damage_leaves_the_newer_pages_of_a_killed_job_without_going_back(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    json_key, html_key = (f"web/simple/demo/index.{form}" for form in ("v1_json", "html"))
+    json_page = audited.read(json_key)
+    upstream.index.upload(wheel("demo", "3.0"))
+    audited.sync()
+    serial = str(upstream.index.serial).encode()
+    assert serial in audited.read(html_key)
+    audited.write(json_key, json_page)
+    audited.delete(audited.file("demo-2.0-py3-none-any.whl"))
+    upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+
+    audited.repair()
+
+    page = audited.read(html_key)
+    assert serial in page
+    assert b"demo-3.0-py3-none-any.whl" in page
+    assert b"demo-2.0-py3-none-any.whl" not in page
+    upstream.faults.clear()
+    audited.sync()
+    assert b"demo-2.0-py3-none-any.whl" in audited.read(html_key)
+
+
 @pytest.mark.parametrize("url", ["../../packages/%5C", "https://a.example/integrity/demo/../x/p"])
 def test_a_page_with_unsafe_names_is_published_again(audited: AuditedMirror, url: str) -> None:
     page = json.loads(audited.read("web/simple/demo/index.v1_json"))
