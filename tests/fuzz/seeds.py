@@ -70,6 +70,7 @@ from frumious.state.requirements import Requirements, RequirementsFile
 from frumious.state.tombstones import Tombstone
 from tests.frumious.downloads import lines as logs
 from tests.fuzz.__main__ import CORPUS
+from tests.fuzz.record_seeds import record_seeds
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.targets.checks import PROJECT
 from tests.fuzz.targets.feed import FIRST, ORIGIN
@@ -121,6 +122,8 @@ _STATE: Final = {
     r"state/needed\.json": "needed",
     r"state/requirements/.*": "requirements",
     r"state/audit\.json": "audit",
+    r"state/losses\.json": "losses",
+    r"state/announced\.json": "announced",
     r"state/audit/findings/.*": "findings",
     r"state/runs/.*/plan\.json": "plan",
     r"state/runs/.*/progress\.json": "progress",
@@ -172,6 +175,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _responses()
     yield from _state_of_before()
     yield from _state()
+    yield from record_seeds()
     yield from _locks()
     yield from _signing()
     yield from _bundles()

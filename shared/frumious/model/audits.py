@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from frumious.model.types import Count, Key, Seconds
+from frumious.model.types import Count, Key, ProjectName, Seconds, Serial
 
 
 class Kind(StrEnum):
@@ -131,10 +131,10 @@ class AuditProgress(Struct, frozen=True, kw_only=True):
 class NamedPage(Struct, frozen=True, array_like=True):
     """What a project's page says about it in the root index, as an audit keeps it."""
 
-    project: str
+    project: ProjectName
     name: str
-    serial: int | None
+    serial: Serial | None
     listed: bool
-    files: int
-    bytes_: int
+    files: Count
+    bytes_: Count
     run: str = ""  # that published the page

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from frumious.model import layout
+from frumious.model.types import Count, Hour, Seconds
 
 WINDOW: Final = 24 * 3600  # seconds
 
@@ -16,8 +17,8 @@ WINDOW: Final = 24 * 3600  # seconds
 class Loss(Struct, frozen=True, array_like=True):
     """Files that pages stop naming, or that the mirror has."""
 
-    files: int = 0
-    bytes_: int = 0
+    files: Count = 0
+    bytes_: Count = 0
 
     def __add__(self, other: Loss) -> Loss:
         return Loss(self.files + other.files, self.bytes_ + other.bytes_)
@@ -33,10 +34,11 @@ NOTHING: Final = Loss()
 class Losses(Struct, frozen=True, kw_only=True, rename="kebab"):
     """What all projects have lost, as `state/losses.json` keeps it."""
 
-    hours: Mapping[str, Loss] = {}  # hour (`layout.hour`) -> what was lost in it
-    refused: str = ""  # the last hour in which a loss was refused
-    allowance: int = 0  # files that may be lost although the limit is reached
-    allowed_until: float = 0.0  # seconds since the epoch
+    hours: Mapping[Hour, Loss] = {}  # what was lost in each
+    # The last hour in which a loss was refused; empty: there is none.
+    refused: Annotated[str, Meta(pattern=r"\A([0-9]{8}T[0-9]{2})?\Z")] = ""
+    allowance: Count = 0  # files that may be lost although the limit is reached
+    allowed_until: Seconds = 0.0
 
     def booking(self, loss: Loss, limit: Loss, now: float) -> tuple[Losses, bool]:
         """Return the losses after another one, and whether the limit permits that one.

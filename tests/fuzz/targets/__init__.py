@@ -13,6 +13,8 @@ from tests.fuzz.targets import (
     logs,
     names,
     pages,
+    private,
+    records,
     responses,
     signing,
     state,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 _MODULES: Final = (
     *(pages, responses, names, configuration, state),
-    *(advisories, signing, bundles, logs, closure, feed),
+    *(advisories, signing, bundles, logs, closure, feed, records, private),
 )
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target for module in _MODULES for target in module.TARGETS

@@ -6,6 +6,7 @@ import tempfile
 from typing import Final
 
 from frumious.advisories.archive import InvalidFeed, read_archive
+from frumious.advisories.cvss import base_score
 from frumious.advisories.osv import InvalidEntry, parse_entry
 from frumious.model import layout
 from frumious.model.advisories import Action, Advisories
@@ -61,4 +62,10 @@ def _check(value: Advisories) -> None:
             found.reporters_of(version)
 
 
-TARGETS: Final = (osv_entry, osv_archive, advisories)
+def cvss_vector(data: bytes) -> None:
+    """The vector of a severity."""
+    score = base_score(data.decode(errors="replace"))
+    assert score is None or 0.0 <= score <= 10.0
+
+
+TARGETS: Final = (osv_entry, osv_archive, advisories, cvss_vector)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from msgspec import Struct
 from packaging.utils import canonicalize_name, is_normalized_name
 
 from frumious.clock import Clock
@@ -14,6 +15,7 @@ from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key, RunId
 from frumious.simple import parse_html, parse_json, render
+from frumious.state import objects
 from frumious.state.removed_files import RemovedFiles
 from frumious.storage.protocol import Conflict, Stored
 from frumious.syncing.comparison import CurrentPage, compare
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from frumious.simple.values import ParsedPage
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 PROJECT: Final = canonicalize_name("demo")
 URL: Final = "https://upstream.example/simple/demo/"
@@ -152,3 +155,13 @@ def without_urls(page: ProjectPage) -> ProjectPage:
     """Return the page without what is resolved against its own URL."""
     files = tuple(replace(file, url="", provenance=None) for file in page.files)
     return replace(page, files=files)
+
+
+def read_back(key: Key, data: bytes, kind: type[S]) -> S | None:
+    """Parse a state file; check that it is read back as it is written."""
+    try:
+        value = objects.parse(key, Stored(data, "etag"), kind)
+    except (objects.LedgerCorrupt, objects.NewerFormat):
+        return None
+    assert objects.parse(key, Stored(objects.render(value), "etag"), kind) == value
+    return value

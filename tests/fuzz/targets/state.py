@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
-from msgspec import Struct
 
 from frumious.config.attestations import AttestationPolicy, Names
 from frumious.finalizing import diff_file as diff_files
@@ -37,11 +36,9 @@ from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state import inbox as inboxes
 from frumious.state.audit import FoundFile
 from frumious.state.ledger import LaggingFile, Ledger
-from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, render
 from frumious.state.page_store import PageStore
 from frumious.state.removed_files import RemovedFiles
 from frumious.state.tombstones import Tombstone
-from frumious.storage.protocol import Stored
 from tests.fuzz.targets.checks import (
     PROJECT,
     SELECTION,
@@ -49,28 +46,17 @@ from tests.fuzz.targets.checks import (
     MemoryStorage,
     check_key,
     check_project,
+    read_back,
     run,
 )
 
 if TYPE_CHECKING:
-    from frumious.model.types import Key
     from frumious.storage.protocol import Storage
 
-T = TypeVar("T", bound=Struct)
 
 _NOW: Final = InstantClock().now()
 _RUN: Final = RunId("20260101T000000-1")
 _POLICY: Final = AttestationPolicy(Path(), required=Names(frozenset([PROJECT])))
-
-
-def _read(key: Key, data: bytes, kind: type[T]) -> T | None:
-    """Parse a state file; check that it is read back as it is written."""
-    try:
-        value = parse(key, Stored(data, "etag"), kind)
-    except (LedgerCorrupt, NewerFormat):
-        return None
-    assert parse(key, Stored(render(value), "etag"), kind) == value
-    return value
 
 
 def _check_run(name: str) -> None:
@@ -93,7 +79,7 @@ def job_message(data: bytes) -> None:
 
 def cursor(data: bytes) -> None:
     """The planner's cursor."""
-    value = _read(layout.CURSOR, data, Cursor)
+    value = read_back(layout.CURSOR, data, Cursor)
     if value is None:
         return
     for entry in value.runs:
@@ -109,7 +95,7 @@ def cursor(data: bytes) -> None:
 
 def plan(data: bytes) -> None:
     """A run's plan."""
-    value = _read(layout.plan(_RUN), data, Run)
+    value = read_back(layout.plan(_RUN), data, Run)
     if value is None:
         return
     for project in value.jobs:
@@ -120,12 +106,12 @@ def plan(data: bytes) -> None:
 
 def progress(data: bytes) -> None:
     """How far a run is."""
-    _read(layout.progress(_RUN), data, RunProgress)
+    read_back(layout.progress(_RUN), data, RunProgress)
 
 
 def lagging(data: bytes) -> None:
     """The lagging projects, as status.json shows them."""
-    value = _read(layout.LAGGING, data, LaggingFile)
+    value = read_back(layout.LAGGING, data, LaggingFile)
     if value is None:
         return
     update_lagging(value.projects, [], {}, pause=300, now=_NOW)
@@ -139,7 +125,7 @@ def lagging(data: bytes) -> None:
 
 def selection(data: bytes) -> None:
     """What the mirror's pages were made by."""
-    value = _read(layout.SELECTION, data, Selected)
+    value = read_back(layout.SELECTION, data, Selected)
     if value is None:
         return
     for name in value.layouts:
@@ -148,7 +134,7 @@ def selection(data: bytes) -> None:
 
 def named(data: bytes) -> None:
     """The projects that somebody requested or deleted by name."""
-    value = _read(layout.NAMED, data, NamedProjects)
+    value = read_back(layout.NAMED, data, NamedProjects)
     if value is None:
         return
     for project in (*value.requested, *value.deleted):
@@ -158,7 +144,7 @@ def named(data: bytes) -> None:
 
 def excluded(data: bytes) -> None:
     """The projects that filters exclude by their pages."""
-    value = _read(layout.EXCLUDED, data, Excluded)
+    value = read_back(layout.EXCLUDED, data, Excluded)
     if value is None:
         return
     for project in value.adding({PROJECT: 7}, value.filters).projects:
@@ -167,7 +153,7 @@ def excluded(data: bytes) -> None:
 
 def private_listing(data: bytes) -> None:
     """The projects of the private directory."""
-    value = _read(layout.PRIVATE, data, PrivateListing)
+    value = read_back(layout.PRIVATE, data, PrivateListing)
     if value is None:
         return
     for project in value.planning(()).projects:
@@ -178,7 +164,7 @@ def private_listing(data: bytes) -> None:
 
 def held_back(data: bytes) -> None:
     """The projects of which files wait until the cooldown is over."""
-    value = _read(layout.COOLDOWN, data, HeldBackFile)
+    value = read_back(layout.COOLDOWN, data, HeldBackFile)
     if value is None:
         return
     report = Change(PROJECT, 1.0, 2, 3, rewinding=True)
@@ -192,7 +178,7 @@ def held_back(data: bytes) -> None:
 
 def lists(data: bytes) -> None:
     """What the lists of the configuration pin."""
-    value = _read(layout.LISTS, data, Lists)
+    value = read_back(layout.LISTS, data, Lists)
     if value is None:
         return
     for project in LockedReleases.of_pins(value.pins, by_file=True).specifiers:
@@ -202,7 +188,7 @@ def lists(data: bytes) -> None:
 
 def notices(data: bytes) -> None:
     """What waits for a person, which the finalizer counts in status.json."""
-    value = _read(layout.NOTICES, data, Notices)
+    value = read_back(layout.NOTICES, data, Notices)
     if value is None:
         return
     for project in (*value.absent, *value.withheld, *filter(None, value.absent.values())):
@@ -215,7 +201,7 @@ def notices(data: bytes) -> None:
 
 def audit(data: bytes) -> None:
     """How far an audit is."""
-    value = _read(layout.AUDIT, data, AuditProgress)
+    value = read_back(layout.AUDIT, data, AuditProgress)
     if value is not None:
         assert value.damaged <= sum(value.counts.values())
         assert value.share >= 0
@@ -223,7 +209,7 @@ def audit(data: bytes) -> None:
 
 def findings(data: bytes) -> None:
     """What an audit has found."""
-    value = _read(layout.AUDIT, data, FoundFile)
+    value = read_back(layout.AUDIT, data, FoundFile)
     for finding in value.findings if value is not None else ():
         assert finding.kind in str(finding)
         assert finding.kind.advice
@@ -231,7 +217,7 @@ def findings(data: bytes) -> None:
 
 def inbox(data: bytes) -> None:
     """The reports of a batch."""
-    value = _read(layout.inbox("name"), data, inboxes._ReportsFile)
+    value = read_back(layout.inbox("name"), data, inboxes._ReportsFile)
     if value is None:
         return
     pages = PageLayout()
@@ -244,17 +230,17 @@ def inbox(data: bytes) -> None:
 
 def own_results(data: bytes) -> None:
     """A run's results, as version 0 kept them."""
-    _read(layout.inbox("results"), data, inboxes._ResultsFile)
+    read_back(layout.inbox("results"), data, inboxes._ResultsFile)
 
 
 def removed_hashes(data: bytes) -> None:
     """The hashes of removed files."""
-    _read(layout.CURSOR, data, RemovedFiles)
+    read_back(layout.CURSOR, data, RemovedFiles)
 
 
 def tombstone(data: bytes) -> None:
     """What is kept of a removed project."""
-    _read(layout.CURSOR, data, Tombstone)
+    read_back(layout.CURSOR, data, Tombstone)
 
 
 def status(data: bytes) -> None:
@@ -286,7 +272,7 @@ def _pages(storage: MemoryStorage) -> PageStore:
 
 def attestations(data: bytes) -> None:
     """What is known of a project's attestations."""
-    value = _read(layout.attestations(PROJECT), data, KnownAttestations)
+    value = read_back(layout.attestations(PROJECT), data, KnownAttestations)
     if value is None:
         return
     names = [name for name in value.files if "/" not in name]
@@ -300,7 +286,7 @@ def attestations(data: bytes) -> None:
 
 def unverified(data: bytes) -> None:
     """The projects with faults of their attestations."""
-    value = _read(layout.UNVERIFIED, data, UnverifiedProjects)
+    value = read_back(layout.UNVERIFIED, data, UnverifiedProjects)
     if value is not None:
         for project in value.projects:
             check_project(project)
