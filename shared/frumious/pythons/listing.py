@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 from msgspec import Struct
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from frumious.config.pythons import DEFAULT_VARIANT
 from frumious.errors import FrumiousError
@@ -109,7 +109,7 @@ def select(
             if policy and not policy.selects(entry.name, entry.version, entry.platform, variant):
                 continue
             key = _key(entry)
-        except (msgspec.ValidationError, InvalidVersion, InvalidList) as error:
+        except (ValueError, InvalidList) as error:  # values, versions and addresses
             problems.append(f"{name!r:.200}: {error}")
             continue
         sha256 = (entry.sha256 or "").lower()

@@ -227,6 +227,8 @@ def test_wrong_bytes_and_missing_digests_are_refused(builds: Builds) -> None:
             "wrong": entry(FILE.replace("3.13.9", "3.13.8"), patch=8),
             "none": entry("none.tar.gz", sha256=None),
             "evil": entry("x", url=f"{HOST}/../../../state/cursor.json"),
+            "address": entry("x", url="https://[::/releases/download/1/x.tar.gz"),
+            "version": entry("x", prerelease="next"),
             "other": entry("x", url="https://elsewhere.example/x.tar.gz"),
         }
     )
@@ -235,7 +237,7 @@ def test_wrong_bytes_and_missing_digests_are_refused(builds: Builds) -> None:
 
     done = builds.mirrored(status=1)
 
-    assert len(done["problems"]) == 4
+    assert len(done["problems"]) == 6
     assert set(builds.listed()) == {NAME}
     assert [p.name for p in (builds.folder / "mirror/web/python-builds").rglob("*.gz")] == [
         unquote(FILE)
