@@ -62,12 +62,12 @@ def follow(  # noqa: PLR0913 (one parameter for each option)
     from frumious.planning.plan import plan_changes
     from frumious.upstream.feed import FeedRewritten
 
-    os.environ["FRUMIOUS_DISCOVERY"] = "feed"
-    os.environ |= {
-        name: value
-        for name, value in (("FRUMIOUS_MASTER", url), ("FRUMIOUS_FEED_KEY", key))
-        if value
+    settings = {
+        "FRUMIOUS_DISCOVERY": "feed",
+        "FRUMIOUS_MASTER": url,
+        "FRUMIOUS_FEED_KEY": key,
     }
+    os.environ.update({name: value for name, value in settings.items() if value})
 
     async def make_plan(mirror: Mirror) -> Plan:
         planned = await plan_changes(mirror)

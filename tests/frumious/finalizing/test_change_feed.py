@@ -16,7 +16,8 @@ from frumious.model.jobs import Job, Outcome, Report, Result
 from frumious.model.types import Key, RunId
 from frumious.signing.keys import SigningKey
 from frumious.state.changes import FeedState
-from frumious.state.objects import LedgerCorrupt
+from frumious.state.inbox import Inbox
+from frumious.state.objects import LedgerCorrupt, render
 from frumious.storage.protocol import Conflict
 from tests import rfc9162
 from tests.feed_reader import Feed, read_feed
@@ -24,6 +25,7 @@ from tests.upstream import sdist, wheel
 from tests.world import before_requests_to_s3
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from frumious.mirror import Mirror
@@ -189,9 +191,7 @@ def publish(world: World, *reports: Report) -> None:
     world.run(work)
 
 
-def _inbox(reports: tuple[Report, ...]) -> Any:
-    from frumious.state.inbox import Inbox  # noqa: PLC0415
-
+def _inbox(reports: Sequence[Report]) -> Inbox:
     inbox = Inbox()
     for each in reports:
         inbox.add(Key(f"state/inbox/{each.job.project}.json"), [each])
@@ -264,13 +264,8 @@ def test_a_slow_finalizer_does_not_take_the_checkpoint_back(feeding: World) -> N
 
     async def overtaken(mirror: Mirror) -> None:
         slow = await change_feed._Feed.open(_config(mirror), mirror.storage, 0.0)
-        body = msgspec.json.encode({"version": 1})
-        assert body
-        state = slow.state.committing(
-            (change_feed.entry_of(report(1), "", None).render().decode(),), ()
-        )
-        from frumious.state.objects import render  # noqa: PLC0415
-
+        line = change_feed.entry_of(report(1), "", None).render().decode()
+        state = slow.state.committing((line,), ())
         await mirror.storage.write(layout.FEED, render(state), replacing=slow.state_etag)
         slow.state = state
         await change_feed.record_changes([report(2)], _inbox((report(2),)), 17, mirror)
@@ -279,11 +274,8 @@ def test_a_slow_finalizer_does_not_take_the_checkpoint_back(feeding: World) -> N
 
     feeding.run(overtaken)
 
-    assert [entry["project"] for entry in read(feeding).entries] == [
-        "project-0",
-        "project-1",
-        "project-2",
-    ]
+    projects = [entry["project"] for entry in read(feeding).entries]
+    assert projects == ["project-0", "project-1", "project-2"]
 
 
 def test_a_job_that_is_done_twice_is_one_entry(feeding: World) -> None:
