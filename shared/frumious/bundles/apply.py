@@ -7,7 +7,6 @@ Everything can be done twice, and be killed anywhere. What a page stops naming i
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +22,6 @@ from frumious.simple import gzipped, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import keep_removed_files
-from frumious.storage.protocol import Conflict
 from frumious.syncing.deletion import delete_due
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ class Applier:
         storage = self.mirror.storage
         if self.resuming:
             head = await storage.head(key)
-            if head is not None and None is not head.sha256 == expected.sha256:
+            if head is not None and head.sha256 is not None and head.sha256 == expected.sha256:
                 return
         await storage.store(key, FileStream(chunks, expected, f"the copy of {key}"))
 
@@ -167,15 +165,18 @@ class Applier:
     async def _schedule(
         self, project: NormalizedName, current: ProjectPage | None, needed: frozenset[Key]
     ) -> None:
-        """Keep which files the page stops naming; they are deleted at once, after all pages."""
+        """Keep which files the page stops naming; they are deleted at once, after all pages.
+
+        Raises:
+            Conflict: another process keeps some as well; an import that is done again keeps these.
+        """
         own = mirrored_files(project, current)
         removed = keys_of(own) - needed
         if removed:
             dropped = [each for each in own if each.key in removed]
             due = self.mirror.clock.now() - _HOUR
             storage = self.mirror.storage
-            with suppress(Conflict):  # another process keeps some as well: the next time does
-                await keep_removed_files(project, dropped, removed, due, None, storage)
+            await keep_removed_files(project, dropped, removed, due, None, storage)
 
     async def _delete_other_pages(
         self, project: NormalizedName, pages: Mapping[Key, bytes]

@@ -219,6 +219,7 @@ class _Import:
         """Store all files, and verify all pages: no page changes before every byte is right."""
         async with self._readers() as (files, pages), task_group() as group:
             slots = asyncio.Semaphore(_AT_ONCE)
+            site: Line | None = None
 
             async def store(each: Object, body: bytes) -> None:
                 try:
@@ -227,6 +228,7 @@ class _Import:
                     slots.release()
 
             for line in self._lines(manifest):
+                site = line if line.project is None else site
                 for each in line.files:
                     if each.size <= _SMALL:
                         body = await self._body(each, files)
@@ -237,6 +239,10 @@ class _Import:
                         await applier.store_file(Key(each.key), _expected(each), chunks)
                 for each in line.pages:
                     await self._body(each, pages)
+            keys = {each.key for each in site.pages} if site is not None else set()
+            if self._head.projects is None and self._layout.root_manifest not in keys:
+                msg = f"{self._bundle.name} has no root index"
+                raise InvalidBundle(msg)
 
     async def _publish(
         self, manifest: IO[bytes], applier: Applier, gone: Sequence[NormalizedName]
