@@ -6,10 +6,10 @@ import tempfile
 from typing import Final
 
 from frumious.advisories.archive import InvalidFeed, read_archive
-from frumious.advisories.cvss import base_score
+from frumious.advisories.cvss import severity_of_vector
 from frumious.advisories.osv import InvalidEntry, parse_entry
 from frumious.model import layout
-from frumious.model.advisories import Action, Advisories
+from frumious.model.advisories import Action, Advisories, Severity
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, render
 from frumious.storage.protocol import Stored
 from tests.fuzz.targets.checks import check_project
@@ -64,8 +64,7 @@ def _check(value: Advisories) -> None:
 
 def cvss_vector(data: bytes) -> None:
     """The vector of a severity."""
-    score = base_score(data.decode(errors="replace"))
-    assert score is None or 0.0 <= score <= 10.0
+    assert severity_of_vector(data.decode(errors="replace")) in Severity
 
 
 TARGETS: Final = (osv_entry, osv_archive, advisories, cvss_vector)
