@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from frumious.config import values
+from frumious.locks.requirements import logical_lines, without_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,10 +164,9 @@ def _requirement_file(path: Path) -> tuple[Requirement, ...]:
     except (UnicodeDecodeError, LookupError) as error:
         msg = f"{str(path)!r} is not text: {error}"
         raise ValueError(msg) from error
-    logical = text.replace("\\\n", " ").splitlines()
-    entries = [re.split(r"\s--hash=", line, maxsplit=1)[0] for line in logical]
+    entries = (line for _, line in logical_lines(text) if not line.startswith("-"))
     try:
-        return values.requirements("\n".join(e for e in entries if not e.lstrip().startswith("-")))
+        return values.requirements("\n".join(map(without_hashes, entries)))
     except ValueError as error:
         msg = f"{str(path)!r}: {error}"
         raise ValueError(msg) from error

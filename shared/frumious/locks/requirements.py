@@ -26,7 +26,7 @@ def parse_requirements(text: str, found: Found) -> None:
         ValueError: a line is invalid; the text has its number.
     """
     index = ""  # another one than ours
-    for number, line in _logical_lines(text):
+    for number, line in logical_lines(text):
         if option := _INDEX.match(line):
             index = "" if found.is_from_index(option[1]) else option[1]
         elif _OTHERS.match(line):
@@ -40,7 +40,7 @@ def parse_requirements(text: str, found: Found) -> None:
 
 
 def _add(line: str, index: str, found: Found) -> None:
-    requirement = Requirement(_HASH.sub("", line).strip())
+    requirement = Requirement(without_hashes(line))
     if requirement.url is not None or index:
         found.leave_out(requirement.name, requirement.url or index)
         return
@@ -48,7 +48,12 @@ def _add(line: str, index: str, found: Found) -> None:
     found.add(requirement.name, str(requirement.specifier), files)
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def without_hashes(line: str) -> str:
+    """Return a requirement without its `--hash` options."""
+    return _HASH.sub("", line).strip()
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines, of which a backslash joins several, without comments."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines(), start=1):

@@ -481,7 +481,7 @@ def test_metadata_of_files(section: str, options: str, versions: str) -> None:
 def test_requirements_files_select_projects_and_pin_releases(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_bytes(
         "\N{BYTE ORDER MARK}-r other.txt\n--index-url https://x\n"
-        "Demo==1.0 \\\n    --hash=sha256:abc  # why\n".encode()
+        "Demo==1.0 \\\r\n    --hash sha256:abc \\\r\n    --hash=sha256:def  # why\r\n".encode()
     )
     (tmp_path / "latin.txt").write_bytes(
         "# -*- coding: latin-1 -*-\n# é\nplain\n".encode("latin-1")
