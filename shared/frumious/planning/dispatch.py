@@ -202,8 +202,11 @@ def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run
     Retries make up for the past: they do not hold back the mirror's serial.
     """
     since = until = None
-    if plan.base is not None and plan.cursor is not None and plan.cursor.serial is not None:
-        since, until = plan.base.serial or 0, plan.cursor.serial
+    if plan.base is not None and plan.cursor is not None:
+        since, until = plan.base.serial, plan.cursor.serial
+        # Also where the cursor has no serial yet: it must not pass these jobs once it gets one.
+        if until is not None or plan.cursor.upstream is not None:
+            since = since or 0
     run_ids = f"{run_id(created)}.{int(created % 1 * 1_000_000):06}-{secrets.token_hex(3)}"
 
     def run(number: int, projects: Sequence[NormalizedName]) -> Run:
