@@ -192,7 +192,7 @@ lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newes
 	for name in runtime attestations dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
 	  case "$$name" in servers|fuzz) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
-	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
+	    --no-emit-index-url --no-strip-extras --custom-compile-command "make lock" $(ARGS) \
 	    --output-file requirements/$$name.txt requirements/$$name.in || exit; \
 	done
 

@@ -41,6 +41,12 @@ class HeldBackFile(Struct, frozen=True):
     revision: Count = 0  # grows with each change
     projects: Mapping[ProjectName, HeldBack] = {}
 
+    def __post_init__(self) -> None:
+        newest = max((each.revision for each in self.projects.values()), default=0)
+        if newest > self.revision:
+            msg = f"a project is of revision {newest}, and all of them of revision {self.revision}"
+            raise ValueError(msg)
+
     def changed(self, changes: Iterable[Change]) -> HeldBackFile:
         """Return the state after some reports, the oldest first.
 
