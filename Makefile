@@ -14,7 +14,7 @@ SAM := .venv-sam/bin/sam
 # A stamp's name contains the checksum of its inputs, so that it is rebuilt when their content
 # changes, and only then.
 checksum = $(firstword $(shell cksum $(1) 2>/dev/null | cksum))
-dev_env := .venv/.made-$(call checksum,requirements/dev.txt)
+dev_env := .venv/.made-$(call checksum,requirements/pip.txt requirements/dev.txt)
 sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
 checkov_env := .venv-checkov/.made-$(call checksum,requirements/checkov.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
@@ -189,10 +189,10 @@ simulation: $(dev_env) ## Run 100,000 short histories of the protocol under faul
 
 .PHONY: lock
 lock: $(dev_env) ## Pin requirements/*.in with hashes (ARGS=--upgrade: the newest versions)
-	for name in runtime attestations dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
+	for name in pip runtime attestations dev command lambda sam checkov bench servers clients bandersnatch fuzz; do \
 	  case "$$name" in servers|fuzz) oldest=3.13;; bandersnatch) oldest=3.12;; *) oldest=3.11;; esac; \
 	  $(UV) pip compile --quiet --generate-hashes --universal --python-version "$$oldest" \
-	    --no-emit-index-url --no-strip-extras --custom-compile-command "make lock" $(ARGS) \
+	    --no-emit-index-url --custom-compile-command "make lock" $(ARGS) \
 	    --output-file requirements/$$name.txt requirements/$$name.in || exit; \
 	done
 
@@ -233,8 +233,10 @@ $(dev_env):
 	  echo "No Python 3.11 or later with its venv module is on PATH: install one" \
 	    "(Debian, Ubuntu: apt-get install python3-venv) and try again." >&2; \
 	  exit 1; }
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --require-hashes -r requirements/dev.txt
+	for name in pip dev; do \
+	  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --require-hashes -r requirements/$$name.txt || exit; \
+	done
 	@rm -f .venv/.made-* && touch $@
 
 # The other environments; by uv, which is many times faster.
