@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pypi_attestations import AttestationType
 
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 SIGNED = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -104,7 +104,7 @@ class Sigstore:
         workflow: str = "release.yml",
         claimed: str = "",
         signed: datetime = SIGNED,
-        predicate: str = PUBLISH,
+        predicate: str = AttestationType.PYPI_PUBLISH_V1,
     ) -> bytes:
         """Return the provenance of a file that a workflow on GitHub published (PEP 740).
 
