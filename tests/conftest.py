@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and "aws" in item.fixturenames:
             item.add_marker("moto")
+
+
+@pytest.fixture(autouse=True)
+def _log_everything() -> None:
+    """Undo what a command, which an earlier test ran in this process, set."""
+    for name in ("frumious", "frumious.backoff"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,8 @@ def test_one_key_encrypts_everything_and_the_roles_may_use_it() -> None:
 
 def test_all_roles_have_the_permissions_boundary(resources: dict[str, Any]) -> None:
     boundary = "arn:aws:iam::123456789012:policy/boundary"
-    for parameters in ({}, {"PermissionsBoundaryArn": boundary}):
+    everything = {"VerifyAttestations": "true"}
+    for parameters in (everything, everything | {"PermissionsBoundaryArn": boundary}):
         reader = StackReader(CHECKOUT / "template.yaml", "http://aws.test", parameters)
         roles = [
             reader.resolver.resolve(resource["Properties"])
