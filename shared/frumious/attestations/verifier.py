@@ -48,7 +48,7 @@ class Verifier(Protocol):
         """Return a verdict for each claim.
 
         Raises:
-            VerifierUnavailable, InvalidTrustRoot: nothing can be said of them now.
+            VerifierUnavailable, InvalidTrustRoot: they cannot be verified now.
         """
 
 

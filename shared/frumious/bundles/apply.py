@@ -22,6 +22,7 @@ from frumious.simple import gzipped, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import keep_removed_files
+from frumious.state.replacing import replace_object
 from frumious.syncing.deletion import delete_due
 
 if TYPE_CHECKING:
@@ -95,10 +96,7 @@ class Applier:
         if mirror.pages.layout.has_json_variants:
             variant = mirror.pages.layout.variant(mirror.pages.layout.page(project, layout.V1_JSON))
             await storage.write(variant, gzipped.compress(pages[key]))
-        if etag is None:
-            await storage.create(key, pages[key])
-        else:
-            await storage.write(key, pages[key], replacing=etag)
+        await replace_object(key, pages[key], etag, storage)
         if etag is not None:
             await self._delete_other_pages(project, pages)
 

@@ -29,6 +29,7 @@ from frumious.state.changes import (
     restored_state,
 )
 from frumious.state.objects import render
+from frumious.state.replacing import replace_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,10 +150,7 @@ class _Feed:
         lines = tuple(entry.render().decode() for entry in entries)
         state = self.state.committing(lines, tuple(reports))
         body = render(state)
-        if self.state_etag is None:
-            self.state_etag = await self.storage.create(layout.FEED, body)
-        else:
-            self.state_etag = await self.storage.write(layout.FEED, body, replacing=self.state_etag)
+        self.state_etag = await replace_object(layout.FEED, body, self.state_etag, self.storage)
         self.state = state
         await self._publish()
 
@@ -209,10 +207,7 @@ class _Feed:
 
     async def _write_checkpoint(self, made: Checkpoint) -> None:
         body = checkpoint.render(made, await sign_checkpoint(made, self.config))
-        if self.etag is None:
-            self.etag = await self.storage.create(changes.CHECKPOINT, body)
-        else:
-            self.etag = await self.storage.write(changes.CHECKPOINT, body, replacing=self.etag)
+        self.etag = await replace_object(changes.CHECKPOINT, body, self.etag, self.storage)
         self.published = made
 
     async def _delete_partial(self, begin: int, tiles: Iterable[Tile]) -> None:

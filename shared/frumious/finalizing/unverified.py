@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frumious.model import layout
 from frumious.model.attestations import Unverified, UnverifiedProjects
-from frumious.state.attestations import change_unverified
+from frumious.state.replacing import change_or_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,8 @@ async def note_unverified(reports: Sequence[Report], cursor: Cursor, mirror: Mir
     def change(before: UnverifiedProjects) -> UnverifiedProjects:
         return _after(before, done)
 
-    return len((await change_unverified(change, mirror.storage)).projects)
+    after = await change_or_set_aside(layout.UNVERIFIED, UnverifiedProjects, change, mirror.storage)
+    return len(after.projects)
 
 
 def _after(before: UnverifiedProjects, reports: Sequence[Report]) -> UnverifiedProjects:

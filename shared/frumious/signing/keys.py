@@ -51,7 +51,7 @@ class InvalidKey(FrumiousError):
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
-    """The public half of a key pair: whoever has it can verify signatures."""
+    """The public half of a key pair: anybody who has it can verify signatures."""
 
     key_id: bytes
     raw: bytes

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.attestations import KnownAttestations, UnverifiedProjects
 from frumious.state.objects import read_or_set_aside, render
-from frumious.storage.protocol import Conflict
+from frumious.state.replacing import replace_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from packaging.utils import NormalizedName
 
     from frumious.storage.protocol import Storage
-
-
-_ATTEMPTS: Final = 20
 
 
 class AttestationRecord:
@@ -42,11 +37,7 @@ class AttestationRecord:
         """
         if known == self.known:
             return
-        body = render(known)
-        if self._etag is None:
-            self._etag = await self._storage.create(self._key, body)
-        else:
-            self._etag = await self._storage.write(self._key, body, replacing=self._etag)
+        self._etag = await replace_object(self._key, render(known), self._etag, self._storage)
         self.known = known
 
 
@@ -54,29 +45,3 @@ async def read_unverified(storage: Storage) -> UnverifiedProjects:
     """Return the projects with faults; damaged, it counts as empty: their next jobs report them."""
     found, _ = await read_or_set_aside(layout.UNVERIFIED, UnverifiedProjects, storage)
     return found or UnverifiedProjects()
-
-
-async def change_unverified(
-    change: Callable[[UnverifiedProjects], UnverifiedProjects], storage: Storage
-) -> UnverifiedProjects:
-    """Change the projects with faults, and return them.
-
-    Raises:
-        Conflict: others replaced the object again and again.
-    """
-    for _ in range(_ATTEMPTS):
-        found, etag = await read_or_set_aside(layout.UNVERIFIED, UnverifiedProjects, storage)
-        before = found or UnverifiedProjects()
-        after = change(before)
-        if after == before:
-            return before
-        try:
-            if etag is None:
-                await storage.create(layout.UNVERIFIED, render(after))
-            else:
-                await storage.write(layout.UNVERIFIED, render(after), replacing=etag)
-        except Conflict:
-            continue
-        return after
-    msg = f"{layout.UNVERIFIED!r} was replaced by others {_ATTEMPTS} times in a row"
-    raise Conflict(msg)

@@ -12,6 +12,7 @@ from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.types import Count, Seconds, Serial
 from frumious.state.objects import parse, render
+from frumious.state.replacing import replace_object
 
 if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
@@ -110,10 +111,7 @@ async def write_exports(exports: Exports, etag: str | None, storage: Storage) ->
     Raises:
         Conflict: another export was finished since they were read.
     """
-    if etag is None:
-        await storage.create(layout.EXPORTS, render(exports))
-    else:
-        await storage.write(layout.EXPORTS, render(exports), replacing=etag)
+    await replace_object(layout.EXPORTS, render(exports), etag, storage)
 
 
 async def read_imported(storage: Storage) -> Imported | None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.closure import ClosureFile
-from frumious.state.objects import read_or_set_aside, render
-from frumious.storage.protocol import Conflict
+from frumious.state.objects import read_or_set_aside
+from frumious.state.replacing import change_or_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from frumious.model.closure import Change
     from frumious.storage.protocol import Storage
-
-_ATTEMPTS: Final = 20
 
 
 async def read_closure_file(storage: Storage) -> ClosureFile | None:
@@ -36,21 +34,9 @@ async def change_closure_file(
         Conflict: others replaced it again and again.
     """
     changes = [*changes]
-    for _ in range(_ATTEMPTS):
-        found, etag = await read_or_set_aside(layout.CLOSURE, ClosureFile, storage)
-        known = found or ClosureFile()
-        if known.revision < revision:
-            return None
-        file = known.changed(changes)
-        if file is known:
-            return known
-        try:
-            if etag is None:
-                await storage.create(layout.CLOSURE, render(file))
-            else:
-                await storage.write(layout.CLOSURE, render(file), replacing=etag)
-        except Conflict:
-            continue
-        return file
-    msg = f"{layout.CLOSURE!r} was replaced by others {_ATTEMPTS} times in a row"
-    raise Conflict(msg)
+    return await change_or_set_aside(
+        layout.CLOSURE,
+        ClosureFile,
+        lambda known: None if known.revision < revision else known.changed(changes),
+        storage,
+    )

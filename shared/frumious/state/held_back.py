@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from frumious.model import layout
 from frumious.model.cooldown import HeldBackFile
-from frumious.state.objects import LedgerCorrupt, parse, read_or_set_aside, render
-from frumious.storage.protocol import Conflict
+from frumious.state.objects import LedgerCorrupt, parse
+from frumious.state.replacing import change_or_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 logger = logging.getLogger(__name__)
-
-_ATTEMPTS: Final = 20
 
 
 async def read_held_back(storage: Storage) -> HeldBackFile | None:
@@ -43,21 +41,9 @@ async def change_held_back(
         Conflict: others replaced it again and again.
     """
     changes = [*changes]
-    for _ in range(_ATTEMPTS):
-        found, etag = await read_or_set_aside(layout.COOLDOWN, HeldBackFile, storage)
-        known = found or HeldBackFile()
-        if known.revision < revision:
-            return None
-        held_back = known.changed(changes)
-        if held_back is known:
-            return known
-        try:
-            if etag is None:
-                await storage.create(layout.COOLDOWN, render(held_back))
-            else:
-                await storage.write(layout.COOLDOWN, render(held_back), replacing=etag)
-        except Conflict:
-            continue
-        return held_back
-    msg = f"{layout.COOLDOWN!r} was replaced by others {_ATTEMPTS} times in a row"
-    raise Conflict(msg)
+    return await change_or_set_aside(
+        layout.COOLDOWN,
+        HeldBackFile,
+        lambda known: None if known.revision < revision else known.changed(changes),
+        storage,
+    )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +26,7 @@ from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
 from frumious.model.types import Count
 from frumious.state.objects import LedgerCorrupt, parse, render
+from frumious.state.replacing import ATTEMPTS, replace_object, too_many_conflicts
 from frumious.storage.protocol import Conflict, Stored
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Struct)
-
-_ATTEMPTS: Final = 20
 
 
 class LaggingFile(Struct):
@@ -114,7 +113,7 @@ class Ledger:
         Raises:
             Conflict: others replaced one of them again and again.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             stored = await self._storage.read(layout.LAGGING)
             known = {} if stored is None else parse(layout.LAGGING, stored, LaggingFile).projects
             projects = change(known)
@@ -125,9 +124,9 @@ class Ledger:
             )
             with suppress(Conflict):
                 body = render(LaggingFile(projects, cursor.failures))
-                await self._replace(layout.LAGGING, stored, body)
+                await self._replace(layout.LAGGING, body, stored)
                 return projects
-        raise _too_many_conflicts(layout.LAGGING)
+        raise too_many_conflicts(layout.LAGGING)
 
     async def end_lagging(self, cursor: Cursor) -> bool:
         """Return whether no project lags, and let the cursor, as it was read, say so.
@@ -143,7 +142,7 @@ class Ledger:
         if file.projects:
             return False
         if file.failures != cursor.failures:
-            await self._replace(layout.LAGGING, stored, render(LaggingFile({}, cursor.failures)))
+            await self._replace(layout.LAGGING, render(LaggingFile({}, cursor.failures)), stored)
 
         def change(current: Cursor) -> Cursor:
             return replace(current, lagging=current.failures != cursor.failures)
@@ -320,23 +319,16 @@ class Ledger:
         return None if stored is None else parse(key, stored, kind)
 
     async def _change(self, key: Key, empty: T, change: Callable[[T], T]) -> T:
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             stored = await self._storage.read(key)
             value = change(empty if stored is None else parse(key, stored, type(empty)))
             body = render(value)
             if stored is not None and body == stored.body:
                 return value
             with suppress(Conflict):
-                await self._replace(key, stored, body)
+                await self._replace(key, body, stored)
                 return value
-        raise _too_many_conflicts(key)
+        raise too_many_conflicts(key)
 
-    async def _replace(self, key: Key, stored: Stored | None, body: bytes) -> None:
-        if stored is None:
-            await self._storage.create(key, body)
-        else:
-            await self._storage.write(key, body, replacing=stored.etag)
-
-
-def _too_many_conflicts(key: Key) -> Conflict:
-    return Conflict(f"{key!r} was replaced by others {_ATTEMPTS} times in a row")
+    async def _replace(self, key: Key, body: bytes, stored: Stored | None) -> None:
+        await replace_object(key, body, None if stored is None else stored.etag, self._storage)

@@ -19,6 +19,7 @@ from frumious.model import layout
 from frumious.model.losses import WINDOW
 from frumious.model.types import Hour, PublicKey
 from frumious.state.objects import read_or_set_aside, render
+from frumious.state.replacing import replace_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -158,7 +159,4 @@ async def _write(
     project: NormalizedName, removed: RemovedFiles, etag: str | None, storage: Storage
 ) -> None:
     key, body = layout.removed_files(project), render(removed)
-    if etag is None:
-        await storage.create(key, body)
-    else:
-        await storage.write(key, body, replacing=etag)
+    await replace_object(key, body, etag, storage)

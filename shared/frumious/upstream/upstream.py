@@ -22,7 +22,6 @@ from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import ResumableDownload
-from frumious.upstream.feed import ChangeFeed, FeedAnswer
 from frumious.upstream.responses import (
     SIMPLE,
     check_provenance,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from frumious.model.types import JsonObject
     from frumious.simple.values import ParsedPage
     from frumious.upstream.changelog import Changes
+    from frumious.upstream.feed import FeedAnswer
 
 # Serials that pages may be ahead of the root index, which caches keep for minutes or hours. PyPI
 # counts some 50,000 in a day.
@@ -246,6 +246,8 @@ class Upstream:
 
     async def follow_feed(self, position: Position, now: float) -> FeedAnswer:
         """Return the changes behind a position; see `frumious.upstream.feed.ChangeFeed.read`."""
+        from frumious.upstream.feed import ChangeFeed  # noqa: PLC0415 (workers never need it)
+
         feed = ChangeFeed(self._client, self._config.master, self._config.feed_key)
         return await feed.read(position, now)
 
