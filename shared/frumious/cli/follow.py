@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from frumious.cli.options import pass_options
+from frumious.cli.options import everything_option, pass_options
 from frumious.errors import FrumiousError
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ class _Rewritten(click.ClickException):
     help="How often the feed is read.",
 )
 @click.option("--once", is_flag=True, help="Read it once, as from cron.")
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="Begin a mirror of all of its projects, however many, without a question.",
-)
+@everything_option
 @pass_options
 def follow(  # noqa: PLR0913 (one parameter for each option)
     options: Options,

@@ -18,7 +18,7 @@ from frumious.cli.downloads import downloads
 from frumious.cli.explain import explain
 from frumious.cli.follow import follow
 from frumious.cli.keys import keys
-from frumious.cli.options import Verbs, common_options, json_option, pass_options
+from frumious.cli.options import Verbs, common_options, everything_option, json_option, pass_options
 from frumious.cli.plan import plan
 from frumious.cli.pythons import pythons
 from frumious.cli.serve import serve
@@ -93,12 +93,7 @@ main.add_command(verify)
     is_flag=True,
     help="Count upstream's serials anew: it was restored from a backup, or master has changed.",
 )
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="Begin a mirror of all of upstream's projects, however many, without a question.",
-)
+@everything_option
 @json_option
 @pass_options
 def mirror(  # noqa: PLR0913 (one parameter for each option)

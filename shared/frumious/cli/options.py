@@ -100,6 +100,12 @@ def json_option(function: Callable[P, T]) -> Callable[P, T]:
     return click.option("--json", "as_json", is_flag=True, help=text)(function)
 
 
+def everything_option(function: Callable[P, T]) -> Callable[P, T]:
+    """Add `--all` to a verb that may begin a mirror, as the parameter `everything`."""
+    text = "Begin a mirror of all of upstream's projects, however many, without a question."
+    return click.option("--all", "everything", is_flag=True, help=text)(function)
+
+
 def pass_options(function: Callable[Concatenate[Options, P], T]) -> Callable[P, T]:
     """Make a verb accept the common options, and pass them as its first argument."""
     return common_options(click.pass_obj(function))
