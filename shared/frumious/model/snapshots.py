@@ -1,0 +1,72 @@
+"""Snapshots of the index: which there are, and what each of them keeps.
+
+A snapshot shares with the live index what has not changed since. Just before a job replaces or
+deletes a page, it keeps the page for each snapshot that has none of the project; readers get the
+live page where a snapshot keeps none (docs/snapshots.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Final
+
+from msgspec import Meta, Struct
+
+from frumious.model.layout import GZIP_FOLDER
+from frumious.model.types import Filename, Key, Seconds, Serial
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+SNAPSHOTS: Final = Key("state/snapshots.json")
+KEPT_PAGES: Final = "state/snapshots/"  # <snapshot>/<project>.json
+SNAPSHOT_PAGES: Final = "web/snapshot/"  # <snapshot>/simple/...
+LIVE: Final = "live"  # names the live index where a snapshot's name is possible
+
+SnapshotName = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?\Z")]
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A snapshot of the index."""
+
+    created: Seconds
+    fixed: Seconds  # from then on, no job is at work that does not know of the snapshot
+    serial: Serial  # of the mirror at that time
+    as_of: Seconds | None = None  # an earlier time that it shows; None: when it was created
+    deleting: bool = False  # jobs keep nothing for it any more
+
+
+class Snapshots(Struct, frozen=True, kw_only=True):
+    """All snapshots, as `state/snapshots.json` keeps them."""
+
+    snapshots: Mapping[SnapshotName, Snapshot] = {}
+    served: SnapshotName | None = None  # what readers get as the live index; None: the live one
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The names of those that jobs keep pages for."""
+        return tuple(name for name, each in self.snapshots.items() if not each.deleting)
+
+
+class KeptPage(Struct, frozen=True, kw_only=True):
+    """What a snapshot keeps of a project whose live page has changed: the page of that time.
+
+    What readers get of it lacks the files that are `withheld`: blocked by an advisory, or in
+    quarantine upstream.
+    """
+
+    page: dict[str, object] | None  # the JSON page, parsed; None: the project had none
+    withheld: tuple[Filename, ...] = ()
+
+
+def kept_page_key(snapshot: str, project: NormalizedName) -> Key:
+    """Return the key of what a snapshot keeps of a project."""
+    return Key(f"{KEPT_PAGES}{snapshot}/{project}.json")
+
+
+def snapshot_key(snapshot: str, page: Key) -> Key:
+    """Return where a snapshot has its own copy of what the live index has at `page`."""
+    if page.startswith(GZIP_FOLDER):
+        msg = f"{page!r} is a compressed variant, and snapshots have none"
+        raise ValueError(msg)
+    return Key(f"{SNAPSHOT_PAGES}{snapshot}/{page.removeprefix('web/')}")
