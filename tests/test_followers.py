@@ -15,7 +15,7 @@ from frumious.finalizing.finalize import finalize
 from frumious.model import checkpoint, layout
 from frumious.model.checkpoint import Checkpoint, InvalidCheckpoint, SignatureLine
 from frumious.signing.keys import SigningKey
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.feed import FeedRewritten
 from tests import rfc9162
 from tests.clients import served

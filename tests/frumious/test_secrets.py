@@ -22,7 +22,8 @@ from frumious.config import loading
 from frumious.config.loading import ConfigError
 from frumious.errors import FrumiousError, Reason
 from frumious.redaction import redact, redact_record
-from frumious.upstream.client import Client, UpstreamUnavailable
+from frumious.upstream.client import Client
+from frumious.upstream.failures import UpstreamUnavailable
 from tests.upstream import Fault, Index, Raw, Redirect, Server, Status, sdist, wheel
 from tests.upstream.actions import Edit
 from tests.world import World

@@ -17,7 +17,8 @@ from frumious.backoff import Backoff
 from frumious.config import values
 from frumious.config.advisories import OSV
 from frumious.errors import FrumiousError, Retryable
-from frumious.upstream.client import Client, TooLarge, UpstreamUnavailable
+from frumious.upstream.client import Client
+from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from frumious.clock import Clock

@@ -14,7 +14,7 @@ from frumious.planning.sweep import SWEEP_INTERVAL, Check, Turn, next_turn
 from frumious.simple.values import InvalidPage
 from frumious.state.status_files import parse_status
 from frumious.upstream.addresses import HostRefused
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 
 if TYPE_CHECKING:

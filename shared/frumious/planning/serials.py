@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from frumious.upstream.changelog import NoChangelog
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import MAX_PROGRESS
 
 if TYPE_CHECKING:

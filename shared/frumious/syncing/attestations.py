@@ -28,7 +28,7 @@ from frumious.selection.attestations import Judgement
 from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state.attestations import AttestationRecord
 from frumious.syncing.transfer import FILE_FAULTS
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

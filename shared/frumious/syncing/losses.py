@@ -16,7 +16,7 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.losses import Loss
 from frumious.state.removed_files import Booked, read_removed_files
 from frumious.syncing.comparison import MassLoss, lost_files
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 
 if TYPE_CHECKING:

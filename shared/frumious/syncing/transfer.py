@@ -15,8 +15,8 @@ from frumious.model.checksums import MAX_FILE_SIZE, FileStream, WrongBytes
 from frumious.simple.values import InvalidPage
 from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.addresses import HostRefused
-from frumious.upstream.client import TooLarge, UpstreamUnavailable
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
+from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection

@@ -19,12 +19,14 @@ from frumious.backoff import Backoff
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.simple.values import InvalidValue, parse_seconds, parse_serial, project_name
-from frumious.upstream.client import Client, UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
+
+    from frumious.upstream.client import Client
 
 logger = logging.getLogger(__name__)
 

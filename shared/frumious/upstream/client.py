@@ -5,30 +5,29 @@ Knows nothing about the resources that it requests.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from frumious import __version__
 from frumious.backoff import Backoff
-from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.redaction import redact
 from frumious.simple.values import resolve
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
+from frumious.upstream.failures import Overloaded, TooLarge, TooSlow, UpstreamUnavailable
+from frumious.upstream.pace import CHUNK, Pace
 from frumious.upstream.proxy import ProxyRouter, explain_error
 from frumious.upstream.rate_limit import requested_pause
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
-
-CHUNK: Final = 256 * 1024  # bytes; larger chunks save no time, smaller ones cost some
 
 _MAX_DISCARDED = 256 * 1024  # bytes of an unwanted body; beyond, a new connection costs less
 _MAX_QUOTA_PAUSE = 30.0  # seconds; a server may say at each request that nothing remains
@@ -54,26 +53,6 @@ _REDIRECTS = frozenset(
         HTTPStatus.PERMANENT_REDIRECT,
     }
 )
-
-
-class UpstreamUnavailable(Retryable):
-    """Upstream did not respond, or with an error that may pass."""
-
-    reason = Reason.UPSTREAM_UNAVAILABLE
-
-
-class Overloaded(UpstreamUnavailable):
-    """Upstream refused the request or the connection, perhaps because there are too many."""
-
-
-class TooSlow(UpstreamUnavailable):
-    """Upstream sent a response too slowly. Another attempt at once would take as long."""
-
-
-class TooLarge(FrumiousError):
-    """A response body that exceeds the limit of its kind."""
-
-    reason = Reason.UPSTREAM_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,72 +228,6 @@ class Client:
         """Return what limits the time of a response, or of several with parts of one file."""
         window = _SPEED_WINDOW * self._config.timeout
         return Pace(url, self.clock, window, self._config.lowest_speed, self._config.global_timeout)
-
-
-class Pace:
-    """Ends a response that upstream sends too slowly, or that takes too long as a whole.
-
-    The speed is measured in windows of the time that is spent in waiting for upstream, so that a
-    slow consumer does not count. Times are seconds, `lowest_speed` is bytes per second.
-    """
-
-    def __init__(
-        self, url: str, clock: Clock, window: float, lowest_speed: int, limit: float
-    ) -> None:
-        self.url = url
-        self._clock = clock
-        self._window = window
-        self._lowest_speed = lowest_speed
-        self._limit = limit
-        self._started = clock.monotonic()
-        self._waited = 0.0  # in this window
-        self._received = 0  # bytes, in this window
-
-    async def chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Yield the chunks of the body; see `read`."""
-        while chunk := await self.read(response):
-            yield chunk
-
-    async def read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Return a chunk of the body, decompressed unless the request has turned that off.
-
-        Returns nothing at the end.
-
-        Raises:
-            TooSlow: it is below the lowest speed, or exceeds the limit.
-        """
-        started = self._clock.monotonic()
-        chunk = await response.content.read(CHUNK)
-        self._received += len(chunk)
-        self._count(started)
-        return chunk
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Measure the time in which only upstream is waited for.
-
-        Raises:
-            TooSlow: afterwards.
-        """
-        started = self._clock.monotonic()
-        yield
-        self._count(started)
-
-    def _count(self, started: float) -> None:
-        """Count the time since `started` as spent in waiting."""
-        now = self._clock.monotonic()
-        self._waited += now - started
-        if now - self._started > self._limit:
-            msg = f"{self.url} was not complete after {self._limit:g} s"
-            raise TooSlow(msg)
-        if self._waited >= self._window:
-            if self._received < self._lowest_speed * self._waited:
-                msg = (
-                    f"{self.url} is too slow: {self._received} bytes in {self._waited:.1f} s,"
-                    f" less than {self._lowest_speed} bytes per second"
-                )
-                raise TooSlow(msg)
-            self._waited, self._received = 0.0, 0
 
 
 async def _body(chunks: AsyncIterator[bytes], limit: int, url: str) -> bytes:

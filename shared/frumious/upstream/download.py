@@ -17,7 +17,8 @@ from frumious.backoff import Backoff
 from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.model.checksums import WrongBytes
 from frumious.simple.values import valid_etag
-from frumious.upstream.client import CHUNK, Overloaded, TooSlow, UpstreamUnavailable
+from frumious.upstream.failures import Overloaded, TooSlow, UpstreamUnavailable
+from frumious.upstream.pace import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

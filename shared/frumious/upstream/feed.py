@@ -24,7 +24,7 @@ from frumious.model.changes import Entry, Position
 from frumious.model.jobs import AllowedRemoval, Outcome
 from frumious.simple.values import valid_etag
 from frumious.upstream.changelog import Changes
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.responses import etag_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from frumious.simple import parse_html, parse_json, root_index
 from frumious.upstream import changelog
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
-from frumious.upstream.client import Client, Response, UpstreamUnavailable
 from frumious.upstream.download import ResumableDownload
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.responses import (
     SIMPLE,
     check_provenance,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from frumious.model.types import JsonObject
     from frumious.simple.values import ParsedPage
     from frumious.upstream.changelog import Changes
+    from frumious.upstream.client import Client, Response
     from frumious.upstream.feed import FeedAnswer
 
 # Serials that pages may be ahead of the root index, which caches keep for minutes or hours. PyPI

@@ -18,7 +18,7 @@ from frumious.syncing.delivery import RetryLater
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from tests.upstream import (
     PYPI,
     Action,

@@ -16,7 +16,7 @@ from frumious.storage.protocol import StorageRefused
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.servers import recording_proxy
 from tests.upstream import Fault, Stale, Status, WrongBytes, WrongLength, sdist, wheel

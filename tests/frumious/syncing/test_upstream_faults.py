@@ -15,7 +15,7 @@ from frumious.model.jobs import AllowedRemoval, Outcome, Result
 from frumious.simple.values import InvalidPage
 from frumious.syncing.comparison import MassLoss
 from frumious.upstream.addresses import HostRefused
-from frumious.upstream.client import TooLarge, UpstreamUnavailable
+from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.upstream import (
     BANDERSNATCH,

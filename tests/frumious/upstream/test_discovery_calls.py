@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from frumious.model.jobs import AllowedRemoval
 from frumious.simple.values import InvalidPage, ParsedPage
 from frumious.upstream.changelog import NoChangelog
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import PageCheck
 from tests.upstream import (
     BANDERSNATCH,

@@ -9,7 +9,8 @@ import pytest
 
 from frumious.clock import Clock
 from frumious.config import loading
-from frumious.upstream.client import Client, UpstreamUnavailable
+from frumious.upstream.client import Client
+from frumious.upstream.failures import UpstreamUnavailable
 from tests.servers.proxy import proxy
 
 if TYPE_CHECKING:

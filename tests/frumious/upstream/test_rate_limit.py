@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from frumious.upstream.client import UpstreamUnavailable
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.rate_limit import requested_pause
 from tests.upstream import Fault, Headers, Status, wheel
 

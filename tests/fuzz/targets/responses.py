@@ -12,8 +12,9 @@ from multidict import CIMultiDict
 from frumious.simple import legacy_json, parse_json
 from frumious.simple.values import InvalidPage
 from frumious.upstream import changelog, client, download, responses
-from frumious.upstream.client import Client, Response, UpstreamUnavailable
+from frumious.upstream.client import Client, Response
 from frumious.upstream.download import DownloadInterrupted
+from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.rate_limit import requested_pause
 from tests.fuzz.targets.checks import PROJECT, URL, Answer, InstantClock, check_project, run
 
