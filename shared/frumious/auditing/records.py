@@ -3,7 +3,7 @@
 Pages name files of all keys, and a listing returns them by key. Both meet in shards of the keys:
 the first phase writes a batch of records for each shard, the second reads a shard's batches and
 lists its keys. A record identifies a key by its hash, which is enough to find out which objects
-are missing or have another size; the project's page tells the rest.
+are missing or have another size; the project's page has the rest.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ def _damaged_status(key: Key, stored: Stored) -> Finding:
 
 
 async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -> None:
-    """Keep a copy of a damaged object, and let the next run find out what it said."""
+    """Keep a copy of a damaged object, and let the next run find out what it contained."""
     storage, ledger = mirror.storage, mirror.ledger
     await set_aside(key, stored, error, storage)
     await storage.delete([key])

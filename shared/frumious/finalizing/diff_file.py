@@ -1,4 +1,4 @@
-"""The diff-file: which paths were written, and beside it which were deleted."""
+"""The diff-file: which paths were written, and next to it which were deleted."""
 
 from __future__ import annotations
 

@@ -152,6 +152,6 @@ def _expected(file: File, key: Key) -> ExpectedContent:
 
 
 def _metadata_url(url: str) -> str:
-    """Return where upstream has a file's core metadata: beside it, with the same query."""
+    """Return where upstream has a file's core metadata: next to it, with the same query."""
     parts = urlsplit(url)
     return parts._replace(path=f"{parts.path}.metadata").geturl()

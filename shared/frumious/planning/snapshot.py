@@ -112,7 +112,7 @@ class Snapshot:
         """Return whether a serial of the mirror's is wrong: upstream is far below it.
 
         That proves nothing while upstream is below the cursor too: it may have been restored, and
-        only an operator can tell.
+        only an operator can know.
         """
         behind = self.serial is None or self.serial < (self.cursor.serial or 0)
         return not behind and not self.is_reached(serial - MAX_PROGRESS)

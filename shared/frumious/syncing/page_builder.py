@@ -100,7 +100,7 @@ def build_page(
 def shows_the_same(manifest: Manifest, page: ProjectPage) -> bool:
     """Return whether publishing `page` would show readers nothing new.
 
-    Serials do not tell: projects are archived, and files get core metadata, without an event.
+    Serials do not show it: projects are archived, and files get core metadata, without an event.
     """
     before, now = manifest.page.publication, page.publication
     if before is None or now is None:

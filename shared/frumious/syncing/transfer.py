@@ -113,7 +113,7 @@ class Transfer:
         """Store the blobs, and return why some of them cannot be stored.
 
         Raises:
-            UpstreamUnavailable, StorageUnavailable: nothing can be said of the rest for now.
+            UpstreamUnavailable, StorageUnavailable: the rest cannot be stored for now.
         """
         self.waiting = len(blobs)
         self.meter.begun += 1

@@ -100,7 +100,7 @@ class Bucket:
         """Make a botocore call that reads an object; return None if there is none.
 
         Some servers respond 403 for a missing object, as AWS does without the permission to list.
-        The response to a HEAD does not give the reason for a 400 or 403. A listing tells both.
+        The response to a HEAD does not give the reason for a 400 or 403. A listing has both.
         """
         try:
             return await self.run(call, key, read_only=True)
