@@ -17,7 +17,9 @@ from yarl import URL
 import frumious.certificates  # noqa: F401 (before aiohttp)
 from frumious.model import layout
 from frumious.model.headers import CONTENT_TYPES, headers_of
+from frumious.model.snapshots import SNAPSHOT_NAME, snapshot_key
 from frumious.model.types import Key
+from frumious.snapshots.folder_link import linked_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +38,8 @@ _TYPES: Final = {
     form: CONTENT_TYPES[form].partition(";")[0]
     for form in (layout.V1_JSON, layout.V1_HTML, layout.HTML)
 }
+_SNAPSHOT: Final = f"/snapshot/{{snapshot:{SNAPSHOT_NAME}}}"  # precedes the URLs of a snapshot
+_NO_OBJECTS: Final = {"snapshot", "rollback"}  # their pages have URLs of their own
 _QUALITY: Final = re.compile(r";\s*q\s*=\s*([0-9.]+)", re.IGNORECASE)
 
 
@@ -66,13 +70,22 @@ class Site:
     def application(self) -> web.Application:
         """Return the application that serves the mirror."""
         application = web.Application()
+        application.router.add_routes([web.get("/", self._front_page)])
+        for prefix in ("", _SNAPSHOT):
+            application.router.add_routes(
+                [
+                    web.get(prefix + "/simple{slash:/?}", self._root_index),
+                    web.get(
+                        prefix + r"/simple/{form:index\.(?:html|v1_html|v1_json)}",
+                        self._root_format,
+                    ),
+                    web.get(prefix + "/simple/{project:[^/]+}{slash:/?}", self._project_page),
+                    web.get(prefix + "/simple/{project}/{form}", self._page_format),
+                ]
+            )
         application.router.add_routes(
             [
-                web.get("/", self._front_page),
-                web.get("/simple{slash:/?}", self._root_index),
-                web.get(r"/simple/{form:index\.(?:html|v1_html|v1_json)}", self._root_format),
-                web.get("/simple/{project:[^/]+}{slash:/?}", self._project_page),
-                web.get("/simple/{project}/{form}", self._page_format),
+                web.get(_SNAPSHOT + "/{path:(?:packages|integrity)/.*}", self._object),
                 web.get("/{path:.*}", self._object),
             ]
         )
@@ -83,11 +96,14 @@ class Site:
 
     async def _root_index(self, request: web.Request) -> web.StreamResponse:
         if not request.match_info["slash"]:
-            raise web.HTTPMovedPermanently(location="/simple/")
-        return await self._negotiate(request, {form: layout.root_page(form) for form in _TYPES})
+            raise web.HTTPMovedPermanently(location=f"{_prefix(request)}/simple/")
+        return await self._negotiate(request, await self._root_pages(request))
 
     async def _root_format(self, request: web.Request) -> web.StreamResponse:
-        return await self._respond(request, layout.root_page(request.match_info["form"]))
+        return await self._respond_in(request, await self._root_pages(request))
+
+    async def _root_pages(self, request: web.Request) -> Mapping[str, Key]:
+        return await self._stored(request, {form: layout.root_page(form) for form in _TYPES})
 
     async def _project_page(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["project"]
@@ -95,19 +111,49 @@ class Site:
         if not layout.is_project(project):
             raise web.HTTPNotFound
         if name != project or not request.match_info["slash"]:
-            raise web.HTTPMovedPermanently(location=f"/simple/{project}/")
-        pages = {form: self._pages.page(project, form) for form in _TYPES}
-        return await self._negotiate(request, pages)
+            raise web.HTTPMovedPermanently(location=f"{_prefix(request)}/simple/{project}/")
+        return await self._negotiate(request, await self._project_pages(request, project))
 
     async def _page_format(self, request: web.Request) -> web.StreamResponse:
-        project, form = request.match_info["project"], request.match_info["form"]
-        if not layout.is_project(project) or form not in _TYPES:
+        project = request.match_info["project"]
+        if not layout.is_project(project):
             raise web.HTTPNotFound
-        return await self._respond(request, self._pages.page(project, form))
+        return await self._respond_in(request, await self._project_pages(request, project))
+
+    async def _project_pages(self, request: web.Request, project: str) -> Mapping[str, Key]:
+        pages = {form: self._pages.page(project, form) for form in _TYPES}
+        return await self._stored(request, pages)
+
+    async def _stored(self, request: web.Request, pages: Mapping[str, Key]) -> Mapping[str, Key]:
+        """Return which of the `pages` are stored: a snapshot's own ones, else the live ones.
+
+        Raises:
+            HTTPNotFound: the URL names a snapshot that the mirror does not have.
+        """
+        named = request.match_info.get("snapshot")
+        return await asyncio.to_thread(self._find_pages, named, pages)
+
+    def _find_pages(self, named: str | None, live: Mapping[str, Key]) -> Mapping[str, Key]:
+        if named is not None:
+            roots = {form: snapshot_key(named, layout.root_page(form)) for form in _TYPES}
+            if not self._existing(roots):
+                raise web.HTTPNotFound
+        snapshot = named or linked_snapshot(self._folder)
+        if snapshot is not None:
+            own = {form: snapshot_key(snapshot, key) for form, key in live.items()}
+            if found := self._existing(own):
+                return found
+        return self._existing(live)
+
+    def _existing(self, pages: Mapping[str, Key]) -> Mapping[str, Key]:
+        return {form: key for form, key in pages.items() if (self._folder / key).is_file()}
 
     async def _object(self, request: web.Request) -> web.StreamResponse:
         path = request.match_info["path"]
-        if not path.isprintable() or any(name[:1] in {"", "."} for name in path.split("/")):
+        names = path.split("/")
+        if not path.isprintable() or any(name[:1] in {"", "."} for name in names):
+            raise web.HTTPNotFound
+        if names[0] in _NO_OBJECTS:
             raise web.HTTPNotFound
         return await self._respond(request, Key(f"web/{path}"))
 
@@ -121,9 +167,18 @@ class Site:
                 text="This page is served as:\n" + "\n".join(_TYPES.values())
             )
         for form in forms:
-            if await asyncio.to_thread((self._folder / pages[form]).is_file):
+            if form in pages:
                 return await self._respond(request, pages[form], vary=hdrs.ACCEPT)
         raise web.HTTPNotFound
+
+    async def _respond_in(
+        self, request: web.Request, pages: Mapping[str, Key]
+    ) -> web.StreamResponse:
+        """Respond with the format of a page that the URL names."""
+        form = request.match_info["form"]
+        if form not in pages:
+            raise web.HTTPNotFound
+        return await self._respond(request, pages[form])
 
     async def _respond(
         self, request: web.Request, key: Key, *, vary: str = ""
@@ -147,6 +202,12 @@ class Site:
         if not await asyncio.to_thread(path.is_file):
             raise web.HTTPNotFound
         return _FileResponse(path, headers=fields)
+
+
+def _prefix(request: web.Request) -> str:
+    """Return the part of the URL that names a snapshot."""
+    snapshot = request.match_info.get("snapshot")
+    return "" if snapshot is None else f"/snapshot/{snapshot}"
 
 
 class _FileResponse(web.FileResponse):

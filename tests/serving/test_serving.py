@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
-from multidict import CIMultiDict
 
 from tests.clients import HTML, JSON, TEXT, found_by_pip, get
 from tests.installers import PIP, UV, install
 from tests.serving.command import serve
 from tests.serving.folder import write_mirror
 from tests.serving.nginx import Nginx
+from tests.serving.site import Site
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from frumious.model.types import Key
 
 DISTS = [
     wheel("needy", "1.0", requires=["elsewhere"]),
@@ -35,53 +30,6 @@ DISTS = [
     wheel("cooling", "3.0"),
 ]
 ACCEPT = f"{JSON}, {HTML}; q=0.1, {TEXT}; q=0.01"
-
-
-@dataclass(frozen=True)
-class Response:
-    """A response."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Site:
-    """A mirror served by nginx or by the command."""
-
-    url: str
-    is_nginx: bool
-    keys: Mapping[str, Key]  # of each file, by filename
-
-    def request(
-        self, path: str, accept: str | None = None, method: str = "GET", **headers: str
-    ) -> Response:
-        """Send a request; redirects are not followed."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=10)
-        if accept is not None:
-            headers["Accept"] = accept
-        connection.request(method, path, headers=headers)
-        response = connection.getresponse()
-        fields = {name: ", ".join(response.headers.get_all(name, ())) for name in response.headers}
-        received = Response(response.status, CIMultiDict(fields), response.read())
-        connection.close()
-        return received
-
-    @property
-    def page_caching(self) -> str:
-        """The Cache-Control of pages."""
-        return "public, max-age=60" if self.is_nginx else "public, max-age=20, s-maxage=30"
-
-    @property
-    def file_caching(self) -> str:
-        """The Cache-Control of files."""
-        shared = "" if self.is_nginx else " s-maxage=86400,"
-        return f"public, max-age=31536000,{shared} immutable"
-
-    def path(self, filename: str) -> str:
-        """Return the path of a file's URL."""
-        return "/" + self.keys[filename].removeprefix("web/")
 
 
 @pytest.fixture(

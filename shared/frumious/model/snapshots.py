@@ -23,7 +23,10 @@ KEPT_PAGES: Final = "state/snapshots/"  # <snapshot>/<project>.json
 SNAPSHOT_PAGES: Final = "web/snapshot/"  # <snapshot>/simple/...
 LIVE: Final = "live"  # names the live index where a snapshot's name is possible
 
-SnapshotName = Annotated[str, Meta(pattern=r"\A[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?\Z")]
+ROLLBACK: Final = Key("web/rollback")  # in a folder: a link to what readers get as the live index
+SNAPSHOT_NAME: Final = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
+
+SnapshotName = Annotated[str, Meta(pattern=rf"\A{SNAPSHOT_NAME}\Z")]
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):

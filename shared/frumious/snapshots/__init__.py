@@ -1,0 +1,1 @@
+"""Snapshots of the index: made, compared, deleted, and given to readers."""

@@ -1,0 +1,230 @@
+"""Snapshots and rollback behind nginx and `frumious serve`: own pages, else the live ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.model import layout
+from frumious.model.page_layout import PageLayout
+from frumious.model.snapshots import ROLLBACK, snapshot_key
+from tests.clients import HTML, JSON, TEXT, found_by_pip, get
+from tests.installers import PIP, UV, install
+from tests.serving.command import serve
+from tests.serving.folder import write_mirror
+from tests.serving.site import Site
+from tests.upstream import wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from frumious.model.types import Key
+
+OLD = [wheel("changed", "1.0"), wheel("gone", "1.0"), wheel("same", "1.0")]
+NEW = [wheel("changed", "1.0"), wheel("changed", "2.0"), wheel("same", "1.0"), wheel("new", "1.0")]
+FORMS = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
+TYPES = {TEXT: "text/html; charset=utf-8", HTML: HTML, JSON: JSON}
+NO_FILES = {
+    layout.HTML: b"<!DOCTYPE html><title>Links for new</title>",
+    layout.V1_HTML: b"<!DOCTYPE html><title>Links for new</title>",
+    layout.V1_JSON: b'{"meta":{"api-version":"1.0"},"name":"new","files":[]}',
+}
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A served mirror, whose snapshot `before` shows it as it was."""
+
+    site: Site
+    folder: Path
+
+    def versions(self, path: str) -> list[str]:
+        """Return the versions of the files that a JSON page names."""
+        response = self.site.request(path, JSON)
+        assert response.status == 200, (path, response)
+        return [file["filename"].split("-")[1] for file in json.loads(response.body)["files"]]
+
+    def names(self, path: str) -> list[str]:
+        """Return the projects that a JSON root index names."""
+        listed = json.loads(self.site.request(path, JSON).body)["projects"]
+        return [project["name"] for project in listed]
+
+    def roll_back(self, target: str | None) -> None:
+        """Let readers get another index as the live one."""
+        (self.folder / ROLLBACK).unlink(missing_ok=True)
+        if target is not None:
+            (self.folder / ROLLBACK).symlink_to(target)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((False, False), id="command"),
+        pytest.param((False, True), id="command-hash-index"),
+    ],
+)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mirror]:
+    folder = tmp_path_factory.mktemp("mirror")
+    is_nginx, hash_index = request.param
+    write_mirror(folder, OLD, hash_index=hash_index)
+    pages = PageLayout(hashed=hash_index)
+    kept: dict[Key, bytes] = {}
+    for form in FORMS:
+        live = (layout.root_page(form), *(pages.page(name, form) for name in ("changed", "gone")))
+        kept |= {snapshot_key("before", key): (folder / key).read_bytes() for key in live}
+        kept[snapshot_key("before", pages.page("new", form))] = NO_FILES[form]
+        (folder / pages.page("gone", form)).unlink()
+    for variant in folder.glob("web/simple/**/gone/*.gz"):
+        variant.unlink()
+    keys = write_mirror(folder, NEW, hash_index=hash_index)
+    for key, body in kept.items():
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(body)
+    with serve(folder, tmp_path_factory.mktemp("server"), hash_index=hash_index) as started:
+        yield Mirror(Site(started.url, is_nginx, keys), folder)
+
+
+@pytest.fixture
+def mirror(served: Mirror) -> Iterator[Mirror]:
+    yield served
+    served.roll_back(None)
+
+
+def check_before(mirror: Mirror, prefix: str) -> None:
+    """Check that an index is the one before the change."""
+    assert mirror.names(f"{prefix}/simple/") == ["changed", "gone", "same"]
+    assert mirror.versions(f"{prefix}/simple/changed/") == ["1.0"]
+    assert mirror.versions(f"{prefix}/simple/changed/index.v1_json") == ["1.0"]
+    assert mirror.versions(f"{prefix}/simple/gone/") == ["1.0"]
+    assert mirror.versions(f"{prefix}/simple/same/") == ["1.0"]
+    assert mirror.versions(f"{prefix}/simple/new/") == []
+
+
+def check_live(mirror: Mirror) -> None:
+    """Check that the live index is the one after the change."""
+    assert mirror.names("/simple/") == ["changed", "new", "same"]
+    assert mirror.versions("/simple/changed/") == ["1.0", "2.0"]
+    assert mirror.versions("/simple/new/") == ["1.0"]
+    assert mirror.site.request("/simple/gone/", JSON).status == 404
+
+
+def test_a_snapshot_has_its_own_pages_and_else_the_live_ones(mirror: Mirror) -> None:
+    check_before(mirror, "/snapshot/before")
+    check_live(mirror)
+
+
+def test_after_a_rollback_readers_get_the_snapshot_and_then_the_live_index_again(
+    mirror: Mirror,
+) -> None:
+    mirror.roll_back("snapshot/before")
+    check_before(mirror, "")
+    check_before(mirror, "/snapshot/before")
+    mirror.roll_back(None)
+    check_live(mirror)
+
+
+@pytest.mark.parametrize("prefix", ["/snapshot/before", ""])
+@pytest.mark.parametrize("path", ["/simple/", "/simple/changed/", "/simple/same/"])
+@pytest.mark.parametrize("accept", [TEXT, HTML, JSON])
+def test_pages_of_snapshots_are_negotiated_as_live_ones(
+    mirror: Mirror, prefix: str, path: str, accept: str
+) -> None:
+    mirror.roll_back("snapshot/before")
+    response = mirror.site.request(prefix + path, accept)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == TYPES[accept]
+    assert response.headers["Cache-Control"] == mirror.site.page_caching
+    assert response.headers["Vary"] == "Accept-Encoding, Accept"
+
+
+@pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
+@pytest.mark.parametrize("prefix", ["/snapshot/before", ""])
+def test_installers_install_the_release_of_that_time(
+    mirror: Mirror, installer: tuple[str, ...], prefix: str, tmp_path: Path
+) -> None:
+    mirror.roll_back("snapshot/before")
+    done = install(installer, f"{mirror.site.url}{prefix}", tmp_path, "changed", "gone", "same")
+    assert done.returncode == 0, done.stderr
+    for name in ("changed", "gone", "same"):
+        assert (tmp_path / name / "__init__.py").read_text() == '__version__ = "1.0"\n'
+    refused = install(installer, f"{mirror.site.url}{prefix}", tmp_path / "new", "new")
+    assert refused.returncode != 0
+
+
+def test_links_of_a_snapshot_lead_to_files_and_their_metadata(mirror: Mirror) -> None:
+    (candidate,) = found_by_pip(f"{mirror.site.url}/snapshot/before", "changed").values()
+    assert "/snapshot/before/packages/" in candidate.url
+    response = get(candidate.url)
+    assert (response.status, response.body) == (200, OLD[0].content)
+    assert get(candidate.url + ".metadata").body == OLD[0].core_metadata
+    path = candidate.url.removeprefix(mirror.site.url)
+    assert mirror.site.request(path).headers["Cache-Control"] == mirror.site.file_caching
+    provenance = "/integrity/needy/1.0/needy-1.0-py3-none-any.whl/provenance"
+    proof = mirror.site.request(f"/snapshot/before{provenance}")
+    assert (proof.status, proof.body) == (200, b"{}")
+    assert proof.headers["Content-Type"] == "application/vnd.pypi.integrity.v1+json"
+    assert proof.headers["Cache-Control"] == mirror.site.page_caching
+
+
+@pytest.mark.parametrize(
+    "path", ["/simple", "/simple/changed", "/simple/Changed", "/simple/CHANGED/"]
+)
+def test_redirects_stay_in_the_snapshot(mirror: Mirror, path: str) -> None:
+    response = mirror.site.request(f"/snapshot/before{path}")
+    assert response.status == 301
+    assert response.headers["Location"].startswith("/snapshot/before/simple/")
+    assert get(f"{mirror.site.url}/snapshot/before{path}", JSON).status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/snapshot",
+        "/snapshot/",
+        "/snapshot/before/simple/absent/",
+        "/snapshot/before/simple/same/other.html",
+        "/snapshot/before/status.json",
+        "/snapshot/before/packages/",
+        "/snapshot/before/integrity/",
+        "/snapshot/before/web/status.json",
+        # Names of no snapshot must not get the live index.
+        "/snapshot/absent/simple/",
+        "/snapshot/absent/simple/same/",
+        "/snapshot/absent/simple/same/index.v1_json",
+        "/snapshot/Before/simple/same/",
+        "/snapshot/before./simple/same/",
+        "/snapshot/-/simple/same/",
+        "/snapshot//simple/same/",
+        "/snapshot/./simple/same/",
+        "/snapshot/%2e/simple/same/",
+        "/snapshot/a%2fb/simple/same/",
+        "/snapshot/before%00/simple/same/",
+        "/snapshot/before%0a/simple/same/",
+        "/snapshot/before%5c/simple/same/",
+        "/snapshot/" + "a" * 64 + "/simple/same/",
+        "/snapshot/before/simple/%2e%2e/%2e%2e/%2e%2e/status",
+        "/snapshot/before/../../../status",
+        "/snapshot/before/packages/..%2f..%2f..%2fstate/cursor.json",
+        "/snapshot/before/packages/.frumious-0123456789abcdef.tmp",
+        "/rollback",
+        "/rollback/simple/changed/index.v1_json",
+        "/rollback/simple/index.html",
+    ],
+)
+def test_other_paths_below_a_snapshot_are_not_served(mirror: Mirror, path: str) -> None:
+    mirror.roll_back("snapshot/before")
+    response = mirror.site.request(path, JSON)
+    assert response.status in ({400, 404} if "%" in path or "." in path else {404}), response
+    assert b"same" not in response.body
+
+
+@pytest.mark.parametrize("target", ["snapshot/gone", "snapshot/../../state", "nowhere", "/"])
+def test_a_link_to_no_snapshot_leaves_the_live_index(mirror: Mirror, target: str) -> None:
+    mirror.roll_back(target)
+    check_live(mirror)
