@@ -15,6 +15,7 @@ from tests.clients import HTML, JSON, TEXT, found_by_pip, get
 from tests.installers import PIP, UV, install
 from tests.serving.command import serve
 from tests.serving.folder import write_mirror
+from tests.serving.nginx import Nginx
 from tests.serving.site import Site
 from tests.upstream import wheel
 
@@ -37,7 +38,7 @@ NO_FILES = {
 
 @dataclass(frozen=True)
 class Mirror:
-    """A served mirror, whose snapshot `before` shows it as it was."""
+    """A served mirror, whose snapshot `v1.0--before` shows it as it was."""
 
     site: Site
     folder: Path
@@ -63,6 +64,8 @@ class Mirror:
 @pytest.fixture(
     scope="module",
     params=[
+        pytest.param((True, False), marks=pytest.mark.servers, id="nginx"),
+        pytest.param((True, True), marks=pytest.mark.servers, id="nginx-hash-index"),
         pytest.param((False, False), id="command"),
         pytest.param((False, True), id="command-hash-index"),
     ],
@@ -77,8 +80,8 @@ def served(
     kept: dict[Key, bytes] = {}
     for form in FORMS:
         live = (layout.root_page(form), *(pages.page(name, form) for name in ("changed", "gone")))
-        kept |= {snapshot_key("before", key): (folder / key).read_bytes() for key in live}
-        kept[snapshot_key("before", pages.page("new", form))] = NO_FILES[form]
+        kept |= {snapshot_key("v1.0--before", key): (folder / key).read_bytes() for key in live}
+        kept[snapshot_key("v1.0--before", pages.page("new", form))] = NO_FILES[form]
         (folder / pages.page("gone", form)).unlink()
     for variant in folder.glob("web/simple/**/gone/*.gz"):
         variant.unlink()
@@ -86,7 +89,8 @@ def served(
     for key, body in kept.items():
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
         (folder / key).write_bytes(body)
-    with serve(folder, tmp_path_factory.mktemp("server"), hash_index=hash_index) as started:
+    server = Nginx if is_nginx else serve
+    with server(folder, tmp_path_factory.mktemp("server"), hash_index=hash_index) as started:
         yield Mirror(Site(started.url, is_nginx, keys), folder)
 
 
@@ -115,27 +119,27 @@ def check_live(mirror: Mirror) -> None:
 
 
 def test_a_snapshot_has_its_own_pages_and_else_the_live_ones(mirror: Mirror) -> None:
-    check_before(mirror, "/snapshot/before")
+    check_before(mirror, "/snapshot/v1.0--before")
     check_live(mirror)
 
 
 def test_after_a_rollback_readers_get_the_snapshot_and_then_the_live_index_again(
     mirror: Mirror,
 ) -> None:
-    mirror.roll_back("snapshot/before")
+    mirror.roll_back("snapshot/v1.0--before")
     check_before(mirror, "")
-    check_before(mirror, "/snapshot/before")
+    check_before(mirror, "/snapshot/v1.0--before")
     mirror.roll_back(None)
     check_live(mirror)
 
 
-@pytest.mark.parametrize("prefix", ["/snapshot/before", ""])
+@pytest.mark.parametrize("prefix", ["/snapshot/v1.0--before", ""])
 @pytest.mark.parametrize("path", ["/simple/", "/simple/changed/", "/simple/same/"])
 @pytest.mark.parametrize("accept", [TEXT, HTML, JSON])
 def test_pages_of_snapshots_are_negotiated_as_live_ones(
     mirror: Mirror, prefix: str, path: str, accept: str
 ) -> None:
-    mirror.roll_back("snapshot/before")
+    mirror.roll_back("snapshot/v1.0--before")
     response = mirror.site.request(prefix + path, accept)
     assert response.status == 200
     assert response.headers["Content-Type"] == TYPES[accept]
@@ -144,11 +148,11 @@ def test_pages_of_snapshots_are_negotiated_as_live_ones(
 
 
 @pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
-@pytest.mark.parametrize("prefix", ["/snapshot/before", ""])
+@pytest.mark.parametrize("prefix", ["/snapshot/v1.0--before", ""])
 def test_installers_install_the_release_of_that_time(
     mirror: Mirror, installer: tuple[str, ...], prefix: str, tmp_path: Path
 ) -> None:
-    mirror.roll_back("snapshot/before")
+    mirror.roll_back("snapshot/v1.0--before")
     done = install(installer, f"{mirror.site.url}{prefix}", tmp_path, "changed", "gone", "same")
     assert done.returncode == 0, done.stderr
     for name in ("changed", "gone", "same"):
@@ -158,15 +162,15 @@ def test_installers_install_the_release_of_that_time(
 
 
 def test_links_of_a_snapshot_lead_to_files_and_their_metadata(mirror: Mirror) -> None:
-    (candidate,) = found_by_pip(f"{mirror.site.url}/snapshot/before", "changed").values()
-    assert "/snapshot/before/packages/" in candidate.url
+    (candidate,) = found_by_pip(f"{mirror.site.url}/snapshot/v1.0--before", "changed").values()
+    assert "/snapshot/v1.0--before/packages/" in candidate.url
     response = get(candidate.url)
     assert (response.status, response.body) == (200, OLD[0].content)
     assert get(candidate.url + ".metadata").body == OLD[0].core_metadata
     path = candidate.url.removeprefix(mirror.site.url)
     assert mirror.site.request(path).headers["Cache-Control"] == mirror.site.file_caching
     provenance = "/integrity/needy/1.0/needy-1.0-py3-none-any.whl/provenance"
-    proof = mirror.site.request(f"/snapshot/before{provenance}")
+    proof = mirror.site.request(f"/snapshot/v1.0--before{provenance}")
     assert (proof.status, proof.body) == (200, b"{}")
     assert proof.headers["Content-Type"] == "application/vnd.pypi.integrity.v1+json"
     assert proof.headers["Cache-Control"] == mirror.site.page_caching
@@ -176,10 +180,10 @@ def test_links_of_a_snapshot_lead_to_files_and_their_metadata(mirror: Mirror) ->
     "path", ["/simple", "/simple/changed", "/simple/Changed", "/simple/CHANGED/"]
 )
 def test_redirects_stay_in_the_snapshot(mirror: Mirror, path: str) -> None:
-    response = mirror.site.request(f"/snapshot/before{path}")
+    response = mirror.site.request(f"/snapshot/v1.0--before{path}")
     assert response.status == 301
-    assert response.headers["Location"].startswith("/snapshot/before/simple/")
-    assert get(f"{mirror.site.url}/snapshot/before{path}", JSON).status == 200
+    assert response.headers["Location"].startswith("/snapshot/v1.0--before/simple/")
+    assert get(f"{mirror.site.url}/snapshot/v1.0--before{path}", JSON).status == 200
 
 
 @pytest.mark.parametrize(
@@ -187,38 +191,38 @@ def test_redirects_stay_in_the_snapshot(mirror: Mirror, path: str) -> None:
     [
         "/snapshot",
         "/snapshot/",
-        "/snapshot/before/simple/absent/",
-        "/snapshot/before/simple/same/other.html",
-        "/snapshot/before/status.json",
-        "/snapshot/before/packages/",
-        "/snapshot/before/integrity/",
-        "/snapshot/before/web/status.json",
+        "/snapshot/v1.0--before/simple/absent/",
+        "/snapshot/v1.0--before/simple/same/other.html",
+        "/snapshot/v1.0--before/status.json",
+        "/snapshot/v1.0--before/packages/",
+        "/snapshot/v1.0--before/integrity/",
+        "/snapshot/v1.0--before/web/status.json",
         # Names of no snapshot must not get the live index.
         "/snapshot/absent/simple/",
         "/snapshot/absent/simple/same/",
         "/snapshot/absent/simple/same/index.v1_json",
         "/snapshot/Before/simple/same/",
-        "/snapshot/before./simple/same/",
+        "/snapshot/v1.0--before./simple/same/",
         "/snapshot/-/simple/same/",
         "/snapshot//simple/same/",
         "/snapshot/./simple/same/",
         "/snapshot/%2e/simple/same/",
         "/snapshot/a%2fb/simple/same/",
-        "/snapshot/before%00/simple/same/",
-        "/snapshot/before%0a/simple/same/",
-        "/snapshot/before%5c/simple/same/",
+        "/snapshot/v1.0--before%00/simple/same/",
+        "/snapshot/v1.0--before%0a/simple/same/",
+        "/snapshot/v1.0--before%5c/simple/same/",
         "/snapshot/" + "a" * 64 + "/simple/same/",
-        "/snapshot/before/simple/%2e%2e/%2e%2e/%2e%2e/status",
-        "/snapshot/before/../../../status",
-        "/snapshot/before/packages/..%2f..%2f..%2fstate/cursor.json",
-        "/snapshot/before/packages/.frumious-0123456789abcdef.tmp",
+        "/snapshot/v1.0--before/simple/%2e%2e/%2e%2e/%2e%2e/status",
+        "/snapshot/v1.0--before/../../../status",
+        "/snapshot/v1.0--before/packages/..%2f..%2f..%2fstate/cursor.json",
+        "/snapshot/v1.0--before/packages/.frumious-0123456789abcdef.tmp",
         "/rollback",
         "/rollback/simple/changed/index.v1_json",
         "/rollback/simple/index.html",
     ],
 )
 def test_other_paths_below_a_snapshot_are_not_served(mirror: Mirror, path: str) -> None:
-    mirror.roll_back("snapshot/before")
+    mirror.roll_back("snapshot/v1.0--before")
     response = mirror.site.request(path, JSON)
     assert response.status in ({400, 404} if "%" in path or "." in path else {404}), response
     assert b"same" not in response.body
