@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.auditing.headers_check import wrong_headers, wrong_type
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.auditing.listing import ProjectObjects
-    from frumious.config.settings import Config
     from frumious.mirror import Mirror
     from frumious.model.blobs import MirroredFile
     from frumious.model.pages import ProjectPage
@@ -130,7 +129,7 @@ async def _compare(
     if publication.selection != mirror.fingerprint(project):
         return []
     findings: list[Finding] = []
-    page = as_published(manifest.page, mirror.config)
+    page = render.as_published(manifest.page, mirror.config.root_uri)
     if render.project_page_json(page) != manifest.stored.body:
         detail = "its bytes are not those that its content has"
         findings.append(Finding(Kind.WRONG_PAGE, key, project, detail))
@@ -141,17 +140,6 @@ async def _compare(
     if detail := wrong_headers(key, manifest.stored.headers):
         findings.append(Finding(Kind.WRONG_TYPE, key, project, detail))
     return findings
-
-
-def as_published(page: ProjectPage, config: Config) -> ProjectPage:
-    """Return a page that was read as it was rendered: with relative links."""
-    if page.publication is None or not page.publication.stored:
-        return page
-    files = (
-        replace(file, url=layout.file_url(layout.stored_key(file), config.root_uri))
-        for file in page.files
-    )
-    return replace(page, files=tuple(files))
 
 
 def other_pages(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 from packaging.utils import canonicalize_name
 
-from frumious.auditing.page_check import as_published, other_pages
+from frumious.auditing.page_check import other_pages
 from frumious.model import layout
 from frumious.model.blobs import mirrored_files, readable_files, same_bytes
 from frumious.simple import gzipped, parse_html, parse_json, render
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.blobs import MirroredFile
-    from frumious.model.pages import File, ProjectPage
+    from frumious.model.pages import ProjectPage
     from frumious.model.types import Key
     from frumious.state.page_store import Manifest
 
@@ -109,7 +109,7 @@ async def _render_html_page(project: NormalizedName, mirror: Mirror) -> bytes | 
     page = await mirror.pages.read_html_page(project)
     if page is None or readable_files(project, page) is None:
         return None
-    return render.project_page_json(replace(page, files=tuple(_linked(page, mirror))))
+    return render.project_page_json(render.as_published(page, mirror.config.root_uri))
 
 
 async def _disputed(page: ProjectPage, mirror: Mirror) -> frozenset[str]:
@@ -141,7 +141,7 @@ async def _publish(
     disputed = await _disputed(manifest.page, mirror)
     dropped = [each for each in files if each.key in damaged and each.file.filename not in disputed]
     await keep_removed_files(project, dropped, (), 0.0, None, mirror.storage)
-    page = _undamaged(as_published(manifest.page, mirror.config), damaged, disputed)
+    page = _undamaged(render.as_published(manifest.page, mirror.config.root_uri), damaged, disputed)
     publication = page.publication
     if publication is not None:  # with no etag, the sweep takes it for outdated
         publication = structs.replace(
@@ -210,18 +210,9 @@ async def _read_newer(key: Key, page: ProjectPage, mirror: Mirror) -> ProjectPag
             newer = parse_html.project_page(
                 stored.body, f"/{key}", canonicalize_name(page.name)
             ).page
-            newer = replace(newer, files=tuple(_linked(newer, mirror)))
         else:
-            newer = as_published(
-                parse_json.manifest(gzipped.decompress(stored.body), key), mirror.config
-            )
+            newer = parse_json.manifest(gzipped.decompress(stored.body), key)
+        newer = render.as_published(newer, mirror.config.root_uri)
     except (InvalidPage, layout.UnsafeName, zlib.error):
         return None
     return newer if (newer.serial or 0) > (page.serial or 0) else None
-
-
-def _linked(page: ProjectPage, mirror: Mirror) -> Iterator[File]:
-    """Yield the files of an HTML page with the links that a JSON page has."""
-    for file in page.files:
-        url = layout.file_url(layout.stored_key(file), mirror.config.root_uri)
-        yield replace(file, url=url)

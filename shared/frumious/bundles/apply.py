@@ -24,6 +24,7 @@ from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import keep_removed_files
 from frumious.state.replacing import replace_object
 from frumious.syncing.deletion import delete_due
+from frumious.syncing.snapshot_pages import SnapshotPages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -90,6 +91,7 @@ class Applier:
                 msg = f"the page of {project} names {blob!r}, which neither bundle nor mirror has"
                 raise InvalidBundle(msg)
         await self._schedule(project, current, needed)
+        await self._snapshots(project).keep(page)
         for each, body in pages.items():
             if each != key:
                 await storage.write(each, body)
@@ -104,6 +106,7 @@ class Applier:
         """Remove a project: pages first, then files."""
         current, _ = await self._current(project)
         await self._schedule(project, current, frozenset())
+        await self._snapshots(project).keep(None)
         await self._delete_other_pages(project, {})
 
     async def publish_site(self, objects: Mapping[Key, bytes]) -> None:
@@ -149,6 +152,9 @@ class Applier:
                 hours.setdefault(found[1], set()).add(found[0])
         for project, due in hours.items():
             await delete_due(project, due, now, self.mirror.pages)
+
+    def _snapshots(self, project: NormalizedName) -> SnapshotPages:
+        return SnapshotPages(project, self.mirror.pages, self.mirror.config)
 
     async def _current(self, project: NormalizedName) -> tuple[ProjectPage | None, str | None]:
         """Return the project's page, and its ETag; a damaged page is replaced."""

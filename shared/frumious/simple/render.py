@@ -6,20 +6,36 @@ The same page always has the same bytes. All of upstream's values are escaped in
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from frumious.model import layout
 from frumious.model.checksums import DIGEST_LENGTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from frumious.model.pages import File, ProjectPage, Status
     from frumious.model.types import Json, JsonObject
 
 _PREFERRED_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")  # installers know them
+
+
+def as_published(page: ProjectPage, root_uri: str) -> ProjectPage:
+    """Return a page that was read as it was rendered: with links to the mirror's own files.
+
+    Raises:
+        UnsafeName: the name or the address of a file must not become a key.
+    """
+    if page.publication is not None and not page.publication.stored:
+        return page
+    files = (
+        replace(file, url=layout.file_url(layout.stored_key(file), root_uri)) for file in page.files
+    )
+    return replace(page, files=tuple(files))
 
 
 def project_page_json(page: ProjectPage) -> bytes:
@@ -59,6 +75,15 @@ def project_page_html(page: ProjectPage, digest_name: str = "sha256") -> bytes:
         [f"<h1>{title}</h1>", *(_anchor(file, digest_name) for file in page.files)],
         page.serial,
     )
+
+
+def project_pages(
+    page: ProjectPage, forms: Iterable[str], digest_name: str
+) -> Iterator[tuple[str, bytes]]:
+    """Render a project page in each of the forms: HTML, V1_HTML or V1_JSON."""
+    html = project_page_html(page, digest_name)
+    for form in forms:
+        yield form, project_page_json(page) if form == layout.V1_JSON else html
 
 
 def _status(status: Status) -> JsonObject:

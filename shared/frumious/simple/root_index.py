@@ -36,6 +36,7 @@ from frumious.simple.values import (
     check_api_version,
     parse_serial,
     project_name,
+    without_lone_surrogates,
 )
 
 if TYPE_CHECKING:
@@ -53,11 +54,7 @@ VERSION: Final = "1.4"  # of the mirror's own root index; no later version adds 
 _MAX_VALUES: Final = 4_500_000
 _OWN_META: Final = frozenset({"api-version", "_last-serial"})
 _BATCH: Final = 1000  # projects that are rendered at once
-# Halves of surrogate pairs and serials that the parser refuses, and the whole page with them.
-_LONE_SURROGATE: Final = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
+# Serials that the parser refuses, and the whole page with them, as with halves of surrogate pairs.
 _NO_SERIAL: Final = re.compile(rb'("_last-serial"\s*:\s*)(?:-?[0-9][0-9.eE+-]{18,}|-?Infinity|NaN)')
 
 _quoted = json.JSONEncoder().encode
@@ -115,7 +112,7 @@ def _all_projects(body: bytes) -> tuple[dict[NormalizedName, int | None], int, i
 
 
 def _mended(body: bytes) -> bytes:
-    return _LONE_SURROGATE.sub(rb"\\ufffd", _NO_SERIAL.sub(rb"\1null", body))
+    return without_lone_surrogates(_NO_SERIAL.sub(rb"\1null", body))
 
 
 def meta(body: bytes, key: Key) -> JsonObject:

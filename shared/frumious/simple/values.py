@@ -33,6 +33,11 @@ _MAX_LINKS_SIZE: Final = 64 * 1024**2  # bytes of a page's resolved links
 _TWO_BYTES: Final = re.compile(rb"[\xc4-\xef]")
 _FOUR_BYTES: Final = re.compile(rb"[\xf0-\xff]")
 
+# In JSON, as `\udXXX`.
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 _ETAG: Final = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 _HEXADECIMAL = frozenset(string.hexdigits)
@@ -100,6 +105,11 @@ def parse_seconds(value: object) -> float | None:
         return msgspec.convert(value, Seconds)
     except msgspec.ValidationError:
         return None
+
+
+def without_lone_surrogates(json: bytes) -> bytes:
+    """Replace halves of surrogate pairs, which are no text, by the replacement character."""
+    return _LONE_SURROGATE.sub(rb"\\ufffd", json)
 
 
 def valid_etag(etag: str) -> str:

@@ -10,6 +10,7 @@ from frumious.model import layout
 from frumious.model.pages import ListedProject
 from frumious.simple import gzipped, parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
+from frumious.state.snapshots import KnownSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -51,6 +52,7 @@ class PageStore:
     def __init__(self, storage: Storage, page_layout: PageLayout, ledger: Ledger) -> None:
         self.storage = storage
         self.layout = page_layout
+        self.snapshots = KnownSnapshots(storage)
         self._ledger = ledger
 
     async def former_layouts(self) -> Sequence[PageLayout]:

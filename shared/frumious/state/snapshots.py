@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from frumious.model.snapshots import SNAPSHOTS, KeptPage, Snapshots, kept_page_key
 from frumious.state.objects import parse
@@ -14,6 +15,40 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.storage.protocol import Storage
+
+# Seconds for which jobs go on with what they know. It counts in `Snapshot.fixed`, together with the
+# time from then until the job has written the page.
+_MAX_AGE: Final = 60.0
+
+
+class KnownSnapshots:
+    """The active snapshots, as the jobs of this process know them.
+
+    They are read when the first page is about to change: a process without changes never does.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._lock = asyncio.Lock()
+        self._names: tuple[str, ...] | None = None
+        self._read_at = 0.0
+
+    def forget(self) -> None:
+        """Read the snapshots again before the next page changes: other jobs begin."""
+        self._names = None
+
+    async def active(self) -> tuple[str, ...]:
+        """Return the names of the snapshots that keep pages.
+
+        Raises:
+            LedgerCorrupt: nobody knows them, so that no page may change.
+        """
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            if self._names is None or now - self._read_at > _MAX_AGE:
+                self._names = (await read_snapshots(self._storage)).active
+                self._read_at = now
+            return self._names
 
 
 async def read_snapshots(storage: Storage) -> Snapshots:

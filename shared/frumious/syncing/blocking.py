@@ -80,7 +80,7 @@ async def remove_if_all_is_blocked(attempt: Attempt, mirror: Mirror) -> Result |
     blocked = Blocked.of(attempt, current)
     if current is None or not blocked.files or len(blocked.files) < len(current.files):
         return None
-    publisher = PagePublisher(attempt.job.project, mirror.pages, mirror.config)
+    publisher = PagePublisher.of(attempt, mirror)
     return await remove_blocked(attempt, None, current, publisher, mirror)
 
 

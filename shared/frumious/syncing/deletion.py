@@ -1,5 +1,7 @@
 """Deletes files that no page needs any more, and only those that belong to the project.
 
+Pages that snapshots keep need theirs as well, except for what is withheld of them.
+
 A file's name says which projects it can belong to. A project's own page does not prove anything: a
 hostile one lists another project's file first, and drops it afterwards.
 """
@@ -13,8 +15,11 @@ from typing import TYPE_CHECKING, Final
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.filenames import owners_of
+from frumious.selection.kept_pages import kept_page, shown_keys
 from frumious.simple.values import InvalidPage
+from frumious.state.objects import LedgerCorrupt
 from frumious.state.removed_files import forget_deleted, read_removed_files
+from frumious.state.snapshots import read_kept_page
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,8 +33,14 @@ _MAX_OWNERS: Final = 8  # that are asked; a file whose name allows more is kept
 
 
 async def delete_files(project: NormalizedName, keys: Collection[Key], pages: PageStore) -> None:
-    """Delete the files that belong to the project, which its page does not name any more."""
-    await pages.storage.delete(sorted(await own_keys(project, keys, pages)))
+    """Delete the files that belong to the project, which its page does not name any more.
+
+    What a snapshot shows stays.
+    """
+    owned = await own_keys(project, keys, pages)
+    if owned:
+        owned -= await _shown_keys(project, owned, pages)
+    await pages.storage.delete(sorted(owned))
 
 
 async def delete_due(
@@ -81,6 +92,25 @@ def _owners(project: NormalizedName, key: Key) -> frozenset[NormalizedName]:
     if key.startswith("web/packages/"):
         return owners_of(layout.filename(key).removesuffix(".metadata"))
     return frozenset()
+
+
+async def _shown_keys(
+    project: NormalizedName, keys: Collection[Key], pages: PageStore
+) -> frozenset[Key]:
+    """Return those of the keys that snapshots show; all, if what one of them keeps is damaged."""
+    names = await pages.snapshots.active()
+    if not names:
+        return frozenset()
+    shown: set[Key] = set()
+    for owner in {project}.union(*(_owners(project, key) for key in keys)):
+        for name in names:
+            try:
+                kept = await read_kept_page(name, owner, pages.storage)
+                if kept is not None:
+                    shown |= shown_keys(owner, kept_page(name, owner, kept), kept.withheld)
+            except (LedgerCorrupt, InvalidPage, layout.UnsafeName, ValueError):
+                return frozenset(keys)
+    return frozenset(shown)
 
 
 async def _named_keys(project: NormalizedName, keys: set[Key], pages: PageStore) -> set[Key]:

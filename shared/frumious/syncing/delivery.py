@@ -127,6 +127,7 @@ class Batch:
             LedgerCorrupt: nobody knows what they block; the next tick of the planner finds out.
         """
         cursor = cursor or await mirror.ledger.cursor()
+        mirror.pages.snapshots.forget()
         if mirror.private is not None:
             await load(mirror)
         mirror = await mirror.with_stored_lists(cursor.lists, cursor.closure.needed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from packaging.utils import canonicalize_name
 
@@ -18,6 +18,7 @@ from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key
 from frumious.simple import gzipped, render
 from frumious.syncing.deletion import delete_files
+from frumious.syncing.snapshot_pages import SnapshotPages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
+    from frumious.mirror import Mirror
     from frumious.model.pages import ProjectPage
     from frumious.state.page_store import Manifest, PageStore
     from frumious.syncing.page_builder import BuiltPage
+    from frumious.syncing.recovery import Attempt
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.]+")  # as setuptools had it
 
@@ -39,6 +42,13 @@ class PagePublisher:
     project: NormalizedName
     pages: PageStore
     config: Config
+    snapshots: SnapshotPages
+
+    @classmethod
+    def of(cls, attempt: Attempt, mirror: Mirror) -> Self:
+        """Return what publishes the project of a job."""
+        project, pages, config = attempt.job.project, mirror.pages, mirror.config
+        return cls(project, pages, config, SnapshotPages.of(attempt, mirror))
 
     async def publish(
         self, built: BuiltPage, manifest: Manifest | None, leftovers: Collection[Key]
@@ -46,7 +56,7 @@ class PagePublisher:
         """Write the pages, the JSON page last: only then does the job count as done.
 
         Its compressed variant comes before it, like HTML: nobody may see a removed file once the
-        JSON page no longer names it.
+        JSON page no longer names it. Before any of them changes, snapshots keep the earlier ones.
 
         `leftovers` are deleted right before that, while the old JSON page still names them as
         removed; except for what one of the two pages needs.
@@ -55,10 +65,12 @@ class PagePublisher:
             Conflict: another job has published the project since `manifest` was read.
         """
         storage, key = self.pages.storage, self.pages.layout.manifest(self.project)
-        for page_key, body in self._bodies(built.page):
-            if page_key != key:
-                await storage.write(page_key, body)
         body = render.project_page_json(built.page)
+        if manifest is None or manifest.key != key or manifest.stored.body != body:
+            await self.snapshots.keep(built.page)
+        for page_key, other in self._bodies(built.page):
+            if page_key != key:
+                await storage.write(page_key, other)
         if self.pages.layout.has_json_variants:
             await storage.write(self.pages.layout.variant(key), gzipped.compress(body))
         hidden = await self._hidden_pages(built.page, manifest)
@@ -115,9 +127,8 @@ class PagePublisher:
 
     def _bodies(self, page: ProjectPage) -> Iterable[tuple[Key, bytes]]:
         """Render what readers get, the forms in the order in which they are written."""
-        html = render.project_page_html(page, self.config.digest_name)
-        for form in self.pages.layout.forms:
-            body = render.project_page_json(page) if form == layout.V1_JSON else html
+        forms, digest_name = self.pages.layout.forms, self.config.digest_name
+        for form, body in render.project_pages(page, forms, digest_name):
             yield self.pages.layout.page(self.project, form), body
 
     async def _hidden_pages(self, page: ProjectPage, manifest: Manifest | None) -> Collection[Key]:

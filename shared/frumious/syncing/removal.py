@@ -54,6 +54,7 @@ async def remove_project(
         if current.publication is not None and current.publication.delayed:
             scheduled -= {*current.publication.removed} - keys_of(files)
         await keep_removed_files(job.project, files, scheduled, now + delay, booked, storage)
+    await publisher.snapshots.keep(None)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:
         return Result(project=job.project, outcome=Outcome.ABSENT, serial=job.serial or None)

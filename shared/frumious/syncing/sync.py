@@ -96,7 +96,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
             if attempt.resuming:  # an earlier attempt may have changed what nobody has reported
                 raise
             _, current = await read_manifest(attempt.job, mirror.pages)
-            return unchanged_result(PagePublisher(project, mirror.pages, mirror.config), current)
+            return unchanged_result(PagePublisher.of(attempt, mirror), current)
         except FrumiousError:
             removed = await remove_if_all_is_blocked(attempt, mirror)
             if removed is None:
@@ -108,7 +108,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
 
 async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     job, project = attempt.job, attempt.job.project
-    publisher = PagePublisher(project, mirror.pages, mirror.config)
+    publisher = PagePublisher.of(attempt, mirror)
     manifest, current = await read_manifest(job, mirror.pages)
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True)
@@ -154,6 +154,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     chosen = replace(chosen, dependencies=dependencies)
     shown = {file.filename for file in parsed.page.files} - chosen.hidden - verified.withheld
     if manifest is not None and shows_the_same(manifest, built.page):
+        await publisher.snapshots.restrict(built.page)
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
             return reported(await _finish(unchanged, current_page, publisher))

@@ -1,0 +1,265 @@
+"""The pages of a project that snapshots keep, written before the live pages change.
+
+The kept page is created first: it is what the snapshot has for good. The pages that readers get are
+rendered from it, without what is withheld. Only then may the live pages change, so that a job which
+is killed in between finds them as they were, and does the same again.
+
+Safety beats permanence: what advisories block, what upstream quarantines and what an operator
+deletes by name is withheld. It comes back once the live page names the same file again: then it is
+stored.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from msgspec import structs
+
+from frumious.model import layout
+from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
+from frumious.model.blobs import keys_of, mirrored_files, readable_files
+from frumious.model.snapshots import KeptPage, kept_page_key, snapshot_key
+from frumious.selection.advisories import blocked_on_page
+from frumious.selection.kept_pages import kept_page, shown_page
+from frumious.simple import render
+from frumious.simple.values import InvalidPage, without_lone_surrogates
+from frumious.state.objects import LedgerCorrupt, parse
+from frumious.state.objects import render as render_state
+from frumious.state.page_store import UnreadableManifest
+from frumious.state.removed_files import read_removed_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from packaging.utils import NormalizedName
+
+    from frumious.config.settings import Config
+    from frumious.mirror import Mirror
+    from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key
+    from frumious.state.page_store import PageStore
+    from frumious.storage.protocol import Stored
+    from frumious.syncing.recovery import Attempt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _LivePage:
+    """What readers get of a project now."""
+
+    page: ProjectPage | None = None  # None: nothing
+    payload: dict[str, Any] | None = None  # the same, as a snapshot keeps it
+    damaged: bool = False  # nobody can say which files it has
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a snapshot has of the project."""
+
+    snapshot: str
+    key: Key
+    stored: Stored
+    kept: KeptPage
+    page: ProjectPage | None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPages:
+    """What snapshots keep of one project, and what of that they show."""
+
+    project: NormalizedName
+    pages: PageStore
+    config: Config
+    advisories: ProjectAdvisories = NO_ADVISORIES
+    quarantined: bool = False  # a release of it is, or there is malware: as in Job
+    deleted: bool = False  # somebody deleted the project by name
+
+    @classmethod
+    def of(cls, attempt: Attempt, mirror: Mirror) -> Self:
+        """Return what a job has to keep of its project, and to withhold."""
+        job = attempt.job
+        return cls(
+            job.project,
+            mirror.pages,
+            mirror.config,
+            attempt.advisories,
+            quarantined=job.quarantined,
+            deleted=attempt.deleted,
+        )
+
+    async def keep(self, after: ProjectPage | None) -> None:
+        """Keep the live page for each snapshot that has none, before `after` replaces it.
+
+        `after` None: the project is about to be removed.
+
+        Raises:
+            Conflict: another job of the project is at work.
+            LedgerCorrupt: nobody knows which snapshots there are.
+        """
+        names = await self.pages.snapshots.active()
+        if not names:
+            return
+        live = await self._live_page()
+        is_complete = live.damaged or self._is_same_layout(live.page, after)
+        for name in names:
+            found = await self._read(name, after)
+            if isinstance(found, _Kept):
+                is_new = found.kept.page == live.payload
+                await self._restrict(found, live, after, is_complete=is_complete and not is_new)
+            elif found and not live.damaged and (after is not None or live.page is not None):
+                await self._create(name, live, after)
+
+    async def restrict(self, page: ProjectPage) -> None:
+        """Withhold what has to be, where the live page stays as it is.
+
+        Raises:
+            Conflict, LedgerCorrupt: as `keep`.
+        """
+        if not self._restricts(page):
+            return
+        live: _LivePage | None = None
+        for name in await self.pages.snapshots.active():
+            found = await self._read(name, page)
+            if isinstance(found, _Kept):
+                live = live or await self._live_page()
+                await self._restrict(found, live, page, is_complete=True)
+
+    def _restricts(self, after: ProjectPage | None) -> bool:
+        """Return whether anything may have to be withheld."""
+        is_quarantined = self.quarantined or (after is not None and after.quarantined)
+        return bool(self.advisories.blocking) or is_quarantined or self.deleted
+
+    @staticmethod
+    def _is_same_layout(live: ProjectPage | None, after: ProjectPage | None) -> bool:
+        """Return whether pages are where they were, and in the same forms."""
+        before = live.publication if live is not None else None
+        now = after.publication if after is not None else None
+        return before is None or now is None or before.selection == now.selection
+
+    async def _read(self, snapshot: str, after: ProjectPage | None) -> _Kept | bool:
+        """Return what a snapshot keeps; True: nothing yet; False: it is damaged.
+
+        Then readers go on to get what they got; but no file, where something is to be withheld.
+        """
+        key = kept_page_key(snapshot, self.project)
+        stored = await self.pages.storage.read(key)
+        if stored is None:
+            return True
+        try:
+            kept = parse(key, stored, KeptPage)
+            return _Kept(snapshot, key, stored, kept, kept_page(snapshot, self.project, kept))
+        except (LedgerCorrupt, InvalidPage, layout.UnsafeName, ValueError) as error:
+            logger.error("%s", error)  # noqa: TRY400 (says it all)
+            if self._restricts(after):
+                await self._publish(snapshot, None, ())
+            return False
+
+    async def _create(self, snapshot: str, live: _LivePage, after: ProjectPage | None) -> None:
+        withheld = await self._withheld(live.page, (), live, after)
+        key = kept_page_key(snapshot, self.project)
+        body = render_state(KeptPage(page=live.payload, withheld=withheld))
+        await self.pages.storage.create(key, body)
+        await self._publish(snapshot, live.page, withheld)
+
+    async def _restrict(
+        self, found: _Kept, live: _LivePage, after: ProjectPage | None, *, is_complete: bool
+    ) -> None:
+        """Bring in step what is withheld of a kept page.
+
+        Readers' pages come first: a job that is killed before the kept page says so does it again.
+        Unless they are known to be complete, they are written in any case.
+        """
+        kept = found.kept
+        withheld = await self._withheld(found.page, kept.withheld, live, after)
+        is_changed = withheld != kept.withheld
+        if is_changed or not is_complete:
+            await self._publish(found.snapshot, found.page, withheld)
+        if is_changed:
+            body = render_state(structs.replace(kept, withheld=withheld))
+            await self.pages.storage.write(found.key, body, replacing=found.stored.etag)
+
+    async def _publish(
+        self, snapshot: str, page: ProjectPage | None, withheld: Collection[str]
+    ) -> None:
+        """Write the pages that readers of a snapshot get."""
+        shown = shown_page(self.project, page, withheld)
+        shown = render.as_published(shown, self.config.root_uri)
+        forms, digest_name = self.pages.layout.forms, self.config.digest_name
+        for form, body in render.project_pages(shown, forms, digest_name):
+            key = snapshot_key(snapshot, self.pages.layout.page(self.project, form))
+            await self.pages.storage.write(key, body)
+
+    async def _live_page(self) -> _LivePage:
+        """Read what readers get: a page of another program may be HTML alone."""
+        page: ProjectPage | None
+        body = None
+        try:
+            manifest = await self.pages.read_manifest(self.project)
+        except UnreadableManifest:
+            page = await self.pages.read_first_page(self.project)
+            if page is None:
+                return _LivePage(damaged=True)
+        else:
+            if manifest is None:
+                page = await self.pages.read_html_page(self.project)
+            else:
+                page, body = manifest.page, manifest.stored.body
+            if page is None:
+                return _LivePage()
+        if readable_files(self.project, page) is None:
+            return _LivePage(damaged=True)
+        if body is None:
+            body = render.project_page_json(render.as_published(page, self.config.root_uri))
+        payload = msgspec.json.decode(without_lone_surrogates(body), type=dict[str, Any])
+        return _LivePage(page, payload)
+
+    async def _withheld(
+        self,
+        page: ProjectPage | None,
+        before: Collection[str],
+        live: _LivePage,
+        after: ProjectPage | None,
+    ) -> tuple[str, ...]:
+        """Return the files of a kept page that readers are not to get once `after` is live."""
+        if page is None:
+            return ()
+        names = {file.filename for file in page.files}
+        if self.deleted or (after is not None and after.quarantined):
+            return tuple(sorted(names))
+        withheld = {*before} - self._back(page, after)
+        withheld.update(blocked_on_page(self.project, page, self.advisories))
+        if self.quarantined:
+            withheld |= await self._dropped(page, live, after)
+        return tuple(sorted(withheld & names))
+
+    def _back(self, page: ProjectPage, after: ProjectPage | None) -> set[str]:
+        """Return the files of a kept page that the new live page names as well."""
+        if after is None:
+            return set()
+        if page.publication is not None and not page.publication.stored:
+            return {file.filename for file in page.files} & {file.filename for file in after.files}
+        stored = self._keys(after)
+        return {
+            each.file.filename
+            for each in mirrored_files(self.project, page)
+            if keys_of([each]) <= stored
+        }
+
+    async def _dropped(
+        self, page: ProjectPage, live: _LivePage, after: ProjectPage | None
+    ) -> set[str]:
+        """Return the files of a kept page that go because of a quarantine.
+
+        They leave the live page now, or have left it a short time ago: the event came later.
+        """
+        removed, _ = await read_removed_files(self.project, self.pages.storage)
+        gone = (self._keys(live.page) | removed.undeleted) - self._keys(after)
+        files = mirrored_files(self.project, page)
+        return {each.file.filename for each in files if each.key in gone}
+
+    def _keys(self, page: ProjectPage | None) -> frozenset[Key]:
+        return keys_of(mirrored_files(self.project, page))
