@@ -169,6 +169,15 @@ async def _has_page(project: NormalizedName, mirror: Mirror) -> bool:
         return True
 
 
+async def _page_serial(project: NormalizedName, mirror: Mirror) -> int | None:
+    """Return the serial of a project's page; None where nobody can read one."""
+    try:
+        manifest = await mirror.pages.read_manifest(project)
+    except UnreadableManifest:
+        return None
+    return None if manifest is None else manifest.page.serial
+
+
 def _by_project(findings: Iterable[Finding]) -> dict[NormalizedName, list[Finding]]:
     projects: dict[NormalizedName, list[Finding]] = {}
     for finding in findings:
@@ -182,15 +191,17 @@ async def _serials(
 ) -> tuple[dict[NormalizedName, int], frozenset[NormalizedName]]:
     """Return the serials that jobs have to reach, as far as they are credible.
 
-    They are those of the root index, of open runs and of lagging projects. Returns also for which
-    projects the root index says any; for all, if nobody knows.
+    They are those of the root index, of open runs and of lagging projects. What is above the
+    cursor is credible where root index and page agree: upstream's page may have been newer than
+    its changelog. Returns also for which projects the root index says any; for all, if nobody
+    knows.
     """
     serials, listed = dict.fromkeys(sorted(projects), 0), set["NormalizedName"]()
     cursor = await mirror.ledger.cursor()
     highest = max(cursor.serial or 0, cursor.upstream or 0)
 
-    def require(project: NormalizedName, serial: int) -> None:
-        if project in serials and serial <= highest:
+    def require(project: NormalizedName, serial: int, *, agreed: bool = False) -> None:
+        if project in serials and (agreed or serial <= highest):
             serials[project] = max(serial, serials[project])
 
     for project, entry in (await mirror.ledger.lagging()).items():
@@ -203,7 +214,9 @@ async def _serials(
         for project, each in await mirror.pages.listed_projects():
             if project in serials:
                 listed.add(project)
-                require(project, each.serial or 0)
+                serial = each.serial or 0
+                agreed = serial > highest and serial == await _page_serial(project, mirror)
+                require(project, serial, agreed=agreed)
     except InvalidPage:
         return serials, frozenset(serials)
     return serials, frozenset(listed)

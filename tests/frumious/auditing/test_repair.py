@@ -104,6 +104,27 @@ def test_a_repair_from_a_stale_cache_does_not_end_what_a_project_lags_behind(
     assert json.loads(audited.read("web/status.json"))["lagging"] == {}
 
 
+@pytest.mark.parametrize("lost", ["page", "file"])
+def test_a_repair_from_a_stale_cache_takes_no_page_back_that_is_newer_than_the_cursor(
+    audited: AuditedMirror, upstream: Server, lost: str
+) -> None:
+    before = upstream.index.serial
+    upstream.index.upload(wheel("demo", "3.0"))
+    audited.delete("web/simple/demo/index.html")
+    audited.repair()
+    page = audited.read("web/simple/demo/index.html")
+    assert b"demo-3.0" in page
+    upstream.faults.add(Fault(Stale(before), "/simple/demo/"))
+    audited.delete("web/simple/demo/index.html" if lost == "page" else audited.file(WHEEL))
+
+    audited.repair()
+
+    assert b"demo-3.0" in audited.read("web/simple/demo/index.html")
+    upstream.faults.clear()
+    audited.sync()
+    assert audited.read("web/simple/demo/index.html") == page
+
+
 def test_pages_that_a_killed_job_has_left_newer_do_not_go_back(
     audited: AuditedMirror, upstream: Server
 ) -> None:
