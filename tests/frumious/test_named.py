@@ -273,6 +273,21 @@ def test_a_job_that_was_sent_before_the_deletion_does_not_bring_the_project_back
     assert not world.files()
 
 
+def test_a_plan_that_was_made_before_the_deletion_does_not_bring_the_project_back(
+    world: World,
+) -> None:
+    world.index.upload(wheel("bad", "1.0"))
+    plan = world.dry_run()
+    delete(world, "bad")
+
+    assert world.start(plan)
+    world.work(last=True)
+    world.finalize()
+
+    assert not pages(world)
+    assert not world.files()
+
+
 def test_the_daily_comparison_keeps_deleted_projects_away_and_requested_ones(
     world: World,
 ) -> None:

@@ -234,6 +234,7 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
         await ledger.change_cursor(
             lambda cursor: replace(
                 cursor,
+                revision=cursor.revision + 1,  # a planner that read it before is overtaken
                 reconciled=0.0,
                 root_etag="",
                 ripening=cursor.ripening.forgetting_plans(),
@@ -245,7 +246,9 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
         unknown = Selected(projects="unknown", pages="unknown")
         layouts = tuple(sorted({mirror.pages.layout.name, *unknown.layouts}))
         await ledger.write_selected(replace(unknown, layouts=layouts))
-        await ledger.change_cursor(lambda cursor: replace(cursor, selected="", selecting=""))
+        await ledger.change_cursor(
+            lambda cursor: replace(cursor, revision=cursor.revision + 1, selected="", selecting="")
+        )
     elif key == layout.NAMED:
         named = await _rebuilt_named(mirror)
         await ledger.change_named(lambda _: named)

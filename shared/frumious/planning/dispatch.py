@@ -172,6 +172,7 @@ def _moved(cursor: Cursor, plan: Plan, opened: tuple[OpenRun, ...]) -> Cursor:
         runs=open_runs,
         revision=cursor.revision + 1,
         selecting=plan.cursor.selecting if plan.selected is None else plan.selected.fingerprint,
+        named=cursor.named or plan.cursor.named,  # somebody may have named projects since
         notices=cursor.notices,
         advisories=cursor.advisories,
         departures=cursor.departures,

@@ -274,6 +274,26 @@ def test_a_bucket_is_examined_and_repaired(world: World, tmp_path: Path) -> None
     assert not world.dry_run().jobs
 
 
+@pytest.mark.parametrize("name", ["lagging", "selection"])
+def test_a_planner_that_began_before_a_repair_is_overtaken(
+    world: World, tmp_path: Path, name: str
+) -> None:
+    world.index.upload(wheel("good", "1.0"))
+    world.mirror_run()
+    assert configured(world, tmp_path)
+    world.index.upload(wheel("good", "2.0"))
+    plan = world.dry_run()
+    world.s3.put_object(Bucket=world.bucket, Key=f"state/{name}.json", Body=b"{")
+    assert doctor(tmp_path / "mirror.conf", "--repair", code=0) == []
+
+    assert world.start(plan) == []
+
+    world.mirror_run()
+    assert {file["filename"] for file in world.page("good")["files"]} == {
+        f"good-{version}-py3-none-any.whl" for version in ("1.0", "2.0")
+    }
+
+
 def test_a_missing_state_of_the_cooldown_is_found_and_made_again(conf: Path, index: Index) -> None:
     conf.write_text(conf.read_text() + "[cooldown]\ndays = 7\n")
     index.upload(wheel("good", "9.0"), upload_time=datetime.now(UTC))
