@@ -104,7 +104,7 @@ def _failed(report: Report, before: Lagging | None, *, pause: float, now: float)
         named=before.named or failure.named,
         quarantined=before.quarantined or failure.quarantined,
         rewinding=before.rewinding or failure.rewinding,
-        delisted=max(before, failure, key=lambda each: (each.serial, not each.delisted)).delisted,
+        delisted=max(before, failure, key=lambda each: (each.serial, each.delisted)).delisted,
         digest=newer.digest or older.digest,
     )
     if newer.rewinding:

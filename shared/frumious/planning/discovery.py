@@ -62,13 +62,14 @@ def compare(snapshot: Snapshot, selection: Selection) -> Comparison:
         missing.update(dict.fromkeys(selection.exact_projects or ()))
     may_be_removed = {*snapshot.lagging, *snapshot.removals, *snapshot.turn.checks}
     may_be_removed |= {*snapshot.private.projects}
-    # A project that somebody named is retried whatever the filters and the indexes say.
-    unnamed = (
-        project
+    # A project that somebody named is retried whatever the filters and the indexes say; but what no
+    # index knows, it need not reach.
+    compared = (
+        _rewound(project, 0, snapshot)
+        if entry.named and not selection.private.has(project)
+        else _compare(project, 0, snapshot, selection)
         for project, entry in snapshot.lagging.items()
-        if not entry.named or selection.private.has(project)
     )
-    compared = (_compare(project, 0, snapshot, selection) for project in unnamed)
     differing = list(filter(None, compared))
     reselected = (_reselect(project, snapshot, selection) for project in snapshot.reselected)
     differing += filter(None, reselected)
@@ -103,6 +104,8 @@ def _compare(
     reselected = _reselect(project, snapshot, selection)
     if selection.private.has(project) or (reselected is not None and reselected.reason.removes):
         return reselected
+    if (rewound := _rewound(project, serial, snapshot)) is not None:
+        return rewound
     if index is not None and (lagging is None or not lagging.named):
         current = index.projects.get(project, -1)
         pending = snapshot.in_progress.get(project, -1)
@@ -111,15 +114,22 @@ def _compare(
             newer = serial < (index.serial or 0) and not snapshot.rewinds
             reason = _removal(project, snapshot)
             return Proposal(project, index.serial or 0 if newer else 0, reason, delisted=newer)
-        if current is not None and current < serial and snapshot.is_void(serial):
-            return Proposal(project, current, Reason.REWOUND)
-        if lagging is not None and current is not None and current >= serial:
-            known = index.serial is not None and lagging.serial <= index.serial
-            if known and current < lagging.serial:  # there is no such event
-                return Proposal(project, current, Reason.REWOUND)
         if lagging is None and current is not None and _differs(current, serial, pending, snapshot):
             return Proposal(project, current, Reason.DIFFERS)
     return reselected
+
+
+def _rewound(project: NormalizedName, serial: int, snapshot: Snapshot) -> Proposal | None:
+    """Propose a listed project whose serial here, or the one to reach, upstream never had."""
+    index, lagging = snapshot.upstream_index, snapshot.lagging.get(project)
+    current = None if index is None else index.projects.get(project)
+    if index is None or current is None:
+        return None
+    if current < serial:
+        is_wrong = snapshot.is_void(serial)
+    else:  # there is no event of the serial to reach, if the index is new enough to know it
+        is_wrong = lagging is not None and current < lagging.serial <= (index.serial or 0)
+    return Proposal(project, current, Reason.REWOUND) if is_wrong else None
 
 
 def _removal(project: NormalizedName, snapshot: Snapshot) -> Reason:

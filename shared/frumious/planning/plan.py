@@ -217,7 +217,8 @@ def _merge(
 
     Projects that are not selected can only be removed, or retried, or lose removed files.
     """
-    # The serial to reach, and whether the project has an event of that serial, as far as is known.
+    # The serial to reach, and whether upstream's root index of that serial lacks the project: then
+    # an event of the same serial was its last.
     jobs: dict[NormalizedName, tuple[int, bool]] = {}
     rewinding: set[NormalizedName] = set()
     reasons: dict[NormalizedName, Reason] = {}
@@ -226,7 +227,7 @@ def _merge(
         if reason is Reason.UNANNOUNCED and reasons.get(project) is Reason.CHANGED:
             continue  # the root index is older than the event
         if reason in _OF_ANY_PROJECT or selection.wants(project):
-            required = _credible(serial, snapshot), not is_delisted
+            required = _credible(serial, snapshot), is_delisted
             jobs[project] = max(required, jobs.get(project, required))
             if reason is Reason.REWOUND:
                 rewinding.add(project)
@@ -240,7 +241,7 @@ def _merge(
                 rewinding.add(project)
             void = snapshot.reset or reasons.get(project) is Reason.REWOUND
             serial = 0 if void else _credible(entry.serial, snapshot)
-            required = serial, not entry.delisted
+            required = serial, entry.delisted
             jobs[project] = max(required, jobs.get(project, required))
             reasons.setdefault(project, Reason.LAGGING)
             earlier = entry.allowed_removal_at(jobs[project][0])
@@ -251,7 +252,7 @@ def _merge(
         reasons=reasons,
         allowed_removals=allowed,
         rewinding=frozenset(rewinding),
-        delisted=frozenset(project for project, (_, has_event) in jobs.items() if not has_event),
+        delisted=frozenset(project for project, (_, is_delisted) in jobs.items() if is_delisted),
     )
 
 

@@ -125,7 +125,7 @@ def test_the_page_of_a_project_that_left_a_newer_root_index_has_to_be_as_new(
 
 @pytest.mark.parametrize(
     ("event", "required", "delisted"),
-    [(None, 9, {"gone"}), (7, 9, {"gone"}), (9, 9, set()), (12, 12, set())],
+    [(None, 9, {"gone"}), (7, 9, {"gone"}), (9, 9, {"gone"}), (12, 12, set())],
 )
 def test_a_project_with_an_event_since_a_root_index_that_lacks_it_has_to_reach_the_event(
     event: int | None, required: int, delisted: set[str]
@@ -137,6 +137,22 @@ def test_a_project_with_an_event_since_a_root_index_that_lacks_it_has_to_reach_t
 
     assert plan.jobs == {"gone": required}
     assert plan.delisted == delisted
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_lagging_project_need_not_reach_an_event_that_the_root_index_does_not_know(
+    *, named: bool, is_stored: bool
+) -> None:
+    plan = decide(
+        upstream_index=upstream(9, a=5),
+        own_index=own(a=5) if is_stored else (),
+        lagging=lagging("a", 9, named=named),
+    )
+
+    assert plan.reasons == {"a": Reason.REWOUND}
+    assert plan.jobs == {"a": 5}
+    assert decide(upstream_index=upstream(8, a=5), lagging=lagging("a", 9, named=named)).jobs == {}
 
 
 def test_a_retry_of_a_project_that_a_root_index_lacked_remembers_it() -> None:
