@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from frumious.model.snapshots import ROLLBACK, SNAPSHOT_NAME
+from frumious.model.snapshots import ROLLBACK, SNAPSHOT_NAME, SNAPSHOT_PAGES
+from frumious.storage.filesystem.os_errors import storage_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_TEMPORARY: Final = ".frumious-0000000000000000.tmp"  # listings leave such names out
 _TARGET: Final = re.compile(rf"snapshot/({SNAPSHOT_NAME})")
 
 
@@ -24,3 +26,22 @@ def linked_snapshot(folder: Path) -> str | None:
         return None
     match = _TARGET.fullmatch(str(target))
     return None if match is None else match[1]
+
+
+def link_snapshot(folder: Path, snapshot: str | None) -> None:
+    """Replace the link by one to a snapshot; None: remove it. Readers never find none in between.
+
+    Raises:
+        StorageRefused, StorageUnavailable: the file system does not permit it.
+    """
+    link = folder / ROLLBACK
+    temporary = link.with_name(_TEMPORARY)
+    try:
+        if snapshot is None:
+            link.unlink(missing_ok=True)
+            return
+        temporary.unlink(missing_ok=True)  # of a process that was killed
+        temporary.symlink_to(f"{SNAPSHOT_PAGES.removeprefix('web/')}{snapshot}")
+        temporary.replace(link)
+    except OSError as error:
+        raise storage_error(error, ROLLBACK, folder) from error

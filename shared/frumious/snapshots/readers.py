@@ -1,0 +1,81 @@
+"""What readers of a mirror get: which snapshots, and which index as the live one.
+
+Each kind of reader has its own switch. State says what was switched (`Snapshots.served`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from frumious.config.choices import Backend
+from frumious.errors import FrumiousError
+from frumious.model.snapshots import LIVE
+from frumious.snapshots.folder_link import link_snapshot
+
+if TYPE_CHECKING:
+    from frumious.config.settings import Config
+
+
+class CannotSwitch(FrumiousError):
+    """Nothing can let the readers of this mirror get another index."""
+
+
+class Readers(Protocol):
+    """The readers of a mirror. All methods do the same when they are called again."""
+
+    async def offer(self, snapshot: str) -> None:
+        """Serve a snapshot below `/snapshot/<snapshot>/`: all of it is stored."""
+
+    async def withdraw(self, snapshot: str) -> None:
+        """Serve a snapshot no longer: it is about to be deleted."""
+
+    async def point(self, snapshot: str | None) -> None:
+        """Serve a snapshot as `/simple/`; None: the live index."""
+
+
+def readers_of(config: Config) -> Readers:
+    """Return the readers of the configured mirror."""
+    if config.backend is Backend.FILESYSTEM:
+        return _FolderReaders(Path(config.directory))
+    return _UnknownReaders()
+
+
+class _FolderReaders:
+    """Web servers that serve a folder: a symbolic link is their switch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def offer(self, snapshot: str) -> None:
+        """Do nothing: its root index is stored."""
+
+    async def withdraw(self, snapshot: str) -> None:
+        """Do nothing: its root index is deleted first."""
+
+    async def point(self, snapshot: str | None) -> None:
+        """Replace the link."""
+        await asyncio.to_thread(link_snapshot, self._folder, snapshot)
+
+
+class _UnknownReaders:
+    """Whatever serves a bucket or a container."""
+
+    async def offer(self, snapshot: str) -> None:
+        """Do nothing: a snapshot is objects, like the live index."""
+
+    async def withdraw(self, snapshot: str) -> None:
+        """Do nothing."""
+
+    async def point(self, snapshot: str | None) -> None:
+        """Refuse.
+
+        Raises:
+            CannotSwitch: in any case.
+        """
+        msg = (
+            f"the readers of this mirror cannot be switched to {snapshot or LIVE!r}: nothing tells"
+            " what serves a bucket or a container"
+        )
+        raise CannotSwitch(msg)

@@ -1,0 +1,51 @@
+"""Readers are pointed at a snapshot, or at the live index."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from frumious.config import loading
+from frumious.model.snapshots import ROLLBACK
+from frumious.snapshots.folder_link import linked_snapshot
+from frumious.snapshots.readers import CannotSwitch, Readers, readers_of
+from frumious.storage.protocol import StorageRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def folder_readers(folder: Path) -> Readers:
+    return readers_of(loading.parse(f"[mirror]\ndirectory = {folder}\n", {}))
+
+
+def test_the_link_of_a_folder_leads_to_one_snapshot_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    readers = folder_readers(tmp_path)
+    for snapshot in ("monday", "v1.0--tuesday", "v1.0--tuesday", None, None, "monday"):
+        asyncio.run(readers.point(snapshot))
+        assert linked_snapshot(tmp_path) == snapshot
+        assert [path.name for path in (tmp_path / "web").iterdir()] == ["rollback"] * bool(snapshot)
+
+
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/.frumious-0000000000000000.tmp").symlink_to("snapshot/other")
+    asyncio.run(folder_readers(tmp_path).point("monday"))
+    assert linked_snapshot(tmp_path) == "monday"
+
+
+def test_what_is_no_link_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / ROLLBACK).mkdir(parents=True)
+    with pytest.raises(StorageRefused, match="web/rollback"):
+        asyncio.run(folder_readers(tmp_path).point("monday"))
+
+
+def test_readers_of_a_bucket_cannot_be_switched() -> None:
+    readers = readers_of(loading.parse("[mirror]\nstorage-backend = s3\ndirectory = /bucket\n", {}))
+    with pytest.raises(CannotSwitch, match="'monday'"):
+        asyncio.run(readers.point("monday"))
+    asyncio.run(readers.offer("monday"))
+    asyncio.run(readers.withdraw("monday"))
