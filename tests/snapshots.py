@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from frumious.model.snapshots import SNAPSHOT_PAGES, Snapshot, Snapshots, snapshot_key
+from frumious.model.snapshots import KEPT_PAGES, SNAPSHOT_PAGES, Snapshot, Snapshots, snapshot_key
 from frumious.state.snapshots import change_snapshots
 
 if TYPE_CHECKING:
@@ -34,6 +34,18 @@ async def create(name: str, mirror: Mirror) -> Snapshot:
         if stored is not None:
             await mirror.storage.write(snapshot_key(name, key), stored.body)
     return new
+
+
+async def delete(name: str, mirror: Mirror) -> None:
+    """Delete a snapshot, but for the files that it alone names."""
+
+    def drop(known: Snapshots) -> Snapshots:
+        rest = {each: known.snapshots[each] for each in known.snapshots if each != name}
+        return replace(known, snapshots=rest)
+
+    await change_snapshots(drop, mirror.storage)
+    for prefix in (f"{SNAPSHOT_PAGES}{name}/", f"{KEPT_PAGES}{name}/"):
+        await mirror.storage.delete([each.key async for each in mirror.storage.list(prefix)])
 
 
 def page_of(

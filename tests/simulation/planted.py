@@ -11,6 +11,7 @@ from frumious.model.runs import Cursor
 from frumious.planning import plan
 from frumious.syncing import sync, transfer
 from frumious.syncing.page_publisher import PagePublisher
+from frumious.syncing.snapshot_pages import SnapshotPages
 from frumious.upstream.upstream import StalePage
 from tests.simulation.histories import simulated
 from tests.simulation.storage import Disk, MemoryStorage
@@ -108,8 +109,17 @@ def _unannounced_losses() -> AbstractContextManager[None]:
     return _planted(patch.object(sync, "check_losses", lambda *_: None))
 
 
+def _changing_snapshots() -> AbstractContextManager[None]:
+    """Keep no page for snapshots."""
+
+    async def careless(*_: Any) -> None: ...
+
+    return _planted(patch.object(SnapshotPages, "keep", careless))
+
+
 PLANTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "boastful-status": _boastful_status,
+    "changing-snapshots": _changing_snapshots,
     "files-deleted-first": _files_deleted_first,
     "lying-storage": _lying_storage,
     "pages-before-files": _pages_before_files,

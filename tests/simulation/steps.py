@@ -13,7 +13,7 @@ from tests.simulation.lies import INDEX_LIES, LIES
 from tests.simulation.network import NetworkFault
 from tests.simulation.process import Fate
 from tests.simulation.reports import CURSOR, LAGGING, SELECTION
-from tests.simulation.stack import Stack
+from tests.simulation.snapshots import SnapshotSteps
 from tests.simulation.storage import Disk, StorageFault
 from tests.simulation.witness import Witness
 
@@ -36,6 +36,7 @@ _RESTORES = 6  # histories in which upstream is restored from a backup
 _DAMAGED_PAGES = 9  # histories in which the pages of projects are damaged
 _NO_CHANGELOG, _LIMITS = 10, 11  # histories with such an upstream, and with small limits
 _BIT_ROT = 12  # histories in which stored files are damaged
+_SNAPSHOTS = 13  # histories with snapshots
 _MAX_LOSSES = 1  # file
 _MAX_REMOVALS = 0
 
@@ -59,7 +60,7 @@ class Rates:
         return cls(kills, storage, network, sleeps * 0.5, together, together)
 
 
-class Steps(Stack):
+class Steps(SnapshotSteps):
     """A mirror and its upstream, and what can happen to them."""
 
     def __init__(self, choices: Choices, log: Callable[[str], None]) -> None:
@@ -71,7 +72,7 @@ class Steps(Stack):
             f"delete-after = {(0, 1)[choices.below(2)]}",
         )
         self._rates = Rates.of(choices)
-        odd = choices.below(13)
+        odd = choices.below(14)
         self._steps = self._weighted_steps(odd)
         # The diff-file may be in a storage of its own, and of another kind.
         if choices.below(2) == 1:
@@ -131,6 +132,7 @@ class Steps(Stack):
             (self._damage_page, 4 * (odd == _DAMAGED_PAGES) + 2 * damages),
             (self._verify, 4 if damages else 1),
             (self._damage_file, 4 * damages),
+            (self._snapshot, 4 * (odd == _SNAPSHOTS)),
         )
 
     def step(self, choices: Choices) -> None:

@@ -54,7 +54,7 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
         stored = {*disk.objects} - undeleted | witness.named()  # what came back is due all the same
         for problem in unreported(witness.diffs, "mirror", stored, witness.visible):
             raise Violation(Kind.DIFF_FILE, problem)
-    expected |= undeleted
+    expected |= undeleted | witness.snapshots.named()
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue

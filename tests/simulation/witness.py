@@ -16,6 +16,7 @@ from tests.simulation.changes import PROJECTS
 from tests.simulation.process import EPOCH
 from tests.simulation.reports import CURSOR, LAGGING, ROOT, STATUS, STATUS_JSON, Reports
 from tests.simulation.seen import Kind, Seen, Violation, root_names, seen
+from tests.simulation.snapshots import SnapshotViews
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ _ROOT = re.compile(r"web/(?:gzip/)?simple/index\.(?:html|v1_html|v1_json)(?:\.gz
 _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")
 _OTHER = re.compile(
     r"web/integrity/[^/]+/[^/]+/[^/]+/provenance"
-    r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
+    r"|web/snapshot/.+|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/damaged/.+|state/[a-z].*\.json"  # nobody but the mirror reads those
     r"|state/audit/named/.+"
     r"|mirrored-files(?:-\d+)?(?:\.removed)?"
@@ -79,6 +80,7 @@ class Witness(Reports):
         self.visible: set[str] = (
             set()
         )  # what JSON pages ever named, and all pages of their projects
+        self.snapshots = SnapshotViews(disk, self._index, lambda: loop.elapsed)
         diffs.on_change = disk.on_change = self.take
 
     def report(self, violation: Violation) -> None:
@@ -90,6 +92,7 @@ class Witness(Reports):
         """Check a change; whoever made it does not learn what is wrong with it."""
         try:
             self._take(key, after, before)
+            self.snapshots.take(key, after, before)
         except Violation as violation:
             self.report(violation)
 
@@ -327,6 +330,7 @@ class Witness(Reports):
     def exempt(self, project: str) -> None:
         """Learn that a project leaves the mirror, perhaps, whatever upstream says."""
         self._exempt.add(project)
+        self.snapshots.exempt.add(project)
 
     def restore(self) -> None:
         """Learn that upstream is about to go back to a backup."""

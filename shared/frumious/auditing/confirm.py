@@ -162,8 +162,8 @@ async def _check_provenance(project: NormalizedName, key: Key, opened: Opened) -
 async def confirm_orphans(keys: Collection[Key], mirror: Mirror) -> list[Finding]:
     """Return which files no page names, of no project to which they can belong by their names.
 
-    Files that wait for their deletion are none. Of files whose names allow many projects, and of
-    projects whose page cannot be read, nobody can say it.
+    Files that a snapshot shows, or that wait for their deletion, are none. Of files whose names
+    allow many projects, and of projects whose page cannot be read, nobody can say it.
     """
     known = _KnownKeys(mirror)
     found = await in_groups(_orphan(key, known) for key in sorted(keys))
@@ -185,7 +185,7 @@ async def _orphan(key: Key, known: _KnownKeys) -> Finding | None:
 
 
 class _KnownKeys:
-    """The keys that a project's page names or that wait for deletion, each read once in a row."""
+    """The keys that a project's pages name or that wait for deletion, each read once in a row."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
@@ -209,8 +209,11 @@ class _KnownKeys:
         files = readable_files(project, page)
         if files is None:
             return None
+        shown = await pages.snapshots.shown_keys(project)
+        if shown is None:
+            return None
         removed, _ = await read_removed_files(project, self._mirror.storage)
-        return keys_of(files) | removed.undeleted
+        return keys_of(files) | shown | removed.undeleted
 
 
 async def in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -13,6 +13,7 @@ from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.runs import Cursor, Selected
+from frumious.model.snapshots import SNAPSHOT_PAGES
 from frumious.model.types import Key
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 # The folders that other checks look through, and the legacy JSON, which may not be mirrored now.
 _FOLDERS: Final = (
     *(layout.FILES, layout.PROVENANCE, PAGES, layout.CHANGES, layout.PYTHON_BUILDS),
-    *(layout.LEGACY_JSON, layout.LEGACY_PAGES),
+    *(layout.LEGACY_JSON, layout.LEGACY_PAGES, SNAPSHOT_PAGES),
 )
 _LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own
 _MAX_STRAYS: Final = 1000  # a person may have put anything there

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from frumious.model.layout import UnsafeName
 from frumious.model.snapshots import SNAPSHOTS, KeptPage, Snapshots, kept_page_key
-from frumious.state.objects import parse
+from frumious.simple import kept_page
+from frumious.simple.values import InvalidPage
+from frumious.state.objects import LedgerCorrupt, parse
 from frumious.state.replacing import change_or_set_aside
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from frumious.model.types import Key
     from frumious.storage.protocol import Storage
 
 # Seconds for which jobs go on with what they know. It counts in `Snapshot.fixed`, together with the
@@ -49,6 +53,21 @@ class KnownSnapshots:
                 self._names = (await read_snapshots(self._storage)).active
                 self._read_at = now
             return self._names
+
+    async def shown_keys(self, project: NormalizedName) -> frozenset[Key] | None:
+        """Return the keys of the files that snapshots show on pages of their own.
+
+        None: nobody can say it, as what one of them keeps is damaged.
+        """
+        shown: set[Key] = set()
+        for name in await self.active():
+            try:
+                kept = await read_kept_page(name, project, self._storage)
+                if kept is not None:
+                    shown |= kept_page.shown_keys(name, project, kept)
+            except (LedgerCorrupt, InvalidPage, UnsafeName):
+                return None
+        return frozenset(shown)
 
 
 async def read_snapshots(storage: Storage) -> Snapshots:

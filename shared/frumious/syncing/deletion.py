@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, Final
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.filenames import owners_of
-from frumious.selection.kept_pages import kept_page, shown_keys
 from frumious.simple.values import InvalidPage
-from frumious.state.objects import LedgerCorrupt
 from frumious.state.removed_files import forget_deleted, read_removed_files
-from frumious.state.snapshots import read_kept_page
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -98,18 +95,12 @@ async def _shown_keys(
     project: NormalizedName, keys: Collection[Key], pages: PageStore
 ) -> frozenset[Key]:
     """Return those of the keys that snapshots show; all, if what one of them keeps is damaged."""
-    names = await pages.snapshots.active()
-    if not names:
-        return frozenset()
     shown: set[Key] = set()
     for owner in {project}.union(*(_owners(project, key) for key in keys)):
-        for name in names:
-            try:
-                kept = await read_kept_page(name, owner, pages.storage)
-                if kept is not None:
-                    shown |= shown_keys(owner, kept_page(name, owner, kept), kept.withheld)
-            except (LedgerCorrupt, InvalidPage, layout.UnsafeName, ValueError):
-                return frozenset(keys)
+        found = await pages.snapshots.shown_keys(owner)
+        if found is None:
+            return frozenset(keys)
+        shown |= found
     return frozenset(shown)
 
 

@@ -23,13 +23,14 @@ from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
 from frumious.model.blobs import keys_of, mirrored_files, readable_files
 from frumious.model.snapshots import KeptPage, kept_page_key, snapshot_key
 from frumious.selection.advisories import blocked_on_page
-from frumious.selection.kept_pages import kept_page, shown_page
-from frumious.simple import render
+from frumious.selection.kept_pages import shown_page
+from frumious.simple import kept_page, render
 from frumious.simple.values import InvalidPage, without_lone_surrogates
 from frumious.state.objects import LedgerCorrupt, parse
 from frumious.state.objects import render as render_state
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import read_removed_files
+from frumious.syncing.deletion import delete_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -104,14 +105,17 @@ class SnapshotPages:
         if not names:
             return
         live = await self._live_page()
+        freed: set[Key] = set()
         is_complete = live.damaged or self._is_same_layout(live.page, after)
         for name in names:
             found = await self._read(name, after)
             if isinstance(found, _Kept):
                 is_new = found.kept.page == live.payload
-                await self._restrict(found, live, after, is_complete=is_complete and not is_new)
+                complete = is_complete and not is_new
+                freed |= await self._restrict(found, live, after, is_complete=complete)
             elif found and not live.damaged and (after is not None or live.page is not None):
                 await self._create(name, live, after)
+        await self._delete(freed, live, after)
 
     async def restrict(self, page: ProjectPage) -> None:
         """Withhold what has to be, where the live page stays as it is.
@@ -122,11 +126,14 @@ class SnapshotPages:
         if not self._restricts(page):
             return
         live: _LivePage | None = None
+        freed: set[Key] = set()
         for name in await self.pages.snapshots.active():
             found = await self._read(name, page)
             if isinstance(found, _Kept):
                 live = live or await self._live_page()
-                await self._restrict(found, live, page, is_complete=True)
+                freed |= await self._restrict(found, live, page, is_complete=True)
+        if live is not None:
+            await self._delete(freed, live, page)
 
     def _restricts(self, after: ProjectPage | None) -> bool:
         """Return whether anything may have to be withheld."""
@@ -151,8 +158,8 @@ class SnapshotPages:
             return True
         try:
             kept = parse(key, stored, KeptPage)
-            return _Kept(snapshot, key, stored, kept, kept_page(snapshot, self.project, kept))
-        except (LedgerCorrupt, InvalidPage, layout.UnsafeName, ValueError) as error:
+            return _Kept(snapshot, key, stored, kept, kept_page.parse(snapshot, self.project, kept))
+        except (LedgerCorrupt, InvalidPage, layout.UnsafeName) as error:
             logger.error("%s", error)  # noqa: TRY400 (says it all)
             if self._restricts(after):
                 await self._publish(snapshot, None, ())
@@ -167,8 +174,8 @@ class SnapshotPages:
 
     async def _restrict(
         self, found: _Kept, live: _LivePage, after: ProjectPage | None, *, is_complete: bool
-    ) -> None:
-        """Bring in step what is withheld of a kept page.
+    ) -> frozenset[Key]:
+        """Bring in step what is withheld of a kept page, and return which files that frees.
 
         Readers' pages come first: a job that is killed before the kept page says so does it again.
         Unless they are known to be complete, they are written in any case.
@@ -181,6 +188,23 @@ class SnapshotPages:
         if is_changed:
             body = render_state(structs.replace(kept, withheld=withheld))
             await self.pages.storage.write(found.key, body, replacing=found.stored.etag)
+        files = mirrored_files(self.project, found.page)
+        new = {*withheld} - {*kept.withheld}
+        return keys_of(each for each in files if each.file.filename in new)
+
+    async def _delete(
+        self, freed: Collection[Key], live: _LivePage, after: ProjectPage | None
+    ) -> None:
+        """Delete files that nothing but a snapshot named, once it withholds them.
+
+        What the live page names, or what is due for deletion, is deleted with the others.
+        """
+        if live.damaged:
+            return
+        alone = {*freed} - self._keys(live.page) - self._keys(after)
+        if alone:
+            removed, _ = await read_removed_files(self.project, self.pages.storage)
+            await delete_files(self.project, alone - removed.undeleted, self.pages)
 
     async def _publish(
         self, snapshot: str, page: ProjectPage | None, withheld: Collection[str]
