@@ -23,6 +23,7 @@ from yarl import URL
 from localcloud.edge import EdgeError, EdgeFunction, choose_behavior
 from localcloud.edge_cache import CachedResponse, EdgeCache
 from localcloud.metrics import Metric
+from localcloud.stack import OriginGroup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -44,9 +45,10 @@ class Target:
 
     path: str
     behavior: Behavior
-    origins: tuple[str, ...]
+    origin_paths: tuple[str, ...]
     failover: frozenset[int]  # statuses after which the next origin is asked
     encoding: str  # what the viewer accepts, as it is in the cache key
+    headers: Mapping[str, str]  # of the cache key, which origins get
 
 
 class DistributionServer:
@@ -121,25 +123,43 @@ class DistributionServer:
         if request.method not in {"GET", "HEAD"}:
             return web.Response(status=403, text="Only GET and HEAD are served.\n")
         behavior = choose_behavior(self._distribution.behaviors, path)
-        accepted = request.headers.get("Accept-Encoding", "")
-        origins: tuple[str, ...] = (behavior.origin,)
-        failover: frozenset[int] = frozenset()
+        result: dict[str, Any] = {
+            "uri": path,
+            "headers": {k.lower(): {"value": value} for k, value in request.headers.items()},
+        }
         if behavior.pattern in self._edge:
             try:
                 result = self._edge[behavior.pattern](request.method, path, request.headers)
             except EdgeError as error:
-                return web.Response(status=503, text=f"{error}\n")
+                return web.Response(status=error.status, text=f"{error}\n")
             if "statusCode" in result:
                 return _edge_response(result)
-            path = result["uri"]
-            accepted = result["headers"].get("accept-encoding", {"value": ""})["value"]
-            if group := result.get("originGroup"):
-                origins = tuple(each["originId"] for each in group["originIds"])
-                failover = frozenset(group["failoverCriteria"]["statusCodes"])
-        target = Target(path, behavior, origins, failover, _normalized(accepted))
+        target = self._target(behavior, result)
         if self._cache is None or "Range" in request.headers:
             return await self._from_origin(request, target)
         return await self._from_cache(request, target, self._cache)
+
+    def _target(self, behavior: Behavior, forwarded: Mapping[str, Any]) -> Target:
+        """Return what a request asks for, after the function."""
+        group = behavior.target
+        if made := forwarded.get("originGroup"):
+            names = tuple(each["originId"] for each in made["originIds"])
+            group = OriginGroup("", names, frozenset(made["failoverCriteria"]["statusCodes"]))
+        paths = [self._distribution.origin_paths[name] for name in group.origins]
+        settings = forwarded.get("originSettings", {})
+        if settings.keys() - {"originPath"}:
+            msg = f"the local edge changes only an origin's path, not {settings!r}"
+            raise TypeError(msg)
+        paths[0] = settings.get("originPath", paths[0])  # only that of the primary origin
+        headers = {k: each["value"] for k, each in forwarded["headers"].items()}
+        return Target(
+            forwarded["uri"],
+            behavior,
+            tuple(paths),
+            group.failover,
+            _normalized(headers.get("accept-encoding", "")),
+            {k: headers[k] for k in behavior.cache_policy.headers if k in headers},
+        )
 
     async def _from_origin(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         names = FORWARDED_HEADERS
@@ -162,7 +182,8 @@ class DistributionServer:
     ) -> web.StreamResponse:
         policy = target.behavior.cache_policy
         encoding = target.encoding if policy.by_encoding else ""
-        key = (target.behavior.pattern, target.path, encoding)
+        # Neither the behavior nor the origin: "Understand the cache key" in the developer guide.
+        key = (target.path, encoding, *(f"{k}: {v}" for k, v in target.headers.items()))
         cached = cache.get(key)
         is_hit = cached is not None and cache.is_fresh(cached)
         if cached is None or not is_hit:
@@ -208,8 +229,8 @@ class DistributionServer:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request to the first origin that does not fail, or to the last one."""
         operation = "get_object" if method == "GET" else "head_object"
-        for origin_id in target.origins:
-            origin_path = self._distribution.origin_paths[origin_id]
+        headers = {**headers, **target.headers}
+        for number, origin_path in enumerate(target.origin_paths, 1):
             key = unquote((origin_path + target.path).lstrip("/"))
             url = self._s3.generate_presigned_url(
                 operation, Params={"Bucket": self._distribution.bucket, "Key": key}
@@ -217,7 +238,8 @@ class DistributionServer:
             # `encoded`, because yarl would otherwise resolve dots in the key, which S3 does not.
             address = URL(url, encoded=True)
             async with self._session.request(method, address, headers=headers) as origin:
-                if origin.status not in target.failover or origin_id == target.origins[-1]:
+                is_last = number == len(target.origin_paths)
+                if is_last or origin.status not in target.failover:
                     yield origin
                     return
 

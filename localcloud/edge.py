@@ -52,6 +52,7 @@ const _modules = {
   },
   cloudfront: {
     createRequestOriginGroup(group) { _originGroup = group; },
+    updateRequestOrigin(settings) { _originSettings = settings; },
     logCustomData(text) { _logged = text; },
     kvs() {
       if (!_hasStore) throw new Error('no key value store is associated with the function');
@@ -67,19 +68,38 @@ const _modules = {
 };
 var _outcome = null;
 var _originGroup = null;
+var _originSettings = null;
 var _logged = null;
 function _call(event) {
-  _originGroup = _logged = null;
+  _originGroup = _originSettings = _logged = null;
   Promise.resolve().then(() => handler(event)).then(
-    result => { _outcome = JSON.stringify({ result, originGroup: _originGroup }); },
+    result => {
+      _outcome = JSON.stringify({
+        result, originGroup: _originGroup, originSettings: _originSettings,
+      });
+    },
     error => { _outcome = JSON.stringify({ error: `${error}` }); },
   );
 }
 """
 
 
+# "Restrictions on all edge functions" in the developer guide: functions cannot add these headers of
+# requests, or cannot change them.
+DISALLOWED_HEADERS = re.compile(
+    r"connection|expect|keep-alive|proxy-(authenticate|authorization|connection)|trailer|upgrade"
+    r"|x-accel-(buffering|charset|limit-rate|redirect)|x-amz-cf-.*|x-amzn-.*|x-cache|x-edge-.*"
+    r"|x-forwarded-proto|x-real-ip"
+)
+READ_ONLY_HEADERS = {"cdn-loop", "content-length", "host", "transfer-encoding", "via"}
+
+
 class EdgeError(Exception):
-    """The edge function failed. CloudFront would answer 503."""
+    """The edge function failed. CloudFront would answer with `status`."""
+
+    def __init__(self, message: str, status: int = 503) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class EdgeFunction:
@@ -112,9 +132,10 @@ class EdgeFunction:
     ) -> dict[str, Any]:
         """Return the request to forward, with its `uri`, or a response with a `statusCode`.
 
-        A request that the function sends to two origins has an `originGroup`.
+        A request that the function sends to two origins has an `originGroup`. One whose origin it
+        changes has `originSettings`, which replace those of the behavior's (primary) origin.
         """
-        event = {
+        event: dict[str, Any] = {
             "version": "1.0",
             "context": {"eventType": "viewer-request", "requestId": "local"},
             "viewer": {"ip": viewer},
@@ -137,9 +158,28 @@ class EdgeFunction:
         if not {"uri", "statusCode"} & result.keys():
             msg = f"the edge function returned neither a request nor a response: {result!r}"
             raise TypeError(msg)
-        if outcome["originGroup"] is not None:
-            result["originGroup"] = outcome["originGroup"]
+        if "uri" in result:
+            _check_headers(event["request"]["headers"], result["headers"])
+        for name in ("originGroup", "originSettings"):
+            if outcome[name] is not None:
+                result[name] = outcome[name]
         return dict(result)
+
+
+def _check_headers(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    for name in before.keys() | after.keys():
+        is_added = name in after and name not in before
+        is_changed = before.get(name) != after.get(name)
+        if name != name.lower():
+            problem = "not in lower case"
+        elif is_added and DISALLOWED_HEADERS.fullmatch(name):
+            problem = "disallowed"
+        elif is_changed and name in READ_ONLY_HEADERS:
+            problem = "read-only"
+        else:
+            continue
+        msg = f"the edge function changed the header {name!r}, which is {problem}"
+        raise EdgeError(msg, 502)
 
 
 def _decode(text: str, encoding: str) -> str:

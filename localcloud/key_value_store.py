@@ -40,7 +40,7 @@ class KeyValueStoreServer:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Return the variables with which `frumious token` finds the store.
+        """Return the variables with which `frumious` finds the store.
 
         botocore puts the account before the endpoint's host. As a proxy, the server receives such
         requests without a DNS entry.
@@ -51,6 +51,7 @@ class KeyValueStoreServer:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL_CLOUDFRONT_KEYVALUESTORE": "http://store.test",
             "FRUMIOUS_TOKEN_STORE": KEY_VALUE_STORE_ARN,
+            "FRUMIOUS_SNAPSHOT_STORE": KEY_VALUE_STORE_ARN,
             "HTTP_PROXY": f"http://127.0.0.1:{self._server.server_port}",
             "NO_PROXY": "",
         }

@@ -73,6 +73,16 @@ class CachePolicy:
     default_ttl: int  # of responses without Cache-Control
     max_ttl: int
     by_encoding: bool  # whether Accept-Encoding, normalised, is in the cache key
+    headers: tuple[str, ...]  # in lower case: they are in the cache key, and origins get them
+
+
+@dataclass(frozen=True, slots=True)
+class OriginGroup:
+    """Origins that are asked one after the other, where one answers with a status of `failover`."""
+
+    id: str
+    origins: tuple[str, ...]
+    failover: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Behavior:
     """The distribution's behavior for paths that match `pattern`."""
 
     pattern: str
-    origin: str
+    target: OriginGroup  # a single origin is a group of one
     cache_policy: CachePolicy
     edge_code: str | None  # of the viewer-request function
     key_value_store: str | None  # the ARN of the function's

@@ -11,15 +11,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from localcloud.alarms import read_alarm
+from localcloud.distribution_reader import DistributionReader
 from localcloud.section import Section
 from localcloud.stack import (
     ACCOUNT,
     KEY_VALUE_STORE_ARN,
     REGION,
     STACK_NAME,
-    Behavior,
-    CachePolicy,
-    Distribution,
     Function,
     Queue,
     QueueSource,
@@ -29,7 +27,7 @@ from localcloud.stack import (
 from localcloud.template import NO_VALUE, Resolver, TemplateError, read_template
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 BUCKET = "AWS::S3::Bucket"
@@ -42,17 +40,8 @@ KEY_VALUE_STORE = "AWS::CloudFront::KeyValueStore"
 CACHE_POLICY = "AWS::CloudFront::CachePolicy"
 ALARM = "AWS::CloudWatch::Alarm"
 ROLE = "AWS::IAM::Role"
-SIMULATED = {
-    BUCKET,
-    QUEUE,
-    FUNCTION,
-    DISTRIBUTION,
-    EDGE_FUNCTION,
-    HEADERS_POLICY,
-    KEY_VALUE_STORE,
-    CACHE_POLICY,
-    ALARM,
-}
+SIMULATED = {BUCKET, QUEUE, FUNCTION, DISTRIBUTION, EDGE_FUNCTION, HEADERS_POLICY}
+SIMULATED |= {KEY_VALUE_STORE, CACHE_POLICY, ALARM}
 
 # Resources that are referenced by their logical ids, with the attributes that `GetAtt` supports.
 STAND_INS: dict[str, tuple[str, ...]] = {
@@ -115,7 +104,8 @@ class StackReader:
             attributes |= {(logical_id, name): value for name, value in its_attributes.items()}
 
     def stack(self) -> Stack:
-        distributions = [self._distribution(id_) for id_ in self._ids(DISTRIBUTION)]
+        reader = DistributionReader(self._properties)
+        distributions = [reader.read(id_) for id_ in self._ids(DISTRIBUTION)]
         if len(distributions) != 1:
             msg = f"the local stack supports one distribution, not {len(distributions)}"
             raise TemplateError(msg)
@@ -305,124 +295,6 @@ class StackReader:
             for policy in policies
             for statement in policy["PolicyDocument"]["Statement"]
         )
-
-    def _distribution(self, logical_id: str) -> Distribution:
-        properties = self._properties(logical_id)
-        config = properties.section("DistributionConfig")
-        properties.finish()
-        config.ignore("Comment", "Enabled")
-        config.skip("HttpVersion", "IPV6Enabled", "PriceClass")
-        config.skip("Aliases", "ViewerCertificate", "WebACLId")
-        buckets: set[str] = set()
-        origin_paths: dict[str, str] = {}
-        for members in config.require("Origins"):
-            origin = config.of("Origins", members)
-            origin.skip("OriginAccessControlId", "S3OriginConfig")
-            buckets.add(origin.require("DomainName").partition(".s3.")[0])
-            origin_paths[origin.require("Id")] = origin.take("OriginPath", "")
-            origin.finish()
-        if len(buckets) != 1:
-            msg = f"the local stack supports origins in one bucket, not in {len(buckets)}"
-            raise TemplateError(msg)
-        error_ttls: dict[int, int] = {}
-        for members in config.take("CustomErrorResponses", []):
-            error = config.of("CustomErrorResponses", members)
-            error_ttls[int(error.require("ErrorCode"))] = int(error.require("ErrorCachingMinTTL"))
-            error.finish()
-        behaviors = [
-            self._behavior(config.of("CacheBehaviors", members), origin_paths)
-            for members in config.take("CacheBehaviors", [])
-        ]
-        default = {"PathPattern": "*", **config.require("DefaultCacheBehavior")}
-        behaviors.append(self._behavior(config.of("DefaultCacheBehavior", default), origin_paths))
-        config.finish()
-        return Distribution(logical_id, buckets.pop(), origin_paths, tuple(behaviors), error_ttls)
-
-    def _behavior(self, members: Section, origins: Container[str]) -> Behavior:
-        members.skip("ViewerProtocolPolicy", "Compress")
-        pattern = members.require("PathPattern")
-        origin = members.require("TargetOriginId")
-        if origin not in origins:
-            msg = f"{members.where} has the target {origin!r}, which is not an origin"
-            raise TemplateError(msg)
-        if set(members.require("AllowedMethods")) != {"GET", "HEAD"}:
-            msg = f"the local stack supports only GET and HEAD: {members.where}"
-            raise TemplateError(msg)
-        edge_code = key_value_store = None
-        for association in members.take("FunctionAssociations", []):
-            event = members.of("FunctionAssociations", association)
-            if (kind := event.require("EventType")) != "viewer-request":
-                msg = f"the local stack does not support the edge event {kind!r}"
-                raise TemplateError(msg)
-            edge_code, key_value_store = self._edge_function(event.require("FunctionARN"))
-            event.finish()
-        policy = members.take("ResponseHeadersPolicyId")
-        cache_policy = self._cache_policy(members.require("CachePolicyId"))
-        members.finish()
-        headers = self._added_headers(policy) if policy else {}
-        return Behavior(pattern, origin, cache_policy, edge_code, key_value_store, headers)
-
-    def _cache_policy(self, logical_id: str) -> CachePolicy:
-        properties = self._properties(logical_id)
-        config = properties.section("CachePolicyConfig")
-        properties.finish()
-        config.ignore("Name", "Comment")
-        key = config.section("ParametersInCacheKeyAndForwardedToOrigin")
-        by_encoding = key.require("EnableAcceptEncodingGzip")
-        key.ignore("EnableAcceptEncodingBrotli")
-        for name in ("Cookie", "Header", "QueryString"):
-            part = key.section(f"{name}sConfig")
-            if part.require(f"{name}Behavior") != "none":
-                msg = f"the local stack supports no {name} in the cache key: {part.where}"
-                raise TemplateError(msg)
-            part.finish()
-        key.finish()
-        policy = CachePolicy(
-            min_ttl=int(config.require("MinTTL")),
-            default_ttl=int(config.require("DefaultTTL")),
-            max_ttl=int(config.require("MaxTTL")),
-            by_encoding=by_encoding,
-        )
-        config.finish()
-        return policy
-
-    def _edge_function(self, logical_id: str) -> tuple[str, str | None]:
-        """Return the function's code and the ARN of its store."""
-        properties = self._properties(logical_id)
-        properties.ignore("Name", "AutoPublish")
-        config = properties.section("FunctionConfig")
-        config.ignore("Comment", "Runtime")
-        stores = [s["KeyValueStoreARN"] for s in config.take("KeyValueStoreAssociations", [])]
-        config.finish()
-        code = properties.require("FunctionCode")
-        properties.finish()
-        return str(code), next(iter(stores), None)
-
-    def _added_headers(self, logical_id: str) -> dict[str, str]:
-        properties = self._properties(logical_id)
-        config = properties.section("ResponseHeadersPolicyConfig")
-        properties.finish()
-        config.ignore("Name", "Comment")
-        headers = {}
-        custom = config.section("CustomHeadersConfig", default={"Items": []})
-        for members in custom.require("Items"):
-            item = custom.of("Items", members)
-            headers[item.require("Header")] = item.require("Value")
-            if item.require("Override") is not True:
-                msg = f"the local stack supports only headers that override: {item.where}"
-                raise TemplateError(msg)
-            item.finish()
-        custom.finish()
-        security = config.section("SecurityHeadersConfig", default={})
-        if security.take("ContentTypeOptions"):
-            headers["X-Content-Type-Options"] = "nosniff"
-        strict = security.section("StrictTransportSecurity")
-        headers["Strict-Transport-Security"] = f"max-age={strict.require('AccessControlMaxAgeSec')}"
-        strict.ignore("Override")
-        strict.finish()
-        security.finish()
-        config.finish()
-        return headers
 
 
 _STACK_UUID = "00000000-0000-0000-0000-000000000000"

@@ -246,6 +246,7 @@ def test_each_choice_of_access_parameters_is_a_valid_template(
         "WebAclArn": arn.format("wafv2", "global/webacl/mirror/12345678-aaaa"),
         "AccessLogs": "true",
         "AccessTokens": "true",
+        "Snapshots": "true",
         "VerifyAttestations": "true",
         "AllowedIps": "192.0.2.0/24, ::1",
     }

@@ -30,6 +30,7 @@ LOGS = {"AccessLogs": "true"}
 ACL = {"WebAclArn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/mirror/12345678-aaaa"}
 IPS = {"AllowedIps": "192.0.2.0/24, 2001:db8::/32"}
 TOKENS = {"AccessTokens": "true"}
+SNAPSHOTS = {"Snapshots": "true"}
 MAX_FUNCTION = 10_000
 
 
@@ -116,7 +117,7 @@ def test_both_address_and_token_are_required() -> None:
 def test_the_longest_function_fits_into_cloudfront() -> None:
     parameter = read_template(CHECKOUT / "template.yaml")["Parameters"]["AllowedIps"]
     longest = ",".join(["2001:db8:aaaa:bbbb::/64"] * 100)[: parameter["MaxLength"]]
-    code = distribution(AllowedIps=longest, **TOKENS).behaviors[-1].edge_code
+    code = distribution(AllowedIps=longest, **TOKENS, **SNAPSHOTS).behaviors[-1].edge_code
     assert len((code or "").encode()) < MAX_FUNCTION
 
 
@@ -194,7 +195,7 @@ def violated(parameters: Mapping[str, str], region: str = "us-east-1") -> set[st
 
 
 def test_parameters_that_belong_together_are_required_together() -> None:
-    for parameters in ({}, DOMAIN, ZONE, LOGS, ACL, IPS, TOKENS):
+    for parameters in ({}, DOMAIN, ZONE, LOGS, ACL, IPS, TOKENS, SNAPSHOTS):
         assert violated(parameters) == set()
     assert violated({"DomainName": "x.example"}) == {"DomainNameNeedsCertificate"}
     certificate = {"CertificateArn": DOMAIN["CertificateArn"]}

@@ -84,6 +84,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
     ("parameters", "reason"),
     [
         ({"AccessTokens": "true"}, "everybody reads the mirror"),
+        ({"Snapshots": "true"}, "a snapshot's own page"),
         ({"KmsKeyArn": KEY}, "nobody anonymous can use a KMS key"),
     ],
 )

@@ -26,11 +26,12 @@ class Response:
 
 @dataclass(frozen=True)
 class Site:
-    """A mirror served by nginx or by the command."""
+    """A mirror served by nginx, by the command or by the distribution."""
 
     url: str
     is_nginx: bool
     keys: Mapping[str, Key]  # of each file, by filename
+    is_edge: bool = False
 
     def request(
         self, path: str, accept: str | None = None, method: str = "GET", **headers: str
@@ -49,6 +50,8 @@ class Site:
     @property
     def page_caching(self) -> str:
         """The Cache-Control of pages."""
+        if self.is_edge:
+            return "public, max-age=20"
         return "public, max-age=60" if self.is_nginx else "public, max-age=20, s-maxage=30"
 
     @property

@@ -35,11 +35,23 @@ class Readers(Protocol):
         """Serve a snapshot as `/simple/`; None: the live index."""
 
 
-def readers_of(config: Config) -> Readers:
-    """Return the readers of the configured mirror."""
+def readers_of(config: Config, store: str | None = None) -> Readers:
+    """Return the readers of the configured mirror; `store` is the ARN of a stack's SnapshotStore.
+
+    Raises:
+        CannotSwitch: a mirror that is not in a bucket has no store.
+        EdgeStoreError: this is not the ARN of a store.
+    """
+    if store is not None:
+        if config.backend is not Backend.S3:
+            msg = f"only a stack in AWS has a store; storage-backend is {config.backend}"
+            raise CannotSwitch(msg)
+        from frumious.snapshots.edge_readers import EdgeReaders  # noqa: PLC0415 (it imports botocore)
+
+        return EdgeReaders(store)
     if config.backend is Backend.FILESYSTEM:
         return _FolderReaders(Path(config.directory))
-    return _UnknownReaders()
+    return _UnknownReaders(config.backend)
 
 
 class _FolderReaders:
@@ -60,7 +72,10 @@ class _FolderReaders:
 
 
 class _UnknownReaders:
-    """Whatever serves a bucket or a container."""
+    """Whatever serves a container, or a bucket without the stack's distribution."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     async def offer(self, snapshot: str) -> None:
         """Do nothing: a snapshot is objects, like the live index."""
@@ -75,7 +90,11 @@ class _UnknownReaders:
             CannotSwitch: in any case.
         """
         msg = (
-            f"the readers of this mirror cannot be switched to {snapshot or LIVE!r}: nothing tells"
-            " what serves a bucket or a container"
+            f"cannot switch the readers of this mirror to {snapshot or LIVE!r}: what serves a"
+            f" mirror with storage-backend = {self._backend} has no switch"
         )
+        if self._backend is Backend.S3:
+            msg += (
+                "; a stack with Snapshots=true has one, its output SnapshotStore: pass --store ARN"
+            )
         raise CannotSwitch(msg)

@@ -49,3 +49,23 @@ def test_readers_of_a_bucket_cannot_be_switched() -> None:
         asyncio.run(readers.point("monday"))
     asyncio.run(readers.offer("monday"))
     asyncio.run(readers.withdraw("monday"))
+
+
+@pytest.mark.parametrize(
+    ("conf", "advice"),
+    [
+        ("storage-backend = s3\ndirectory = /bucket", "pass --store ARN"),
+        ("storage-backend = swift\ndirectory = /", "storage-backend = swift has no switch$"),
+    ],
+)
+def test_what_cannot_be_switched_is_explained(conf: str, advice: str) -> None:
+    login = "auth_url = https://k.example/v3\nusername = u\npassword = p\nproject_name = p\n"
+    config = loading.parse(f"[mirror]\n{conf}\n[swift]\n{login}", {})
+    with pytest.raises(CannotSwitch, match=advice):
+        asyncio.run(readers_of(config).point("monday"))
+
+
+def test_a_folder_has_no_store(tmp_path: Path) -> None:
+    config = loading.parse(f"[mirror]\ndirectory = {tmp_path}\n", {})
+    with pytest.raises(CannotSwitch, match="storage-backend is filesystem"):
+        readers_of(config, store="arn:aws:cloudfront::123456789012:key-value-store/x")
