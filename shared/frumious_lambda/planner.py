@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -17,11 +19,12 @@ from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
 from frumious.selection.locks import ListsUnread
 from frumious.state.objects import LedgerCorrupt
+from frumious.upstream.failures import TooSlow
 from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
 from frumious_lambda.planner_event import PlannerEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("frumious.planner")
 
 _MAX_NAMES: Final = 1000  # absent projects in an answer or a log record
+_PLANNING: Final = 0.75  # of the time that is left; the rest is for sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,16 @@ class Planner:
     ) -> Planned:
         """Plan what an event asks for, and send the jobs until the deadline.
 
+        Planning ends in time for sending, however slowly upstream answers.
+
         Raises:
             FrumiousError: there is no plan. Jobs of earlier runs are sent nevertheless.
         """
         plan: Plan | None = None
+        end = _end_of_planning(deadline)
         try:
-            mirror = await _select(mirror)
+            async with _until(end):
+                mirror = await _select(mirror)
             if event.projects is not None:
                 await request(mirror, parse_names(event.projects))
             if event.delete:
@@ -106,8 +114,10 @@ class Planner:
             if event.is_tick:
                 confirmed = event.confirm_removals
                 await follow_advisories(mirror, self._queue, confirmed=confirmed, deadline=deadline)
-                mirror = await follow_lists(mirror)
-            plan = await self._plan(event, mirror)
+            async with _until(end):
+                if event.is_tick:
+                    mirror = await follow_lists(mirror)
+                plan = await self._plan(event, mirror)
         finally:
             runs = await start_runs(plan, mirror, self._queue, deadline=deadline)
         _warn(Planned(plan, runs))
@@ -132,6 +142,30 @@ class Planner:
             confirmed_removals=event.confirm_removals,
         )
         return plan if event.all else await self._beginning.check(plan, mirror)
+
+
+def _end_of_planning(deadline: float) -> float | None:
+    """Return until when there may be planning, by the loop's clock; None: as long as it takes."""
+    now = asyncio.get_running_loop().time()
+    return None if math.isinf(deadline) else now + max(deadline - now, 0.0) * _PLANNING
+
+
+@asynccontextmanager
+async def _until(end: float | None) -> AsyncIterator[None]:
+    """End what upstream and the hosts of lists may draw out.
+
+    Raises:
+        TooSlow: it was not done in time.
+    """
+    try:
+        async with asyncio.timeout_at(end):
+            yield
+    except TimeoutError:
+        msg = (
+            "nothing is planned: upstream, or the host of a list, has not answered in the planner's"
+            " time; the next tick asks again"
+        )
+        raise TooSlow(msg) from None
 
 
 async def _select(mirror: Mirror) -> Mirror:
