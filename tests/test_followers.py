@@ -246,7 +246,11 @@ def rewrite(pair: Pair, lines: list[bytes], origin: str) -> None:
         hashes = [
             rfc9162.root(lines[at * span : (at + 1) * span]) for at in range(len(lines) // span)
         ]
-    made = Checkpoint(origin, len(lines), rfc9162.root(lines))
+    sign(pair, Checkpoint(origin, len(lines), rfc9162.root(lines)))
+
+
+def sign(pair: Pair, made: Checkpoint) -> None:
+    """Publish a checkpoint, signed by the mirror's own key."""
     name, public = "pypi.example.org", pair.key.public.raw
     signature = pair.key.sign(made.text.encode())
     line = SignatureLine(name, checkpoint.key_hash(name, public), signature)
@@ -332,6 +336,16 @@ def test_an_older_checkpoint_from_a_cache_is_passed_over(pair: Pair) -> None:
     assert pair.follower.cursor().feed.size == position.size
     assert not pair.follower.cursor().feed.regressed
     assert pair.follow() == 1
+
+
+def test_a_history_without_end_is_not_followed(pair: Pair) -> None:
+    feed, before = pair.feed(), pair.follower.cursor()
+    sign(pair, Checkpoint(feed.origin, 10**9, b"x" * 32))
+
+    with pytest.raises(UpstreamUnavailable, match="at most 2,000,000 are followed"):
+        pair.follower.plan()
+
+    assert pair.follower.cursor() == before
 
 
 def test_a_checkpoint_by_another_key_is_refused(pair: Pair) -> None:

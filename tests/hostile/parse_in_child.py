@@ -1,6 +1,6 @@
 """Read one response of an upstream, and print the peak of this process's memory in KiB.
 
-    python -m tests.hostile.parse_in_child URL page|root|changelog
+    python -m tests.hostile.parse_in_child URL page|root|changelog|feed|legacy|provenance|builds
 
 Imports what a worker imports. Prints the class of the error, if there is one, before the peak.
 """
@@ -19,9 +19,13 @@ from packaging.utils import canonicalize_name
 from frumious.config import loading
 from frumious.errors import FrumiousError
 from frumious.mirror import CLOCK
+from frumious.model.changes import Position
+from frumious.pythons import builds, listing
 from frumious.upstream.client import Client
+from frumious.upstream.feed import ChangeFeed
 from frumious.upstream.upstream import Upstream
 
+ORIGIN = "mirror.example"  # of the change feed
 _CONFIG = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nallow-non-https = true\nmaster = "
 
 
@@ -36,6 +40,15 @@ async def main(url: str, kind: str) -> None:
                 await upstream.root_index()
             case "changelog":
                 await upstream.changes_since(0)
+            case "feed":
+                feed = ChangeFeed(Client(config, CLOCK), url, b"")
+                await feed.read(Position(origin=ORIGIN), 0.0)
+            case "legacy":
+                await upstream.legacy_json(canonicalize_name("demo"))
+            case "provenance":
+                await upstream.provenance(f"{url}/integrity/demo/1.0/demo-1.0.zip/provenance")
+            case "builds":
+                listing.parse(await builds._read(url, Client(config, CLOCK)), url)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from frumious.model import changes
+from frumious.model.checkpoint import Checkpoint, render
+from frumious.model.merkle import HASH_SIZE
 from frumious.simple import parse_html, parse_json, root_index
 from frumious.simple.values import MAX_FILES
 from frumious.upstream import changelog
 from frumious.upstream.upstream import MAX_PAGE_BYTES, MAX_ROOT_INDEX_BYTES
 from localcloud.environment import CHECKOUT
 from tests.hostile.case import html_page, json_page
+from tests.hostile.parse_in_child import ORIGIN
 from tests.upstream import Fault, Raw
 
 if TYPE_CHECKING:
@@ -68,6 +72,18 @@ def _xml(values: Iterable[str]) -> Action:
         f"{''.join(values)}</data></array></value></param></params></methodResponse>"
     )
     return Raw(200, {"Content-Type": "text/xml"}, body.encode())
+
+
+def _bundle(lines: Iterable[str]) -> Action:
+    return Raw(200, {}, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _added(count: int) -> str:
+    return ",".join(f'"{number}.zip":"{_SHA256}"' for number in range(count))
+
+
+def _legacy(extra: str) -> Action:
+    return json_page(f'{{"info":{{"name":"demo"}},"x":{extra}}}')
 
 
 _VALUES: Final = parse_json._MAX_VALUES - 20
@@ -192,6 +208,43 @@ CASES: dict[str, tuple[str, Callable[[], Action], str | None]] = {
     ),
 }
 
+_ENTRY: Final = '{"project":"demo","outcome":"updated","run":"20260101T000000-1",'
+_VALUES_AT_LIMITS: Final = {
+    "objects": lambda: _legacy(f"[{','.join(['{}'] * (_VALUES // 2))}]"),
+    "keys": lambda: _legacy(f"{{{_keys(_VALUES)}}}"),
+    "wide-text": lambda: _legacy(f'"{WIDE}{"a" * (16 * 1024**2 - 500)}"'),
+}
+CASES |= {
+    "feed-lines": (
+        "feed",
+        lambda: _bundle("xx" for _ in range(changes.MAX_BUNDLE_BYTES // 3)),
+        "InvalidEntry",
+    ),
+    "feed-files": (
+        "feed",
+        lambda: _bundle(f'{_ENTRY}"added":{{{_added(3000)}}}}}' for _ in range(256)),
+        "InvalidFeed",
+    ),
+    **{
+        f"{kind}-{name}": (kind, _VALUES_AT_LIMITS[name], error)
+        for kind, name, error in (
+            ("legacy", "objects", None),
+            ("legacy", "keys", None),
+            ("legacy", "wide-text", None),
+            ("provenance", "objects", "InvalidPage"),
+            ("provenance", "wide-text", "InvalidPage"),
+            ("builds", "objects", "InvalidList"),
+            ("builds", "keys", None),
+            ("builds", "wide-text", "InvalidList"),
+        )
+    },
+    "builds-too-many-values": (
+        "builds",
+        lambda: _legacy(f"[{','.join(['{}'] * (MAX_PAGE_BYTES // 3 - 20))}]"),
+        "InvalidList",
+    ),
+}
+
 
 _QUICK: Final = {"too-many-files", "too-wide-text", "html-long-base", "changelog-nested"}
 
@@ -203,6 +256,8 @@ _QUICK: Final = {"too-many-files", "too-wide-text", "html-long-base", "changelog
 )
 def test_a_response_at_a_limit_takes_less_than_512_mib(upstream: Server, case: str) -> None:
     kind, action, error = CASES[case]
+    checkpoint = Checkpoint(ORIGIN, 256, bytes(HASH_SIZE))
+    upstream.faults.add(Fault(Raw(200, {}, render(checkpoint)), "/changes/checkpoint"))
     upstream.faults.add(Fault(action()))
 
     command = [sys.executable, "-m", "tests.hostile.parse_in_child", upstream.url, kind]

@@ -105,9 +105,9 @@ def bundles(begin: int, end: int) -> Iterator[tuple[int, int]]:
         yield number, min(end - number * TILE_WIDTH, TILE_WIDTH)
 
 
-def split_lines(bundle: bytes) -> list[bytes]:
-    """Return the lines of a bundle; what has no end was cut off."""
-    return bundle.split(b"\n")[:-1]
+def split_lines(bundle: bytes, width: int) -> list[bytes]:
+    """Return the first `width` lines of a bundle; what has no end was cut off."""
+    return bundle.split(b"\n", width)[:-1]
 
 
 def join_lines(lines: list[bytes]) -> bytes:

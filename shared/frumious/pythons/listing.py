@@ -20,6 +20,8 @@ from frumious.config.pythons import DEFAULT_VARIANT
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.types import Key
+from frumious.simple.parse_json import json_object
+from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,8 +85,8 @@ def parse(body: bytes, source: str) -> dict[str, Any]:
         InvalidList: it is no JSON object of objects.
     """
     try:
-        entries = msgspec.json.decode(body, type=dict[str, dict[str, Any]])
-    except (ValueError, RecursionError) as error:
+        entries = msgspec.convert(json_object(body, source), dict[str, dict[str, Any]])
+    except (ValueError, InvalidPage) as error:
         msg = f"{source} is no list of builds in the format of uv's download-metadata.json: {error}"
         raise InvalidList(msg) from error
     return dict(entries)

@@ -124,7 +124,7 @@ async def read_bundle(number: int, width: int, storage: Storage) -> list[bytes]:
         LedgerCorrupt: it is missing, or has another size.
     """
     keys = changes.bundle_key(number, width), changes.bundle_key(number, TILE_WIDTH)
-    lines = changes.split_lines((await _read_grown(*keys, storage)).body)[:width]
+    lines = changes.split_lines((await _read_grown(*keys, storage)).body, width)
     if len(lines) != width:
         problem = f"{changes.bundle_path(number, width)} has {len(lines)} lines"
         raise damaged(problem)

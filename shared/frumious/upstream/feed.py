@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MISSING: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_MAX_ENTRIES: Final = 2_000_000  # that are followed at once: three months of all of PyPI
 _TILE_BYTES: Final = merkle.TILE_WIDTH * merkle.HASH_SIZE
 
 
@@ -127,10 +128,16 @@ class ChangeFeed:
     async def _entries(self, position: Position, end: int, collected: _Collected) -> Tree:
         """Read the entries behind a position; return the tree that they lead to."""
         tree = position.tree
+        if end - position.size > _MAX_ENTRIES:
+            msg = (
+                f"{self._url} has {end - position.size:,} changes since the last run, and at most"
+                f" {_MAX_ENTRIES:,} are followed; compare all projects, with --reset-serials"
+            )
+            raise InvalidFeed(msg)
         for number, width in changes.bundles(position.size, end):
             path = changes.bundle_path(number, width)
             body = await self._read_grown(path, changes.bundle_path(number, merkle.TILE_WIDTH))
-            lines = changes.split_lines(body)[:width]
+            lines = changes.split_lines(body, width)
             if len(lines) != width:
                 msg = f"{self._url}{path} has {len(lines)} lines"
                 raise InvalidFeed(msg)
