@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from frumious.model.snapshots import ROLLBACK, SNAPSHOT_NAME, SNAPSHOT_PAGES
+from frumious.storage.filesystem.atomic_write import flush_directory
 from frumious.storage.filesystem.os_errors import storage_error
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def linked_snapshot(folder: Path) -> str | None:
 def link_snapshot(folder: Path, snapshot: str | None) -> None:
     """Replace the link by one to a snapshot; None: remove it. Readers never find none in between.
 
+    When it returns, the link has reached the disk.
+
     Raises:
         StorageRefused, StorageUnavailable: the file system does not permit it.
     """
@@ -39,9 +42,10 @@ def link_snapshot(folder: Path, snapshot: str | None) -> None:
     try:
         if snapshot is None:
             link.unlink(missing_ok=True)
-            return
-        temporary.unlink(missing_ok=True)  # of a process that was killed
-        temporary.symlink_to(f"{SNAPSHOT_PAGES.removeprefix('web/')}{snapshot}")
-        temporary.replace(link)
+        else:
+            temporary.unlink(missing_ok=True)  # of a process that was killed
+            temporary.symlink_to(f"{SNAPSHOT_PAGES.removeprefix('web/')}{snapshot}")
+            temporary.replace(link)
+        flush_directory(link.parent)
     except OSError as error:
         raise storage_error(error, ROLLBACK, folder) from error

@@ -9,9 +9,12 @@ import pytest
 
 from frumious.config import loading
 from frumious.model.snapshots import ROLLBACK
+from frumious.model.types import Key
 from frumious.snapshots.folder_link import linked_snapshot
 from frumious.snapshots.readers import CannotSwitch, Readers, readers_of
+from frumious.storage.filesystem.storage import FilesystemStorage
 from frumious.storage.protocol import StorageRefused
+from tests.frumious.storage.power import Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +38,34 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "web/.frumious-0000000000000000.tmp").symlink_to("snapshot/other")
     asyncio.run(folder_readers(tmp_path).point("monday"))
     assert linked_snapshot(tmp_path) == "monday"
+
+
+def test_a_switch_survives_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "web").mkdir()
+    readers, disk = folder_readers(tmp_path), Recorder(tmp_path)
+    with monkeypatch.context() as patch:
+        disk.attach(patch)
+        asyncio.run(readers.point("monday"))
+        asyncio.run(readers.point(None))
+    kinds = [each.kind for each in disk.operations if each.path in {ROLLBACK, "web"}]
+    assert kinds == ["move", "flush-names", "remove", "flush-names"]
+
+
+def test_the_mirror_has_nothing_below_the_link(tmp_path: Path) -> None:
+    page = Key("web/snapshot/monday/simple/index.html")
+    (tmp_path / page).parent.mkdir(parents=True)
+    (tmp_path / page).write_text("page")
+    asyncio.run(folder_readers(tmp_path).point("monday"))
+    storage = FilesystemStorage(tmp_path)
+
+    async def listed(prefix: str) -> list[str]:
+        return [entry.key async for entry in storage.list(prefix)]
+
+    for prefix in ("", "web/", "web/r"):
+        assert asyncio.run(listed(prefix)) == [page] * (prefix in {"", "web/"})
+    with pytest.raises(StorageRefused, match="reserved"):
+        asyncio.run(storage.delete([Key(f"{ROLLBACK}/simple/index.html")]))
+    assert (tmp_path / page).read_text() == "page"
 
 
 def test_what_is_no_link_is_not_replaced(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class Recorder:
     def on_replace(self, _: None, source: Path, target: Path) -> None:
         old, new = self._key(source), self._key(target)
         if old is not None and new is not None:
-            file = self._files[new] = self._files.pop(old)
+            file = self._files[new] = self._files.pop(old, 0)  # a link has no bytes
             self.operations.append(Operation("move", new, source=old, file=file))
             for descriptor, key in self._opened.items():
                 if key == old:

@@ -18,6 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from frumious.model.snapshots import ROLLBACK
 from frumious.storage.filesystem import barrier
 from frumious.storage.filesystem.atomic_write import (
     INTERNAL,
@@ -61,6 +62,7 @@ _BLOCK_SIZE = 1024**2  # bytes that are written in one call of a thread
 _BLOCK_CHUNKS = 1000  # that they consist of, in case these are tiny
 _PAGE_SIZE = 1000  # entries of a listing
 _MAX_CALLS = 32  # at once
+_ROLLBACK = ROLLBACK.split("/")
 
 
 class FilesystemStorage:
@@ -277,12 +279,16 @@ class FilesystemStorage:
 
 
 def _is_internal(segments: Sequence[str]) -> bool:
-    """Return whether a path is a lock, a marker or a temporary file.
+    """Return whether a path is a lock, a marker or a temporary file, or below a rollback's link.
 
-    They occur at any depth: the diff-file's storage may be a folder within the mirror's.
+    All but the link occur at any depth: the diff-file's storage may be a folder in the mirror's.
+    What is below the link is stored elsewhere.
     """
     return (
-        INTERNAL in segments or segments[0] == LOCK or TEMP_NAME.fullmatch(segments[-1]) is not None
+        INTERNAL in segments
+        or segments[0] == LOCK
+        or TEMP_NAME.fullmatch(segments[-1]) is not None
+        or list(segments[:2]) == _ROLLBACK
     )
 
 
