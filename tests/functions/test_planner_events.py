@@ -220,7 +220,7 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(tmp_path: Pa
 
         assert response == again
         assert (response["runs"], response["jobs"], response["projects"]) == ([], 0, 1001)
-        assert "all 1,001 are mirrored" in response["stopped"]
+        assert "all 1,001 that upstream has would be mirrored" in response["stopped"]
         assert '{"all": true}' in response["stopped"]
         assert upstream.requests == read, "upstream's root index is large"
         assert cloud.logs.total("RunsStopped") == 2

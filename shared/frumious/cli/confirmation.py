@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from frumious.cli.sizes import count
 from frumious.planning.everything import everything_text, unconfirmed_projects
 
 if TYPE_CHECKING:
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan, Reason
 
+_ADVICE: Final = "list projects as [allowlist] packages, or confirm with --all"
+_ANSWERS: Final = {"y": True, "yes": True, "n": False, "no": False, "": False}
 _SHOWN: Final = 50  # removals
+
+
+class _Unconfirmed(click.ClickException):
+    exit_code = 2
 
 
 async def confirm_plan(
@@ -33,7 +41,7 @@ async def confirm_plan(
         waiting = planned.waiting
         _name("would remove", waiting)
         click.echo(planned.stopped.message, err=True)
-        if click.confirm(f"Remove {len(waiting)} projects?", err=True):
+        if await _ask(f"Remove {count(len(waiting), 'project')}?"):
             planned = await plan(max(planned.stopped.removals, confirmed))
     if planned.starts and not quiet:
         _name("removes", planned.removals)
@@ -46,16 +54,44 @@ async def confirm_everything(plan: Plan, mirror: Mirror) -> None:
     Where the configuration lists no projects, that may be all of PyPI, and a mistake.
 
     Raises:
-        UsageError: nobody has confirmed that.
+        ClickException: nobody has confirmed that; exit code 2.
     """
     projects = await unconfirmed_projects(plan, mirror)
     if not projects:
         return
     text = everything_text(projects)
-    if is_terminal() and click.confirm(f"{text}. Go on?", err=True):
-        return
-    msg = f"{text}; list projects as [allowlist] packages, or confirm with --all"
-    raise click.UsageError(msg)
+    if not is_terminal():
+        msg = f"{text}; {_ADVICE}"
+        raise _Unconfirmed(msg)
+    if not await _ask(f"{text}. Go on?"):
+        msg = f"nothing was mirrored; {_ADVICE}"
+        raise _Unconfirmed(msg)
+
+
+async def _ask(question: str) -> bool:
+    """Ask a person on a terminal, until the answer is yes or no; its end (Ctrl-D) is a no.
+
+    Ctrl-C and SIGTERM end the command, since the event loop goes on.
+    """
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        typed.clear()
+        loop.add_reader(sys.stdin.fileno(), typed.set)
+        try:
+            await typed.wait()
+        except asyncio.CancelledError:
+            click.echo(err=True)
+            raise
+        finally:
+            loop.remove_reader(sys.stdin.fileno())
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):
+            click.echo(err=True)
+        answer = line.strip().lower()
+        if answer in _ANSWERS:
+            return _ANSWERS[answer]
+        click.echo("Please answer y or n.", err=True)
 
 
 def stopped_text(plan: Plan) -> list[str]:

@@ -55,7 +55,7 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except FrumiousError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, click.Abort) as error:  # Abort: Ctrl-C at a prompt
             raise Interrupted from error
 
 

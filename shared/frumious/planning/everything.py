@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from frumious.model.plans import Plan
 
 _MANY: Final = 1000  # projects that nobody lists
+_TERABYTE: Final = 1000  # GB
 
 
 async def unconfirmed_projects(plan: Plan, mirror: Mirror) -> int:
@@ -32,8 +33,9 @@ def everything_text(projects: int) -> str:
         FILES_PER_PROJECT,
     )
 
-    terabytes = projects * FILES_PER_PROJECT * BYTES_PER_FILE / 1e12
+    gigabytes = projects * FILES_PER_PROJECT * BYTES_PER_FILE / 1e9
+    expected = f"{gigabytes / 1000:,.1f} TB" if gigabytes >= _TERABYTE else f"{gigabytes:,.0f} GB"
     return (
-        f"no list in the configuration names the projects: all {projects:,} are mirrored,"
-        f" with some {terabytes:.3g} TB of files"
+        f"no list in the configuration names the projects: all {projects:,} that upstream has would"
+        f" be mirrored, with about {expected} of files"
     )

@@ -81,10 +81,11 @@ def in_terminal(
     columns: int,
     environment: Mapping[str, str] | None = None,
     answer: str = "",
+    prompt: str = "",
 ) -> tuple[int, str]:
     """Run the command in a terminal; return its exit status and all that it wrote.
 
-    `answer` is what a person types.
+    `answer` is what a person types once `prompt` is shown.
     """
     own, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -92,8 +93,11 @@ def in_terminal(
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"):
         if name not in (environment or {}):
             variables.pop(name, None)
+    # The terminal controls the process, so that Ctrl-C becomes a signal.
+    control = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    control += "os.execv(sys.executable, [sys.executable, '-m', 'frumious.cli', *sys.argv[1:]])"
     process = subprocess.Popen(
-        [sys.executable, "-m", "frumious.cli", *arguments],
+        [sys.executable, "-c", control, *arguments],
         stdin=its,
         stdout=its,
         stderr=its,
@@ -101,7 +105,6 @@ def in_terminal(
         start_new_session=True,
     )
     os.close(its)
-    os.write(own, answer.encode())
     output = bytearray()
     while True:
         try:
@@ -111,5 +114,8 @@ def in_terminal(
         if not block:
             break
         output += block
+        if answer and prompt.encode() in output:
+            os.write(own, answer.encode())
+            answer = ""
     os.close(own)
     return process.wait(60), output.decode()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CTRL_C, CTRL_D = "\x03", "\x04"
 LISTED = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n"
 
 
@@ -45,14 +46,29 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
     conf = configure(upstream, tmp_path)
 
     refused = frumious("-c", conf, "mirror")
-    status, asked = in_terminal("-c", conf, "mirror", columns=200, answer="n\n")
 
-    assert refused.returncode == status == 2
-    text = "no list in the configuration names the projects: all 1,001 are mirrored, with some"
-    assert text in refused.stderr
-    assert "list projects as [allowlist] packages, or confirm with --all" in refused.stderr
-    assert text in asked
-    assert not projects(tmp_path)
+    text = (
+        "no list in the configuration names the projects: all 1,001 that upstream has would be"
+        " mirrored, with about 54 GB of files"
+    )
+    advice = "list projects as [allowlist] packages, or confirm with --all"
+    assert refused.returncode == 2
+    assert refused.stderr == f"Error: {text}; {advice}\n"
+    for answer, expected, last in (
+        ("n\n", 2, f"Error: nothing was mirrored; {advice}"),
+        ("\n", 2, f"Error: nothing was mirrored; {advice}"),
+        (CTRL_D, 2, f"Error: nothing was mirrored; {advice}"),
+        ("perhaps\nn\n", 2, f"Error: nothing was mirrored; {advice}"),
+        (CTRL_C, 130, "Error: stopped; run again to continue"),
+    ):
+        status, asked = in_terminal(
+            "-c", conf, "mirror", columns=200, answer=answer, prompt="[y/N]"
+        )
+        assert f"{text}. Go on? [y/N]" in asked
+        assert ("Please answer y or n." in asked) == answer.startswith("perhaps")
+        assert asked.splitlines()[-1].endswith(last)
+        assert status == expected
+        assert not projects(tmp_path)
 
     begun = frumious("-c", conf, "mirror", "--all")
     repeated = frumious("-c", conf, "mirror")
@@ -61,7 +77,19 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
     assert projects(tmp_path) == 1001
 
 
-@pytest.mark.parametrize(("answer", "left", "expected"), [("y\n", 1, 0), ("n\n", 2, 1)])
+def test_a_mirror_of_everything_begins_after_a_yes(upstream: Server, tmp_path: Path) -> None:
+    upstream.index.add_many(f"project-{number}" for number in range(1001))
+    conf = configure(upstream, tmp_path)
+
+    status, shown = in_terminal("-c", conf, "mirror", columns=200, answer="y\n", prompt="[y/N]")
+
+    assert status == 0, shown
+    assert projects(tmp_path) == 1001
+
+
+@pytest.mark.parametrize(
+    ("answer", "left", "expected"), [("y\n", 1, 0), ("n\n", 2, 1), (CTRL_C, 2, 130)]
+)
 def test_a_removal_because_of_the_configuration_is_asked_for_on_a_terminal(
     upstream: Server, tmp_path: Path, answer: str, left: int, expected: int
 ) -> None:
@@ -71,7 +99,7 @@ def test_a_removal_because_of_the_configuration_is_asked_for_on_a_terminal(
     assert frumious("-c", conf, "mirror").returncode == 0
     configure(upstream, tmp_path, LISTED + "  one\n")
 
-    status, shown = in_terminal("-c", conf, "mirror", columns=200, answer=answer)
+    status, shown = in_terminal("-c", conf, "mirror", columns=200, answer=answer, prompt="[y/N]")
 
     assert status == expected, shown
     assert "would remove two: no longer selected" in shown
