@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
 
-_GIB: Final = 1024**3
-_MIN_FREE: Final = _GIB
+_MIN_FREE: Final = 10**9  # bytes
 _CHECKED: Final = 1000  # files and directories below web/ whose permissions are read
 _DISKS: Final = ("", "state", "web", "web/simple", "web/packages")
 # Their servers may lock files for one machine alone (mount(2) of Linux names the types).
@@ -165,6 +164,6 @@ def _check_space(top: Path) -> Iterator[Finding]:
         if free < _MIN_FREE:
             yield Finding(
                 subject=str(path),
-                problem=f"its disk has only {free / _GIB:.2f} GiB left",
+                problem=f"its disk has only {free / 1e6:,.1f} MB left",
                 advice="free some space: runs fail when the disk is full",
             )

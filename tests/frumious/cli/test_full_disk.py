@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
+from tests.upstream import wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from tests.upstream import Index, Server
 
 SIZE = 60_000
-# The disk has space for state, but not for a file.
-PROGRAM = f"""
+# The command, on a disk without space for as many bytes as the first argument says.
+PROGRAM = """
 import errno, os, sys
-write = os.write
+write, size = os.write, int(sys.argv.pop(1))
 
 def full(descriptor, body):
-    if len(body) >= {SIZE}:
+    if descriptor > 2 and len(body) >= size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return write(descriptor, body)
 
@@ -29,6 +30,17 @@ os.write = full
 from frumious.cli.main import main
 main(sys.argv[1:])
 """
+
+
+def on_full_disk(size: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(size), *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_a_full_disk_is_named_and_the_next_run_begins_at_once(
@@ -42,14 +54,7 @@ def test_a_full_disk_is_named_and_the_next_run_begins_at_once(
     index.add_file("big", "big-1.0.tar.gz", size=SIZE)
     index.add_file("other", "other-1.0.tar.gz", size=SIZE)
 
-    failed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "mirror", "-c", str(conf)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    failed = on_full_disk(SIZE, "mirror", "-c", str(conf))
 
     assert failed.returncode == 1
     message = re.compile(
@@ -64,3 +69,30 @@ def test_a_full_disk_is_named_and_the_next_run_begins_at_once(
     assert done.returncode == 0, done.stderr
     lines = sorted(line.partition(",")[0] for line in done.stderr.splitlines())
     assert lines == ["big: 1 file", "other: 1 file"]
+
+
+def test_a_disk_without_space_for_state_is_named_and_nothing_is_lost(
+    index: Index, upstream: Server, tmp_path: Path
+) -> None:
+    conf = tmp_path / "mirror.conf"
+    conf.write_text(
+        f"[mirror]\ndirectory = {tmp_path}/mirror\nmaster = {upstream.url}\n"
+        "allow-non-https = true\n"
+    )
+    index.upload(wheel("demo", "1.0"))
+    assert frumious("mirror", "-c", str(conf)).returncode == 0
+    index.upload(wheel("demo", "2.0"))
+
+    for verb in (("mirror",), ("sync", "demo"), ("delete", "demo"), ("verify",)):
+        failed = on_full_disk(1, *verb, "-c", str(conf))
+        message = (
+            rf"Error: cannot write '{tmp_path}/mirror/state/.*': No space left on device; it needs"
+            r" \d+ bytes, and \d+ bytes are free on its disk; make some space and run again\n"
+        )
+        assert re.fullmatch(message, failed.stderr), failed.stderr
+        assert failed.returncode == 1
+    assert frumious("verify", "-c", str(conf)).returncode == 0
+
+    done = frumious("mirror", "-c", str(conf))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("demo: 1 file")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from frumious.errors import FrumiousError
-from frumious.storage.filesystem.os_errors import access_advice
+from frumious.storage.filesystem.os_errors import FULL, access_advice, storage_error
 from frumious.storage.protocol import StorageRefused
 
 if TYPE_CHECKING:
@@ -32,11 +32,14 @@ def lock(folder: Folder) -> Iterator[None]:
     Raises:
         MirrorLocked: another process holds it.
         StorageRefused: the directory cannot be created or is not writable.
+        StorageFull: the disk has no space for the lock's file.
     """
     path = folder.top / LOCK
     try:
         descriptor = folder.create_in(folder.top, lambda: _acquire(path))
     except OSError as error:
+        if error.errno in FULL:
+            raise storage_error(error, LOCK, folder.top) from error
         msg = (
             f"cannot create the mirror's lock {str(path)!r}: {error.strerror};"
             f" {access_advice(str(path))}"
@@ -44,7 +47,8 @@ def lock(folder: Folder) -> Iterator[None]:
         raise StorageRefused(msg) from error
     try:
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # `delete` makes space on a full disk, without a name in the lock
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.ftruncate(descriptor, 0)

@@ -11,7 +11,7 @@ from frumious.storage.protocol import StorageFull, StorageRefused, StorageUnavai
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # No file can have this key: another file is in its path, or the name is invalid.
 _INVALID = frozenset(
@@ -35,7 +35,7 @@ def storage_error(
 
     `size` is how many bytes were to be written.
     """
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return _full(error, top / key, size)
     msg = f"cannot access {key!r:.200} in the folder {str(top)!r}: {error.strerror or error}"
     if error.errno in _DENIED:
