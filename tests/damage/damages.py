@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from tests.frumious.auditing.mirrors import AuditedMirror
 
-ROOT: Final = ("web/simple/index.", "web/gzip/simple/index.")
+MANIFESTS: Final = "state/simple/"  # JSON pages of a mirror that shows HTML alone
+ROOT: Final = ("web/simple/index.", "web/gzip/simple/index.", MANIFESTS + "index.")
 LEGACY: Final = ("web/json/", "web/pypi/")
 STATE: Final = ("state/cursor.json", "state/lagging.json", "state/selection.json")
 
@@ -35,8 +36,7 @@ class Damaged:
         keys = [
             key
             for key in sorted(self.new)
-            if key.startswith(beginnings or "web/")
-            and not key.startswith("state/")
+            if key.startswith(beginnings or ("web/", MANIFESTS))
             and key not in self.touched
             and (of is None or of(key))
         ]
@@ -52,7 +52,7 @@ class Damaged:
 
 def is_audited(key: str) -> bool:
     """Return whether an audit compares an object with something."""
-    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", *LEGACY)
+    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, *LEGACY)
     return key.startswith(folders) and "/versions/" not in key
 
 

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from frumious.auditing.repair import delete_orphans
 from frumious.model.audits import Finding, Kind
 from frumious.repairing import repair_here
-from tests.damage.damages import DAMAGES, LEGACY, ROOT, STATE, Damaged
+from tests.damage.damages import DAMAGES, LEGACY, MANIFESTS, ROOT, STATE, Damaged
 from tests.frumious.auditing.mirrors import DAY, AuditedMirror
 from tests.upstream import Fault, Index, Server, Status, sdist, wheel
 
@@ -28,7 +28,9 @@ _OPTIONS: Final = (
     *("compress-pages = no", "keep_index_versions = 2", "json = true"),
 )
 _NAMES: Final = ("alpha", "alpha-beta", "alpha0", "gamma", "delta")
-_COMPARED: Final = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", *LEGACY)
+_COMPARED: Final = (
+    *("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, *LEGACY),
+)
 _MAX_DAMAGES: Final = 6
 _LOST: Final = 0.15  # the share of trials in which upstream lacks a damaged file
 

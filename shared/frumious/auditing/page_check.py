@@ -118,28 +118,37 @@ async def _compare(
 ) -> list[Finding]:
     """Compare the pages that were published with the JSON page.
 
-    What another program published, or this one by another configuration, is left alone: a job
-    will publish it anew.
+    Of what another program published, or this one by another configuration, only the compressed
+    variant is compared, which is a copy in any case: a job will publish the others anew.
     """
     project, pages = objects.project, mirror.pages.layout
     publication = manifest.page.publication
     key = pages.manifest(project)
-    if publication is None or manifest.key != key:
+    if manifest.key != key:
         return []
-    if publication.selection != mirror.fingerprint(project):
-        return []
+    comparer = _Comparer(manifest, objects.entries, mirror, deep)
+    if publication is None or publication.selection != mirror.fingerprint(project):
+        return await _compare_variant(comparer)
     findings: list[Finding] = []
     page = render.as_published(manifest.page, mirror.config.root_uri)
     if render.project_page_json(page) != manifest.stored.body:
         detail = "its bytes are not those that its content has"
         findings.append(Finding(Kind.WRONG_PAGE, key, project, detail))
-    comparer = _Comparer(manifest, objects.entries, mirror, deep)
     for other, body in other_pages(page, key, manifest.stored.body, mirror):
         if (problem := await comparer.problem(other, body)) is not None:
             findings.append(problem)
     if detail := wrong_headers(key, manifest.stored.headers):
         findings.append(Finding(Kind.WRONG_TYPE, key, project, detail))
     return findings
+
+
+async def _compare_variant(comparer: _Comparer) -> list[Finding]:
+    pages, manifest = comparer.mirror.pages.layout, comparer.manifest
+    variant = pages.variant(manifest.key)
+    if not pages.has_json_variants or variant not in comparer.entries:
+        return []
+    problem = await comparer.problem(variant, manifest.stored.body)
+    return [] if problem is None else [problem]
 
 
 def other_pages(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.world import Aws
 
 
+# A Swift container has no compressed variants of JSON pages.
+with_json_variants = pytest.mark.parametrize("storage", ["filesystem", "s3"], indirect=True)
+
+
 @pytest.fixture(
     params=["filesystem", "s3", pytest.param("swift", marks=pytest.mark.servers)], scope="module"
 )

@@ -17,6 +17,7 @@ from frumious.model.types import Key
 from frumious.selection.names import BlockedProjects
 from frumious.selection.selection import Selection
 from frumious.state.objects import LedgerCorrupt
+from tests.frumious.auditing.conftest import with_json_variants
 from tests.upstream import Fault, Stale, Status, wheel
 
 if TYPE_CHECKING:
@@ -164,6 +165,26 @@ def test_damage_leaves_the_newer_pages_of_a_killed_job_without_going_back(
     assert b"demo-2.0-py3-none-any.whl" in audited.read(html_key)
 
 
+@with_json_variants
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"selection":"', b'"selection":"k'), (b"_frum", b"_Frum")]
+)
+def test_damage_of_what_the_mirror_notes_on_its_page_is_repaired(
+    audited: AuditedMirror, old: bytes, new: bytes
+) -> None:
+    key = "web/simple/demo/index.v1_json"
+    page = audited.read(key)
+    audited.write(key, page.replace(old, new))
+
+    assert {(each.kind.value, each.project) for each in audited.findings()} == {
+        ("wrong-page", "demo")
+    }
+    assert "damaged" not in audited.repair().values()
+
+    assert audited.found() == set()
+    assert json.loads(audited.read(key))["files"] == json.loads(page)["files"]
+
+
 @pytest.mark.parametrize("url", ["../../packages/%5C", "https://a.example/integrity/demo/../x/p"])
 def test_a_page_with_unsafe_names_is_published_again(audited: AuditedMirror, url: str) -> None:
     page = json.loads(audited.read("web/simple/demo/index.v1_json"))
@@ -197,11 +218,10 @@ def test_the_root_index_is_repaired(audited: AuditedMirror) -> None:
     assert audited.found() == set()
 
 
+@with_json_variants
 def test_a_repair_that_ends_early_leaves_no_root_index_without_html(
     audited: AuditedMirror,
 ) -> None:
-    if not audited.mirror.pages.layout.has_json_variants:
-        pytest.skip("there is no compressed page from which a repair restores the root index")
     html, cursor = (audited.read(key) for key in ("web/simple/index.html", "state/cursor.json"))
     audited.delete("web/simple/index.v1_json", "web/simple/index.html")
     audited.write("state/cursor.json", cursor[:20])
