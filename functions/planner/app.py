@@ -76,18 +76,20 @@ def report(planned: Planned) -> dict[str, Any]:
         retries_planned=len(started.retries),
         # Named projects say nothing of a stopped run: its alarm waits for the next tick.
         runs_stopped=None if plan.base is None else int(_is_stopped(plan)),
-        input_problems=None if plan.base is None else _input_problems(plan),
+        input_problems=None if plan.base is None else _input_problems(planned),
         names_absent=None if planned.absent is None else len(planned.absent),
     )
     first = runs[0] if runs else None
     return {"runs": runs, "run": first, "jobs": len(started.jobs), **planned.stopped}
 
 
-def _input_problems(plan: Plan) -> int:
-    """Count what is wrong with upstream, the allowlist, the advisories and attestations."""
+def _input_problems(planned: Planned) -> int:
+    """Count what is wrong with upstream, lists, advisories, attestations, closure and [private]."""
+    plan = planned.plan
     feed_failed = plan.base is not None and plan.base.advisories.problem is not None
     unverified = 0 if plan.base is None else plan.base.unverified
-    return bool(plan.regressed) + feed_failed + planner.names.count + unverified
+    lists = planner.names.count + planned.failing_lists
+    return bool(plan.regressed) + feed_failed + lists + unverified + len(plan.problems)
 
 
 def _is_stopped(plan: Plan) -> bool:

@@ -10,7 +10,7 @@ from frumious.attestations.verifier import NO_VERIFIER, open_local_verifier
 from frumious.clock import Clock
 from frumious.model.closure import NOTHING_NEEDED
 from frumious.model.runs import Selected
-from frumious.selection.locks import ListsUnread
+from frumious.selection.unread import ListsUnread
 from frumious.state.advisories import AdvisoryStore
 from frumious.state.ledger import Ledger
 from frumious.state.page_store import PageStore
@@ -97,7 +97,7 @@ class Mirror:
         if self.selection.closure is not None:
             found = await self.ledger.needed(needed) or NOTHING_NEEDED
             self = replace(self, selection=replace(self.selection, needed=found))  # noqa: PLW0642
-        if self.selection.unread_locks is None:
+        if not self.selection.unread:
             return self
         lists = await self.ledger.lists(known)
         if lists is None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frumious.planning.advisories import follow_advisories, plan_advisories
 from frumious.planning.dispatch import start_runs
-from frumious.planning.lists import follow_lists
+from frumious.planning.lists import failing_lists, follow_lists
 from frumious.planning.named import delete, parse_names, request
 from frumious.planning.notices import keep_notices
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
-from frumious.selection.locks import ListsUnread
+from frumious.selection.unread import ListsUnread
 from frumious.state.objects import LedgerCorrupt
 from frumious.upstream.failures import TooSlow
 from frumious_lambda.planner_checks import Beginning, Names, confirmation_text
@@ -48,6 +48,7 @@ class Planned:
     runs: Sequence[RunId] = ()  # that were opened
     update: Update | None = None  # of the advisories, if nothing is sent
     absent: Mapping[NormalizedName, NormalizedName | None] | None = None  # as of `Names.absent`
+    failing_lists: int = 0  # whose last good copies count
 
     @property
     def first_absent(self) -> dict[NormalizedName, NormalizedName | None]:
@@ -122,7 +123,8 @@ class Planner:
             runs = await start_runs(plan, mirror, self._queue, deadline=deadline)
         _warn(Planned(plan, runs))
         absent = await self.names.absent(plan, mirror)
-        planned = Planned(plan, runs, absent=absent)
+        failing = len(await failing_lists(mirror))
+        planned = Planned(plan, runs, absent=absent, failing_lists=failing)
         if absent:
             logger.warning("upstream lacks projects", extra={"absent": planned.first_absent})
         await keep_notices(plan, absent, mirror)

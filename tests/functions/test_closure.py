@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from localcloud import LocalCloud
+from localcloud.alarms import State
 from tests.functions.conftest import make_runtime
 from tests.functions.test_end_to_end import run
 from tests.installers import PIP, UV, install
@@ -61,3 +62,28 @@ def test_ticks_find_what_is_needed_until_nothing_is_new(
         closed.s3.get_object(Bucket=closed.bucket, Key="web/status.json")["Body"].read()
     )
     assert status["closure"] == {"needed": 4, "left_out": 0, "problems": 0}
+
+
+def test_projects_beyond_the_limit_are_an_alarm(
+    upstream: Server, index: Index, tmp_path: Path
+) -> None:
+    index.upload(wheel("demo", "1.0", requires=["helper", "other"]))
+    for name in ("helper", "other"):
+        index.upload(wheel(name, "1.0"))
+    runtime = make_runtime(tmp_path, upstream)
+    config = runtime.config.read_text()
+    runtime.config.write_text(config + SECTIONS + "closure-max-projects = 1\n")
+    with LocalCloud(runtime=runtime) as cloud:
+        run(cloud)
+        assert cloud.alarm_states()["InputAlarm"] is State.OK
+        run(cloud)
+        assert cloud.alarm_states()["InputAlarm"] is State.ALARM
+        assert any("closure-max-projects = 1 is reached" in line.text for line in cloud.logs.lines)
+        cloud.tick("PlannerFunction")
+        assert cloud.alarm_states()["InputAlarm"] is State.ALARM, "as long as it is so"
+
+        runtime.config.write_text(config + SECTIONS + "closure-max-projects = 2\n")
+        cloud.stop_functions()
+        cloud.metrics.advance(5 * 60)
+        run(cloud)
+        assert cloud.alarm_states()["InputAlarm"] is State.OK

@@ -10,6 +10,7 @@ import pytest
 
 from localcloud import FunctionFailed, LocalCloud
 from localcloud.alarms import State
+from tests.frumious.planning.site import site
 from tests.functions.conftest import make_runtime
 from tests.upstream import Fault, Index, Raw, Server, Status, wheel
 
@@ -258,3 +259,36 @@ def test_names_of_the_allowlist_that_upstream_lacks_are_reported(tmp_path: Path)
         assert json.loads(read(cloud, "web/status.json"))["notices"]["absent"] == 1
         notices = json.loads(read(cloud, "state/notices.json"))
         assert notices["absent"] == {"reqests": "requests"}
+
+
+def test_a_list_that_cannot_be_read_raises_an_alarm_and_stops_nothing(tmp_path: Path) -> None:
+    index = Index()
+    index.upload(wheel("demo", "1.0"))
+    with ExitStack() as opened:
+        web = opened.enter_context(site())
+        web.files["/top.json"] = '{"rows": [{"project": "demo", "download_count": 7}]}'
+        runtime = make_runtime(tmp_path, opened.enter_context(Server(index)))
+        config = runtime.config.read_text()
+        listed = (
+            f"[plugins]\nenabled = top_projects\n[top]\nprojects = 1\nlist = {web.url}/top.json"
+        )
+        runtime.config.write_text(f"{config}\n{listed}\n")
+        cloud = opened.enter_context(LocalCloud(runtime=runtime))
+        cloud.tick("PlannerFunction")
+        finish(cloud)
+        assert cloud.logs.total("InputProblems") == 0
+        assert stored_files(cloud) == 1
+
+        web.files.clear()
+        index.upload(wheel("demo", "2.0"))
+        cloud.tick("PlannerFunction")
+        finish(cloud)
+        assert stored_files(cloud) == 2
+        assert cloud.logs.total("InputProblems") == 1
+        assert cloud.alarm_states()["InputAlarm"] is State.ALARM
+        assert json.loads(read(cloud, "web/status.json"))["notices"]["lists"] == 1
+
+
+def stored_files(cloud: LocalCloud) -> int:
+    page = json.loads(read(cloud, "web/simple/demo/index.v1_json"))
+    return len(page["files"])

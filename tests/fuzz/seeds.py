@@ -43,7 +43,7 @@ from frumious.model.audits import AuditProgress, Finding, Kind
 from frumious.model.changes import Entry
 from frumious.model.checkpoint import Checkpoint, SignatureLine
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
-from frumious.model.lists import Lists, LockedList
+from frumious.model.lists import Lists, LockedList, TopList
 from frumious.model.merkle import Tree, leaf_hash
 from frumious.model.named import Deletion, NamedProjects
 from frumious.model.runs import (
@@ -56,7 +56,9 @@ from frumious.model.runs import (
     Selected,
 )
 from frumious.model.types import Key, RunId
+from frumious.planning.lists import parse_requirements
 from frumious.selection.requirements import dependencies_of, parse_metadata
+from frumious.selection.top import parse_counts
 from frumious.signing.signatures import sign
 from frumious.simple import gzipped
 from frumious.state.audit import FoundFile
@@ -402,6 +404,20 @@ def _locks() -> Iterator[tuple[str, bytes]]:
         left_out = tuple(found.left_out)
         locked = LockedList(source=path.name, etag="x", pins=found.pins, left_out=left_out)
         yield "lists", render(Lists(lists=(locked,)))
+    required = (
+        b"demo[fast] >= 1, < 3  # comment\n-r other.txt\nother == 2.0 \\\n  --hash=sha256:00\n"
+    )
+    counts = b'{"rows": [{"download_count": 7, "project": "Demo"}], "last_update": "now"}'
+    yield "required_list", required
+    yield "download_counts", counts
+    of_requirements = parse_requirements("https://lists.example/a.txt", required)
+    failing = TopList(
+        source="s3://lists/top.json",
+        projects=parse_counts(counts),
+        failing=1.0,
+        problem="it is gone",
+    )
+    yield "lists", render(Lists(requirements=(of_requirements,), top=(failing,)))
 
 
 def _signing() -> Iterator[tuple[str, bytes]]:

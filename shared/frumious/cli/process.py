@@ -23,7 +23,7 @@ from frumious.config.choices import Backend
 from frumious.garbage import collect_rarely
 from frumious.mirror import CLOCK, Mirror, open_mirror
 from frumious.redaction import redact, redact_record
-from frumious.selection.locks import ListsUnread
+from frumious.selection.unread import ListsUnread
 from frumious.state.objects import LedgerCorrupt
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock

@@ -18,8 +18,9 @@ from frumious.errors import FrumiousError
 from frumious.finalizing.finalize import finalize
 from frumious.local import run_here
 from frumious.meter import Meter
+from frumious.model.notices import Notices
 from frumious.planning.absent_names import absent_names, absent_texts
-from frumious.planning.lists import follow_lists
+from frumious.planning.lists import failing_lists, follow_lists
 from frumious.planning.notices import keep_notices
 from frumious.planning.plan import plan_changes
 
@@ -81,7 +82,7 @@ async def _follow(
 
     If not `again`, those of the last run will do.
     """
-    if advisories is _no_advisories or not (again or mirror.selection.unread_locks):
+    if advisories is _no_advisories or not (again or mirror.selection.unread):
         return mirror
     return await follow_lists(mirror)
 
@@ -97,7 +98,7 @@ def run(
     """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
 
     What follows from `advisories` does not depend on the plan, nor on lists that cannot be read.
-    With them, the lists of `[locks] files` are read anew. Only `concerned` projects count, if they
+    With them, the lists that others keep are read anew. Only `concerned` projects count, if they
     are given.
 
     Raises:
@@ -169,14 +170,15 @@ async def _close(
 
 
 async def _input_problems(plan: Plan, done: Done, mirror: Mirror) -> list[str]:
-    """Return what is wrong with advisories and allowlist, and keep what waits for a person."""
+    """Return what is wrong with advisories and lists, and keep what waits for a person."""
     problem = (await mirror.ledger.known_cursor()).advisories.problem
     absent = await absent_names(mirror, done.lagging)
     if await keep_notices(plan, absent, mirror):
         await finalize(mirror, cursor=await mirror.ledger.known_cursor())
     empty = [] if absent or plan.jobs or not await _is_empty(mirror) else [_EMPTY]
     feed = [] if problem is None else [f"{problem}: {_CONSEQUENCE}"]
-    return [*feed, *absent_texts(absent, mirror.selection), *empty]
+    failing = Notices(lists=await failing_lists(mirror)).list_texts
+    return [*feed, *failing, *absent_texts(absent, mirror.selection), *empty]
 
 
 async def _is_empty(mirror: Mirror) -> bool:

@@ -65,7 +65,8 @@ def status(options: Options, *, as_json: bool) -> None:
             click.echo(line)
         for line in _named_lines(state):
             click.echo(line)
-    waits = state.notices.absent or state.notices.withheld or state.unverified.projects
+    notices = state.notices
+    waits = notices.absent or notices.withheld or notices.lists or state.unverified.projects
     problem = freshness.problem or freshness.advisories.problem
     if lagging or waits or problem or not cursor.asked:
         raise SystemExit(1)
@@ -160,6 +161,7 @@ def _named_lines(state: _State) -> Iterator[str]:
     if state.held_back is not None:
         yield from held_back_lines(state.held_back)
     yield from _closure_lines(state.needed)
+    yield from state.notices.list_texts
     yield from absent_texts(state.notices.absent, state.config.selection)
     yield from _withheld_lines(state.notices)
     yield from _unverified_lines(state.unverified)

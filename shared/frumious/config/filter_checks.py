@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frumious.config import values
 from frumious.config.reader import did_you_mean
+from frumious.selection.names import AllowedProjects
+from frumious.selection.unread import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,9 +76,14 @@ def check_filters(reader: Reader) -> None:
         _warn_unused(reader, "blocklist", _specific(blocked), "blocklist_release")
 
 
+def lists_projects(selection: Selection) -> bool:
+    """Return whether lists name the projects that are selected, read or not."""
+    return any(isinstance(each, AllowedProjects | Unread) for each in selection.names)
+
+
 def check_closure(reader: Reader, selection: Selection, options: Mapping[str, Any]) -> None:
     """Report a closure that begins nowhere, or that cannot read what files need."""
-    if selection.unread_locks is None and selection.listed_projects is None:
+    if not lists_projects(selection):
         reader.add_mistake(
             "closure", "closure", "needs a list of projects to begin with: all are mirrored anyway"
         )
@@ -90,7 +97,7 @@ def _check_limits(reader: Reader, enabled: frozenset[str]) -> None:
     top = [key for key in ("projects", "list") if reader.text("top", key)]
     if len(top) == 1 or ("top_projects" in enabled and not top):
         reader.mistakes.append(
-            "[top] needs both projects, a number, and list, a file with download counts: else"
+            "[top] needs both projects, a number, and list, a file or an address with counts: else"
             " top_projects would allow all projects"
         )
     if enabled == {"all"}:

@@ -6,7 +6,7 @@ import codecs
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -16,7 +16,7 @@ from frumious.config import values
 from frumious.locks.requirements import logical_lines, without_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from packaging.requirements import Requirement
     from packaging.utils import NormalizedName
@@ -34,6 +34,18 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _ENCODING: Final = re.compile(rb"\s*#.*?coding[:=]\s*([-\w.]+)")  # PEP 263
+
+
+class Required(NamedTuple):
+    """What `[allowlist] requirements` names."""
+
+    entries: tuple[Requirement, ...] = ()  # of files
+    addresses: tuple[str, ...] = ()  # s3:// and https, which are read when a run is planned
+
+    @property
+    def pins(self) -> tuple[Requirement, ...]:
+        """The entries with a version specifier."""
+        return tuple(entry for entry in self.entries if entry.specifier)
 
 
 class FilterOptions:
@@ -58,14 +70,24 @@ class FilterOptions:
         return self.reader.get(REGEX_SECTION, "search", values.boolean, False)
 
     @cached_property
-    def required(self) -> tuple[Requirement, ...]:
-        """The entries of the files of `[allowlist] requirements`, in `requirements_path`."""
-        folder = self.reader.get("allowlist", "requirements_path", Path, Path())
+    def required(self) -> Required:
+        """What `[allowlist] requirements` names, in `requirements_path`."""
+        folder = self.reader.get("allowlist", "requirements_path", _folder, "")
 
-        def parse(text: str) -> tuple[Requirement, ...]:
-            return requirement_files(folder, text)
+        def parse(text: str) -> Required:
+            return _required(folder, text)
 
-        return self.reader.get("allowlist", "requirements", parse, ())
+        return self.reader.get("allowlist", "requirements", parse, Required())
+
+    @cached_property
+    def locks(self) -> tuple[str, ...]:
+        """The files, patterns and addresses of `[locks] files`."""
+        return self.reader.get("locks", "files", sources, NO_TEXTS)
+
+    @cached_property
+    def top(self) -> int:
+        """How many projects of its list `[top]` selects; 0: it is not set."""
+        return self.reader.get("top", "projects", values.whole_number(1), 0)
 
 
 NO_TEXTS: Final[tuple[str, ...]] = ()
@@ -80,17 +102,35 @@ def lines(text: str) -> tuple[str, ...]:
 def sources(text: str) -> tuple[str, ...]:
     """Parse files, patterns of files, s3:// and https addresses, one on each line."""
     found = lines(text)
-    for source in found:
-        scheme, separator, path = source.partition("://")
-        if not separator:
-            continue
-        if scheme == "s3" and not all(path.partition("/")):
-            msg = f"{source!r} is not s3://bucket/key"
-            raise ValueError(msg)
-        if scheme not in {"s3", "https", "http"}:
-            msg = f"{source!r} must be a file, s3://bucket/key or https://..."
-            raise ValueError(msg)
+    for source in filter(is_address, found):
+        check_address(source)
     return found
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an address, and not a file or a pattern of files."""
+    return "://" in text
+
+
+def check_address(source: str) -> None:
+    """Check that a list can be read from an address.
+
+    Raises:
+        ValueError: it is neither s3://bucket/key nor an https address, or a pattern.
+    """
+    scheme, _, path = source.partition("://")
+    if scheme not in {"s3", "https", "http"}:
+        msg = f"{source!r} must be a file, s3://bucket/key or https://..."
+        raise ValueError(msg)
+    if scheme == "s3" and not all(path.partition("/")):
+        msg = f"{source!r} is not s3://bucket/key"
+        raise ValueError(msg)
+    if scheme != "s3" and values.address(source) is None:
+        msg = f"{source!r} has no valid host"
+        raise ValueError(msg)
+    if "*" in path.partition("?")[0]:
+        msg = f"{source!r} is a pattern, and only files may have one: list each address"
+        raise ValueError(msg)
 
 
 def names(text: str) -> frozenset[NormalizedName]:
@@ -138,38 +178,62 @@ def cooldown(text: str) -> float:
         raise ValueError(msg) from None
 
 
-def requirement_files(folder: Path, text: str) -> tuple[Requirement, ...]:
-    """Parse the requirements files whose names or glob patterns are the lines of `text`.
-
-    Lines with options of pip are passed over. A file may begin with a byte order mark or a line
-    with its encoding (PEP 263).
-    """
-    found: list[Requirement] = []
-    for name in lines(text):
-        paths = sorted(folder.glob(name)) if "*" in name else [folder / name]
-        if not paths:
-            msg = f"no file matches {str(folder / name)!r}"
+def _folder(text: str) -> str:
+    """Parse a folder, or an address that names of files may follow."""
+    if is_address(text):
+        check_address(f"{text.rstrip('/')}/file")
+        if "?" in text:
+            msg = "has a query: list whole addresses as requirements"
             raise ValueError(msg)
-        for path in paths:
-            found += _requirement_file(path)
-    return tuple(found)
+    return text
 
 
-def _requirement_file(path: Path) -> tuple[Requirement, ...]:
+def _required(folder: str, text: str) -> Required:
+    """Parse names of requirements files, patterns and addresses, one on each line of `text`."""
+    entries: list[Requirement] = []
+    addresses: list[str] = []
+    for name in lines(text):
+        if is_address(name) or is_address(folder):
+            address = name if is_address(name) else f"{folder.rstrip('/')}/{name}"
+            check_address(address)
+            addresses.append(address)
+        else:
+            entries += _requirement_files(Path(folder), name)
+    return Required(tuple(entries), tuple(dict.fromkeys(addresses)))
+
+
+def _requirement_files(folder: Path, name: str) -> Iterator[Requirement]:
+    """Yield the requirements of a file, or of all files that match a pattern."""
+    paths = sorted(folder.glob(name)) if "*" in name else [folder / name]
+    if not paths:
+        msg = f"no file matches {str(folder / name)!r}"
+        raise ValueError(msg)
+    for path in paths:
+        try:
+            yield from requirement_entries(path.read_bytes())
+        except OSError as error:
+            msg = f"{str(path)!r} cannot be read: {error.strerror}"
+            raise ValueError(msg) from error
+        except ValueError as error:
+            msg = f"{str(path)!r}: {error}"
+            raise ValueError(msg) from error
+
+
+def requirement_entries(data: bytes) -> tuple[Requirement, ...]:
+    """Parse a requirements file; lines with options of pip are passed over.
+
+    It may begin with a byte order mark or a line with its encoding (PEP 263).
+
+    Raises:
+        ValueError: it is not text, or a line is not a requirement.
+    """
     try:
-        text = decode(path.read_bytes())
-    except OSError as error:
-        msg = f"{str(path)!r} cannot be read: {error.strerror}"
-        raise ValueError(msg) from error
+        text = decode(data)
     except (UnicodeDecodeError, LookupError) as error:
-        msg = f"{str(path)!r} is not text: {error}"
+        msg = f"it is not text: {error}"
         raise ValueError(msg) from error
     entries = (line for _, line in logical_lines(text) if not line.startswith("-"))
-    try:
-        return values.requirements("\n".join(map(without_hashes, entries)))
-    except ValueError as error:
-        msg = f"{str(path)!r}: {error}"
-        raise ValueError(msg) from error
+    return values.requirements("\n".join(map(without_hashes, entries)))
 
 
 def decode(data: bytes) -> str:

@@ -14,7 +14,7 @@ from frumious.config.advisories import read_advisories
 from frumious.config.attestations import read_attestations
 from frumious.config.changes import read_changes
 from frumious.config.choices import Backend
-from frumious.config.filter_checks import check_closure, check_filters
+from frumious.config.filter_checks import check_closure, check_filters, lists_projects
 from frumious.config.proxy import read_proxy
 from frumious.config.pythons import read_pythons
 from frumious.config.reader import Reader, shown_key
@@ -148,8 +148,7 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         )
     advisories = read_advisories(reader, insecure=insecure)
     changes = read_changes(reader, environment)
-    has_names = selection.unread_locks is not None or selection.exact_projects is not None
-    if options["discovery"] == "names" and not has_names:
+    if options["discovery"] == "names" and not lists_projects(selection):
         reader.mistakes.append(
             "[mirror] discovery = 'names': no names are configured; enable allowlist_project"
             " and list the projects as [allowlist] packages"

@@ -1,4 +1,4 @@
-"""What waits for a person: names that upstream lacks, and removals to confirm."""
+"""What waits for a person: lists that cannot be read, absent names, removals to confirm."""
 
 from __future__ import annotations
 
@@ -23,13 +23,24 @@ class Notices(Struct, frozen=True, kw_only=True):
     absent: Mapping[ProjectName, ProjectName | None] = {}
     withheld: Mapping[ProjectName, Reason] = {}  # removals that wait for a confirmation
     unconfirmed: Count = 0  # how many have to be confirmed: the mirror may not have all of them
+    lists: Mapping[str, str] = {}  # that cannot be read, so that their last good copies count; why
 
     @property
     def payload(self) -> JsonObject:
         """What the mirror's operators may know."""
         absent: JsonObject = dict(self.absent.items())
         withheld: JsonObject = dict(self.withheld.items())
-        return {"absent": absent, "withheld": withheld, "unconfirmed": self.unconfirmed}
+        return {
+            "absent": absent,
+            "withheld": withheld,
+            "unconfirmed": self.unconfirmed,
+            "lists": dict(self.lists.items()),
+        }
+
+    @property
+    def list_texts(self) -> list[str]:
+        """A sentence for each list that cannot be read."""
+        return [f"{problem}; its last good copy counts" for problem in self.lists.values()]
 
     @property
     def public_payload(self) -> JsonObject:
@@ -40,4 +51,5 @@ class Notices(Struct, frozen=True, kw_only=True):
             "absent": len(self.absent),
             "withheld": withheld,
             "unconfirmed": self.unconfirmed,
+            "lists": len(self.lists),
         }

@@ -10,8 +10,8 @@ from packaging.utils import NormalizedName
 
 from frumious.errors import FrumiousError
 from frumious.planning.named import read_named
-from frumious.selection.locks import UnreadLocks
 from frumious.selection.names import AllowedProjects
+from frumious.selection.unread import Unread
 from frumious.simple.values import InvalidPage
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def absent_texts(
     absent: Mapping[NormalizedName, NormalizedName | None], selection: Selection
 ) -> list[str]:
     """Return a sentence for each absent name, with the options whose lists all have it."""
-    lists = (each for each in selection.names if isinstance(each, AllowedProjects | UnreadLocks))
+    lists = (each for each in selection.names if isinstance(each, AllowedProjects | Unread))
     options = " and ".join(each.option for each in lists)
     return [
         f"upstream has no project {name!r}, which is in {options}"

@@ -1,45 +1,59 @@
-"""Read the lists of `[locks] files` anew, and store them for the workers.
+"""Read the lists that others keep anew, and store them for the workers.
 
-A list that cannot be read stops the plan: nothing is removed because of it.
+These are lock files, requirements files and lists of download counts. Of one that cannot be read,
+the last good copy counts: nothing is removed because of it, and nothing else waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
+from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
-from http import HTTPStatus
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from msgspec import structs
 
 from frumious import __version__
-from frumious.config import values
+from frumious.concurrency import run_all
+from frumious.config.filters import is_address, requirement_entries
 from frumious.config.settings import PYPI
 from frumious.errors import FrumiousError
-from frumious.model.lists import Lists, LockedList
+from frumious.model.lists import (
+    MAX_REQUIREMENT,
+    Lists,
+    LockedList,
+    ReadList,
+    RequirementsList,
+    TopList,
+)
+from frumious.planning.list_sources import ListUnreadable, fetch_list
 from frumious.redaction import redact
+from frumious.selection.locks import UnreadLocks
+from frumious.selection.required import UnreadPins, UnreadRequirements
+from frumious.selection.top import UnreadTop, parse_counts, ranked_projects
 from frumious.state.objects import LedgerCorrupt
-from frumious.upstream.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from packaging.requirements import Requirement
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
     from frumious.mirror import Mirror
-    from frumious.selection.locks import UnreadLocks
 
 logger = logging.getLogger(__name__)
 
-_MAX_LIST: Final = 32 * 1024**2  # bytes
+L = TypeVar("L", bound=ReadList)
+
 _MAX_LISTS: Final = 1000
+_AT_ONCE: Final = 8  # lists
+_MAX_TEXT: Final = 1000  # characters of an error
 _MAX_SHOWN: Final = 20  # packages from elsewhere
-
-
-class ListUnreadable(FrumiousError):
-    """A list that is not there, or cannot be read now."""
+_CONSEQUENCE: Final = "its last good copy counts"
 
 
 async def follow_lists(mirror: Mirror, *, store: bool = True) -> Mirror:
@@ -48,9 +62,10 @@ async def follow_lists(mirror: Mirror, *, store: bool = True) -> Mirror:
     With `store`, the workers of later jobs select by them as well.
 
     Raises:
-        ListUnreadable, InvalidList: one of them cannot be read; the text names it.
+        ListUnreadable, InvalidList: one of them was never read, and cannot be read; the text names
+            it. Or the lock files pin nothing.
     """
-    if mirror.config.selection.unread_locks is None:
+    if not mirror.config.selection.unread:
         return mirror
     stored: Lists | None = None
     with suppress(LedgerCorrupt):  # it is written anew
@@ -67,38 +82,134 @@ async def read_lists(config: Config, clock: Clock, stored: Lists | None = None) 
     Raises:
         ListUnreadable, InvalidList: as for `follow_lists`.
     """
-    unread = config.selection.unread_locks
-    if unread is None:
-        return Lists()
-    # Lock files name PyPI also where `master` is a mirror of it.
-    indexes = (PYPI, config.master, *unread.indexes)
-    read_by = f"{__version__} {' '.join(indexes)}"
-    previous = {} if stored is None else {each.source: each for each in stored.lists}
-    unchanged = previous if stored is not None and stored.read_by == read_by else {}
-    lists = [
-        await _read(source, unchanged.get(redact(source)), indexes, config, clock)
-        for source in _sources(unread)
-    ]
-    if not any(each.pins for each in lists):
+    wanted = _Wanted.of(config)
+    known = stored or Lists()
+    reading = _Reading(config, clock, is_current=known.read_by == wanted.read_by)
+    locks = await reading.read_all(_found(wanted.locks), known.lists, wanted.parse_locks)
+    if wanted.locks and not any(each.pins for each in locks):
         msg = "the lists of [locks] files pin nothing of the index: nothing would be mirrored"
         raise ListUnreadable(msg)
-    for each in lists:
-        before = previous.get(each.source)
-        if each.left_out and (before is None or before.left_out != each.left_out):
-            logger.warning(
-                "%s: left out, as they do not come from the index: %s%s",
-                each.source,
-                ", ".join(each.left_out[:_MAX_SHOWN]),
-                ", ..." if len(each.left_out) > _MAX_SHOWN else "",
-            )
-    return Lists(lists=tuple(lists), read_by=read_by)
+    _report_left_out(locks, known.lists)
+    return Lists(
+        lists=locks,
+        requirements=await reading.read_all(
+            wanted.requirements, known.requirements, parse_requirements
+        ),
+        top=await reading.read_all(wanted.top, known.top, wanted.parse_top),
+        read_by=wanted.read_by,
+    )
 
 
-def _sources(unread: UnreadLocks) -> Iterator[str]:
-    """Yield every list, with the files that match patterns."""
+async def failing_lists(mirror: Mirror) -> dict[str, str]:
+    """Return why lists cannot be read, by their sources, as of the last run that was planned."""
+    if not mirror.selection.lists:
+        return {}
+    lists = await mirror.ledger.lists(mirror.selection.lists)  # read just now
+    return {} if lists is None else {each.source: each.problem for each in lists.failing}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which lists a configuration names, and how they are parsed."""
+
+    locks: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()  # addresses that the index has in lock files
+    requirements: tuple[str, ...] = ()
+    top: tuple[str, ...] = ()
+    count: int = 0  # projects of the list of download counts
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        wanted: dict[str, Any] = {}
+        for each in config.selection.unread:
+            match each:
+                case UnreadLocks():
+                    # Lock files name PyPI also where `master` is a mirror of it.
+                    wanted |= {
+                        "locks": each.sources,
+                        "indexes": (PYPI, config.master, *each.indexes),
+                    }
+                case UnreadRequirements() | UnreadPins():
+                    wanted["requirements"] = each.required.addresses
+                case UnreadTop():
+                    wanted |= {"top": (each.address,), "count": each.count}
+        return cls(**wanted)
+
+    @property
+    def read_by(self) -> str:
+        """Identify what parsed lists depend on, apart from their content."""
+        return " ".join((__version__, *self.indexes, *([str(self.count)] if self.top else [])))
+
+    def parse_locks(self, shown: str, body: bytes) -> LockedList:
+        from frumious.locks.parse import parse_list  # noqa: PLC0415 (few mirrors have lists)
+
+        found = parse_list(shown, body, self.indexes)
+        return LockedList(source=shown, pins=found.pins, left_out=tuple(found.left_out))
+
+    def parse_top(self, shown: str, body: bytes) -> TopList:
+        try:
+            return TopList(source=shown, projects=ranked_projects(parse_counts(body), self.count))
+        except ValueError as error:
+            msg = f"{shown} is invalid: {error}"
+            raise ListUnreadable(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads lists, with what is known of them."""
+
+    config: Config
+    clock: Clock
+    is_current: bool  # what is known was parsed as it would be now
+
+    async def read_all(
+        self,
+        sources: Iterable[str],
+        known: Iterable[L],
+        parse: Callable[[str, bytes], L],
+    ) -> tuple[L, ...]:
+        """Read lists of one kind, some at once."""
+        last = {each.source: each for each in known}
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def read(name: str, source: str) -> L:
+            async with slots:
+                return await self._read(name, source, last.get(name), parse)
+
+        return tuple(await run_all(read(*each) for each in _named(sources)))
+
+    async def _read(
+        self, name: str, source: str, last: L | None, parse: Callable[[str, bytes], L]
+    ) -> L:
+        """Read a list; return the last one if it has not changed, or if it cannot be read."""
+        etag = last.etag if last is not None and self.is_current else ""
+        try:
+            body, new_etag = await fetch_list(source, etag, self.config, self.clock)
+            if body is None and last is not None:
+                return structs.replace(last, failing=0.0, problem="")
+            return structs.replace(parse(redact(source), body or b""), source=name, etag=new_etag)
+        except FrumiousError as error:
+            if last is None:
+                raise
+            logger.error("%s; %s", error, _CONSEQUENCE)  # noqa: TRY400 (says it all)
+            since = last.failing or self.clock.now()
+            return structs.replace(last, etag=etag, failing=since, problem=str(error)[:_MAX_TEXT])
+
+
+def _named(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield sources with names that differ, although what may be secret is not in them."""
+    seen: Counter[str] = Counter()
+    for source in sources:
+        shown = redact(source)
+        seen[shown] += 1
+        yield (shown if seen[shown] == 1 else f"{shown} ({seen[shown]})"), source
+
+
+def _found(sources: Sequence[str]) -> list[str]:
+    """Return the lists of `[locks] files`, with the files that match patterns."""
     found: list[str] = []
-    for source in unread.sources:
-        if "://" in source or not any(character in source for character in "*?["):
+    for source in sources:
+        if is_address(source) or not any(character in source for character in "*?["):
             found.append(source)
             continue
         path = Path(source)
@@ -110,73 +221,51 @@ def _sources(unread: UnreadLocks) -> Iterator[str]:
     if len(found) > _MAX_LISTS:
         msg = f"[locks] files names {len(found)} lists; at most {_MAX_LISTS} are read"
         raise ListUnreadable(msg)
-    yield from dict.fromkeys(found)
+    return [*dict.fromkeys(found)]
 
 
-async def _read(
-    source: str, known: LockedList | None, indexes: tuple[str, ...], config: Config, clock: Clock
-) -> LockedList:
-    """Read one list; return the known one if it has not changed."""
-    from frumious.locks.parse import parse_list  # noqa: PLC0415 (few mirrors have lists)
+def parse_requirements(shown: str, body: bytes) -> RequirementsList:
+    """Parse a requirements file of `[allowlist] requirements`.
 
-    etag = known.etag if known is not None else ""
-    scheme, separator, _ = source.partition("://")
-    body: bytes | None
+    Raises:
+        ListUnreadable: it is invalid, or requires no project.
+    """
     try:
-        if not separator:
-            body, etag = await asyncio.to_thread(_read_file, Path(source)), ""
-        elif scheme == "s3":
-            body, etag = await asyncio.to_thread(_read_object, source, etag, config)
-        else:
-            body, etag = await _read_address(source, etag, config, clock)
-    except (OSError, FrumiousError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        msg = f"the list {source!r} cannot be read: {reason}"
+        requirements = tuple(map(_text, requirement_entries(body)))
+    except RecursionError as error:
+        msg = f"{shown} is invalid: it is nested too deeply"
         raise ListUnreadable(msg) from error
-    if body is None and known is not None:
-        return known
-    shown = redact(source)
-    found = parse_list(shown, body or b"", indexes)
-    return LockedList(source=shown, etag=etag, pins=found.pins, left_out=tuple(found.left_out))
-
-
-def _read_file(path: Path) -> bytes:
-    with path.open("rb") as file:
-        body = file.read(_MAX_LIST + 1)
-    if len(body) > _MAX_LIST:
-        msg = f"it has more than {_MAX_LIST:,} bytes"
+    except ValueError as error:
+        msg = f"{shown} is invalid: {error!s:.1000}"
+        raise ListUnreadable(msg) from error
+    if not requirements:  # a filter without any would allow everything
+        msg = f"{shown} is invalid: it requires no project"
         raise ListUnreadable(msg)
-    return body
+    return RequirementsList(source=shown, requirements=requirements)
 
 
-async def _read_address(
-    url: str, etag: str, config: Config, clock: Clock
-) -> tuple[bytes | None, str]:
-    """Return the body and its ETag; None: it has not changed."""
-    bare, login = values.split_login(url)
-    address = values.address(bare)
-    own = replace(
-        config,
-        allowed_hosts=frozenset([address] if address is not None else []),
-        public_hosts=frozenset(),
-        logins={} if login is None else {bare: login},
-    )
-    client = Client(own, clock)
-    headers = {"If-None-Match": etag} if etag else {}
-    try:
-        response = await client.fetch(bare, limit=_MAX_LIST, headers=headers)
-    finally:
-        await client.close()
-    if etag and response.status == HTTPStatus.NOT_MODIFIED:
-        return None, etag
-    response.check_status()
-    return response.body, response.headers.get("ETag", "")
+def _text(entry: Requirement) -> str:
+    """Return what of a requirement counts: no marker, and no address, which may have a secret.
+
+    Raises:
+        ValueError: it cannot be stored.
+    """
+    extras = f"[{','.join(sorted(entry.extras))}]" if entry.extras else ""
+    text = f"{entry.name}{extras}{entry.specifier}"
+    if len(text) > MAX_REQUIREMENT:
+        msg = f"{text!r:.120} is longer than {MAX_REQUIREMENT} characters"
+        raise ValueError(msg)
+    return text
 
 
-def _read_object(uri: str, etag: str, config: Config) -> tuple[bytes | None, str]:
-    """Return the body and its ETag; None: it has not changed."""
-    from frumious.storage.s3.fetching import fetch_object  # noqa: PLC0415 (if it is needed)
-
-    file = io.BytesIO()
-    new_etag = fetch_object(uri, etag, _MAX_LIST, file, config)
-    return None if new_etag == etag else file.getvalue(), new_etag
+def _report_left_out(lists: Sequence[LockedList], known: Iterable[LockedList]) -> None:
+    """Log what lists have from elsewhere, if it has changed."""
+    previous = {each.source: each.left_out for each in known}
+    for each in lists:
+        if each.left_out and previous.get(each.source) != each.left_out:
+            logger.warning(
+                "%s: left out, as they do not come from the index: %s%s",
+                each.source,
+                ", ".join(each.left_out[:_MAX_SHOWN]),
+                ", ..." if len(each.left_out) > _MAX_SHOWN else "",
+            )

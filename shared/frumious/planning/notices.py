@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from frumious.model.notices import Notices
+from frumious.planning.lists import failing_lists
 from frumious.state.notices import read_notices, write_notices
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 async def keep_notices(
     plan: Plan, absent: Mapping[NormalizedName, NormalizedName | None] | None, mirror: Mirror
 ) -> bool:
-    """Keep the absent names and the withheld removals of a tick; return whether they are new.
+    """Keep what waits for a person after a tick; return whether that is new.
 
     `absent` is None where nobody has looked for these names at this tick.
     """
@@ -35,6 +36,7 @@ async def keep_notices(
         absent=known.absent if absent is None else absent,
         withheld=plan.waiting,
         unconfirmed=0 if plan.stopped is None else plan.stopped.removals,
+        lists=await failing_lists(mirror),
     )
     if after == before:
         return False

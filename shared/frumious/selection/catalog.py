@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from frumious.selection.locks import UnreadLocks
+from frumious.selection.locks import UnreadLockedReleases, UnreadLocks
 from frumious.selection.metadata import (
     FilePatterns,
     FileVersions,
@@ -27,8 +27,9 @@ from frumious.selection.releases import (
     ProjectSizeLimit,
     VersionPatterns,
 )
+from frumious.selection.required import UnreadPins, UnreadRequirements
 from frumious.selection.tags import AllowedPlatforms
-from frumious.selection.top import TopProjects
+from frumious.selection.top import TopProjects, UnreadTop
 from frumious.selection.totals import FileSizeLimit, SizeLimit, VersionCount
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
 NAME_FILTERS: Final[tuple[type[NameFilter], ...]] = (
     AllowedProjects,
     RequiredProjects,
+    UnreadRequirements,
     UnreadLocks,
     TopProjects,
+    UnreadTop,
     BlockedProjects,
     NamePatterns,
 )
@@ -61,7 +64,9 @@ FILE_FILTERS: Final[tuple[type[FileFilter], ...]] = (
     FileSizeLimit,
 )
 RELEASE_FILTERS: Final[tuple[type[ReleaseFilter], ...]] = (
+    UnreadLockedReleases,
     PinnedReleases,
+    UnreadPins,
     AllowedReleases,
     BlockedReleases,
     VersionPatterns,

@@ -7,7 +7,7 @@ newest one that satisfies all of them. Nothing is resolved: no version rules out
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from packaging.specifiers import SpecifierSet
@@ -63,8 +63,17 @@ class Closure:
                 reader.add_mistake(NAME, key, f"is unknown; must be {', '.join(_KEYS)}")
         if choice == "false":
             return None
-        extras = _extras((*entries, *options.allowed, *options.required))
+        extras = _extras((*entries, *options.allowed, *options.required.entries))
         return cls(choice == "latest", limit, found, extras)
+
+    def with_entries(self, entries: Iterable[Requirement]) -> Self:
+        """Return the same with the extras that more requirements name."""
+        more = _extras(entries)
+        together = {
+            project: tuple(sorted({*self.extras.get(project, ()), *more.get(project, ())}))
+            for project in sorted({*self.extras, *more})
+        }
+        return replace(self, extras=together)
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,6 @@
 """The filter of what lock files pin: by projects, and by their releases or files.
 
-The lists are read when a run is planned, not with the configuration: until then the filter only
-knows that there are lists, and refuses to decide.
+The lists are read when a run is planned, not with the configuration.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 from packaging.specifiers import SpecifierSet
 
 from frumious.config import filters
-from frumious.errors import FrumiousError
 from frumious.selection.names import AllowedProjects
 from frumious.selection.releases import PinnedReleases, matches
+from frumious.selection.unread import ListsUnread, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,46 +36,48 @@ class Exact(StrEnum):
     FILES = "true"  # the pinned files
 
 
-class ListsUnread(FrumiousError):
-    """Nobody has read the lists yet that the configuration names."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the lists of [locks] files have not been read: the next run of 'frumious mirror', or"
-            " the planner's next tick, reads them"
-        )
-
-
 @dataclass(frozen=True, slots=True)
-class UnreadLocks:
-    """Where lists are and what they select, until somebody has read them."""
+class UnreadLocks(Unread):
+    """Where lock files are, until somebody has read them."""
 
     name: ClassVar = "project_locks"
     option: ClassVar = "[locks] files"
     sources: tuple[str, ...]  # files, patterns of files, s3:// and https addresses
-    exact: Exact
     indexes: tuple[str, ...]  # more addresses that the index has in lists
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
-        """Read `[locks] files`, `lock-exact` and `indexes`; return None without lists."""
+        """Read `[locks] files` and `indexes`; return None without lists."""
         get = options.reader.get
-        sources = get(_SECTION, "files", filters.sources, filters.NO_TEXTS)
-        exact = get(_SECTION, "lock-exact", _exact, Exact.PROJECTS)
         indexes = get(_SECTION, "indexes", filters.lines, filters.NO_TEXTS)
-        return cls(sources, exact, indexes) if sources else None
+        return cls(options.locks, indexes) if options.locks else None
 
-    def wants(self, _: NormalizedName) -> bool:
-        """Refuse to decide."""
-        raise ListsUnread
+    def resolved(self, lists: Lists) -> LockedProjects:
+        """Return the filter that follows from the lists."""
+        if not lists.lists:
+            raise ListsUnread
+        return LockedProjects(frozenset(lists.pins))
 
-    def filters(self, lists: Lists) -> tuple[LockedProjects, tuple[LockedReleases, ...]]:
-        """Return the filters that follow from the lists."""
-        pins = lists.pins
-        projects = LockedProjects(frozenset(pins))
-        if self.exact is Exact.PROJECTS:
-            return projects, ()
-        return projects, (LockedReleases.of_pins(pins, by_file=self.exact is Exact.FILES),)
+
+@dataclass(frozen=True, slots=True)
+class UnreadLockedReleases(Unread):
+    """What lock files select of their projects, until somebody has read them."""
+
+    name: ClassVar = UnreadLocks.name
+    option: ClassVar = UnreadLocks.option
+    exact: Exact
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[locks] lock-exact`; return None where all releases are selected."""
+        exact = options.reader.get(_SECTION, "lock-exact", _exact, Exact.PROJECTS)
+        return cls(exact) if options.locks and exact is not Exact.PROJECTS else None
+
+    def resolved(self, lists: Lists) -> LockedReleases:
+        """Return the filter that follows from the lists."""
+        if not lists.lists:
+            raise ListsUnread
+        return LockedReleases.of_pins(lists.pins, by_file=self.exact is Exact.FILES)
 
 
 class LockedProjects(AllowedProjects):

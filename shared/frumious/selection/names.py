@@ -51,8 +51,8 @@ class RequiredProjects(AllowedProjects):
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
-        """Read the files of `[allowlist] requirements`."""
-        return cls.of(options.required)
+        """Read the files of `[allowlist] requirements`; return None where some have addresses."""
+        return None if options.required.addresses else cls.of(options.required.entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ class PinnedReleases(AllowedReleases):
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
-        """Read the entries with a specifier of the files of `[allowlist] requirements`."""
-        return cls.of(entry for entry in options.required if entry.specifier)
+        """Read the files of `[allowlist] requirements`; return None where some have addresses."""
+        return None if options.required.addresses else cls.of(options.required.pins)
 
 
 class BlockedReleases(Rules):

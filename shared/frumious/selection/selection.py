@@ -18,7 +18,7 @@ from frumious.selection.closure import Chosen, Closure, choose
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.decision import Decision
 from frumious.selection.fingerprints import fingerprint
-from frumious.selection.locks import ListsUnread, LockedReleases, UnreadLocks
+from frumious.selection.locks import LockedReleases
 from frumious.selection.names import AllowedProjects, BlockedProjects
 from frumious.selection.private import PrivateProjects
 from frumious.selection.releases import (
@@ -28,9 +28,11 @@ from frumious.selection.releases import (
     Rules,
     select_releases,
 )
+from frumious.selection.required import ListedPins
 from frumious.selection.subject import NO_CONTEXT, Context, Subject
 from frumious.selection.top import TopProjects
 from frumious.selection.totals import FileSizeLimit
+from frumious.selection.unread import ListsUnread, Unread, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -82,7 +84,7 @@ class Selection:
         projects, files = read(catalog.PROJECT_FILTERS), read(catalog.FILE_FILTERS)
         releases = read(catalog.RELEASE_FILTERS)
         of_pages: list[object] = [*projects, *files]
-        of_pages += (each for each in releases if not isinstance(each, Rules))
+        of_pages += (each for each in releases if not isinstance(each, Rules | Unread))
         cooldown = Cooldown.read(options)
         if cooldown is not None:  # exceptions are of single projects
             of_pages.append(replace(cooldown, exceptions={}))
@@ -97,24 +99,30 @@ class Selection:
         )
 
     @property
-    def unread_locks(self) -> UnreadLocks | None:
-        """The lists that nobody has read yet; until then nothing can be decided."""
-        return next((each for each in self.names if isinstance(each, UnreadLocks)), None)
+    def unread(self) -> tuple[Unread, ...]:
+        """The filters whose lists nobody has read yet; until then nothing can be decided."""
+        return tuple(each for each in (*self.names, *self.releases) if isinstance(each, Unread))
 
     def with_lists(self, lists: Lists) -> Self:
-        """Return the selection with the lists that `unread_locks` names."""
-        unread = self.unread_locks
-        if unread is None:
+        """Return the selection with the lists that `unread` filters name.
+
+        Raises:
+            ListsUnread: `lists` are of a configuration without some of them.
+        """
+        if not self.unread:
             return self
-        locked, pinned = unread.filters(lists)
-        names = tuple(locked if each is unread else each for each in self.names)
-        releases = (*pinned, *self.releases)
-        return replace(self, names=names, releases=releases, lists=lists.fingerprint)
+        return replace(
+            self,
+            names=resolved(self.names, lists),
+            releases=resolved(self.releases, lists),
+            closure=None if self.closure is None else self.closure.with_entries(lists.entries),
+            lists=lists.fingerprint,
+        )
 
     @property
     def listed_projects(self) -> frozenset[NormalizedName] | None:
         """The projects that lists name; None: there are no lists of allowed projects."""
-        if self.unread_locks is not None:
+        if self.unread:
             raise ListsUnread
         lists = [each.projects for each in self.names if isinstance(each, AllowedProjects)]
         return frozenset.intersection(*lists) if lists else None
@@ -141,32 +149,26 @@ class Selection:
     @property
     def needs_legacy(self) -> bool:
         """Whether a filter needs the legacy JSON of projects."""
-        return any(each.needs_legacy for each in self.projects) or any(
-            each.needs_legacy for each in self.files
-        )
+        filters: Iterable[ProjectFilter | FileFilter] = (*self.projects, *self.files)
+        return any(each.needs_legacy for each in filters)
 
     @property
     def projects_fingerprint(self) -> str:
         """A hash of the filters of projects; of lists alone, as all versions made it."""
         exact = self.exact_projects
-        lists = [each for each in self.names if isinstance(each, BlockedProjects)]
-        blocked = frozenset[str]().union(*(each.projects for each in lists))
+        lists = (AllowedProjects, BlockedProjects)
+        blockers = (each.projects for each in self.names if isinstance(each, BlockedProjects))
+        blocked = frozenset[str]().union(*blockers)
         # Filters of projects decide on what the cooldown leaves.
-        of_pages = (*self.projects, self.cooldown) if self.cooldown else self.projects
-        of_pages = of_pages if self.projects else ()
+        cooldown = (self.cooldown,) if self.projects and self.cooldown else ()
         return fingerprint(
             None if exact is None else sorted(exact),
             sorted(blocked),
-            *self._name_patterns,
-            *of_pages,
+            *(each for each in self.names if not isinstance(each, lists)),
+            *self.projects,
+            *cooldown,
             *self.private.fingerprint,
         )
-
-    @property
-    def _name_patterns(self) -> list[NameFilter]:
-        """The filters of names that are no lists."""
-        lists = (AllowedProjects, BlockedProjects)
-        return [each for each in self.names if not isinstance(each, lists)]
 
     @property
     def bars_fingerprint(self) -> str:
@@ -196,7 +198,7 @@ class Selection:
 
     @property
     def _rules(self) -> list[Rules]:
-        if self.unread_locks is not None:
+        if self.unread:
             raise ListsUnread
         return [each for each in self.releases if isinstance(each, Rules)]
 
@@ -210,8 +212,8 @@ class Selection:
         listed = any(isinstance(each, AllowedProjects) for each in self.names)
         if listed and not self.lists_name(project):
             return ""  # others may need it
-        # A lock file whose pins change does not bring back what somebody deleted.
-        rules = (each for each in self._rules if not isinstance(each, LockedReleases))
+        # A list of others whose pins change does not bring back what somebody deleted.
+        rules = (each for each in self._rules if not isinstance(each, LockedReleases | ListedPins))
         allowed = (each for each in rules if isinstance(each, AllowedReleases))
         releases = [rule for each in allowed for rule in each.rules_of(project)]
         if self.name_excluded_by(project) or not (listed or releases):

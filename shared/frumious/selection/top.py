@@ -6,20 +6,23 @@ The usual public format is that of top-pypi-packages:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 from msgspec import Struct
-from packaging.utils import InvalidName, canonicalize_name
 
-from frumious.config import values
+from frumious.config.filters import check_address, is_address
 from frumious.selection.names import AllowedProjects
+from frumious.selection.unread import ListsUnread, Unread
+from frumious.simple.values import project_name
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.filters import FilterOptions
+    from frumious.model.lists import Lists
 
 
 class _Row(Struct):
@@ -39,29 +42,93 @@ class TopProjects(AllowedProjects):
 
     @classmethod
     def read(cls, options: FilterOptions) -> Self | None:
-        """Read `[top] projects` and `list`."""
+        """Read `[top] projects` and `list`; return None where the list has an address."""
         reader, nothing = options.reader, tuple["NormalizedName", ...]()
-        count = reader.get("top", "projects", values.whole_number(1), 0)
-        ranked = reader.get("top", "list", _ranked, nothing)
-        if count > len(ranked) > 0:
-            text = f"the list has no more than {len(ranked):,} projects"
-            reader.add_mistake("top", "projects", text)
-        return cls(frozenset(ranked[:count])) if count and ranked else None
+        count = options.top
+        ranked = reader.get("top", "list", _ranked_file, nothing)
+        if ranked and count:
+            try:
+                ranked = ranked_projects(ranked, count)
+            except ValueError as error:
+                reader.add_mistake("top", "projects", str(error))
+        return cls(frozenset(ranked)) if count and ranked else None
 
 
-def _ranked(text: str) -> tuple[NormalizedName, ...]:
-    """Read a list, and return its projects, those with the most downloads first."""
+@dataclass(frozen=True, slots=True)
+class UnreadTop(Unread):
+    """The address of a list of download counts, until somebody has read it."""
+
+    name: ClassVar = TopProjects.name
+    option: ClassVar = TopProjects.option
+    count: int
+    address: str
+
+    @classmethod
+    def read(cls, options: FilterOptions) -> Self | None:
+        """Read `[top] projects` and `list`; return None where the list is a file."""
+        address = options.reader.get("top", "list", _address, "")
+        return cls(options.top, address) if address and options.top else None
+
+    def resolved(self, lists: Lists) -> TopProjects:
+        """Return the filter that follows from the list."""
+        if not lists.top:
+            raise ListsUnread
+        return TopProjects(frozenset(lists.top[0].projects[: self.count]))
+
+
+def parse_counts(data: bytes) -> tuple[NormalizedName, ...]:
+    """Parse a list, and return its projects, those with the most downloads first.
+
+    Raises:
+        ValueError: it is no such list, or lists no project.
+    """
     try:
-        rows = msgspec.json.decode(Path(text).read_bytes(), type=_Counts).rows
+        rows = msgspec.json.decode(data, type=_Counts).rows
         rows.sort(key=lambda row: -row.download_count)
-        names = dict.fromkeys(canonicalize_name(row.project, validate=True) for row in rows)
+    except (msgspec.DecodeError, RecursionError) as error:
+        msg = f"it is no list of download counts: {error}"
+        raise ValueError(msg) from error
+    names: dict[NormalizedName, None] = {}
+    for row in rows:
+        name = project_name(row.project)
+        if name is None:
+            msg = f"it is no list of download counts: {row.project!r:.120} is not a project's name"
+            raise ValueError(msg)
+        names[name] = None
+    if not names:
+        msg = "it lists no project"
+        raise ValueError(msg)
+    return tuple(names)
+
+
+def ranked_projects(ranked: tuple[NormalizedName, ...], count: int) -> tuple[NormalizedName, ...]:
+    """Return the first projects of a list.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    if count > len(ranked):
+        msg = f"the list has no more than {len(ranked):,} projects"
+        raise ValueError(msg)
+    return ranked[:count]
+
+
+def _ranked_file(text: str) -> tuple[NormalizedName, ...]:
+    """Read a list in a file; return nothing of an address."""
+    if is_address(text):
+        return ()
+    try:
+        return parse_counts(Path(text).read_bytes())
     except OSError as error:
         msg = f"{text!r} cannot be read: {error.strerror}"
         raise ValueError(msg) from error
-    except (msgspec.DecodeError, InvalidName) as error:
-        msg = f"{text!r} is no list of download counts: {error}"
+    except ValueError as error:
+        msg = f"{text!r}: {error}"
         raise ValueError(msg) from error
-    if not names:
-        msg = f"{text!r} lists no project"
-        raise ValueError(msg)
-    return tuple(names)
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        return ""
+    check_address(text)
+    return text

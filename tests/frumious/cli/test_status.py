@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.frumious.cli.test_cli import frumious
 from tests.frumious.cli.test_runs import running
+from tests.frumious.planning.site import site
 from tests.upstream import Fault, Slow, Status, wheel
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def test_a_status_names_what_waits_for_a_person(
         "absent": 1,
         "withheld": {"no longer selected": 1},
         "unconfirmed": 1,
+        "lists": 0,
     }, "readers get numbers alone"
 
     select("one", "requests")
@@ -118,8 +120,33 @@ def test_a_status_names_what_waits_for_a_person(
     after = frumious("status", "-c", conf)
     assert (after.returncode, after.stdout.splitlines()[-1]) == (0, "Lagging: 0 projects")
     assert published()["notices"] == {
-        "revision": 2, "absent": 0, "withheld": {}, "unconfirmed": 0,
+        "revision": 2, "absent": 0, "withheld": {}, "unconfirmed": 0, "lists": 0,
     }  # fmt: skip
+
+
+def test_lists_that_cannot_be_read_are_named(conf: str, index: Index) -> None:
+    index.upload(wheel("one", "1.0"))
+    with site() as web:
+        web.files["/a.txt"] = "one\n"
+        with Path(conf).open("a") as file:
+            file.write("[plugins]\nenabled = project_requirements\n[allowlist]\n")
+            address = f"{web.url}/a.txt".replace("://", "://user:s3cr3t@")
+            file.write(f"requirements = {address}\n")
+        assert frumious("mirror", "-c", conf).returncode == 0
+        web.files["/a.txt"] = "<html>Log in</html>"
+        done = frumious("mirror", "-c", conf)
+        shown = frumious("status", "-c", conf)
+        payload = json.loads(frumious("status", "--json", "-c", conf).stdout)
+        assert (done.returncode, shown.returncode) == (1, 1)
+        for text in (done.stderr, shown.stdout):
+            assert "a.txt is invalid: " in text
+            assert "; its last good copy counts" in text
+        assert list(payload["lists"]) == [f"{web.url}/a.txt".replace("://", "://***@")]
+        assert "s3cr3t" not in done.stderr + shown.stdout + json.dumps(payload)
+
+        web.files["/a.txt"] = "one\n"
+        assert frumious("mirror", "-c", conf).returncode == 0
+        assert frumious("status", "-c", conf).returncode == 0
 
 
 def test_damaged_notices_are_written_anew(conf: str, tmp_path: Path, index: Index) -> None:

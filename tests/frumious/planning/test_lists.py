@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
 from frumious.locks.parse import InvalidList
-from frumious.planning.lists import ListUnreadable, follow_lists
-from frumious.selection.locks import ListsUnread
+from frumious.planning.list_sources import ListUnreadable
+from frumious.planning.lists import follow_lists
+from frumious.selection.unread import ListsUnread
 from frumious.syncing.delivery import Batch
+from tests.frumious.planning.site import site
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from frumious.mirror import Mirror
@@ -113,28 +110,58 @@ def test_a_changed_list_is_followed_both_ways(listed: Listed) -> None:
     assert listed.names() == {DEMO_1.filename, OTHER.filename}
 
 
-@pytest.mark.parametrize("damage", ["demo=1", "# nothing is pinned", None])
-def test_a_list_that_cannot_be_read_removes_nothing(listed: Listed, damage: str | None) -> None:
+@pytest.mark.parametrize("damage", ["demo=1", None])
+def test_of_a_list_that_cannot_be_read_the_last_good_copy_counts(
+    listed: Listed, damage: str | None
+) -> None:
     world = listed.world
+    world.configure(sections=sections(listed.source, "false"))
     listed.write(lock(DEMO_1, OTHER))
     world.mirror_run()
-    before = world.contents()
+    new = wheel("other", "2.0")
+    world.index.upload(new)
     if damage is None:
         world.s3.delete_object(Bucket=world.bucket, Key="lists/team.txt")
     else:
         listed.write(damage)
-    with pytest.raises((ListUnreadable, InvalidList)) as raised:
-        world.plan()
-    assert damage is not None or listed.source in str(raised.value)
-    world.work()
-    world.finalize()
-    after = {key: body for key, body in world.contents().items() if not key.startswith("lists/")}
-    assert after.keys() >= {key for key in before if key.startswith("web/packages/")}
-    assert world.page("demo")["versions"] == ["1.0"]
+    world.mirror_run()
+    assert listed.names() >= {DEMO_1.filename, DEMO_2.filename, new.filename}, "all else goes on"
+    (problem,) = json.loads(world.read("state/lists.json"))["lists"]
+    assert listed.source in problem["problem"]
+    assert world.clock.now() - 600 < problem["failing"] <= world.clock.now()
+    stored = world.read("state/lists.json")
+    world.clock.advance(60)
+    world.mirror_run()
+    assert world.read("state/lists.json") == stored
 
     listed.write(lock(DEMO_2, OTHER))
+    world.configure(sections=sections(listed.source))
     world.mirror_run()
     assert listed.names() == {DEMO_2.filename, OTHER.filename}
+    (mended,) = json.loads(world.read("state/lists.json"))["lists"]
+    assert not mended["failing"]
+    assert not mended["problem"]
+
+
+@pytest.mark.parametrize("damage", ["demo=1", "# nothing is pinned", None])
+def test_a_list_that_was_never_read_stops_the_plan(listed: Listed, damage: str | None) -> None:
+    if damage is not None:
+        listed.write(damage)
+    with pytest.raises((ListUnreadable, InvalidList)) as raised:
+        listed.world.plan()
+    assert damage == "# nothing is pinned" or listed.source in str(raised.value)
+
+
+def test_lists_that_pin_nothing_any_more_remove_nothing(listed: Listed) -> None:
+    world = listed.world
+    listed.write(lock(DEMO_1, OTHER))
+    world.mirror_run()
+    listed.write("# nothing is pinned")
+    with pytest.raises(ListUnreadable, match="pin nothing of the index"):
+        world.plan()
+    world.work()
+    world.finalize()
+    assert listed.names() == {DEMO_1.filename, OTHER.filename}
 
 
 def test_jobs_select_by_the_lists_of_the_plan(listed: Listed) -> None:
@@ -204,40 +231,6 @@ def test_a_deleted_project_does_not_come_back_with_a_new_pin(listed: Listed) -> 
     assert listed.names() == {OTHER.filename}
 
 
-@dataclass
-class Site:
-    """A site with lists."""
-
-    url: str
-    files: dict[str, str]
-    requests: list[Mapping[str, str]] = field(default_factory=list)
-
-
-@contextmanager
-def site() -> Iterator[Site]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            text = found.files.get(self.path)
-            found.requests.append(dict(self.headers))
-            etag = f'"{hashlib.sha256((text or "").encode()).hexdigest()}"'
-            unchanged = self.headers.get("If-None-Match") == etag
-            self.send_response(404 if text is None else 304 if unchanged else 200)
-            self.send_header("ETag", etag)
-            body = b"" if text is None or unchanged else text.encode()
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Site(f"http://127.0.0.1:{server.server_port}", {})
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield found
-        server.shutdown()
-
-
 def test_lists_at_addresses_are_asked_for_only_if_they_changed(listed: Listed) -> None:
     world = listed.world
     with site() as web:
@@ -254,9 +247,11 @@ def test_lists_at_addresses_are_asked_for_only_if_they_changed(listed: Listed) -
         world.mirror_run()
         assert listed.names() == {DEMO_2.filename}
         web.files.clear()
-        with pytest.raises(ListUnreadable, match="404") as raised:
-            world.plan()
-        assert "secret" not in str(raised.value)
+        world.mirror_run()
+        assert listed.names() == {DEMO_2.filename}
+        (problem,) = json.loads(world.read("state/lists.json"))["lists"]
+        assert "404" in problem["problem"]
+        assert b"secret" not in world.read("state/lists.json")
 
 
 def test_other_addresses_of_the_index_are_read_anew(listed: Listed) -> None:

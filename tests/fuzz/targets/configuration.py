@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from frumious.access.tokens import Token, TokenError
+from frumious.config.filters import Required
 from frumious.config.loading import ConfigError, parse
 from frumious.locks.parse import InvalidList, parse_list
 from frumious.model import layout
-from frumious.model.lists import Lists, LockedList
+from frumious.model.lists import Lists, LockedList, TopList
+from frumious.planning.list_sources import ListUnreadable
+from frumious.planning.lists import parse_requirements
 from frumious.planning.named import InvalidProject
 from frumious.planning.plan import plan_projects
 from frumious.pythons.listing import InvalidList as InvalidBuilds
@@ -16,9 +20,12 @@ from frumious.pythons.listing import parse as parse_builds
 from frumious.pythons.listing import render as render_builds
 from frumious.pythons.listing import select
 from frumious.selection.locks import LockedReleases
+from frumious.selection.required import UnreadRequirements
+from frumious.selection.top import parse_counts
+from frumious.selection.unread import ListsUnread
 from frumious.state.objects import render
 from frumious_lambda.planner_event import InvalidEvent, parse_event
-from tests.fuzz.targets.checks import PROJECT, check_key, check_project
+from tests.fuzz.targets.checks import PROJECT, check_key, check_project, read_back
 
 
 def mirror_conf(data: bytes) -> None:
@@ -27,8 +34,8 @@ def mirror_conf(data: bytes) -> None:
         config = parse(data.decode("utf-8", "replace"), {})
     except ConfigError:
         return
-    selection = config.selection.with_lists(Lists())
-    assert isinstance(selection.wants(PROJECT), bool)
+    with suppress(ListsUnread):
+        assert isinstance(config.selection.with_lists(Lists()).wants(PROJECT), bool)
     assert config.directory or config.bucket
 
 
@@ -53,6 +60,31 @@ def _list(name: str, data: bytes) -> None:
         assert rules
     locked = LockedList(source=name, pins=found.pins, left_out=tuple(found.left_out))
     assert render(Lists(lists=(locked,)))
+
+
+def required_list(data: bytes) -> None:
+    """A requirements file at an address of `[allowlist] requirements`."""
+    try:
+        found = parse_requirements("list", data)
+    except ListUnreadable:
+        return
+    lists = Lists(requirements=(found,))
+    assert read_back(layout.LISTS, render(lists), Lists) == lists
+    projects = UnreadRequirements(Required()).resolved(lists)
+    assert projects is not None
+    assert projects.projects
+
+
+def download_counts(data: bytes) -> None:
+    """A list of download counts."""
+    try:
+        projects = parse_counts(data)
+    except ValueError:
+        return
+    lists = Lists(top=(TopList(source="list", projects=projects),))
+    assert read_back(layout.LISTS, render(lists), Lists) == lists
+    for project in projects:
+        check_project(project)
 
 
 def python_builds(data: bytes) -> None:
@@ -90,4 +122,13 @@ def planner_event(data: bytes) -> None:
         check_project(project)
 
 
-TARGETS = (mirror_conf, lock_file, requirements_file, python_builds, token, planner_event)
+TARGETS = (
+    mirror_conf,
+    lock_file,
+    requirements_file,
+    required_list,
+    download_counts,
+    python_builds,
+    token,
+    planner_event,
+)

@@ -181,8 +181,10 @@ def lists(data: bytes) -> None:
     value = read_back(layout.LISTS, data, Lists)
     if value is None:
         return
-    for project in LockedReleases.of_pins(value.pins, by_file=True).specifiers:
+    projects = {name for each in value.top for name in each.projects}
+    for project in {*projects, *LockedReleases.of_pins(value.pins, by_file=True).specifiers}:
         check_project(project)
+    assert all(entry.name for entry in value.entries)
     assert value.fingerprint
 
 
