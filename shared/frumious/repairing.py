@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from frumious.auditing.repair import outcomes, prepare
 from frumious.auditing.root_check import restore_root
+from frumious.auditing.snapshot_check import repair_snapshots
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.local import run_here
 from frumious.model.audits import Kind
@@ -44,14 +45,16 @@ async def repair_here(
     Raises:
         StorageUnavailable, StorageRefused, LedgerCorrupt: as for `run_here`.
     """
-    damage = [each for each in findings if each.kind.is_damage]
+    in_snapshots = [each for each in findings if each.kind is Kind.DAMAGED_SNAPSHOT]
+    damage = [each for each in findings if each.kind.is_damage and each not in in_snapshots]
     await restore_root(mirror)
     plan = await _persist(lambda: prepare(damage, mirror))
     done = await run_here(plan, mirror, on_progress)
     await repair_root(damage, mirror)
     if any(each.kind is Kind.OLD_ROOT for each in damage):
         done = await _compare_with_upstream(mirror, on_progress) or done
-    return await outcomes(damage, mirror), done
+    repaired = await outcomes(damage, mirror)
+    return [*repaired, *await repair_snapshots(in_snapshots, mirror)], done
 
 
 async def _compare_with_upstream(

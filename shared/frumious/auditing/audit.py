@@ -1,7 +1,7 @@
 """An audit: what the stored pages name, against what the storage holds.
 
-It goes through phases: pages, files, the rest, the root index. It keeps how far it is in the
-mirror's own storage, stops before a deadline, and is continued from there by any process.
+It goes through phases: pages, files, snapshots, the rest, the root index. It keeps how far it is in
+the mirror's own storage, stops before a deadline, and is continued from there by any process.
 Memory depends neither on the number of projects nor on that of files.
 """
 
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -24,6 +24,7 @@ from frumious.auditing.page_check import check_pages
 from frumious.auditing.records import Batch, shards_for
 from frumious.auditing.rest_check import check_rest
 from frumious.auditing.root_check import check_root
+from frumious.auditing.snapshot_check import check_kept_pages, kept_pages
 from frumious.concurrency import run_all
 from frumious.errors import FrumiousError
 from frumious.model import layout
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.auditing.listing import ProjectObjects
     from frumious.auditing.page_check import PageCheck
     from frumious.mirror import Mirror
     from frumious.model.types import Key
+
+T = TypeVar("T")
 
 _PAGES_AT_ONCE: Final = 64
 _SHARDS_AT_ONCE: Final = 4
@@ -122,6 +124,7 @@ class _Audit:
         steps = {
             Phase.PAGES: self._check_pages,
             Phase.FILES: self._check_files,
+            Phase.SNAPSHOTS: self._check_snapshots,
             Phase.REST: self._check_rest,
             Phase.ROOT: self._check_root,
         }
@@ -182,6 +185,22 @@ class _Audit:
             await self._checkpoint()
             if self._is_over():
                 return
+        self.progress = replace(self.progress, after="")
+        await self._enter(Phase.SNAPSHOTS)
+
+    async def _check_snapshots(self) -> None:
+        """Check what snapshots keep, and what they show of that."""
+        began, deep = time.monotonic(), self.settings.deep
+        async with aclosing(kept_pages(self.mirror, after=self.progress.after)) as listing:
+            while group := await _take(listing, _PAGES_AT_ONCE):
+                self.findings += await check_kept_pages(group, self.mirror, deep=deep)
+                self._count(objects=len(group))
+                self.progress = replace(self.progress, after=group[-1].key)
+                if time.monotonic() - began > self.settings.checkpoint or self._is_over():
+                    await self._checkpoint()
+                    began = time.monotonic()
+                    if self._is_over():
+                        return
         await self._enter(Phase.REST)
 
     async def _check_rest(self) -> None:
@@ -222,11 +241,11 @@ class _Audit:
         return time.monotonic() >= self.deadline
 
 
-async def _take(listing: AsyncIterator[ProjectObjects], size: int) -> list[ProjectObjects]:
-    """Return the next projects of a listing."""
-    group: list[ProjectObjects] = []
-    while len(group) < size and (objects := await anext(listing, None)) is not None:
-        group.append(objects)
+async def _take(listing: AsyncIterator[T], size: int) -> list[T]:
+    """Return the next items of a listing."""
+    group: list[T] = []
+    while len(group) < size and (item := await anext(listing, None)) is not None:
+        group.append(item)
     return group
 
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Final
 from frumious.auditing.feed_check import check_feed
 from frumious.auditing.file_check import MAX_JOB_AGE
 from frumious.auditing.listing import PAGES
+from frumious.auditing.snapshot_list import stray_snapshots
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.runs import Cursor, Selected
-from frumious.model.snapshots import SNAPSHOT_PAGES
+from frumious.model.snapshots import SNAPSHOT_PAGES, SNAPSHOTS, Snapshots
 from frumious.model.types import Key
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
     from frumious.mirror import Mirror
 
 # The folders that other checks look through, and the legacy JSON, which may not be mirrored now.
@@ -25,6 +28,11 @@ _FOLDERS: Final = (
     *(layout.FILES, layout.PROVENANCE, PAGES, layout.CHANGES, layout.PYTHON_BUILDS),
     *(layout.LEGACY_JSON, layout.LEGACY_PAGES, SNAPSHOT_PAGES),
 )
+_CHECKED: Final[dict[Key, type[Struct]]] = {
+    layout.CURSOR: Cursor,
+    layout.SELECTION: Selected,
+    SNAPSHOTS: Snapshots,
+}
 _LOCK: Final = Key(".lock")  # bandersnatch's in a bucket; in a folder it is the mirror's own
 _MAX_STRAYS: Final = 1000  # a person may have put anything there
 
@@ -35,7 +43,8 @@ async def check_rest(mirror: Mirror, *, deep: bool = False) -> list[Finding]:
     `deep` reads all of the change feed.
     """
     feed = await check_feed(mirror.storage, deep=deep)
-    return [*await _strays(mirror), *feed, *await _damaged_state(mirror)]
+    state, snapshots = await _damaged_state(mirror), await stray_snapshots(mirror.pages)
+    return [*await _strays(mirror), *feed, *state, *snapshots]
 
 
 async def _strays(mirror: Mirror) -> list[Finding]:
@@ -65,7 +74,7 @@ async def _strays(mirror: Mirror) -> list[Finding]:
 
 async def _damaged_state(mirror: Mirror) -> list[Finding]:
     findings: list[Finding] = []
-    for key, kind in ((layout.CURSOR, Cursor), (layout.SELECTION, Selected)):
+    for key, kind in _CHECKED.items():
         stored = await mirror.storage.read(key)
         try:
             if stored is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from frumious.auditing.findings import Finding, Remedy
+from frumious.auditing.snapshot_list import rebuild_snapshots
 from frumious.model import layout
 from frumious.model.advisories import Feed
 from frumious.model.attestations import UnverifiedProjects
@@ -20,12 +21,14 @@ from frumious.model.named import Deletion, NamedProjects
 from frumious.model.notices import Notices
 from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
+from frumious.model.snapshots import SNAPSHOTS, Snapshots
 from frumious.simple.values import InvalidPage
 from frumious.state import inbox
 from frumious.state.bundle_records import Exports, Imported
 from frumious.state.changes import FeedState
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
+from frumious.state.snapshots import change_snapshots
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.state.tombstones import Tombstone
 
@@ -57,6 +60,7 @@ _KINDS: Final[dict[Key, type[Struct]]] = {
     layout.FEED: FeedState,
     layout.CLOSURE: ClosureFile,
     layout.NEEDED: Needed,
+    SNAPSHOTS: Snapshots,
 }
 _CONSEQUENCES: Final = {
     layout.CURSOR: "the next run compares the whole mirror with upstream",
@@ -75,6 +79,7 @@ _CONSEQUENCES: Final = {
     layout.FEED: "it is made again from the published change feed",
     layout.CLOSURE: "the next run has all projects report what they need",
     layout.NEEDED: "the next run finds out what is needed",
+    SNAPSHOTS: "it is made again from what snapshots keep; readers that were switched stay so",
 }
 
 
@@ -252,6 +257,9 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
     elif key == layout.NAMED:
         named = await _rebuilt_named(mirror)
         await ledger.change_named(lambda _: named)
+    elif key == SNAPSHOTS:
+        found = await rebuild_snapshots(mirror.clock.now(), mirror.pages)
+        await change_snapshots(lambda _: found, storage)
 
 
 async def _rebuilt_named(mirror: Mirror) -> NamedProjects:

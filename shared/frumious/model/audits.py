@@ -33,6 +33,7 @@ class Kind(StrEnum):
     WRONG_ENTRY = "wrong-root-entry"  # the root index has another serial or name than the page
     DAMAGED_STATE = "damaged-state"
     DAMAGED_FEED = "damaged-change-feed"
+    DAMAGED_SNAPSHOT = "damaged-snapshot"  # what it shows is not what it keeps, or is not stored
     ORPHAN = "orphan"  # no page names the file
     LEFTOVER = "leftover"  # no part of this mirror: another program, or a person, put it there
 
@@ -92,6 +93,7 @@ class Phase(StrEnum):
 
     PAGES = "pages"
     FILES = "files"
+    SNAPSHOTS = "snapshots"
     REST = "rest"
     ROOT = "root"
     DONE = "done"
@@ -104,7 +106,7 @@ class AuditProgress(Struct, frozen=True, kw_only=True):
     deep: bool = False
     sample: Annotated[float, Meta(gt=0, le=1)] = 1.0  # the share of files that a deep audit reads
     phase: Phase = Phase.PAGES
-    after: str = ""  # the folder of the project up to which pages are checked
+    after: str = ""  # the folder up to which pages are checked, or the key of a kept page
     shards: Annotated[int, Meta(ge=1, le=256)] = 1  # ranges of keys in which files are checked
     shard: Count = 0  # the next one
     batches: Count = 0  # of what pages name, as stored for the later phases

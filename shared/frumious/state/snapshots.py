@@ -57,16 +57,16 @@ class KnownSnapshots:
     async def shown_keys(self, project: NormalizedName) -> frozenset[Key] | None:
         """Return the keys of the files that snapshots show on pages of their own.
 
-        None: nobody can say it, as what one of them keeps is damaged.
+        None: nobody can say it, as the list of them is damaged, or what one of them keeps.
         """
         shown: set[Key] = set()
-        for name in await self.active():
-            try:
+        try:
+            for name in await self.active():
                 kept = await read_kept_page(name, project, self._storage)
                 if kept is not None:
                     shown |= kept_page.shown_keys(name, project, kept)
-            except (LedgerCorrupt, InvalidPage, UnsafeName):
-                return None
+        except (LedgerCorrupt, InvalidPage, UnsafeName):
+            return None
         return frozenset(shown)
 
 

@@ -94,7 +94,7 @@ def _owners(project: NormalizedName, key: Key) -> frozenset[NormalizedName]:
 async def _shown_keys(
     project: NormalizedName, keys: Collection[Key], pages: PageStore
 ) -> frozenset[Key]:
-    """Return those of the keys that snapshots show; all, if what one of them keeps is damaged."""
+    """Return those of the keys that snapshots show; all, if nobody can say which these are."""
     shown: set[Key] = set()
     for owner in {project}.union(*(_owners(project, key) for key in keys)):
         found = await pages.snapshots.shown_keys(owner)

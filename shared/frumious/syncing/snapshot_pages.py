@@ -21,9 +21,9 @@ from msgspec import structs
 from frumious.model import layout
 from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
 from frumious.model.blobs import keys_of, mirrored_files, readable_files
-from frumious.model.snapshots import KeptPage, kept_page_key, snapshot_key
+from frumious.model.snapshots import KeptPage, kept_page_key
 from frumious.selection.advisories import blocked_on_page
-from frumious.selection.kept_pages import shown_page
+from frumious.selection.kept_pages import shown_pages
 from frumious.simple import kept_page, render
 from frumious.simple.values import InvalidPage, without_lone_surrogates
 from frumious.state.objects import LedgerCorrupt, parse
@@ -210,11 +210,7 @@ class SnapshotPages:
         self, snapshot: str, page: ProjectPage | None, withheld: Collection[str]
     ) -> None:
         """Write the pages that readers of a snapshot get."""
-        shown = shown_page(self.project, page, withheld)
-        shown = render.as_published(shown, self.config.root_uri)
-        forms, digest_name = self.pages.layout.forms, self.config.digest_name
-        for form, body in render.project_pages(shown, forms, digest_name):
-            key = snapshot_key(snapshot, self.pages.layout.page(self.project, form))
+        for key, body in shown_pages(snapshot, self.project, page, withheld, self.config):
             await self.pages.storage.write(key, body)
 
     async def _live_page(self) -> _LivePage:
