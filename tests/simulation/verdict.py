@@ -48,13 +48,14 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
         if view is not None and not _may_be_missing(view, disk):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
-    undeleted = {*_undeleted(disk, now)}
+    undeleted, kept = {*_undeleted(disk, now)}, witness.snapshots.named()
     # A JSON page that a repair makes of HTML does not say what a killed job has added.
     if not (witness.spoilt or witness.repairs):
-        stored = {*disk.objects} - undeleted | witness.named()  # what came back is due all the same
+        # What came back is due all the same; what only snapshots show counts as removed.
+        stored = {*disk.objects} - undeleted - kept | witness.named()
         for problem in unreported(witness.diffs, "mirror", stored, witness.visible):
             raise Violation(Kind.DIFF_FILE, problem)
-    expected |= undeleted | witness.snapshots.named()
+    expected |= undeleted | kept
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue

@@ -25,7 +25,7 @@ from frumious.state.advisories import NOTHING
 from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -234,7 +234,7 @@ async def _update(feed: Feed, before: Advisories, after: Advisories, mirror: Mir
     if not changed:
         return Update(feed, before, after, Plan())
     cursor = await mirror.ledger.cursor()
-    mirrored = await _read_mirrored(cursor, mirror)
+    mirrored = await _read_mirrored(cursor, changed, mirror)
     named = await read_named(cursor, mirror.ledger, verify=False)
     wants = replace(mirror.selection, named=named).wants
     reasons: dict[NormalizedName, Reason] = {}
@@ -266,9 +266,14 @@ async def _update(feed: Feed, before: Advisories, after: Advisories, mirror: Mir
     return Update(feed, before, after, plan, blocked, len(mirrored.listed))
 
 
-async def _read_mirrored(cursor: Cursor, mirror: Mirror) -> _Mirrored:
-    """Read which projects the mirror has, in this order: jobs that are done since are listed."""
-    possible: set[NormalizedName] = set()
+async def _read_mirrored(
+    cursor: Cursor, changed: Container[NormalizedName], mirror: Mirror
+) -> _Mirrored:
+    """Read which projects the mirror has, in this order: jobs that are done since are listed.
+
+    Of the `changed` ones, those of which a snapshot keeps a page count as well.
+    """
+    possible = {*await mirror.pages.snapshots.keeping(changed)}
     for entry in cursor.runs:
         try:
             possible.update((await mirror.ledger.plan(entry.run)).jobs)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from frumious.model.layout import UnsafeName
-from frumious.model.snapshots import SNAPSHOTS, KeptPage, Snapshots, kept_page_key
+from frumious.model.layout import UnsafeName, filename
+from frumious.model.snapshots import KEPT_PAGES, SNAPSHOTS, KeptPage, Snapshots, kept_page_key
 from frumious.simple import kept_page
 from frumious.simple.values import InvalidPage
 from frumious.state.objects import LedgerCorrupt, parse
 from frumious.state.replacing import change_or_set_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
+    from collections.abc import Set as AbstractSet
 
     from packaging.utils import NormalizedName
 
@@ -53,6 +54,16 @@ class KnownSnapshots:
                 self._names = (await read_snapshots(self._storage)).active
                 self._read_at = now
             return self._names
+
+    async def keeping(self, projects: Container[NormalizedName]) -> AbstractSet[NormalizedName]:
+        """Return those of the projects of which a snapshot keeps a page, by a listing."""
+        kept: set[NormalizedName] = set()
+        for name in await self.active():
+            async for entry in self._storage.list(f"{KEPT_PAGES}{name}/"):
+                project = cast("NormalizedName", filename(entry.key).removesuffix(".json"))
+                if project in projects:
+                    kept.add(project)
+        return kept
 
     async def shown_keys(self, project: NormalizedName) -> frozenset[Key] | None:
         """Return the keys of the files that snapshots show on pages of their own.
