@@ -5,6 +5,7 @@ What it finds can be repaired by itself, by a run, or by a person alone. It chan
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frumious.auditing.findings import Finding, Remedy
@@ -14,6 +15,10 @@ from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.headers import http_time
+from frumious.model.snapshots import ROLLBACK
+from frumious.snapshots.folder_link import linked_snapshot
+from frumious.state.objects import LedgerCorrupt, NewerFormat
+from frumious.state.snapshots import read_snapshots
 from frumious.upstream.changelog import NoChangelog
 
 if TYPE_CHECKING:
@@ -37,6 +42,7 @@ async def diagnose(mirror: Mirror, *, locked: bool = False) -> list[Finding]:
     ]
     if mirror.config.backend is Backend.FILESYSTEM:
         findings += check_folder(mirror, locked=locked)
+        findings += [finding async for finding in _check_readers(mirror)]
     before = await mirror.storage.read(layout.CURSOR)
     findings += [finding async for finding in check_state(mirror)]
     findings += [finding async for finding in check_root_index(mirror)]
@@ -48,6 +54,26 @@ async def diagnose(mirror: Mirror, *, locked: bool = False) -> list[Finding]:
     if (before and before.etag) != (after and after.etag):
         findings.append(_other_writer(mirror))
     return findings
+
+
+async def _check_readers(mirror: Mirror) -> AsyncIterator[Finding]:
+    """Find out whether readers of a folder get what the last rollback gave them."""
+    try:
+        known = await read_snapshots(mirror.storage)
+    except (LedgerCorrupt, NewerFormat):
+        return  # found elsewhere
+    linked = linked_snapshot(Path(mirror.config.directory))
+    if linked != known.served:
+        yield Finding(
+            subject=ROLLBACK,
+            problem=f"it lets readers get {_index(linked)}; the last rollback was to"
+            f" {_index(known.served)}",
+            advice="run 'frumious rollback NAME' or 'frumious rollback --live'",
+        )
+
+
+def _index(snapshot: str | None) -> str:
+    return "the live index" if snapshot is None else f"the snapshot {snapshot!r}"
 
 
 async def _check_upstream(mirror: Mirror) -> AsyncIterator[Finding]:

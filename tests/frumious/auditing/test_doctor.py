@@ -85,6 +85,14 @@ def test_damaged_state_is_named_and_repaired(conf: Path, body: bytes) -> None:
     assert {path.name for path in (state / "damaged").iterdir()} >= {"cursor.json", "named.json"}
 
 
+def test_readers_that_get_another_index_than_the_last_rollback_gave_them(conf: Path) -> None:
+    (conf.parent / "mirror/web/rollback").symlink_to("snapshot/monday")
+    (finding,) = doctor(conf)
+    assert finding["subject"] == "web/rollback"
+    assert "the snapshot 'monday'; the last rollback was to the live index" in finding["problem"]
+    assert "frumious rollback --live" in finding["advice"]
+
+
 def test_state_of_a_later_version_is_left_alone(conf: Path) -> None:
     cursor = conf.parent / "mirror/state/cursor.json"
     cursor.write_text('{"version": 99}')
