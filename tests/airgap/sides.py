@@ -11,7 +11,7 @@ from frumious.cli.main import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPTIONS: Final = "delete-after = 0\nmax-removals = 50% 10\njson = true\n"
+OPTIONS: Final = "delete-after = 0\nmax-removals = 50% 10\njson = true\nrelease-json = true\n"
 
 
 class Side:

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = (
     *("", "", "", "hash-index = true", "simple-format = HTML", "simple-format = JSON"),
-    *("compress-pages = no", "keep_index_versions = 2", "json = true"),
+    *(
+        "compress-pages = no",
+        "keep_index_versions = 2",
+        "json = true",
+        "json = true\nrelease-json = true",
+    ),
 )
 _NAMES: Final = ("alpha", "alpha-beta", "alpha0", "gamma", "delta")
 _COMPARED: Final = (

@@ -49,6 +49,7 @@ NOT_RECORDED = {
         "s3:DeleteObject",
         f"{BUCKET}/state/advisories/*",
     ): "of the feed before last",
+    ("WorkerFunction", "s3:GetObject", f"{BUCKET}/web/pypi/*"): "after a kill, of releases' JSON",
     ("WorkerFunction", "s3:AbortMultipartUpload", f"{BUCKET}/web/packages/*"): "above 5 GB",
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",

@@ -7,12 +7,13 @@ rendered from it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 from .negotiation import JSON
 
@@ -80,6 +81,16 @@ def render(page: Page, content_type: str, kind: Personality) -> bytes:
     return _html(page, f"Links for {page['name']}", (_link(file) for file in page["files"]))
 
 
+def release_json(view: ProjectView, version: str, addresses: Addresses) -> Page | None:
+    """Return the page at `/pypi/<project>/<version>/json`; None: there is no such release."""
+    files = [each for each in view.files if Version(each.file.version) == Version(version)]
+    if not files:
+        return None
+    page = legacy_json(replace(view, files=tuple(files)), addresses)
+    del page["releases"]
+    return page
+
+
 def legacy_json(view: ProjectView, addresses: Addresses) -> Page:
     """Return the page at `/pypi/<project>/json` of a project with files."""
     releases: dict[str, list[Page]] = {}
@@ -92,6 +103,7 @@ def legacy_json(view: ProjectView, addresses: Addresses) -> Page:
             "version": latest.file.version,
             "summary": "",
             "classifiers": [],
+            "requires_dist": None,
             "requires_python": latest.file.requires_python,
             "yanked": bool(latest.yanked),
             "yanked_reason": latest.yanked if isinstance(latest.yanked, str) else None,

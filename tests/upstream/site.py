@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from . import rpc
 from .messages import Request, Response
 from .negotiation import preferred
-from .pages import Addresses, Page, legacy_json, project_page, render, root_page
+from .pages import Addresses, Page, legacy_json, project_page, release_json, render, root_page
 from .personality import PYPI, Personality
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class Site:
                 return self._xml_rpc(request)
             case "GET" | "HEAD", ["pypi", name, "json"]:
                 return self._legacy_json(request, name)
+            case "GET" | "HEAD", ["pypi", name, version, "json"]:
+                return self._legacy_json(request, name, version)
             case "GET" | "HEAD", ["integrity", name, version, filename, "provenance"]:
                 return self._provenance(request, name, version, filename)
         return _not_found()
@@ -166,14 +168,19 @@ class Site:
         body = rpc.respond(self.index, request.body, at=request.at, row_limit=self.row_limit)
         return Response.of(body, "text/xml; charset=utf-8")
 
-    def _legacy_json(self, request: Request, name: str) -> Response:
+    def _legacy_json(self, request: Request, name: str, version: str = "") -> Response:
         normalized = canonicalize_name(name)
         view = self.index.project(normalized, request.at)
         if view is None or not view.files:
             return _not_found()
         if name != normalized:
-            return _moved(f"/pypi/{normalized}/json")
-        page = legacy_json(view, self._addresses)
+            return _moved(request.path.replace(name, normalized, 1))
+        if version:
+            page = release_json(view, version, self._addresses)
+        else:
+            page = legacy_json(view, self._addresses)
+        if page is None:
+            return _not_found()
         if request.edit:
             request.edit(page)
         headers = {"Cache-Control": "max-age=900", "X-PyPI-Last-Serial": str(view.serial)}

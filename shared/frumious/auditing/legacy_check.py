@@ -1,4 +1,4 @@
-"""A project's legacy JSON, against what the job that published the page stored.
+"""A project's legacy JSON and that of its releases, against what was stored with its page.
 
 Upstream alone knows what it should be, so that jobs keep its MD5 and serial in the JSON page. Pages
 of earlier versions have neither: there the copies are checked by what they say, and by each other.
@@ -12,6 +12,7 @@ from frumious.auditing.headers_check import wrong_headers, wrong_type
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.checksums import md5
+from frumious.model.release_json import stored_releases
 from frumious.simple import legacy_json, parse_json
 from frumious.simple.values import InvalidPage, InvalidValue, parse_serial
 
@@ -39,14 +40,15 @@ async def check_legacy_json(
     publication = manifest.page.publication
     if publication is None or not mirror.config.json:
         return []
-    if publication.legacy is None:
-        is_current = publication.selection == mirror.fingerprint(project)
-        return await _check_unknown(project, manifest.page, entries, mirror) if is_current else []
-    copy, serial = publication.legacy, manifest.page.serial
     listed = entries.get(manifest.key)
     has_md5 = listed is not None and lists_md5(listed, md5(manifest.stored.body))
     has_md5 = has_md5 and not deep
-    findings: list[Finding] = []
+    findings = await _check_releases(project, manifest.page, entries, mirror, has_md5=has_md5)
+    if publication.legacy is None:
+        if publication.selection == mirror.fingerprint(project):
+            findings += await _check_unknown(project, manifest.page, entries, mirror)
+        return findings
+    copy, serial = publication.legacy, manifest.page.serial
     for key in layout.legacy_json(project):
         entry = entries.get(key)
         if entry is None:
@@ -61,6 +63,34 @@ async def check_legacy_json(
             detail = "it is not what was stored with the page"
             findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
         elif detail := _older(copy.serial, serial):
+            findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
+        elif wrong := wrong_type(entry) or wrong_headers(key, headers):
+            findings.append(Finding(Kind.WRONG_TYPE, key, project, wrong))
+    return findings
+
+
+async def _check_releases(
+    project: NormalizedName,
+    page: ProjectPage,
+    entries: Mapping[Key, Entry],
+    mirror: Mirror,
+    *,
+    has_md5: bool,
+) -> list[Finding]:
+    """Compare the JSON of releases with what the page has of their MD5s."""
+    findings: list[Finding] = []
+    for key, copy in stored_releases(project, page).items():
+        entry = entries.get(key)
+        if entry is None:
+            findings.append(Finding(Kind.MISSING_LEGACY, key, project))
+            continue
+        is_copy, headers = has_md5 and (entry.etag or "").strip('"').startswith(copy), None
+        if not is_copy:
+            stored = await mirror.storage.read(key)
+            is_copy = stored is not None and md5(stored.body).startswith(copy)
+            headers = stored.headers if stored is not None else None
+        if not is_copy:
+            detail = "it is not what was stored with the page"
             findings.append(Finding(Kind.WRONG_LEGACY, key, project, detail))
         elif wrong := wrong_type(entry) or wrong_headers(key, headers):
             findings.append(Finding(Kind.WRONG_TYPE, key, project, wrong))

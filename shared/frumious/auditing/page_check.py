@@ -12,6 +12,7 @@ from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
 from frumious.model.blobs import readable_files
 from frumious.model.checksums import md5
+from frumious.model.release_json import is_release_key, stored_releases
 from frumious.simple import gzipped, render
 from frumious.state.page_store import UnreadableManifest
 
@@ -93,6 +94,7 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror, *, deep: bool = F
         for key in sorted(provenance - objects.entries.keys())
     ]
     known = {*forms, *provenance, *(layout.legacy_json(project) if has_page else ())}
+    known |= stored_releases(project, page).keys()
     for former in await pages.former_layouts():
         known |= {*former.keys(project), former.manifest(project)}
     unreadable = has_page and manifest is None and not files
@@ -109,6 +111,7 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror, *, deep: bool = F
             and not is_placeholder(key)
             and layout.age_of_version(key) is None
             and not (unreadable and key.startswith(layout.PROVENANCE))
+            and not (has_page and page is None and is_release_key(key, project))
         ),
     )
 

@@ -18,6 +18,7 @@ from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.checksums import FileStream
+from frumious.model.release_json import stored_releases
 from frumious.simple import gzipped, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.page_store import UnreadableManifest
@@ -100,14 +101,14 @@ class Applier:
             await storage.write(variant, gzipped.compress(pages[key]))
         await replace_object(key, pages[key], etag, storage)
         if etag is not None:
-            await self._delete_other_pages(project, pages)
+            await self._delete_other_pages(project, current, pages)
 
     async def remove(self, project: NormalizedName) -> None:
         """Remove a project: pages first, then files."""
         current, _ = await self._current(project)
         await self._schedule(project, current, frozenset())
         await self._snapshots(project).keep(None)
-        await self._delete_other_pages(project, {})
+        await self._delete_other_pages(project, current, {})
 
     async def publish_site(self, objects: Mapping[Key, bytes]) -> None:
         """Publish the root index, and the status last."""
@@ -183,11 +184,15 @@ class Applier:
             await keep_removed_files(project, dropped, removed, due, None, storage)
 
     async def _delete_other_pages(
-        self, project: NormalizedName, pages: Mapping[Key, bytes]
+        self,
+        project: NormalizedName,
+        current: ProjectPage | None,
+        pages: Mapping[Key, bytes],
     ) -> None:
         """Delete the pages that the other mirror does not have."""
         page_layout = self.mirror.pages.layout
         stored = {*(await objects_of(project, self.mirror)).entries, *layout.legacy_json(project)}
+        stored |= stored_releases(project, current).keys()
         kept = {*pages}
         variant = page_layout.variant(page_layout.page(project, layout.V1_JSON))
         if page_layout.has_json_variants and not pages:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from frumious.bundles.errors import InvalidBundle
 from frumious.model import layout
+from frumious.model.release_json import is_release_key
 from frumious.model.types import Count, Key, ProjectName, Seconds, Serial
 from frumious.simple.values import project_name
 from frumious.state.bundle_records import Id, Number
@@ -182,6 +183,8 @@ def is_page(key: str, project: NormalizedName | None, page_layout: PageLayout) -
         return key in site_keys(page_layout)
     pages = (page_layout.page(project, form) for form in page_layout.forms)
     if key in {*pages, page_layout.manifest(project), *layout.legacy_json(project)}:
+        return True
+    if is_release_key(key, project):
         return True
     versions = page_layout.versions(project)
     name = key.removeprefix(versions)

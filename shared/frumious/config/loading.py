@@ -146,6 +146,8 @@ def _config(reader: Reader, environment: Mapping[str, str]) -> Config:
         reader.add_mistake(
             "private", "directory", "private files need [mirror] release-files = true"
         )
+    if options["release_json"] and not options["json"]:
+        reader.add_mistake("mirror", "release-json", "needs json = true")
     advisories = read_advisories(reader, insecure=insecure)
     changes = read_changes(reader, environment)
     if options["discovery"] == "names" and not lists_projects(selection):

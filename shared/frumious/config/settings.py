@@ -71,6 +71,7 @@ class Config:
     root_uri: str = ""  # base of absolute file URLs
     core_metadata: bool = option(values.boolean, True)
     json: bool = option(values.boolean, False)  # whether the legacy JSON is mirrored
+    release_json: bool = option(values.boolean, False)  # and that of each release
     release_files: bool = option(values.boolean, True)  # or only the index
     hash_index: bool = option(values.boolean, False)  # pages in folders by first letter
     simple_format: SimpleFormat = option(values.choice(SimpleFormat), SimpleFormat.ALL)
@@ -142,6 +143,7 @@ class Config:
             self.digest_name,
             # Not part of the default's: mirrors without variants get them page by page.
             *(() if self.compress_pages else ("uncompressed",)),
+            *(("release-json",) if self.release_json else ()),
         )
         return hashlib.sha256(repr(options).encode()).hexdigest()[:16]
 

@@ -46,6 +46,11 @@ class Status:
     extra: Mapping[str, Json] = field(default_factory=dict)
 
 
+# A valid version by PEP 440, as upstream spells it.
+ReleaseVersion = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z.!+_-]*\Z", max_length=128)]
+ReleaseMd5 = Annotated[str, Meta(pattern=r"\A([0-9a-f]{16})?\Z")]
+
+
 class LegacyCopy(Struct, frozen=True):
     """Upstream's legacy JSON, as a job stored it before it published the page."""
 
@@ -73,6 +78,9 @@ class Publication(Struct, frozen=True, kw_only=True):
     private: Mapping[str, str] = {}  # filename -> `PrivateFile.identity`; of private projects
     compressed: bool = False  # whether a compressed variant was written before the page
     legacy: LegacyCopy | None = None  # None: it is not mirrored, or nobody kept what was stored
+    # Version -> the beginning of the MD5 of its own legacy JSON; empty: upstream has none. Versions
+    # of the page that are missing wait for the next job. None: they are not mirrored.
+    releases: Mapping[ReleaseVersion, ReleaseMd5] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""PyPI's legacy JSON (`/pypi/<project>/json`), which the mirror copies."""
+"""PyPI's legacy JSON of projects (`/pypi/<project>/json`) and releases, which the mirror copies."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import msgspec
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
+    from frumious.model.pages import File
     from frumious.model.types import Json, JsonObject
 
 _OLDEST: Final = Version("0.dev0")
@@ -54,8 +55,11 @@ def only(filenames: Container[str], body: bytes) -> bytes:
 
 
 def _only(filenames: Container[str], found: Json) -> list[Json]:
-    files_ = found if isinstance(found, list) else []
-    return [file for file in files_ if isinstance(file, dict) and file.get("filename") in filenames]
+    return [file for file in _entries(found) if file.get("filename") in filenames]
+
+
+def _entries(found: Json) -> list[JsonObject]:
+    return [file for file in found if isinstance(file, dict)] if isinstance(found, list) else []
 
 
 def _order(text: str) -> tuple[bool, bool, Version, str]:
@@ -71,5 +75,40 @@ def files(payload: JsonObject) -> Iterator[JsonObject]:
     """Yield the files of all releases, those of the latest one twice."""
     releases = payload.get("releases")
     for found in (payload.get("urls"), *(releases.values() if isinstance(releases, dict) else ())):
-        if isinstance(found, list):
-            yield from (file for file in found if isinstance(file, dict))
+        yield from _entries(found)
+
+
+def latest_release(payload: JsonObject, version: str) -> JsonObject | None:
+    """Return the JSON of a release if it is the latest one, which the project's JSON describes.
+
+    Both are the same apart from `releases` (PyPI's documentation of the JSON API). Some mirrors
+    abridge `info`: then upstream has to be asked.
+    """
+    info = payload.get("info")
+    if not isinstance(info, dict) or info.get("version") != version or "requires_dist" not in info:
+        return None
+    return payload
+
+
+def describes(payload: JsonObject, shown: Iterable[File]) -> bool:
+    """Return whether the JSON of a release has these files, as the project's page has them."""
+    described = {str(entry.get("filename")): entry for entry in _entries(payload.get("urls"))}
+    return all(
+        file.filename in described
+        and bool(described[file.filename].get("yanked")) == (file.yanked is not False)
+        for file in shown
+    )
+
+
+def of_release(payload: JsonObject, shown: Iterable[File]) -> bytes:
+    """Return the JSON of a release with these files alone, without queries in their URLs."""
+    sha256s = {file.filename: file.hashes.get("sha256") for file in shown}
+    urls: list[Json] = []
+    for entry in _entries(payload.get("urls")):
+        name, url, digests = (entry.get(key) for key in ("filename", "url", "digests"))
+        sha256 = digests.get("sha256") if isinstance(digests, dict) else None
+        if name not in sha256s or (sha256 and sha256s[name] and sha256 != sha256s[name]):
+            continue
+        urls.append({**entry, "url": url.partition("?")[0] if isinstance(url, str) else url})
+    others = {key: value for key, value in payload.items() if key != "releases"}
+    return msgspec.json.encode({**others, "urls": urls})

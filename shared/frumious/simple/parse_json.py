@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, cas
 
 import msgspec
 from msgspec import Meta, Struct
+from packaging.utils import canonicalize_version
 
 from frumious.model.checksums import MAX_FILE_SIZE
 from frumious.model.pages import File, ProjectPage, Publication, Status
@@ -83,6 +84,7 @@ class _File(Struct, rename="kebab"):
 
 class _LegacyInfo(Struct):
     name: str
+    version: str | None = None
 
 
 class _LegacyJson(Struct):
@@ -190,6 +192,19 @@ def check_legacy_json(body: bytes, url: str, project: NormalizedName) -> None:
     except (msgspec.DecodeError, InvalidValue) as error:
         msg = f"{url} is not the legacy JSON of {project!r}: {error}"
         raise InvalidPage(msg) from error
+
+
+def check_release_json(body: bytes, url: str, project: NormalizedName, version: str) -> None:
+    """Check that legacy JSON is that of a release, whose version is valid by PEP 440.
+
+    Raises:
+        InvalidPage: it is not.
+    """
+    check_legacy_json(body, url, project)
+    found = msgspec.json.decode(body, type=_LegacyJson).info.version or ""
+    if canonicalize_version(found) != canonicalize_version(version):
+        msg = f"{url} is the legacy JSON of {found!r:.80}, not of {version!r:.80}"
+        raise InvalidPage(msg)
 
 
 def _object(body: bytes, url: str) -> JsonObject:

@@ -50,8 +50,9 @@ def project_page_json(page: ProjectPage) -> bytes:
         for name in ("compressed", "removed_files", "private", "delayed"):
             if not private[name]:
                 del private[name]
-        if page.publication.legacy is None:
-            del private["legacy"]
+        for name in ("legacy", "releases"):
+            if private[name] is None:
+                del private[name]
         meta["_frumious"] = private
     payload: JsonObject = {"meta": meta, "name": page.name}
     if page.status is not None:

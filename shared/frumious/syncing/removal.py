@@ -16,6 +16,7 @@ from frumious.state.requirements import requirements_key
 from frumious.state.tombstones import Tombstone
 from frumious.syncing.deletion import delete_files, own_keys
 from frumious.syncing.feed_digests import with_digests
+from frumious.syncing.release_copies import all_release_keys
 
 if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
@@ -40,7 +41,9 @@ async def remove_project(
     job, storage = attempt.job, publisher.pages.storage
     files = [] if current is None else mirrored_files(job.project, current)
     key = layout.tombstone(job.project)
-    pages = [*await publisher.all_keys(), *layout.legacy_json(job.project)]
+    listed = publisher.config.release_json
+    releases = await all_release_keys(job.project, current, storage, listed=listed)
+    pages = [*await publisher.all_keys(), *layout.legacy_json(job.project), *releases]
     if publisher.config.selection.closure is not None:
         pages.append(requirements_key(job.project))
     if current is None:

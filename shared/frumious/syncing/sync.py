@@ -47,6 +47,7 @@ from frumious.syncing.losses import (
 from frumious.syncing.page_builder import BuiltPage, build_page, shows_the_same
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.recovery import Attempt, Recovery, find_recovery
+from frumious.syncing.release_copies import lacks_releases
 from frumious.syncing.removal import remove_project
 from frumious.syncing.results import result_of, unchanged_result
 
@@ -153,18 +154,24 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     )
     chosen = replace(chosen, dependencies=dependencies)
     shown = {file.filename for file in parsed.page.files} - chosen.hidden - verified.withheld
-    if manifest is not None and shows_the_same(manifest, built.page):
+    if (
+        manifest is not None
+        and shows_the_same(manifest, built.page)
+        and not lacks_releases(project, manifest.page, mirror)
+    ):
         await publisher.snapshots.restrict(built.page)
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
             return reported(await _finish(unchanged, current_page, publisher))
         if not (attempt.resuming and recovery.report):
             if attempt.resuming:
-                unchanged = await store_legacy_json(project, legacy, shown, unchanged, mirror)
+                unchanged = await store_legacy_json(
+                    attempt, legacy, shown, unchanged, current, mirror
+                )
             return reported(await _keep(unchanged, attempt, manifest, recovery, publisher))
     built.log_refused(project)
     booked = await book_loss(attempt, parsed, known, mirror)
-    built = await store_legacy_json(project, legacy, shown, built, mirror)
+    built = await store_legacy_json(attempt, legacy, shown, built, current, mirror)
     built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
     return reported(blocked.note(await _finish(built, current_page, publisher)))

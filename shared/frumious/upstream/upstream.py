@@ -53,6 +53,7 @@ MAX_PROGRESS: Final = 10_000
 MAX_PAGE_BYTES: Final = 64 * 1024**2
 MAX_ROOT_INDEX_BYTES: Final = 96 * 1024**2
 MAX_PROVENANCE_BYTES: Final = 16 * 1024**2
+MAX_RELEASE_BYTES: Final = 16 * 1024**2
 
 logger = logging.getLogger(__name__)
 
@@ -235,6 +236,18 @@ class Upstream:
         body = await self._json_object(url, MAX_PAGE_BYTES, {"Accept": "application/json"})
         if body is not None:
             parse_json.check_legacy_json(body, url, project)
+        return body
+
+    async def release_json(self, project: NormalizedName, version: str) -> bytes | None:
+        """Return the legacy JSON of a release (`/pypi/<project>/<version>/json`).
+
+        None: upstream has none. Raises as `legacy_json`.
+        """
+        self._config.private.check(project)
+        url = f"{self._config.master}/pypi/{quote(project)}/{quote(version, safe='')}/json"
+        body = await self._json_object(url, MAX_RELEASE_BYTES, {"Accept": "application/json"})
+        if body is not None:
+            parse_json.check_release_json(body, url, project, version)
         return body
 
     async def last_serial(self) -> int:

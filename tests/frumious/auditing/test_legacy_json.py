@@ -146,3 +146,34 @@ def test_a_listing_that_goes_on_has_all_copies(audited: AuditedMirror) -> None:
         assert [*found.items()] == [
             (name, {f"web/json/{name}", f"web/pypi/{name}/json"}) for name in names[count:]
         ]
+
+
+def test_the_json_of_releases_is_compared_with_what_was_stored(
+    upstream: Server, storage: Callable[[], str]
+) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        upstream.index.upload(wheel("demo", version))
+    key = "web/pypi/demo/1.0/json"
+    with AuditedMirror(upstream, storage(), "json = true\nrelease-json = true") as audited:
+        audited.sync()
+        assert audited.found() == set()
+        body = audited.read(key)
+        upstream.clear()
+
+        for damaged in (body[:-1], audited.read("web/pypi/demo/2.0/json"), b""):
+            audited.write(key, damaged)
+            assert audited.found() == {("wrong-legacy-json", key)}
+            assert audited.found(deep=True) == {("wrong-legacy-json", key)}
+        audited.delete(key)
+        assert audited.found() == {("missing-legacy-json", key)}
+
+        assert audited.repair() == {key: "repaired"}
+        assert audited.read(key) == body
+        assert audited.found() == set()
+        asked = [each.path for each in upstream.requests_for("/pypi/demo/1")]
+        asked += [each.path for each in upstream.requests_for("/pypi/demo/2")]
+        assert asked == ["/pypi/demo/1.0/json"], "the others are what was stored"
+
+        audited.write("web/pypi/demo/9.0/json", body)
+        audited.clock.advance(10 * 24 * 3600)
+        assert audited.found() == {("leftover", "web/pypi/demo/9.0/json")}
