@@ -221,7 +221,7 @@ async def measure(projects: int, changes: int, folder: Path) -> dict[str, dict[s
     measured = Measured(target)
     async with find_bundles(exported.location, config) as bundles:
         signed = [await read_signed(bundle, [key.public]) for bundle in bundles]
-        changed_here = [head.changed async for head in import_bundles(signed, mirrors[1], 0)]
+        changed_here = [head.changed async for head in import_bundles(signed, mirrors[1])]
     figures["import"] = {**measured.figures(), "changed": sum(changed_here)}
     return figures
 

@@ -153,6 +153,64 @@ def test_removals_wait_for_a_confirmation(index: Index, sides: tuple[Side, Side,
     assert target.objects() == source.objects()
 
 
+@pytest.mark.parametrize("removes_projects", [False, True])
+def test_lost_files_wait_for_a_confirmation(
+    index: Index,
+    sides: tuple[Side, Side, Path],
+    removes_projects: bool,  # noqa: FBT001
+) -> None:
+    source, target, gap = sides
+    for version in ("7.0", "8.0", "9.0"):
+        index.upload(wheel("losing", version))
+    source.run("mirror")
+    target.run("import", str(export(source, gap)))
+    public = f"[import]\npublic-key = {gap.parent}/key.pub\n"
+    target.configure(f"max-losses = 0% 2 1GiB\n{public}")
+    before = target.objects()
+    for version in ("7.0", "8.0"):
+        index.remove_release("losing", version)
+    if removes_projects:
+        index.remove_project("losing")
+    else:
+        index.remove_release("losing", "9.0")
+    source.run("mirror", "--confirm-removals", "1")
+    bundle = export(source, gap)
+
+    for _ in range(2):  # also if it is done again
+        waits = target.run("import", str(bundle), code=1)
+        assert "would lose 3 files" in waits
+        assert "--confirm-losses 3" in waits
+        assert target.objects() == before
+    target.run("import", "--confirm-losses", "2", str(bundle), code=1)
+
+    confirmed = ("--confirm-removals", "1") if removes_projects else ("--confirm-losses", "3")
+    target.run("import", *confirmed, str(bundle))
+    assert target.objects() == source.objects()
+
+
+def test_losses_of_several_bundles_count_together(
+    index: Index, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    for version in ("6.0", "7.0", "8.0", "9.0"):
+        index.upload(wheel("losing", version))
+    source.run("mirror")
+    target.run("import", str(export(source, gap)))
+    public = f"[import]\npublic-key = {gap.parent}/key.pub\n"
+    target.configure(f"max-losses = 0% 2 1GiB\n{public}")
+    bundles = []
+    for version in ("6.0", "7.0", "8.0"):
+        index.remove_release("losing", version)
+        source.run("mirror")
+        bundles.append(str(export(source, gap)))
+
+    waits = target.run("import", *bundles, code=1)
+
+    assert "would lose 1 files" in waits
+    target.run("import", "--confirm-losses", "1", *bundles)
+    assert target.objects() == source.objects()
+
+
 def test_an_archive_and_small_volumes_carry_the_same(
     index: Index, sides: tuple[Side, Side, Path]
 ) -> None:

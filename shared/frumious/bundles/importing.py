@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from frumious.auditing.listing import folder_order
 from frumious.bundles.apply import Applier, check_removals
 from frumious.bundles.errors import InvalidBundle, WrongOrder
+from frumious.bundles.losses import LossCounter
 from frumious.bundles.manifest import (
     HEAD,
     MANIFEST,
@@ -31,6 +32,7 @@ from frumious.bundles.manifest import (
 from frumious.bundles.reading import once, sha256_of
 from frumious.bundles.volumes import VolumeReader
 from frumious.concurrency import task_group
+from frumious.finalizing.root_index import read_totals
 from frumious.model import layout
 from frumious.model.checksums import ExpectedContent
 from frumious.model.page_layout import PageLayout
@@ -76,19 +78,21 @@ async def read_signed(bundle: Bundle, keys: Sequence[VerifyKey]) -> Signed:
 
 
 async def import_bundles(
-    bundles: Sequence[Signed], mirror: Mirror, confirmed: int
+    bundles: Sequence[Signed], mirror: Mirror, removals: int = 0, losses: int = 0
 ) -> AsyncIterator[Head]:
     """Import bundles in the order in which they were made; yield those that were not there yet.
+
+    `removals` are projects, and `losses` files, that somebody has confirmed for each of them.
 
     Raises:
         WrongOrder: a bundle is missing.
         InvalidBundle, WrongBytes: one is damaged; nothing of it is visible.
-        RemovalsWait: one removes too much without a confirmation.
+        RemovalsWait, LossesWait: one removes too much without a confirmation.
     """
     for signed in sorted(bundles, key=lambda each: each.head.sequence):
         imported = await read_imported(mirror.storage)
         if _is_new(signed, imported):
-            await _Import(signed, mirror).run(imported, confirmed)
+            await _Import(signed, mirror).run(imported, removals, losses)
             yield signed.head
 
 
@@ -146,7 +150,7 @@ class _Import:
         self._mirror = mirror
         self._layout = mirror.pages.layout
 
-    async def run(self, imported: Imported | None, confirmed: int) -> None:
+    async def run(self, imported: Imported | None, removals: int, losses: int) -> None:
         """Import the bundle."""
         head, storage = self._head, self._mirror.storage
         if PageLayout.named(head.layout) != dataclasses.replace(
@@ -163,10 +167,14 @@ class _Import:
             await self._read_manifest(manifest)
             is_complete = head.previous is None and head.projects is None
             gone = await self._unlisted(manifest) if is_complete else []
-            await check_removals(self._mirror, len(gone) or head.removed, confirmed)
+            await check_removals(self._mirror, len(gone) or head.removed, removals)
+            counter = LossCounter(self._mirror, await read_totals(self._mirror.pages))
             before = imported or Imported(source=head.source, id=None, sequence=0, serial=0)
             await storage.write(layout.IMPORT, render(replace(before, began=head.id)))
-            await self._store(manifest, applier)
+            await self._store(manifest, applier, counter, removals_count=not removals)
+            for project in () if removals else gone:
+                await counter.add(project, None)
+            await counter.book(losses)
             await self._publish(manifest, applier, gone)
             if head.projects is not None:
                 await applier.list_projects(self._listed(manifest), head)
@@ -215,8 +223,18 @@ class _Import:
                 unlisted.append(project)
         return unlisted
 
-    async def _store(self, manifest: IO[bytes], applier: Applier) -> None:
-        """Store all files, and verify all pages: no page changes before every byte is right."""
+    async def _store(
+        self,
+        manifest: IO[bytes],
+        applier: Applier,
+        counter: LossCounter,
+        *,
+        removals_count: bool,
+    ) -> None:
+        """Store all files, and verify all pages: no page changes before every byte is right.
+
+        What the mirror loses is counted, and that of removed projects unless it is confirmed.
+        """
         async with self._readers() as (files, pages), task_group() as group:
             slots = asyncio.Semaphore(_AT_ONCE)
             site: Line | None = None
@@ -224,6 +242,12 @@ class _Import:
             async def store(each: Object, body: bytes) -> None:
                 try:
                     await applier.store_file(Key(each.key), _expected(each), once(body))
+                finally:
+                    slots.release()
+
+            async def count(project: NormalizedName, body: bytes | None) -> None:
+                try:
+                    await counter.add(project, body)
                 finally:
                     slots.release()
 
@@ -237,8 +261,10 @@ class _Import:
                         continue
                     async with aclosing(files.read(each.parts)) as chunks:
                         await applier.store_file(Key(each.key), _expected(each), chunks)
-                for each in line.pages:
-                    await self._body(each, pages)
+                bodies = [await self._body(each, pages) for each in line.pages]
+                if line.project is not None and (bodies or removals_count):
+                    await slots.acquire()
+                    group.create_task(count(line.project, bodies[-1] if bodies else None))
             keys = {each.key for each in site.pages} if site is not None else set()
             if self._head.projects is None and self._layout.root_manifest not in keys:
                 msg = f"{self._bundle.name} has no root index"

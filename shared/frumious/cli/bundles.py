@@ -157,13 +157,21 @@ def export(  # noqa: PLR0913 (one parameter for each option)
     help="A public key or its file, instead of [import] public-key.",
 )
 @_confirm_option
+@click.option(
+    "--confirm-losses",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="FILES",
+    help="Let pages lose up to so many files, though max-losses permits fewer.",
+)
 @json_option
 @pass_options
-def import_(
+def import_(  # noqa: PLR0913 (one parameter for each option)
     options: Options,
     bundles: tuple[str, ...],
     keys: tuple[str, ...],
     confirm_removals: int,
+    confirm_losses: int,
     *,
     as_json: bool,
 ) -> None:
@@ -194,7 +202,7 @@ def import_(
                 for bundle in await opened.enter_async_context(find_bundles(name, mirror.config))
             ]
             done = []
-            async for head in import_bundles(found, mirror, confirm_removals):
+            async for head in import_bundles(found, mirror, confirm_removals, confirm_losses):
                 if not (options.quiet or as_json):
                     click.echo(f"{head.name}: {_summary(head)}", err=True)
                 done.append(head)
