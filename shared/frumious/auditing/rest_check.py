@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from frumious.auditing.builds_check import check_builds
 from frumious.auditing.feed_check import check_feed
 from frumious.auditing.file_check import MAX_JOB_AGE
 from frumious.auditing.listing import PAGES
@@ -40,11 +41,12 @@ _MAX_STRAYS: Final = 1000  # a person may have put anything there
 async def check_rest(mirror: Mirror, *, deep: bool = False) -> list[Finding]:
     """Return leftovers of other programs below the mirror's directory, and damaged state.
 
-    `deep` reads all of the change feed.
+    `deep` reads all of the change feed, and all builds of Python.
     """
     feed = await check_feed(mirror.storage, deep=deep)
+    builds = await check_builds(mirror, deep=deep)
     state, snapshots = await _damaged_state(mirror), await stray_snapshots(mirror.pages)
-    return [*await _strays(mirror), *feed, *state, *snapshots]
+    return [*await _strays(mirror), *feed, *builds, *state, *snapshots]
 
 
 async def _strays(mirror: Mirror) -> list[Finding]:

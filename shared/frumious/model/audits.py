@@ -34,6 +34,7 @@ class Kind(StrEnum):
     DAMAGED_STATE = "damaged-state"
     DAMAGED_FEED = "damaged-change-feed"
     DAMAGED_SNAPSHOT = "damaged-snapshot"  # what it shows is not what it keeps, or is not stored
+    DAMAGED_BUILD = "damaged-python-build"  # or a missing one, or their list
     ORPHAN = "orphan"  # no page names the file
     LEFTOVER = "leftover"  # no part of this mirror: another program, or a person, put it there
 
@@ -56,6 +57,8 @@ class Kind(StrEnum):
             return "delete it if nobody needs it"
         if self is Kind.DAMAGED_FEED:
             return "restore its version, or begin a new feed (docs/changes.md)"
+        if self is Kind.DAMAGED_BUILD:
+            return "'frumious pythons --deep' fetches it again"
         if self is Kind.DAMAGED_STATE:
             return "'frumious doctor --repair' repairs it"
         return "--repair repairs it"

@@ -8,18 +8,16 @@ lists; only `prune` deletes it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from packaging.utils import canonicalize_name
 
-from frumious.model import layout
 from frumious.model.blobs import Blob
 from frumious.model.checksums import ExpectedContent
-from frumious.model.types import Key
 from frumious.pythons.listing import Build, InvalidList, parse, render, select
+from frumious.pythons.published import LIST, is_intact, read_published
 from frumious.syncing.transfer import Transfer
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
 
     from frumious.config.pythons import PythonBuilds
     from frumious.mirror import Mirror
+    from frumious.model.types import Key
 
-LIST: Final = Key(f"{layout.PYTHON_BUILDS}downloads.json")
 _MAX_LIST: Final = 64 * 1024**2  # bytes
 
 
@@ -103,25 +101,14 @@ async def _read(source: str, client: Client) -> bytes:
 
 async def _current(mirror: Mirror) -> Mapping[Key, Build]:
     """Return the builds that the mirror's own list names; a damaged list counts as absent."""
-    stored = await mirror.storage.read(LIST)
     try:
-        return {} if stored is None else select(parse(stored.body, LIST), None)[0]
+        return await read_published(mirror.storage)
     except InvalidList:
         return {}
 
 
 async def _damaged(builds: Mapping[Key, Build], mirror: Mirror) -> list[Key]:
-    damaged = []
-    for key, build in builds.items():
-        opened = await mirror.storage.stream(key)
-        digest = hashlib.sha256()
-        if opened is not None:
-            async with aclosing(opened.chunks) as chunks:
-                async for chunk in chunks:
-                    digest.update(chunk)
-        if opened is None or digest.hexdigest() != build.sha256:
-            damaged.append(key)
-    return damaged
+    return [key for key, build in builds.items() if not await is_intact(build, mirror.storage)]
 
 
 async def _publish(builds: Mapping[Key, Build], mirror: Mirror) -> None:

@@ -297,3 +297,24 @@ def test_a_configuration_without_a_list_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "'jython' is none of cpython, pypy, graalpy" in done.stderr
     assert "must be a version specifier such as >=3.11" in done.stderr
+
+
+def test_verify_finds_missing_and_damaged_builds(builds: Builds) -> None:
+    builds.bodies[f"/astral-sh/python-build-standalone/releases/download/20251014/{FILE}"] = ARCHIVE
+    builds.write_list({NAME: entry(FILE)})
+    builds.mirrored()
+    stored = builds.folder / "mirror/web" / KEY
+
+    def verified(*arguments: str) -> set[tuple[str, str]]:
+        done = frumious("-c", builds.configure(), "verify", "--json", *arguments)
+        found = json.loads(done.stdout)["findings"]
+        return {(each["kind"], each["key"]) for each in found if "python" in each["key"]}
+
+    assert verified() == verified("--deep") == set()
+    stored.write_bytes(ARCHIVE[:-1])
+    assert verified("--deep") == {("damaged-python-build", f"web/{KEY}")}
+    stored.unlink()
+    assert verified() == {("damaged-python-build", f"web/{KEY}")}
+
+    builds.mirrored("--deep")
+    assert verified("--deep") == set()
