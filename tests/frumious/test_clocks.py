@@ -178,3 +178,28 @@ def test_the_plan_of_an_open_run_is_not_pruned(world: World, wrong: int) -> None
     world.mirror_run(["two"])
 
     assert [run for run in world.stored("state/runs/") if jobs[0].run in run]
+
+
+def test_files_that_were_removed_while_the_clock_was_ahead_are_deleted_after_the_delay(
+    world: World,
+) -> None:
+    world.configure("delete-after = 3")
+    for version in ("1.0", "2.0"):
+        world.index.upload(wheel("demo", version))
+    world.mirror_run()
+    world.clock.advance(YEARS)
+    world.index.remove_release("demo", "1.0")
+    world.mirror_run()
+    stored = len(world.files())
+    world.clock.advance(-YEARS)
+
+    for _ in range(3):
+        world.clock.advance(24 * HOUR)
+        world.mirror_run()
+        assert len(world.files()) == stored, "it can be taken back"
+    for _ in range(2):
+        world.clock.advance(24 * HOUR)
+        world.mirror_run()
+
+    assert len(world.files()) == stored // 2
+    assert not world.stored("state/deletions/")

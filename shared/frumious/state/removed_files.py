@@ -92,6 +92,14 @@ class _Mark(Struct, frozen=True):
     """Nothing: the key says it all."""
 
 
+def latest_deletion(now: float, delay: float) -> str:
+    """Return the last hour for which files are due that are deleted after a delay, in seconds.
+
+    A later one comes from a clock that is ahead, or from a longer delay.
+    """
+    return layout.hour(now + delay + 2 * _HOUR)
+
+
 async def read_removed_files(
     project: NormalizedName, storage: Storage
 ) -> tuple[RemovedFiles, str | None]:
@@ -133,6 +141,30 @@ async def keep_removed_files(  # noqa: PLR0913, PLR0917 (what is kept)
         await _write(project, removed, etag, storage)
     if keys:
         await storage.write(layout.deletion(due, project), render(_Mark()))
+
+
+async def reschedule(  # noqa: PLR0913, PLR0917 (what is kept)
+    project: NormalizedName,
+    removed: RemovedFiles,
+    hours: Collection[str],
+    delete_at: float,
+    etag: str | None,
+    storage: Storage,
+) -> None:
+    """Delete what is due at the hours in the first hour after `delete_at` instead.
+
+    `removed` was read with that etag.
+
+    Raises:
+        Conflict: another job has changed it since.
+    """
+    if keys := {key for hour in hours for key in removed.due.get(hour, ())}:
+        due = layout.hour(delete_at + _HOUR)
+        left = {hour: keys for hour, keys in removed.due.items() if hour not in hours}
+        await storage.write(layout.deletion(due, project), render(_Mark()))
+        moved = RemovedFiles(removed.hashes, left, removed.booked).adding({}, due, keys, None)
+        await _write(project, moved, etag, storage)
+    await storage.delete([layout.deletion(hour, project) for hour in hours])
 
 
 async def forget_deleted(

@@ -16,7 +16,12 @@ from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.filenames import owners_of
 from frumious.simple.values import InvalidPage
-from frumious.state.removed_files import forget_deleted, read_removed_files
+from frumious.state.removed_files import (
+    forget_deleted,
+    latest_deletion,
+    read_removed_files,
+    reschedule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,16 +46,26 @@ async def delete_files(project: NormalizedName, keys: Collection[Key], pages: Pa
 
 
 async def delete_due(
-    project: NormalizedName, hours: Collection[str] | None, now: float, pages: PageStore
+    project: NormalizedName,
+    hours: Collection[str] | None,
+    now: float,
+    pages: PageStore,
+    delay: float = 0.0,
 ) -> None:
     """Delete the removed files that are due, at the hours or by now; all, if `hours` is None.
 
     What the page names (a file came back), or what is due later (it was removed once more), stays.
+    What a clock that was ahead has scheduled for later than `delay` seconds waits so long from now.
 
     Raises:
         Conflict: another job of the project is at work.
     """
     removed, etag = await read_removed_files(project, pages.storage)
+    latest = latest_deletion(now, delay)
+    if delay and hours is not None and (late := {hour for hour in hours if hour > latest}):
+        await reschedule(project, removed, late, now + delay, etag, pages.storage)
+        hours = {*hours} - late
+        removed, etag = await read_removed_files(project, pages.storage)
     hours = removed.due.keys() if hours is None else hours
     due = {*hours, *(hour for hour in removed.due if hour <= layout.hour(now))}
     later = chain.from_iterable(keys for hour, keys in removed.due.items() if hour not in due)

@@ -87,7 +87,8 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
             at_once = attempt.job.quarantined or attempt.deleted
             if attempt.job.due or at_once:
                 hours = None if at_once else attempt.job.due
-                await delete_due(project, hours, mirror.clock.now(), mirror.pages)
+                now, delay = mirror.clock.now(), mirror.config.delete_after
+                await delete_due(project, hours, now, mirror.pages, delay)
             return result  # noqa: TRY300
         except Conflict:
             logger.info("lost the race for a project page", extra={"project": project})
