@@ -26,7 +26,21 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 _DOCUMENTATION: Final = tuple(
     map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
 )
-_METADATA: Final = ip_address("fd00:ec2::254")  # EC2's, which is not link-local
+# Of machines in clouds, where they are not link-local.
+_METADATA: Final = frozenset(
+    map(
+        ip_address,
+        (
+            "fd00:ec2::254",  # EC2
+            "fd00:ec2::23",  # EKS
+            "fd20:ce::254",  # Google Compute Engine
+            "100.100.100.200",  # Alibaba ECS
+            "192.0.0.192",  # Oracle
+            "168.63.129.16",  # Azure's wire server
+        ),
+    )
+)
+_COMPATIBLE: Final = IPv6Network("::/96")  # RFC 4291, 2.5.5.1
 
 
 class HostRefused(FrumiousError):
@@ -119,7 +133,7 @@ def is_permitted(text: str, *, public: bool) -> bool:
     address = _embedded(text)
     if address.is_multicast or address.is_unspecified or address.is_link_local:
         return False
-    if address == _METADATA:
+    if address in _METADATA:
         return False
     if not public or any(address in network for network in _DOCUMENTATION):
         return True
@@ -131,6 +145,6 @@ def _embedded(text: str) -> IPv4Address | IPv6Address:
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv4Address):
         return address
-    if address in _NAT64:
+    if address in _NAT64 or (address in _COMPATIBLE and not address.is_loopback):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
