@@ -56,6 +56,16 @@ class Forecast:
     held_back: HeldBackFile | None = None  # by the cooldown, as the last run left it; None: nothing
 
     @property
+    def expected(self) -> frozenset[NormalizedName]:
+        """The projects that the next run brings, or that lag."""
+        absent = {
+            project
+            for project, preview in self.previews.items()
+            if preview.outcome is Outcome.ABSENT
+        }
+        return frozenset({*self.plan.jobs, *self.pending, *self.lagging} - absent - {*self.absent})
+
+    @property
     def payload(self) -> JsonObject:
         """All of it as JSON."""
         pending: list[Json] = [*self.pending]
@@ -118,7 +128,7 @@ class Forecast:
         """Return how much there is to store."""
         if not self.complete:
             return (
-                f"files are counted for up to {_MAX_PREVIEWED} projects alone,"
+                f"files are counted for up to {_MAX_PREVIEWED} projects only,"
                 " 'frumious estimate' estimates more"
             )
         previews = self.previews.values()

@@ -42,8 +42,9 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
         after = None if update is None else update.after
         forecast = await make_forecast(together(planned, update), mirror, after)
-        expected = planned.jobs.keys() - {*forecast.absent} | forecast.lagging.keys()
-        return forecast, absent_texts(await absent_names(mirror, expected), mirror.selection)
+        return forecast, absent_texts(
+            await absent_names(mirror, forecast.expected), mirror.selection
+        )
 
     forecast, misspelt = with_mirror(options, work)
     if as_json:

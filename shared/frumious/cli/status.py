@@ -241,7 +241,10 @@ def _lines(
     elif freshness.serial is not None:
         lack = f"{count(behind, 'change')} behind" if behind else "all changes"
         yield f"Serial: {freshness.serial}, {lack} as of then"
-    yield f"Age: the mirror had all changes {duration(freshness.lag_seconds)} ago"
+    if _is_first_run(cursor, freshness):
+        yield "Age: the first run is not done yet"
+    else:
+        yield f"Age: the mirror had all changes {duration(freshness.lag_seconds)} ago"
     projects = count(cursor.projects or 0, "project")
     yield f"Size: {projects}, {count(cursor.files, 'file')}, {size(cursor.bytes_)}"
     if cursor.runs:
@@ -251,6 +254,12 @@ def _lines(
     yield from _feed_lines(freshness.advisories, now)
     yield f"Lagging: {count(len(lagging), 'project')}"
     yield from lagging_lines(lagging, (), now)
+
+
+def _is_first_run(cursor: Cursor, freshness: Freshness) -> bool:
+    """Return whether the mirror never had all changes."""
+    has_serial = freshness.serial is not None or freshness.upstream_serial is None
+    return bool(cursor.runs) and not (cursor.projects and has_serial)
 
 
 def _closure_lines(needed: Needed) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tests.upstream import BANDERSNATCH, PYPI, Fault, Personality, Slow, Status,
 if TYPE_CHECKING:
     from tests.upstream import Index, Server
 
+LISTED = "\n[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n"
 NOTHING = "Nothing to do: the next run would change nothing."
 
 
@@ -52,9 +53,11 @@ def test_a_plan_says_what_the_run_stores_and_is_empty_after_it(
     assert frumious("plan", "-c", conf).stdout.splitlines()[-1] == NOTHING
 
 
+@pytest.mark.parametrize("selected", ["", LISTED + "  one\n  two\n"], ids=["all", "listed"])
 def test_a_plan_names_what_an_interrupted_run_left(
-    conf: str, index: Index, upstream: Server
+    conf: str, index: Index, upstream: Server, selected: str
 ) -> None:
+    Path(conf).write_text(Path(conf).read_text() + selected)
     for name in ("one", "two"):
         index.upload(wheel(name, "1.0"))
     index.upload(sdist("two", "1.0"))
@@ -67,8 +70,11 @@ def test_a_plan_names_what_an_interrupted_run_left(
 
     plan = planned(conf)
     shown = frumious("plan", "-c", conf).stdout
+    wrong = frumious("doctor", "-c", conf).stdout
     done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
 
+    assert "was killed while it used the mirror" in wrong
+    assert wrong.endswith("1 finding.\n"), "the next run publishes the root index"
     assert "two" in plan["pending"]
     assert "two: continue, " in shown
     assert "(an interrupted run left it)" in shown
@@ -99,7 +105,7 @@ def test_pages_of_few_projects_are_read(conf: str, index: Index, upstream: Serve
     shown = frumious("plan", "-c", conf)
 
     assert "and 251 more to update" in shown.stdout
-    assert "files are counted for up to 300 projects alone" in shown.stdout
+    assert "files are counted for up to 300 projects only" in shown.stdout
     assert upstream.requests_for("/simple/project-") == []
 
 

@@ -66,7 +66,12 @@ def test_a_status_names_open_runs(conf: str, index: Index, upstream: Server) -> 
         assert process.stderr.readline().startswith("one: ")
         process.send_signal(signal.SIGKILL)
 
-    assert "Open: 1 run of 2 jobs; the next run continues" in frumious("status", "-c", conf).stdout
+    shown = frumious("status", "-c", conf).stdout
+    assert "Open: 1 run of 2 jobs; the next run continues" in shown
+    assert "Age: the first run is not done yet" in shown
+    upstream.faults.clear()
+    assert frumious("mirror", "-c", conf).returncode == 0
+    assert "Age: the mirror had all changes " in frumious("status", "-c", conf).stdout
 
 
 def test_a_status_names_what_waits_for_a_person(
