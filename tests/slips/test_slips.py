@@ -1,8 +1,8 @@
 """Slips of a person, in mirror.conf or on the command line, lose nothing that the mirror has.
 
-Each one is tried with the command, against a mirror of several projects. It exits with another
-status than 0, says what is wrong, and every stored page and file stays as it was. Once the slip is
-corrected, the next run is content.
+Each one is tried with the command, against a mirror of several projects. It says what is wrong, and
+exits with another status than 0 unless it only warns. Every stored page and file stays as it was.
+Once the slip is corrected, the next run is content.
 """
 
 from __future__ import annotations
@@ -202,6 +202,14 @@ SLIPS = (
         "force-check", 1, _STAY.format(1, 1), change("    idna\n", ""), ("mirror", "--force-check")
     ),
     Slip("planned", 1, _STAY.format(1, 1), change("    idna\n", ""), ("plan",)),
+    Slip(
+        "specifier",
+        0,
+        "idna>=99: has no effect without allowlist_release",
+        lambda text: text.replace("    allowlist_release\n", "").replace(
+            "    idna", "    idna>=99"
+        ),
+    ),
     Slip("emptied", 2, "lists no project", lambda text: text[: text.index("    charset")]),
     Slip("list-section", 2, r"did you mean 'allowlist'", change("[allowlist]", "[alowlist]")),
     Slip(

@@ -125,8 +125,13 @@ def _regressed(cursor: Cursor, serial: int, mirror: Mirror) -> Finding:
 async def _check_clocks(mirror: Mirror) -> AsyncIterator[Finding]:
 
     async def upstream_time() -> float | None:
-        response = await mirror.upstream.root_headers()
-        return http_time(response.headers.get("Date", ""))
+        headers = (await mirror.upstream.root_headers()).headers
+        date, age = http_time(headers.get("Date", "")), headers.get("Age", "")
+        if date is None or not age.isdecimal():
+            return date
+        # Some caches send when they got the response from upstream, and some when they send it.
+        now = mirror.clock.now()
+        return min(date, date + int(age), key=lambda each: abs(each - now))
 
     clocks = {mirror.config.master: upstream_time, "the storage": mirror.storage.server_time}
     for subject, read in clocks.items():

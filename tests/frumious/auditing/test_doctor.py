@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +19,11 @@ import pytest
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from tests.frumious.cli.test_cli import ENVIRONMENT, configured, frumious
-from tests.upstream import Fault, Index, Server, Slow, wheel
+from tests.frumious.cli.test_folders import needs_setpriv, unprivileged
+from tests.upstream import Fault, Headers, Index, Server, Slow, wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.world import World
@@ -209,6 +213,73 @@ def test_a_second_writer_is_named(conf: Path) -> None:
     assert f"process {os.getpid()} uses the mirror now" in finding["problem"]
 
 
+def change_during_check(conf: Path, upstream: Server, change: Callable[[], None]) -> Any:
+    """Return what the doctor finds while another process changes the cursor."""
+    slow = upstream.faults.add(Fault(Slow(delay=4), "/pypi"))
+    upstream.clear()
+    command = [sys.executable, "-m", "frumious.cli", "-c", str(conf), "doctor", "--json"]
+    environment = {**os.environ, **ENVIRONMENT}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as running:
+        while not upstream.requests:
+            time.sleep(0.05)
+            assert running.poll() is None
+        change()
+        output, _ = running.communicate(timeout=60)
+    upstream.faults.remove(slow)
+    assert running.returncode == 1
+    return json.loads(output)["findings"]
+
+
+def test_another_writer_of_the_same_folder_is_found(conf: Path, upstream: Server) -> None:
+    """It is on another machine, so that the lock does not name it."""
+    cursor = conf.parent / "mirror/state/cursor.json"
+
+    def change() -> None:
+        cursor.write_text(json.dumps(json.loads(cursor.read_text()) | {"plans": 99}))
+
+    (finding,) = change_during_check(conf, upstream, change)
+
+    assert finding["subject"] == "state/cursor.json"
+    assert "another process changed it" in finding["problem"]
+    assert "one process on one machine" in finding["advice"]
+
+
+def test_another_writer_of_the_same_bucket_is_found(world: World, tmp_path: Path) -> None:
+    world.index.upload(wheel("good", "1.0"))
+    world.mirror_run()
+    configured(world, tmp_path)
+    bucket, key = world.bucket, "state/cursor.json"
+
+    def change() -> None:
+        body = json.loads(world.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        body |= {"plans": 99}
+        world.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(body).encode())
+
+    (finding,) = change_during_check(tmp_path / "mirror.conf", world.upstream, change)
+
+    assert "another process changed it" in finding["problem"]
+    assert "conditional writes keep the mirror right" in finding["advice"]
+
+
+@pytest.mark.parametrize(("skew", "words"), [(-7200, "ahead of"), (7200, "behind")])
+def test_a_wrong_clock_is_named_but_no_cached_response(
+    conf: Path, upstream: Server, skew: int, words: str
+) -> None:
+    def answer(skew: int, age: str | None = None) -> None:
+        upstream.faults.clear()
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=skew), usegmt=True)
+        upstream.faults.add(Fault(Headers({"Date": date, "Age": age}), "/simple/"))
+
+    answer(skew)
+    (finding,) = doctor(conf)
+    assert finding["subject"] == "this machine's clock"
+    assert re.match(rf"it is 7[12]\d\d seconds {words} that of {upstream.url}", finding["problem"])
+
+    for date, age in ((-500, "500"), (0, "500")):
+        answer(date, age)
+        assert doctor(conf, code=0) == []
+
+
 def test_a_lock_without_owner_is_named_and_its_leftovers_removed(
     conf: Path, upstream: Server, index: Index
 ) -> None:
@@ -229,14 +300,15 @@ def test_a_lock_without_owner_is_named_and_its_leftovers_removed(
     assert doctor(conf, "--repair", code=0) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_of_another_user_is_named(conf: Path) -> None:
+@needs_setpriv
+def test_a_folder_that_cannot_be_written_is_named(conf: Path) -> None:
     state = conf.parent / "mirror/state"
     state.chmod(0o555)
     try:
-        (finding,) = doctor(conf)
+        done = unprivileged("-c", str(conf), "doctor", "--json")
     finally:
         state.chmod(0o755)
+    (finding,) = json.loads(done.stdout)["findings"]
     assert "cannot write to it" in finding["problem"]
 
 

@@ -39,6 +39,11 @@ def configure(upstream: Server, directory: Path, folder: Path, options: str = ""
     return str(path)
 
 
+needs_setpriv = pytest.mark.skipif(
+    _PRIVILEGED and shutil.which("setpriv") is None, reason="needs setpriv"
+)
+
+
 def unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user whom permissions stop, also if the tests run as root."""
     prefix = ["setpriv", "--bounding-set", _CAPABILITIES, "--inh-caps", _CAPABILITIES]
@@ -52,7 +57,7 @@ def unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(_PRIVILEGED and shutil.which("setpriv") is None, reason="needs setpriv")
+@needs_setpriv
 def test_an_unwritable_folder_is_named_with_what_to_do(upstream: Server, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     conf = configure(upstream, mirror, tmp_path)
