@@ -196,6 +196,13 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
             "not been asked",
         ),
         ({"serial": None, "projects": 0}, "Nothing mirrored yet", "The first run is under way."),
+        (
+            {"snapshots": {"served": "before", "known": {}}},
+            "Rolled back to before",
+            "Installers get the index as it was in that snapshot.",
+        ),
+        ({"snapshots": {"served": None, "known": {}}}, "Up to date", "Compared with"),
+        ({"snapshots": 7}, "Up to date", "Compared with"),
         ({"updated": 7}, "Status unknown", "not in the expected format"),
     ],
 )

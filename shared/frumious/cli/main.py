@@ -22,6 +22,7 @@ from frumious.cli.options import Verbs, common_options, everything_option, json_
 from frumious.cli.plan import plan
 from frumious.cli.pythons import pythons
 from frumious.cli.serve import serve
+from frumious.cli.snapshots import rollback, snapshot
 from frumious.cli.status import status
 from frumious.cli.tokens import token
 from frumious.cli.verify import verify
@@ -65,8 +66,10 @@ main.add_command(keys)
 main.add_command(follow)
 main.add_command(plan)
 main.add_command(pythons)
+main.add_command(rollback)
 main.add_command(token)
 main.add_command(serve)
+main.add_command(snapshot)
 main.add_command(status)
 main.add_command(sync_to)
 main.add_command(verify)

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import aclosing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, aclosing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ from frumious.redaction import redact, redact_record
 from frumious.selection.unread import ListsUnread
 from frumious.state.objects import LedgerCorrupt
 from frumious.storage.filesystem.atomic_write import Folder
-from frumious.storage.filesystem.lock import lock
+from frumious.storage.filesystem.lock import MirrorLocked, lock
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
@@ -58,6 +58,26 @@ def with_mirror(
     settings = load_config(options)
     with locked(settings) if exclusive else nullcontext():
         return _run_until_complete(_run(settings, work, exclusive=exclusive))
+
+
+def with_mirror_alone(options: Options, work: Callable[[Mirror, bool], Awaitable[T]]) -> T:
+    """Return the result of `work` with the mirror, which is locked unless another process uses it.
+
+    `work` gets whether no job can be at work.
+
+    Raises:
+        ClickException, FrumiousError: as for `with_mirror`.
+    """
+    settings = load_config(options)
+    alone = settings.backend is Backend.FILESYSTEM
+    with ExitStack() as opened:
+        try:
+            opened.enter_context(locked(settings))
+        except MirrorLocked:
+            alone = False
+        return _run_until_complete(
+            _run(settings, lambda mirror: work(mirror, alone), exclusive=alone)
+        )
 
 
 @contextmanager

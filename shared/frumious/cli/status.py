@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
     from frumious.model.runs import Cursor, Lagging
+    from frumious.model.snapshots import Snapshots
     from frumious.model.types import JsonObject
 
 
@@ -85,6 +86,7 @@ class _State(NamedTuple):
     notices: Notices
     unverified: UnverifiedProjects
     needed: Needed
+    snapshots: Snapshots
 
     @property
     def private(self) -> list[str]:
@@ -103,6 +105,7 @@ async def _read(mirror: Mirror) -> _State:
     from frumious.state.held_back import read_held_back
     from frumious.state.notices import read_notices
     from frumious.state.private_listing import read_listing
+    from frumious.state.snapshots import read_snapshots
 
     cursor, config = await mirror.ledger.cursor(), mirror.config
     if cursor.asked and cursor.projects is None:  # state was lost, and nothing changed since
@@ -120,10 +123,18 @@ async def _read(mirror: Mirror) -> _State:
     unverified = UnverifiedProjects()
     if cursor.unverified:
         unverified = await read_unverified(mirror.storage)
-    now = mirror.clock.now()
-    needed = mirror.selection.needed
     return _State(
-        cursor, lagging, named, held_back, now, config, listing, notices, unverified, needed
+        cursor,
+        lagging,
+        named,
+        held_back,
+        mirror.clock.now(),
+        config,
+        listing,
+        notices,
+        unverified,
+        mirror.selection.needed,
+        await read_snapshots(mirror.storage),
     )
 
 
@@ -143,12 +154,14 @@ def _named_payload(state: _State) -> JsonObject:
             for project, each in sorted(state.unverified.projects.items())
         },
         **({} if held_back is None else {"held_back": held_back_payload(held_back)}),
+        **({"snapshots": state.snapshots.payload} if state.snapshots.snapshots else {}),
     }
 
 
 def _named_lines(state: _State) -> Iterator[str]:
     """Yield the same as text."""
     from frumious.cli.outcome import held_back_lines
+    from frumious.cli.snapshots import snapshot_lines
     from frumious.planning.absent_names import absent_texts
 
     private, named = state.private, state.named
@@ -165,6 +178,7 @@ def _named_lines(state: _State) -> Iterator[str]:
     yield from absent_texts(state.notices.absent, state.config.selection)
     yield from _withheld_lines(state.notices)
     yield from _unverified_lines(state.unverified)
+    yield from snapshot_lines(state.snapshots)
 
 
 def _withheld_lines(notices: Notices) -> Iterator[str]:

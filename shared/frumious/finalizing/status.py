@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -21,6 +22,8 @@ from frumious.model.advisories import Feed
 from frumious.model.closure import ClosureMark
 from frumious.model.notices import Notices
 from frumious.state.notices import read_notices
+from frumious.state.objects import LedgerCorrupt
+from frumious.state.snapshots import read_snapshots
 from frumious.state.status_files import parse_serial, parse_status
 from frumious.storage.protocol import Conflict
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from frumious.model.types import Json, JsonObject
     from frumious.state.page_store import PageStore
     from frumious.storage.protocol import Storage
+
+logger = logging.getLogger(__name__)
 
 GENERATION: Final = b"5"  # bandersnatch's number for this layout
 
@@ -121,6 +126,8 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
                 totals = await read_totals(pages)
             status = _status(before, closed, freshness, totals, lagging, waiting, now)
             status |= await _notices(before, freshness.notices, storage)
+            if not before:  # commands change it later
+                status |= await _snapshots(storage)
             if not changed and not _is_outdated(before, status, now):
                 return
             resets = cast("int", before.get("resets") or 0)
@@ -181,7 +188,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
         "runs": _last_runs(before, closed),
         **feed_payload(freshness.advisories),
         **closure_payload(freshness.closure),
-        **({"audit": before["audit"]} if "audit" in before else {}),
+        **{name: before[name] for name in ("audit", "snapshots") if name in before},
         "front_page": front_page.VERSION,
         # Of the serial in `status`, which a mirror that counts anew has only later.
         "resets": before.get("resets", 0) if freshness.serial is None else freshness.resets,
@@ -197,6 +204,16 @@ async def _notices(before: JsonObject, revision: int, storage: Storage) -> JsonO
         stored = await read_notices(storage) or Notices()
         notices = replace(stored, revision=revision).public_payload
     return {"notices": notices}
+
+
+async def _snapshots(storage: Storage) -> JsonObject:
+    """Return what a new status.json is to say of the snapshots; nothing without any."""
+    try:
+        known = await read_snapshots(storage)
+    except LedgerCorrupt as error:
+        logger.error("%s", error)  # noqa: TRY400 (says it all)
+        return {}
+    return {"snapshots": known.payload} if known.snapshots else {}
 
 
 def feed_payload(feed: Feed) -> JsonObject:

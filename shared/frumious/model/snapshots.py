@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
+from packaging.utils import canonicalize_name
 
-from frumious.model.layout import GZIP_FOLDER
+from frumious.clock import utc
+from frumious.model import layout
 from frumious.model.types import Filename, Key, Seconds, Serial
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
+
+    from frumious.model.types import JsonObject
 
 SNAPSHOTS: Final = Key("state/snapshots.json")
 KEPT_PAGES: Final = "state/snapshots/"  # <snapshot>/<project>.json
@@ -36,6 +40,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     fixed: Seconds  # from then on, no job is at work that does not know of the snapshot
     serial: Serial  # of the mirror at that time
     as_of: Seconds | None = None  # an earlier time that it shows; None: when it was created
+    creating: bool = False  # its pages are not all there yet: no reader gets it
     deleting: bool = False  # jobs keep nothing for it any more
 
 
@@ -50,6 +55,21 @@ class Snapshots(Struct, frozen=True, kw_only=True):
         """The names of those that jobs keep pages for."""
         return tuple(name for name, each in self.snapshots.items() if not each.deleting)
 
+    @property
+    def payload(self) -> JsonObject:
+        """What the public may know: those that readers get, and which is the live index."""
+        known: JsonObject = {
+            name: {
+                "created": utc(each.created),
+                "fixed": utc(each.fixed),
+                "as_of": None if each.as_of is None else utc(each.as_of),
+                "serial": each.serial or None,
+            }
+            for name, each in self.snapshots.items()
+            if not (each.creating or each.deleting)
+        }
+        return {"served": self.served, "known": known}
+
 
 class KeptPage(Struct, frozen=True, kw_only=True):
     """What a snapshot keeps of a project whose live page has changed: the page of that time.
@@ -62,6 +82,13 @@ class KeptPage(Struct, frozen=True, kw_only=True):
     withheld: tuple[Filename, ...] = ()
 
 
+def kept_project(snapshot: str, key: Key) -> NormalizedName | None:
+    """Return the project of a key of `kept_page_key`; None for any other key."""
+    name = key.removeprefix(f"{KEPT_PAGES}{snapshot}/").removesuffix(".json")
+    is_project = layout.is_project(name) and key == kept_page_key(snapshot, canonicalize_name(name))
+    return canonicalize_name(name) if is_project else None
+
+
 def kept_page_key(snapshot: str, project: NormalizedName) -> Key:
     """Return the key of what a snapshot keeps of a project."""
     return Key(f"{KEPT_PAGES}{snapshot}/{project}.json")
@@ -69,7 +96,7 @@ def kept_page_key(snapshot: str, project: NormalizedName) -> Key:
 
 def snapshot_key(snapshot: str, page: Key) -> Key:
     """Return where a snapshot has its own copy of what the live index has at `page`."""
-    if page.startswith(GZIP_FOLDER):
+    if page.startswith(layout.GZIP_FOLDER):
         msg = f"{page!r} is a compressed variant, and snapshots have none"
         raise ValueError(msg)
     return Key(f"{SNAPSHOT_PAGES}{snapshot}/{page.removeprefix('web/')}")

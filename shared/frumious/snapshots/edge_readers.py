@@ -25,6 +25,9 @@ class EdgeReaders:
         """
         self._store = EdgeStore(arn, output="SnapshotStore")
 
+    def check(self) -> None:
+        """Do nothing: the function reads what is stored."""
+
     async def offer(self, snapshot: str) -> None:
         """Serve a snapshot below `/snapshot/<snapshot>/`."""
         await asyncio.to_thread(self._store.put, f"{_OFFERED}{snapshot}", "1")

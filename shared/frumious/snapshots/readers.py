@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
-from frumious.model.snapshots import LIVE
 from frumious.snapshots.folder_link import link_snapshot
 
 if TYPE_CHECKING:
@@ -24,6 +23,13 @@ class CannotSwitch(FrumiousError):
 
 class Readers(Protocol):
     """The readers of a mirror. All methods do the same when they are called again."""
+
+    def check(self) -> None:
+        """Check that the readers can be pointed at something else.
+
+        Raises:
+            CannotSwitch: they cannot.
+        """
 
     async def offer(self, snapshot: str) -> None:
         """Serve a snapshot below `/snapshot/<snapshot>/`: all of it is stored."""
@@ -60,6 +66,9 @@ class _FolderReaders:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def check(self) -> None:
+        """Do nothing: a folder can have a link."""
+
     async def offer(self, snapshot: str) -> None:
         """Do nothing: its root index is stored."""
 
@@ -77,24 +86,32 @@ class _UnknownReaders:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def offer(self, snapshot: str) -> None:
-        """Do nothing: a snapshot is objects, like the live index."""
-
-    async def withdraw(self, snapshot: str) -> None:
-        """Do nothing."""
-
-    async def point(self, snapshot: str | None) -> None:
+    def check(self) -> None:
         """Refuse.
 
         Raises:
             CannotSwitch: in any case.
         """
         msg = (
-            f"cannot switch the readers of this mirror to {snapshot or LIVE!r}: what serves a"
-            f" mirror with storage-backend = {self._backend} has no switch"
+            "cannot switch the readers of this mirror to a snapshot: what serves a mirror with"
+            f" storage-backend = {self._backend} has no switch"
         )
         if self._backend is Backend.S3:
             msg += (
                 "; a stack with Snapshots=true has one, its output SnapshotStore: pass --store ARN"
             )
         raise CannotSwitch(msg)
+
+    async def offer(self, snapshot: str) -> None:
+        """Do nothing: a snapshot is objects, like the live index."""
+
+    async def withdraw(self, snapshot: str) -> None:
+        """Do nothing."""
+
+    async def point(self, snapshot: str | None) -> None:  # noqa: ARG002 (the protocol's)
+        """Refuse.
+
+        Raises:
+            CannotSwitch: in any case.
+        """
+        self.check()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from frumious.model.audits import AuditProgress, Kind
+    from frumious.model.snapshots import Snapshots
     from frumious.model.types import JsonObject
     from frumious.storage.protocol import Storage, Stored
 
@@ -84,12 +85,30 @@ async def publish_audit(
         "repaired": repaired,
         "left": dict(left),
     }
+    await _amend({"audit": audit}, storage)
+
+
+async def publish_snapshots(snapshots: Snapshots, storage: Storage) -> None:
+    """Say in status.json which snapshots there are, and which of them readers get.
+
+    Raises:
+        Conflict: as `publish_audit`.
+    """
+    await _amend({"snapshots": snapshots.payload}, storage)
+
+
+async def _amend(values: Mapping[str, object], storage: Storage) -> None:
+    """Replace values of status.json; if there is none, the finalizer will make one.
+
+    Raises:
+        Conflict: others wrote it again and again.
+    """
     for _ in range(_ATTEMPTS):
         stored = await storage.read(layout.STATUS_JSON)
         payload = parse_status(stored)
         if stored is None or not payload:
             return
-        body = json.dumps({**payload, "audit": audit}, indent=1).encode()
+        body = json.dumps({**payload, **values}, indent=1).encode()
         with suppress(Conflict):
             await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
             return

@@ -39,10 +39,15 @@ async def delete_files(project: NormalizedName, keys: Collection[Key], pages: Pa
 
     What a snapshot shows stays.
     """
+    await pages.storage.delete(sorted(await deletable_keys(project, keys, pages)))
+
+
+async def deletable_keys(
+    project: NormalizedName, keys: Collection[Key], pages: PageStore
+) -> frozenset[Key]:
+    """Return those of the keys that belong to the project, and that no snapshot shows."""
     owned = await own_keys(project, keys, pages)
-    if owned:
-        owned -= await _shown_keys(project, owned, pages)
-    await pages.storage.delete(sorted(owned))
+    return owned - await _shown_keys(project, owned, pages) if owned else owned
 
 
 async def delete_due(
@@ -94,7 +99,7 @@ async def own_keys(
             for other in owners - {project}:
                 ambiguous[other].add(key)
     for other, candidates in ambiguous.items():
-        owned -= await _named_keys(other, candidates, pages)
+        owned.difference_update(await named_keys(other, candidates, pages))
     return frozenset(owned)
 
 
@@ -119,11 +124,13 @@ async def _shown_keys(
     return frozenset(shown)
 
 
-async def _named_keys(project: NormalizedName, keys: set[Key], pages: PageStore) -> set[Key]:
+async def named_keys(
+    project: NormalizedName, keys: Collection[Key], pages: PageStore
+) -> Collection[Key]:
     """Return those of the keys that a project's page names; all, if the page is unreadable."""
     try:
         manifest = await pages.read_manifest(project)
         page = manifest.page if manifest is not None else await pages.read_html_page(project)
-        return keys & keys_of(mirrored_files(project, page))
+        return keys_of(mirrored_files(project, page)).intersection(keys)
     except (InvalidPage, layout.UnsafeName):
         return keys

@@ -40,6 +40,7 @@ VERBS = (
     "plan",
     "pythons",
     "serve",
+    "snapshots",
     "status",
     "tokens",
     "verify",

@@ -1,0 +1,304 @@
+"""`frumious snapshot` and `frumious rollback`: what clients of a folder get, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from frumious.snapshots.errors import SnapshotError, check_name
+from frumious.storage.filesystem.atomic_write import Folder
+from frumious.storage.filesystem.lock import lock
+from tests.frumious.cli.test_cli import frumious
+from tests.installers import PIP, UV, install
+from tests.serving.command import serve
+from tests.upstream import sdist, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.upstream import Index
+
+OLD_PINS = ("demo==1.0", "gone==1.0", "same==1.0")
+
+
+class Commands:
+    """A mirror in a folder, and the command."""
+
+    def __init__(self, conf: str, index: Index) -> None:
+        self.conf = conf
+        self.index = index
+        self.folder = Path(conf).parent / "mirror"
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Run the command and return its output."""
+        done = frumious("-c", self.conf, *arguments)
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def json(self, *arguments: str) -> Any:
+        done = frumious("-c", self.conf, *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def files(self) -> set[str]:
+        """Return the names of the files that are stored, without core metadata."""
+        stored = self.folder.glob("web/packages/*/*/*/*")
+        return {path.name for path in stored if path.suffix != ".metadata"}
+
+    def everything(self) -> dict[str, bytes]:
+        """Return all that is stored, but for what tells the time."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file() and path.name not in {"status.json", ".lock"}
+        }
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Use the mirror in another process."""
+        with lock(Folder.at(self.folder, manage_permissions=True)):
+            yield
+
+
+@pytest.fixture
+def mirror(conf: str, index: Index) -> Commands:
+    """Return a mirror of three projects, where removed files are deleted at once."""
+    path = Path(conf)
+    path.write_text(f"{path.read_text()}delete-after = 0\nmax-removals = 100% 0\n")
+    for name in ("demo", "gone", "same"):
+        index.upload(wheel(name, "1.0"))
+    commands = Commands(conf, index)
+    commands.run("mirror")
+    return commands
+
+
+def move_on(mirror: Commands) -> None:
+    """Let the live index change: new releases, a removed one, a removed and a new project."""
+    mirror.index.upload(wheel("demo", "2.0"))
+    mirror.index.remove_release("demo", "1.0")
+    mirror.index.remove_project("gone")
+    mirror.index.upload(wheel("new", "1.0"))
+    mirror.run("mirror")
+
+
+@pytest.mark.parametrize("installer", [PIP, UV], ids=["pip", "uv"])
+def test_old_pins_install_from_a_snapshot_and_after_a_rollback_from_the_live_address(
+    mirror: Commands, installer: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert "readers get it below /snapshot/before/simple/" in mirror.run(
+        "snapshot", "create", "before"
+    )
+    move_on(mirror)
+    (tmp_path / "server").mkdir()
+    with serve(mirror.folder, tmp_path / "server", hash_index=False) as served:
+        snapshot, live = f"{served.url}/snapshot/before", served.url
+
+        def installs(url: str, name: str, *pins: str) -> bool:
+            return install(installer, url, tmp_path / name, *pins).returncode == 0
+
+        assert installs(snapshot, "pinned", *OLD_PINS)
+        assert (tmp_path / "pinned/demo/__init__.py").read_text() == '__version__ = "1.0"\n'
+        assert not installs(live, "refused", *OLD_PINS)
+        assert installs(live, "live", "demo==2.0", "new")
+
+        assert "'frumious rollback --live' ends that" in mirror.run("rollback", "before")
+        assert installs(live, "rolled-back", *OLD_PINS)
+        assert not installs(live, "refused", "demo==2.0")
+        assert not installs(live, "refused", "new")
+        mirror.index.upload(wheel("demo", "3.0"))
+        mirror.run("mirror")
+        assert not installs(live, "refused", "demo==3.0"), "the mirror follows; readers do not"
+
+        assert "no longer before" in mirror.run("rollback", "--live")
+        assert installs(live, "forward", "demo==3.0", "new")
+        assert not installs(live, "refused", *OLD_PINS)
+        assert installs(snapshot, "still", *OLD_PINS)
+
+
+def test_a_snapshot_is_listed_with_its_time_serial_and_pages(mirror: Commands) -> None:
+    assert "There are no snapshots" in mirror.run("snapshot", "list")
+    serial = mirror.index.serial
+    created = mirror.json("snapshot", "create", "monday")
+    assert created["serial"] == serial
+    assert created["created"] == created["fixed"], "no job is at work"
+    move_on(mirror)
+    mirror.run("snapshot", "create", "tuesday")
+
+    listed = mirror.json("snapshot", "list")
+    assert {name: each["pages"] for name, each in listed["snapshots"].items()} == {
+        "monday": 3,  # demo, gone and new
+        "tuesday": 0,
+    }
+    assert listed["served"] is None
+    shown = mirror.run("snapshot", "list")
+    assert re.search(rf"monday +{created['created']} .* {serial} +3 +complete", shown)
+
+
+def test_readers_of_a_snapshot_are_named_where_people_look(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "monday")
+    mirror.run("rollback", "monday")
+
+    assert mirror.json("rollback", "monday") == {"served": "monday"}
+    status = mirror.run("status")
+    assert "Rolled back: readers get monday; 'frumious rollback --live' ends that" in status
+    assert "Snapshot monday: created 20" in status
+    assert mirror.json("status")["snapshots"]["served"] == "monday"
+    assert "readers get it" in mirror.run("snapshot", "list")
+
+    public = json.loads((mirror.folder / "web/status.json").read_text())
+    assert public["snapshots"]["served"] == "monday"
+    assert [*public["snapshots"]["known"]] == ["monday"]
+    mirror.index.upload(wheel("demo", "2.0"))
+    mirror.run("mirror")
+    kept = json.loads((mirror.folder / "web/status.json").read_text())
+    assert kept["snapshots"] == public["snapshots"], "runs keep it"
+    (mirror.folder / "web/status.json").unlink()
+    mirror.index.upload(wheel("demo", "3.0"))
+    mirror.run("mirror")
+    again = json.loads((mirror.folder / "web/status.json").read_text())
+    assert again["snapshots"] == public["snapshots"], "also if it was lost"
+
+    refused = mirror.run("snapshot", "delete", "monday", status=1)
+    assert "'frumious rollback --live' comes first" in refused
+    mirror.run("rollback", "--live")
+    assert "the live index already" in mirror.run("rollback", "--live")
+    mirror.run("snapshot", "delete", "monday")
+    assert "Snapshot" not in mirror.run("status")
+    assert mirror.json("status").get("snapshots") is None
+
+
+def test_deleting_frees_exactly_what_nothing_else_names(mirror: Commands) -> None:
+    before = mirror.everything()
+    mirror.run("snapshot", "create", "first")
+    assert mirror.run("snapshot", "delete", "first").startswith(
+        "first is deleted: 0 pages of its own, 0 files."
+    )
+    after = mirror.everything()
+    assert after.pop("state/snapshots.json")
+    assert after == before
+
+    mirror.run("snapshot", "create", "first")
+    mirror.index.upload(sdist("demo", "1.5"))
+    mirror.run("mirror")
+    mirror.run("snapshot", "create", "second")
+    move_on(mirror)  # without demo 1.0 and gone, which both snapshots show
+    mirror.index.remove_release("demo", "1.5")  # which the second one shows
+    mirror.run("mirror")
+    kept = {f"{name}-1.0-py3-none-any.whl" for name in ("demo", "gone", "same", "new")}
+    kept |= {"demo-1.5.tar.gz", "demo-2.0-py3-none-any.whl"}
+    assert mirror.files() == kept
+
+    mirror.run("snapshot", "delete", "first")
+    assert mirror.files() == kept
+    scheduled = (mirror.folder / "state/removed/demo.json").read_text()
+    assert "gone" not in scheduled, "the next run deletes what is due"
+    assert mirror.json("snapshot", "delete", "second") == {
+        "name": "second",
+        "pages": 3,
+        "files": 1,
+        "later": False,
+    }
+    assert mirror.files() == kept - {"gone-1.0-py3-none-any.whl"}
+    assert [name for name in mirror.everything() if "snapshot" in name] == ["state/snapshots.json"]
+
+
+def test_what_waits_for_its_deletion_stays_until_then(mirror: Commands) -> None:
+    path = Path(mirror.conf)
+    path.write_text(path.read_text().replace("delete-after = 0", "delete-after = 7"))
+    mirror.run("snapshot", "create", "first")
+    move_on(mirror)
+    before = mirror.files()
+    assert mirror.json("snapshot", "delete", "first")["files"] == 0
+    assert mirror.files() == before
+
+
+def test_a_diff_names_what_changed(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "monday")
+    move_on(mirror)
+    mirror.run("snapshot", "create", "tuesday")
+    mirror.index.yank("demo", "2.0", "broken")
+    mirror.index.archive("same")
+    mirror.run("mirror")
+    mirror.run("sync", "same")
+
+    assert mirror.json("snapshot", "diff", "monday", "tuesday")["projects"] == {
+        "demo": {
+            "added": ["demo-2.0-py3-none-any.whl"],
+            "removed": ["demo-1.0-py3-none-any.whl"],
+            "changed": {},
+        },
+        "gone": {"added": [], "removed": ["gone-1.0-py3-none-any.whl"], "changed": {}},
+        "new": {"added": ["new-1.0-py3-none-any.whl"], "removed": [], "changed": {}},
+    }
+    assert mirror.run("snapshot", "diff", "tuesday", "live").splitlines() == [
+        "demo:",
+        "  ~ demo-2.0-py3-none-any.whl: yanked",
+        "same: active -> archived",
+        "2 projects differ from tuesday to live.",
+    ]
+    back = mirror.json("snapshot", "diff", "live", "monday")["projects"]
+    assert back["gone"]["added"] == ["gone-1.0-py3-none-any.whl"]
+    assert mirror.json("snapshot", "diff", "monday", "monday")["projects"] == {}
+
+
+def test_names_that_are_not_allowed_are_refused(mirror: Commands) -> None:
+    before = mirror.everything()
+    assert "names the live index" in mirror.run("snapshot", "create", "live", status=1)
+    for name in ("", "-a", "a-", "UPPER", "a/b", "..", "a b", "a" * 64, "\xe4", "a\n", "\u0661"):
+        with pytest.raises(SnapshotError, match="are, with a letter or a digit at both ends"):
+            check_name(name)
+    assert "is not allowed" in mirror.run("snapshot", "create", "../a", status=1)
+    assert mirror.everything() == before
+
+
+def test_unknown_names_list_the_known_ones(mirror: Commands) -> None:
+    unknown = "there is no snapshot 'nope': there is none yet"
+    assert unknown in mirror.run("rollback", "nope", status=1)
+    for name in ("monday", "friday"):
+        mirror.run("snapshot", "create", name)
+    for arguments in (
+        ("rollback", "nope"),
+        ("snapshot", "delete", "nope"),
+        ("snapshot", "diff", "monday", "nope"),
+    ):
+        shown = mirror.run(*arguments, status=1)
+        assert "there is no snapshot 'nope': known are friday, monday" in shown
+    assert "there is a snapshot 'monday'" in mirror.run("snapshot", "create", "monday", status=1)
+    assert "give either" in mirror.run("rollback", status=2)
+    assert "give either" in mirror.run("rollback", "monday", "--live", status=2)
+    assert "run 'frumious mirror' first" not in mirror.run("snapshot", "list")
+
+
+def test_an_empty_mirror_has_nothing_to_keep(conf: str, index: Index) -> None:
+    commands = Commands(conf, index)
+    shown = commands.run("snapshot", "create", "monday", status=1)
+    assert "run 'frumious mirror' first" in shown
+    assert not (commands.folder / "state/snapshots.json").exists()
+
+
+def test_while_another_command_is_at_work_a_snapshot_may_still_change(mirror: Commands) -> None:
+    with mirror.locked():
+        assert "It may change until" in mirror.run("snapshot", "create", "monday")
+        refused = mirror.run("rollback", "monday", status=1)
+        assert "may change until" in refused
+        assert not (mirror.folder / "web/rollback").is_symlink()
+        assert mirror.json("snapshot", "delete", "monday")["later"]
+    mirror.run("snapshot", "create", "monday")
+    with mirror.locked():
+        mirror.run("rollback", "monday")  # whatever is at work
+    assert (mirror.folder / "web/rollback").readlink() == Path("snapshot/monday")
+
+
+def test_many_snapshots_bring_a_warning_of_what_they_cost(mirror: Commands) -> None:
+    path = mirror.folder / "state/snapshots.json"
+    mirror.run("snapshot", "create", "day-0")
+    known = json.loads(path.read_text())
+    known["snapshots"] |= {f"day-{number}": known["snapshots"]["day-0"] for number in range(1, 19)}
+    path.write_text(json.dumps(known))
+    assert "There are" not in mirror.run("snapshot", "create", "day-19")
+    assert "There are 21 snapshots: a page" in mirror.run("snapshot", "create", "day-20")
