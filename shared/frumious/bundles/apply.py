@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.auditing.listing import objects_of
+from frumious.bundles.builds import named_builds, stored_builds
 from frumious.bundles.errors import InvalidBundle, RemovalsWait
 from frumious.bundles.manifest import is_page, site_keys
 from frumious.finalizing.root_index import publish_root_index, read_totals, root_index_etag
@@ -19,6 +20,7 @@ from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.checksums import FileStream
 from frumious.model.release_json import stored_releases
+from frumious.pythons.published import LIST
 from frumious.simple import gzipped, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.page_store import UnreadableManifest
@@ -111,8 +113,12 @@ class Applier:
         await self._delete_other_pages(project, current, {})
 
     async def publish_site(self, objects: Mapping[Key, bytes]) -> None:
-        """Publish the root index, and the status last."""
+        """Publish the root index, the status, and the list of builds last.
+
+        Builds that it no longer names are deleted.
+        """
         mirror, storage = self.mirror, self.mirror.storage
+        builds = await stored_builds(storage) if LIST in objects else {}
         page_layout = mirror.pages.layout
         root = page_layout.root_manifest
         if page_layout.has_json_variants:
@@ -131,6 +137,9 @@ class Applier:
                     await storage.write(key, objects[key])
                 elif stored.body != objects[key]:
                     await storage.write(key, objects[key], replacing=stored.etag)
+        await storage.delete(
+            sorted(builds.keys() - named_builds(objects.get(LIST)).keys()) if builds else ()
+        )
 
     async def list_projects(
         self, changes: Mapping[NormalizedName, ListedProject | DelistedProject], head: Head

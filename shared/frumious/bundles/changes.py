@@ -178,8 +178,8 @@ async def _read(
     return Change(Known.of(project, listed, ids), pages, tuple(new))
 
 
-async def read_site(mirror: Mirror) -> Mapping[Key, bytes]:
-    """Read the root index and the status, all of the same time.
+async def read_site(mirror: Mirror) -> dict[Key, bytes]:
+    """Read the root index, the status and the list of builds, all of the same time.
 
     Pages that are read later are as new as the root index, or newer.
     """

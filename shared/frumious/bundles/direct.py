@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from frumious.bundles import catalogue
 from frumious.bundles.apply import Applier, check_removals
+from frumious.bundles.builds import missing_builds, named_builds, stored_builds
 from frumious.bundles.catalogue import CatalogueHead, CatalogueReader, CatalogueWriter, Known
 from frumious.bundles.changes import find_changes, read_site, read_step
 from frumious.bundles.errors import InvalidBundle, NotExported
@@ -17,6 +18,7 @@ from frumious.bundles.reading import FileGone, once, read_small, sha256_of, stre
 from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.checksums import ExpectedContent, WrongBytes
+from frumious.pythons.published import LIST
 from frumious.state.bundle_records import read_exports, write_exports
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from frumious.bundles.changes import Change, NewFile, Step
     from frumious.mirror import Mirror
-    from frumious.model.types import JsonObject
+    from frumious.model.types import JsonObject, Key
 
 _ATTEMPTS: Final = 3  # at a project whose files are deleted while they are read
 _AT_ONCE: Final = 16  # files of a project
@@ -117,8 +119,19 @@ class _Copy:
         for project in removed:
             await self._applier.remove(project)
         self.synced.removed = len(removed)
+        await self._copy_builds(site)
         await self._applier.publish_site(site)
         await self._applier.delete_files()
+
+    async def _copy_builds(self, site: dict[Key, bytes]) -> None:
+        """Copy the builds of Python that the destination lacks; on a fault, it keeps its list."""
+        try:
+            had = await stored_builds(self._destination.storage)
+            for file in missing_builds(named_builds(site.get(LIST)), had):
+                await self._copy_file(file)
+        except (FileGone, WrongBytes, InvalidBundle) as error:
+            self.synced.skipped[layout.PYTHON_BUILDS] = str(error)
+            del site[LIST]
 
     async def _copy(self, step: Step) -> Step:
         """Copy a project; return what it was at last."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.bundles import catalogue, locations, work
+from frumious.bundles.adding import add_files, add_whole
 from frumious.bundles.catalogue import CatalogueReader
 from frumious.bundles.changes import find_changes, read_site, read_step
 from frumious.bundles.errors import InvalidBundle, NotExported
+from frumious.bundles.export_builds import add_builds, exported_builds, keep_builds
 from frumious.bundles.manifest import (
     FORMAT,
     HEAD,
@@ -27,11 +29,11 @@ from frumious.bundles.manifest import (
     render_head,
     render_line,
 )
-from frumious.bundles.reading import FileGone, once, read_small, sha256_of, stream_file
+from frumious.bundles.reading import FileGone
 from frumious.bundles.work import Progress, Work
-from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.checksums import WrongBytes
+from frumious.pythons.published import LIST
 from frumious.signing.signatures import sign
 from frumious.simple import root_index
 from frumious.simple.values import InvalidPage
@@ -44,15 +46,13 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.bundles.catalogue import Known
-    from frumious.bundles.changes import Change, NewFile, Step
-    from frumious.bundles.volumes import VolumeWriter
+    from frumious.bundles.changes import Change, Step
     from frumious.mirror import Mirror
     from frumious.model.types import Key
     from frumious.signing.keys import SigningKey
 
 _CHECKPOINT: Final = 64 * 1024**2  # bytes after which progress is kept
 _CHECKPOINT_PROJECTS: Final = 1000
-_AT_ONCE: Final = 16  # small files
 _ATTEMPTS: Final = 3  # at a project whose files are deleted while they are read
 
 
@@ -142,6 +142,7 @@ class Exporter:
                 await self._add_site(bundle)
                 await bundle.checkpoint(self.destination, self.mirror.config)
             if self.projects is None:
+                await add_builds(bundle, self.mirror, self.destination)
                 steps = find_changes(self.mirror, known, progress.salt, progress.after)
             else:
                 await self._read_listed(bundle)
@@ -175,7 +176,10 @@ class Exporter:
             msg = f"{error}: run 'frumious verify --repair' first"
             raise NotExported(msg) from error
         bundle.progress.serial = serial if isinstance(serial, int) else 0
+        builds = site.pop(LIST, None)
         if self.projects is None:
+            if builds is not None:
+                await asyncio.to_thread((bundle.folder / work.BUILDS).write_bytes, builds)
             bundle.progress.site = Line(pages=await self._pages(site, bundle))
 
     async def _read_listed(self, bundle: Work) -> None:
@@ -222,7 +226,7 @@ class Exporter:
             bundle.catalogue.add(step.known)
 
     async def _add_change(self, change: Change, bundle: Work) -> None:
-        files = await self._files(change.files, bundle)
+        files = await add_files(change.files, bundle, self.mirror.storage)
         pages = await self._pages(change.pages, bundle)
         project = change.known.project
         line = Line(project=project, files=files, pages=pages, listed=bundle.listed.get(project))
@@ -233,23 +237,7 @@ class Exporter:
         bundle.progress.bytes += sum(each.size for each in (*files, *pages))
 
     async def _pages(self, pages: Mapping[Key, bytes], bundle: Work) -> tuple[Object, ...]:
-        return tuple([await _add_whole(key, body, bundle.pages) for key, body in pages.items()])
-
-    async def _files(self, files: tuple[NewFile, ...], bundle: Work) -> tuple[Object, ...]:
-        """Copy files; read small ones together."""
-        storage, objects = self.mirror.storage, list[Object]()
-        for at in range(0, len(files), _AT_ONCE):
-            group = files[at : at + _AT_ONCE]
-            bodies = await run_all(read_small(file, storage) for file in group)
-            for file, body in zip(group, bodies, strict=True):
-                key = file.blob.key
-                if body is not None:
-                    objects.append(await _add_whole(key, body, bundle.files))
-                    continue
-                async with stream_file(file, storage) as (stream, size, chunks):
-                    parts = await bundle.files.add(key, size, chunks)
-                    objects.append(Object(key, size, stream.sha256, parts))
-        return tuple(objects)
+        return tuple([await add_whole(key, body, bundle.pages) for key, body in pages.items()])
 
     async def _end(self, bundle: Work) -> Head:
         """Write what says that the bundle is complete, and keep what the destination has then."""
@@ -286,6 +274,7 @@ class Exporter:
             return head
         storage = self.mirror.storage
         await catalogue.store(layout.exported(head.id), bundle.catalogue_file, storage)
+        await keep_builds(bundle, storage)
         exports, etag = await read_exports(storage)
         export = Export(
             id=head.id,
@@ -315,11 +304,7 @@ class Exporter:
         location = await locations.publish(folder, head.name, self.destination, mirror.config)
         exports, _ = await read_exports(mirror.storage)
         kept = {layout.exported(each) for each in exports.ids()}
+        kept |= {exported_builds(each) for each in exports.ids()}
         stored = [entry.key async for entry in mirror.storage.list(layout.EXPORTS_FOLDER)]
         await mirror.storage.delete([key for key in stored if key not in kept])
         return location
-
-
-async def _add_whole(key: Key, body: bytes, volumes: VolumeWriter) -> Object:
-    parts = await volumes.add(key, len(body), once(body))
-    return Object(key, len(body), sha256_of(body), parts)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from frumious.auditing.listing import folder_order
 from frumious.bundles.apply import Applier, check_removals
+from frumious.bundles.builds import check_builds
 from frumious.bundles.errors import InvalidBundle, WrongOrder
 from frumious.bundles.losses import LossCounter
 from frumious.bundles.manifest import (
@@ -38,12 +39,13 @@ from frumious.model.checksums import ExpectedContent
 from frumious.model.page_layout import PageLayout
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.types import Key
+from frumious.pythons.published import LIST
 from frumious.signing.signatures import verify
 from frumious.state.bundle_records import Imported, read_imported
 from frumious.state.objects import render
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterator, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -238,6 +240,7 @@ class _Import:
         async with self._readers() as (files, pages), task_group() as group:
             slots = asyncio.Semaphore(_AT_ONCE)
             site: Line | None = None
+            builds: set[Key] = set()
 
             async def store(each: Object, body: bytes) -> None:
                 try:
@@ -252,7 +255,9 @@ class _Import:
                     slots.release()
 
             for line in self._lines(manifest):
-                site = line if line.project is None else site
+                if line.project is None:
+                    site = line if line.pages else site
+                    builds.update(Key(each.key) for each in line.files)
                 for each in line.files:
                     if each.size <= _SMALL:
                         body = await self._body(each, files)
@@ -265,10 +270,23 @@ class _Import:
                 if line.project is not None and (bodies or removals_count):
                     await slots.acquire()
                     group.create_task(count(line.project, bodies[-1] if bodies else None))
-            keys = {each.key for each in site.pages} if site is not None else set()
-            if self._head.projects is None and self._layout.root_manifest not in keys:
-                msg = f"{self._bundle.name} has no root index"
-                raise InvalidBundle(msg)
+            await self._check_site(site, builds, pages)
+
+    async def _check_site(
+        self, site: Line | None, builds: Container[Key], pages: VolumeReader
+    ) -> None:
+        """Check that there is a root index, and every build of Python that a list names.
+
+        Raises:
+            InvalidBundle: there is not.
+        """
+        objects = {each.key: each for each in site.pages} if site is not None else {}
+        if self._head.projects is None and self._layout.root_manifest not in objects:
+            msg = f"{self._bundle.name} has no root index"
+            raise InvalidBundle(msg)
+        if LIST in objects:
+            body = await self._body(objects[LIST], pages)
+            await check_builds(body, builds, self._mirror.storage)
 
     async def _publish(
         self, manifest: IO[bytes], applier: Applier, gone: Sequence[NormalizedName]
@@ -288,7 +306,7 @@ class _Import:
 
                 for line in self._lines(manifest):
                     if line.project is None:
-                        site = line
+                        site = line if line.pages else site
                     elif line.removed:
                         await applier.remove(line.project)
                     else:

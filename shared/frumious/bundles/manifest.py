@@ -14,6 +14,7 @@ from frumious.bundles.errors import InvalidBundle
 from frumious.model import layout
 from frumious.model.release_json import is_release_key
 from frumious.model.types import Count, Key, ProjectName, Seconds, Serial
+from frumious.pythons.published import LIST, is_build_key
 from frumious.simple.values import project_name
 from frumious.state.bundle_records import Id, Number
 
@@ -60,7 +61,10 @@ class Listed(Struct, frozen=True, array_like=True):
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
-    """What the bundle has of a project; without a project, of the mirror as a whole."""
+    """What the bundle has of a project; without a project, of the mirror as a whole.
+
+    The latter has pages alone; builds of Python, lines with nothing but files.
+    """
 
     project: ProjectName | None = None
     removed: bool = False
@@ -156,22 +160,26 @@ def parse_line(body: bytes, page_layout: PageLayout) -> Line:
     if wrong:
         msg = f"the bundle has the key {wrong[0]!r:.200} for {line.project}, which it may not write"
         raise InvalidBundle(msg)
+    is_of_builds = line.project is None and line.files and not (line.pages or line.removed)
     if line.listed is not None and project_name(line.listed.name) != line.project:
         msg = f"the bundle lists {line.project} under another name"
         raise InvalidBundle(msg)
     manifest = None if line.project is None else page_layout.manifest(line.project)
     is_complete = not line.pages or manifest in {None, line.pages[-1].key}
-    if not is_complete or (manifest is None and (line.files or line.removed)):
+    if not is_complete or (manifest is None and (line.files or line.removed) and not is_of_builds):
         msg = f"the line of {line.project} in the bundle's {MANIFEST} is incomplete"
         raise InvalidBundle(msg)
     return line
 
 
 def is_file(key: str, project: NormalizedName | None) -> bool:
-    """Return whether a key is one of a project's file, its core metadata or its provenance."""
-    return key.isprintable() and (
-        layout.is_file_key(key) or (project is not None and layout.is_provenance_key(key, project))
-    )
+    """Return whether a key is one of a project's file, its core metadata or its provenance.
+
+    Without a project, one of a build of Python.
+    """
+    if project is None:
+        return is_build_key(key)
+    return key.isprintable() and (layout.is_file_key(key) or layout.is_provenance_key(key, project))
 
 
 def is_page(key: str, project: NormalizedName | None, page_layout: PageLayout) -> bool:
@@ -201,4 +209,5 @@ def site_keys(page_layout: PageLayout) -> tuple[Key, ...]:
         layout.LAST_MODIFIED,
         layout.STATUS,
         layout.STATUS_JSON,
+        LIST,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PROGRESS: Final = "progress.json"
 _CATALOGUE: Final = "catalogue.ndjson"
+BUILDS: Final = "builds.json"  # the list of builds at the beginning of the export
 
 _Position = tuple[Number, Count]
 
@@ -52,6 +53,8 @@ class Progress(Struct, kw_only=True):
     catalogue: Count = 0  # bytes
     uploaded: list[Volume] = []
     site: Line = Line()
+    build: Annotated[str, Meta(max_length=1024)] = ""  # the last build of Python
+    has_builds: bool = False  # all of them, and their list is in `site`
     changed: Count = 0
     removed: Count = 0
     objects: Count = 0
@@ -133,6 +136,13 @@ def read_progress(folder: Path) -> Progress | None:
     return None
 
 
+def read_builds(folder: Path) -> bytes | None:
+    """Return the list of builds of Python that is exported; None: there is none."""
+    with suppress(FileNotFoundError):
+        return (folder / BUILDS).read_bytes()
+    return None
+
+
 def clear(folder: Path) -> None:
     """Make an empty work folder."""
     with suppress(FileNotFoundError):
@@ -142,7 +152,7 @@ def clear(folder: Path) -> None:
 
 def remove_private(folder: Path) -> None:
     """Remove what is not part of the bundle."""
-    for name in (_PROGRESS, _CATALOGUE):
+    for name in (_PROGRESS, _CATALOGUE, BUILDS):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 LIST: Final = Key(f"{layout.PYTHON_BUILDS}downloads.json")
+_KEY: Final = re.compile(
+    rf"{layout.PYTHON_BUILDS}[A-Za-z0-9_]+(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*){{1,4}}"
+)
 
 
 async def read_published(storage: Storage) -> Mapping[Key, Build]:
@@ -39,3 +43,8 @@ async def is_intact(build: Build, storage: Storage) -> bool:
         async for chunk in chunks:
             digest.update(chunk)
     return digest.hexdigest() == build.sha256
+
+
+def is_build_key(key: str) -> bool:
+    """Return whether a key can be that of a build."""
+    return key != LIST and _KEY.fullmatch(key) is not None
