@@ -19,6 +19,7 @@ sam_env := .venv-sam/.made-$(call checksum,requirements/sam.txt)
 checkov_env := .venv-checkov/.made-$(call checksum,requirements/checkov.txt)
 lambda_env := .venv-lambda/.made-$(call checksum,requirements/lambda.txt)
 native_layer := .venv-lambda/layer/.made-$(call checksum,requirements/runtime.txt)
+native_attestations := .venv-lambda/attestations/.made-$(call checksum,requirements/attestations.txt)
 servers_env := .venv-servers/.made-$(call checksum,requirements/servers.txt)
 clients_env := .venv-clients/.made-$(call checksum,requirements/clients.txt)
 fuzz_env := .venv-fuzz/.made-$(call checksum,requirements/fuzz.txt)
@@ -207,7 +208,7 @@ validate: $(sam_env) $(checkov_env) ## Check template.yaml by the rules of SAM, 
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: lambda-env
-lambda-env: $(lambda_env) ## Create .venv-lambda: Python 3.13 with the packages of Lambda's runtime
+lambda-env: $(lambda_env) $(native_attestations) ## Create .venv-lambda: Python 3.13 with the packages of Lambda's runtime
 
 ##@ Help
 
@@ -276,6 +277,12 @@ $(native_layer): $(lambda_env)
 	$(UV) pip install --quiet --python .venv-lambda/bin/python --target .venv-lambda/layer \
 	  --require-hashes -r requirements/runtime.txt
 	.venv-lambda/bin/python -m compileall -q -j 0 .venv-lambda/layer
+	@touch $@
+
+# So are those of the verifier's layer, of which tests take what is compiled.
+$(native_attestations): $(lambda_env)
+	$(UV) pip install --quiet --python .venv-lambda/bin/python --target .venv-lambda/attestations \
+	  --require-hashes -r requirements/attestations.txt
 	@touch $@
 
 # LocalStack pins many of the libraries that we use.

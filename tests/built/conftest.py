@@ -27,6 +27,11 @@ class Build:
         return self.layer / "python"
 
     @property
+    def native_attestations(self) -> Path:
+        """The packages of the verifier's layer for this machine."""
+        return self.interpreter.parents[1] / "attestations"
+
+    @property
     def msgspec(self) -> Path:
         """The package for this machine; the layer's is compiled for Lambda's processor."""
         return self.interpreter.parents[1] / "lib/python3.13/site-packages/msgspec"
