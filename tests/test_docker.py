@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from packaging.version import Version
 
 from tests.upstream import Index, Server, wheel
 
@@ -75,9 +76,27 @@ def test_what_is_mounted_and_copied_exists(services: dict[str, Any]) -> None:
     for source in (*targets(services["mirror"]), *targets(services["web"])):
         assert source == "pypi" or (DOCKER / source).is_file(), source
     ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    for source in re.findall(r"^COPY (\w\S+) ", DOCKERFILE, re.MULTILINE):
+    copied = " ".join(re.findall(r"^COPY (\w.*) \S+$", DOCKERFILE, re.MULTILINE)).split()
+    assert len(copied) == 4
+    for source in copied:
         assert (CHECKOUT / source).exists(), source
         assert f"!{source}" in ignored
+
+
+def test_what_verifies_attestations_fits_into_the_image() -> None:
+    """It is installed after the command's packages, and replaces none by what is not compatible."""
+
+    def pins(name: str) -> dict[str, Version]:
+        text = (CHECKOUT / f"requirements/{name}.txt").read_text()
+        found = re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+        return {project: Version(version) for project, version in found}
+
+    command, attestations = pins("command"), pins("attestations")
+    assert "pypi-attestations" in attestations
+    for name in command.keys() & attestations.keys():
+        assert attestations[name].major == command[name].major, name
+    built = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]["mirror"]["build"]
+    assert built["args"].keys() == {*re.findall(r"^ARG (\w+)=", DOCKERFILE, re.MULTILINE)}
 
 
 def test_the_mirror_is_updated_until_the_container_stops(
