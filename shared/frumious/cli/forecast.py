@@ -221,6 +221,9 @@ def _parts(preview: Preview | None) -> list[str]:
     if preview.held_back:
         until = f" until {utc(preview.ripens)}" if preview.ripens else ""
         parts.append(f"{count(preview.held_back, 'file')} held back{until}")
+    if preview.unverified:
+        fault = "" if preview.error else f" ({preview.fault})"
+        parts.append(f"{count(preview.unverified, 'file')} with faults of attestations{fault}")
     if preview.removed_files:
         parts.append(f"{count(preview.removed_files, 'file')} removed")
     if preview.error:
@@ -242,5 +245,8 @@ def _preview_payload(preview: Preview) -> JsonObject:
         "new_bytes": preview.new_bytes if preview.sizes_known else None,
         "removed_files": preview.removed_files,
         **({"held_back": preview.held_back} if preview.held_back else {}),
+        **(
+            {"unverified": preview.unverified, "fault": preview.fault} if preview.unverified else {}
+        ),
         "error": preview.error or None,
     }

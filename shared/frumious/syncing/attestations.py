@@ -68,26 +68,27 @@ class Verified:
 
 
 async def verify_attestations(
-    project: NormalizedName,
     change: Change,
     current_page: CurrentPage,
     transfer: Transfer,
     mirror: Mirror,
+    *,
+    read_only: bool = False,
 ) -> Verified:
     """Verify the attestations of the files that are not known yet, and apply the policy.
 
     What is verified, and shown, is stored at once, so that the page names the provenance that was
-    verified and no other.
+    verified and no other. With `read_only`, nothing is stored.
 
     Raises:
         StorageUnavailable: what is known cannot be read or kept.
         Conflict: another job keeps it too.
     """
-    policy = mirror.config.attestations
+    policy, project = mirror.config.attestations, transfer.project
     mode = None if policy is None else policy.mode(project)
     if policy is None or mode is None or change.identities is not None:
         return Verified(change)
-    record = AttestationRecord(project, mirror.storage)
+    record = AttestationRecord(project, mirror.storage, read_only=read_only)
     await record.read()
     check = _Check(project, change, transfer, mirror, policy, mode, record)
     await check.verify()
@@ -212,7 +213,8 @@ class _Check:
             is_proved = bool(entry.publisher) and self.policy.accepts(
                 self.project, entry.publisher, known
             )
-            if blob.key in new and (is_proved or self.mode is Mode.REPORT):
+            is_shown = is_proved or self.mode is Mode.REPORT
+            if blob.key in new and is_shown and not self.record.read_only:
                 to_store.append((blob, body))
         await run_all(self._store(blob, body) for blob, body in to_store)
 

@@ -11,6 +11,7 @@ from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome
 from frumious.selection.advisories import blocked_on_page
+from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.blocking import Blocked
 from frumious.syncing.comparison import compare
 from frumious.syncing.current_page import has_moved, read_current_page
@@ -18,6 +19,7 @@ from frumious.syncing.exclusion import read_legacy_json, select_files
 from frumious.syncing.page_builder import build_page, shows_the_same
 from frumious.syncing.recovery import Attempt, Recovery
 from frumious.syncing.sync import read_upstream
+from frumious.syncing.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,6 +46,8 @@ class Preview:
     removed_files: int = 0
     held_back: int = 0  # files that the cooldown keeps out
     ripens: float = 0.0  # when the first of them is ripe; 0: never
+    unverified: int = 0  # files with faults of their attestations
+    fault: str = ""  # of the first of them
     error: str = ""  # why the project would lag
 
 
@@ -87,6 +91,9 @@ async def _preview(job: Job, mirror: Mirror, advisories: ProjectAdvisories) -> P
     current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
+    transfer = Transfer.of(Attempt(job), mirror)
+    verified = await verify_attestations(change, current_page, transfer, mirror, read_only=True)
+    change = verified.change
     new: Collection[Blob] = change.new
     if job.continuation:
         new = [blob for blob in new if not await _is_stored(blob.key, mirror.storage)]
@@ -106,6 +113,8 @@ async def _preview(job: Job, mirror: Mirror, advisories: ProjectAdvisories) -> P
         removed_files=layout.count_files(keys_of(files) - keys_of(built.files)),
         held_back=len(chosen.held_back),
         ripens=chosen.ripens,
+        unverified=len(verified.faults),
+        fault=next((f"{name}: {fault}" for name, fault in verified.faults.items()), ""),
         error="" if not built.refused else next(iter(built.refused.values())),
     )
 

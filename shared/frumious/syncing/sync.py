@@ -138,7 +138,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     current_page = replace(current_page, damaged=manifest is not None and manifest.damaged)
     fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
-    verified = await verify_attestations(project, change, current_page, transfer, mirror)
+    verified = await verify_attestations(change, current_page, transfer, mirror)
     change = verified.change
 
     def reported(result: Result) -> Result:

@@ -9,6 +9,7 @@ import pytest
 
 from frumious.finalizing.run_events import events_of
 from frumious.model.page_layout import PageLayout
+from frumious.model.types import Key
 from tests.frumious.cli.test_cli import configured, frumious
 from tests.sigstore import Sigstore
 from tests.upstream import sdist
@@ -104,6 +105,29 @@ def test_another_publisher_is_shown_and_kept_out(
     conf = configure(world, tmp_path, "require = demo\npublishers = demo github.com/evil")
     explained = frumious("-c", conf, "explain", "demo", "demo-2.0.tar.gz")
     assert "github.com/evil/demo/release.yml" in explained.stdout, "as the next run will find"
+
+
+@pytest.mark.parametrize("mode", ["require", "report"])
+def test_a_plan_names_faults_and_stores_nothing(
+    world: World, tmp_path: Path, sigstore: Sigstore, mode: str
+) -> None:
+    conf = configure(world, tmp_path, f"{mode} = demo")
+    upload(world, "1.0", sigstore)
+    world.mirror_run()
+    upload(world, "2.0", sigstore, repository="evil/demo")
+    before = world.contents()
+
+    shown = frumious("-c", conf, "plan").stdout
+    (files,) = json.loads(frumious("-c", conf, "plan", "--json").stdout)["files"].values()
+
+    assert "1 file with faults of attestations" in shown
+    assert "another publisher" in shown
+    assert files["unverified"] == 1
+    assert "(github.com/evil/demo/release.yml)" in files["fault"]
+    assert files["new_files"] == (0 if mode == "require" else 1)
+    after = world.contents()
+    after.pop(Key("state/s3-server.json"))  # what this process has found out about the server
+    assert after == before
 
 
 def test_reports_that_come_twice_change_nothing(
