@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from frumious.access.edge_store import EdgeStoreError
 from frumious.access.tokens import issue
@@ -46,11 +49,14 @@ def distribution(**parameters: str) -> Distribution:
     return read_stack(template, endpoint="http://aws.test", parameters=parameters).distribution
 
 
+DISTRIBUTION = distribution(**SNAPSHOTS)
+
+
 def call(
     path: str, store: Mapping[str, str] | None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return what the function of a stack with snapshots makes of a request."""
-    code = distribution(**SNAPSHOTS).behaviors[-1].edge_code
+    code = DISTRIBUTION.behaviors[-1].edge_code
     assert code is not None
     return EdgeFunction(code, store)("GET", path, {"Accept": JSON, **(headers or {})})
 
@@ -64,7 +70,7 @@ class Edge:
         self.store = {**OFFERED}
         self._cloud = cloud
         self._server = DistributionServer(
-            distribution(**SNAPSHOTS), cloud.s3, Metrics(), self.store, cache=self.cache
+            DISTRIBUTION, cloud.s3, Metrics(), self.store, cache=self.cache
         )
 
     def stop(self) -> None:
@@ -181,6 +187,34 @@ def test_files_of_a_snapshot_are_those_of_the_mirror(path: str) -> None:
     assert "x-frumious-snapshot" not in result["headers"]
 
 
+WORDS = (
+    "/ // /simple /snapshot /packages /integrity before absent Before six .. . %2e%2e %2f %00 web"
+)
+PIECES = st.sampled_from([*WORDS.split(), "index.html", "rollback", "\0", "\n", "a" * 64])
+
+
+@settings(max_examples=500, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=8), store=st.sampled_from([OFFERED, {}, None]))
+def test_whatever_the_path_only_pages_of_offered_snapshots_have_another_origin(
+    pieces: list[str], store: dict[str, str] | None
+) -> None:
+    path = "/" + "".join(pieces).lstrip("/")
+    code = DISTRIBUTION.behaviors[-1].edge_code
+    assert code is not None
+    result = EdgeFunction(code, store)("GET", path, {"Accept": JSON})
+    if "statusCode" in result:
+        return
+    assert not re.search(r"/(\.|%2e){1,2}(/|$)", result["uri"])
+    if "originSettings" in result:
+        assert path.startswith("/snapshot/before/simple/")
+        assert result["originSettings"] == {"originPath": "/web/snapshot/before"}
+        assert result["uri"].startswith("/simple/")
+    assert ("originSettings" in result) == ("x-frumious-snapshot" in result["headers"])
+    if path.startswith("/snapshot/"):
+        assert store == OFFERED
+        assert result["uri"].startswith(("/simple/", "/packages/", "/integrity/"))
+
+
 def test_what_has_a_snapshot_is_not_compressed_and_all_else_is() -> None:
     gzip = {"Accept-Encoding": "gzip"}
     assert "originGroup" in call("/simple/six/", OFFERED, gzip)
@@ -202,7 +236,7 @@ def test_what_has_a_snapshot_is_not_compressed_and_all_else_is() -> None:
     ],
 )
 def test_each_path_has_the_behavior_of_its_kind(path: str, pattern: str) -> None:
-    assert choose_behavior(distribution(**SNAPSHOTS).behaviors, path).pattern == pattern
+    assert choose_behavior(DISTRIBUTION.behaviors, path).pattern == pattern
 
 
 def test_snapshots_are_as_private_as_the_mirror() -> None:
