@@ -130,6 +130,10 @@ bench-filters: $(dev_env) ## Measure what all filters together cost planner and 
 bench-feed: $(dev_env) ## Measure what the change feed costs the finalizer and followers (ARGS="--changes 100")
 	PYTHONPATH=shared .venv/bin/python -m bench.feed $(ARGS)
 
+.PHONY: bench-snapshots
+bench-snapshots: $(dev_env) ## Measure what snapshots cost: their creation, and pages that change (ARGS="--changes 100")
+	PYTHONPATH=shared .venv/bin/python -m bench.snapshots $(ARGS)
+
 .PHONY: bench-closure
 bench-closure: $(dev_env) ## Measure what the closure costs planner, finalizer and worker (ARGS="--projects 500")
 	PYTHONPATH=shared .venv/bin/python -m bench.closure $(ARGS)

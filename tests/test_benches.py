@@ -57,6 +57,14 @@ def test_bundles_make_no_more_requests_than_the_design_allows() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_snapshots_are_measured() -> None:
+    done = bench("bench.snapshots", "--projects", "2000", "--changes", "20")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "61 GET, 160 PUT" in done.stdout, "two GET and four PUT for a page's first change"
+    assert "61 GET, 80 PUT" in done.stdout, "two GET for each later one"
+
+
 def test_starts_are_measured() -> None:
     done = bench("bench.start", "--rounds", "1")
 

@@ -132,6 +132,8 @@ _STATE: Final = {
     r"state/runs/.*/results/.*": "own_results",
     r"state/inbox/.*": "inbox",
     r"state/tombstones/.*": "tombstone",
+    r"state/snapshots\.json": "snapshots",
+    r"state/snapshots/.*": "kept_page",
     r"web/status\.json": "status",
     r"web/simple/[^/]*/index\.v1_json": "manifest",
     r"web/simple/index\.v1_json": "own_root_index",

@@ -16,8 +16,8 @@ class Requests(NamedTuple):
 PAGES: Final = 4  # writes, for a project that changed; one is compressed
 MANIFEST: Final = 1  # read
 REMOVED_FILES: Final = 1  # read, for a project that the mirror does not have
-# An invocation of the worker.
-BATCH_READS: Final = 1
+# An invocation of the worker: the cursor, and the snapshots before the first page changes.
+BATCH_READS: Final = 2
 BATCH_WRITES: Final = 1
 BATCH_JOBS: Final = 10
 

@@ -65,7 +65,6 @@ class _Kept:
     key: Key
     stored: Stored
     kept: KeptPage
-    page: ProjectPage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,9 @@ class SnapshotPages:
         for name in names:
             found = await self._read(name, after)
             if isinstance(found, _Kept):
-                is_new = found.kept.page == live.payload
-                complete = is_complete and not is_new
-                freed |= await self._restrict(found, live, after, is_complete=complete)
+                complete = is_complete and found.kept.page != live.payload
+                if not complete or found.kept.withheld or self._restricts(after):
+                    freed |= await self._restrict(found, live, after, is_complete=complete)
             elif found and not live.damaged and (after is not None or live.page is not None):
                 await self._create(name, live, after)
         await self._delete(freed, live, after)
@@ -148,22 +147,25 @@ class SnapshotPages:
         return before is None or now is None or before.selection == now.selection
 
     async def _read(self, snapshot: str, after: ProjectPage | None) -> _Kept | bool:
-        """Return what a snapshot keeps; True: nothing yet; False: it is damaged.
-
-        Then readers go on to get what they got; but no file, where something is to be withheld.
-        """
+        """Return what a snapshot keeps; True: nothing yet; False: it is damaged."""
         key = kept_page_key(snapshot, self.project)
         stored = await self.pages.storage.read(key)
         if stored is None:
             return True
         try:
-            kept = parse(key, stored, KeptPage)
-            return _Kept(snapshot, key, stored, kept, kept_page.parse(snapshot, self.project, kept))
-        except (LedgerCorrupt, InvalidPage, layout.UnsafeName) as error:
-            logger.error("%s", error)  # noqa: TRY400 (says it all)
-            if self._restricts(after):
-                await self._publish(snapshot, None, ())
+            return _Kept(snapshot, key, stored, parse(key, stored, KeptPage))
+        except LedgerCorrupt as error:
+            await self._report(error, snapshot, after)
             return False
+
+    async def _report(self, error: Exception, snapshot: str, after: ProjectPage | None) -> None:
+        """Log that what a snapshot keeps is damaged: readers go on to get what they got.
+
+        They get no file where something may have to be withheld.
+        """
+        logger.error("%s", error)
+        if self._restricts(after):
+            await self._publish(snapshot, None, ())
 
     async def _create(self, snapshot: str, live: _LivePage, after: ProjectPage | None) -> None:
         withheld = await self._withheld(live.page, (), live, after)
@@ -181,14 +183,19 @@ class SnapshotPages:
         Unless they are known to be complete, they are written in any case.
         """
         kept = found.kept
-        withheld = await self._withheld(found.page, kept.withheld, live, after)
+        try:
+            page = kept_page.parse(found.snapshot, self.project, kept)
+        except (InvalidPage, layout.UnsafeName) as error:
+            await self._report(error, found.snapshot, after)
+            return frozenset()
+        withheld = await self._withheld(page, kept.withheld, live, after)
         is_changed = withheld != kept.withheld
         if is_changed or not is_complete:
-            await self._publish(found.snapshot, found.page, withheld)
+            await self._publish(found.snapshot, page, withheld)
         if is_changed:
             body = render_state(structs.replace(kept, withheld=withheld))
             await self.pages.storage.write(found.key, body, replacing=found.stored.etag)
-        files = mirrored_files(self.project, found.page)
+        files = mirrored_files(self.project, page)
         new = {*withheld} - {*kept.withheld}
         return keys_of(each for each in files if each.file.filename in new)
 

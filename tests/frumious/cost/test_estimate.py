@@ -19,7 +19,7 @@ def test_filling_a_mirror_counts_the_requests_that_the_worker_makes() -> None:
     writes = sum(item.units for item in items if item.price is prices.S3_WRITE)
     reads = sum(item.units for item in items if item.price is prices.S3_READ)
     assert writes == 10 * 4 + 30 + 1, "pages, files and one result"
-    assert reads == 10 + 10 + 1, "manifests, files removed earlier, and the cursor once"
+    assert reads == 10 + 10 + 2, "manifests, files removed earlier, cursor and snapshots once"
 
 
 @pytest.mark.parametrize(

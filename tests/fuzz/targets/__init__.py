@@ -17,6 +17,7 @@ from tests.fuzz.targets import (
     records,
     responses,
     signing,
+    snapshots,
     state,
 )
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _MODULES: Final = (
     *(pages, responses, names, configuration, state),
-    *(advisories, signing, bundles, logs, closure, feed, records, private),
+    *(advisories, signing, bundles, logs, closure, feed, records, private, snapshots),
 )
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target for module in _MODULES for target in module.TARGETS
