@@ -9,9 +9,11 @@ from msgspec import Struct
 
 from frumious.auditing.audit import AuditSettings
 from frumious.cli.findings import verify_mirror
+from frumious.cli.runs import carry_out, no_advisories
 from frumious.errors import FrumiousError
-from frumious.local import run_here
+from frumious.meter import Meter
 from frumious.planning import named
+from frumious.planning.advisories import plan_advisories
 from frumious.planning.plan import plan_changes, plan_deletions, plan_projects
 from frumious.planning.retry import confirm_losses, retry
 from frumious.state.audit import AuditStore
@@ -21,7 +23,9 @@ from frumious_lambda.finalizer import finalize_with_dead_letters
 from tests.simulation.queue import MAX_RECEIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
 
     from frumious.cli.findings import Verified
     from frumious.messaging.dead_letter_queue import DeadLetterQueue
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
     from frumious.messaging.job_queue import JobQueue
     from frumious.mirror import Mirror
     from frumious.model.audits import Finding
-    from frumious.model.plans import Plan
+    from frumious.model.jobs import Result
+    from frumious.model.plans import Plan, Reason
     from frumious_lambda.planner import Planner
     from frumious_lambda.planner_event import PlannerEvent
     from tests.simulation.queue import Message, Queues
@@ -103,10 +108,22 @@ async def command(request: PlannerEvent | Verification, mirror: Mirror) -> Plan 
         await retry(mirror, None)
     if request.confirm_losses:
         await confirm_losses(mirror, request.confirm_losses)
-    planned = await _plan(request, mirror)
-    if planned.starts and not request.dry_run:
-        await run_here(planned, mirror, lambda _sent, _result: None)
+    if request.dry_run:
+        return await _plan(request, mirror)
+    advisories = plan_advisories if request.is_tick else no_advisories
+    planned, _, _ = await carry_out(
+        mirror, lambda mirror: _plan(request, mirror), _Silent(), Meter(), advisories
+    )
     return planned
+
+
+class _Silent:
+    """Shows nothing of what becomes of jobs."""
+
+    reasons: Mapping[NormalizedName, Reason]
+
+    def __call__(self, jobs: int, result: Result | None) -> None:
+        """Take the number of jobs so far, and the result of one."""
 
 
 async def _plan(request: PlannerEvent, mirror: Mirror) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -46,6 +46,15 @@ _MAX_SHOWN: Final = 50  # lagging projects; 'frumious status' shows all
 _MAX_ROUNDS: Final = 100  # in which needed projects are found; the next run goes on
 
 
+class Reporter(Protocol):
+    """Takes what becomes of jobs."""
+
+    reasons: Mapping[NormalizedName, Reason]  # why projects are planned
+
+    def __call__(self, jobs: int, result: Result | None) -> None:
+        """Take the number of jobs so far, and the result of one."""
+
+
 class _Reporter:
     """Shows what becomes of each job."""
 
@@ -71,8 +80,8 @@ class _Reporter:
             self._progress.line(text, failed=result.error is not None)
 
 
-async def _no_advisories(_mirror: Mirror) -> Update | None:
-    return None
+async def no_advisories(_mirror: Mirror) -> Update | None:
+    """Do without a look at the feed."""
 
 
 async def _follow(
@@ -82,7 +91,7 @@ async def _follow(
 
     If not `again`, those of the last run will do.
     """
-    if advisories is _no_advisories or not (again or mirror.selection.unread):
+    if advisories is no_advisories or not (again or mirror.selection.unread):
         return mirror
     return await follow_lists(mirror)
 
@@ -91,7 +100,7 @@ def run(
     options: Options,
     plan: Callable[[Mirror], Awaitable[Plan]],
     *,
-    advisories: Callable[[Mirror], Awaitable[Update | None]] = _no_advisories,
+    advisories: Callable[[Mirror], Awaitable[Update | None]] = no_advisories,
     concerned: Collection[NormalizedName] | None = None,
     as_json: bool = False,
 ) -> None:
@@ -111,20 +120,8 @@ def run(
     async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
         async with Progress(meter, quiet=options.quiet) as progress:
             report = _Reporter(progress, meter, tally, verbose=options.verbose)
-            mirror = await _follow(mirror, advisories, again=False)
-            update = await advisories(mirror)
-            report.reasons = update.plan.reasons if update else {}
-            try:
-                mirror = await _follow(mirror, advisories, again=True)
-                planned = await plan(mirror)
-            except FrumiousError:  # earlier runs are done whatever keeps this one from planning
-                await run_here(None, mirror, report, meter, update)
-                raise
-            report.reasons = {**planned.reasons, **report.reasons}
-            done = await run_here(planned, mirror, report, meter, update)
-            planned, done = await _close(planned, done, mirror, report, meter)
-            if planned.base is not None:  # not of named projects
-                found.extend(await _input_problems(planned, done, mirror))
+            planned, done, problems = await carry_out(mirror, plan, report, meter, advisories)
+            found.extend(problems)
             return planned, done, mirror.clock.now()
 
     try:
@@ -155,8 +152,37 @@ def run(
         raise SystemExit(1)
 
 
+async def carry_out(
+    mirror: Mirror,
+    plan: Callable[[Mirror], Awaitable[Plan]],
+    report: Reporter,
+    meter: Meter,
+    advisories: Callable[[Mirror], Awaitable[Update | None]] = no_advisories,
+) -> tuple[Plan, Done, list[str]]:
+    """Carry out a plan; return the last one, what became of it, and what is wrong with the input.
+
+    Raises:
+        FrumiousError: there is no plan, or it cannot go on. Earlier runs are done nevertheless.
+    """
+    mirror = await _follow(mirror, advisories, again=False)
+    update = await advisories(mirror)
+    report.reasons = update.plan.reasons if update else {}
+    try:
+        mirror = await _follow(mirror, advisories, again=True)
+        planned = await plan(mirror)
+    except FrumiousError:  # earlier runs are done whatever keeps this one from planning
+        await run_here(None, mirror, report, meter, update)
+        raise
+    report.reasons = {**planned.reasons, **report.reasons}
+    done = await run_here(planned, mirror, report, meter, update)
+    planned, done = await _close(planned, done, mirror, report, meter)
+    # Not of named projects.
+    problems = [] if planned.base is None else await _input_problems(planned, done, mirror)
+    return planned, done, problems
+
+
 async def _close(
-    plan: Plan, done: Done, mirror: Mirror, report: _Reporter, meter: Meter
+    plan: Plan, done: Done, mirror: Mirror, report: Reporter, meter: Meter
 ) -> tuple[Plan, Done]:
     """Plan what jobs have found to be needed, until nothing new is; return the last plan."""
     for _ in range(_MAX_ROUNDS):
