@@ -243,7 +243,8 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         from frumious.planning.lists import read_lists
 
         lists = await read_lists(config, CLOCK)
-        return await measure(upstream, config.selection.with_lists(lists))
+        found = await measure(upstream, config.selection.with_lists(lists))
+        return with_numbers(found, feed=config.changes is not None)
 
     if projects is None:
         from frumious.cli.process import with_upstream

@@ -19,6 +19,7 @@ from frumious.cost.requests import (
     BATCH_WRITES,
     BUSY_FINALIZER,
     BUSY_PLANNER,
+    FEED,
     FINALIZER_RECEIVES,
     IDLE_FINALIZER,
     IDLE_PLANNER,
@@ -92,6 +93,7 @@ class Workload:
     downloads_gb: float = 0.0  # a month
     audit_days: float = 7.0  # between two audits; 0: there are none
     planner_minutes: float = 1.0  # between two ticks
+    feed: bool = False  # whether a change feed is published
 
     @property
     def bytes_per_file(self) -> float:
@@ -145,6 +147,8 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         *_audits(work),
         Item("S3: plans, results and root index", busy_ticks * writes, prices.S3_WRITE),
         Item("S3: plans, results and root index", busy_ticks * reads, prices.S3_READ),
+        Item("S3: change feed", busy_ticks * FEED.writes * work.feed, prices.S3_WRITE),
+        Item("S3: change feed", busy_ticks * FEED.reads * work.feed, prices.S3_READ),
         Item(
             "Lambda: planner and finalizer, with work",
             busy_ticks * (_BUSY_SECONDS + work.projects * _LISTED_SECONDS) * _MEMORY,

@@ -67,3 +67,9 @@ def test_downloads_are_billed_by_their_gigabytes() -> None:
     read = Workload(projects=10, files=30, bytes_=30e6, changes_per_day=0.0, downloads_gb=100)
 
     assert total(month(read)) - total(month(TEN)) > 100 * 0.085
+
+
+def test_a_change_feed_costs_requests_at_each_tick_with_changes() -> None:
+    busy = Workload(projects=10, files=30, bytes_=30e6, changes_per_day=1e9)
+    without, published = (month(replace(busy, feed=feed)) for feed in (False, True))
+    assert total(published) - total(without) == pytest.approx(43_200 * (4 * 5e-6 + 3 * 4e-7))
