@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,18 +9,19 @@ import click
 from frumious.cli.options import json_option, pass_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
-    from frumious.model.snapshots import Snapshot, Snapshots
+    from frumious.model.snapshots import Snapshots
     from frumious.model.types import JsonObject
+    from frumious.snapshots.as_of import Pass
     from frumious.snapshots.create import Created
     from frumious.snapshots.delete import Deleted
     from frumious.snapshots.diff import ProjectDiff
 
 _MANY: Final = 20  # snapshots, above which each changed page costs noticeably more
-_COUNTED: Final = 10_000  # pages of a snapshot: ten requests to S3
+_PASS: Final = ("pages", "newer", "undated", "yanked", "back")
 
 
 _store_option = click.option(
@@ -44,28 +44,51 @@ def snapshot() -> None:
 
 @snapshot.command()
 @click.argument("name")
+@click.option(
+    "--as-of",
+    metavar="TIME",
+    callback=lambda _context, _parameter, value: value and _moment(value),
+    help="Keep it as it was then: a date (all of that day) or a time, in UTC.",
+)
 @_store_option
 @json_option
 @pass_options
-def create(options: Options, name: str, store: str | None, *, as_json: bool) -> None:
+def create(
+    options: Options, name: str, as_of: float | None, store: str | None, *, as_json: bool
+) -> None:
     """Keep the index as it is now, as the snapshot NAME.
 
     On a mirror in a folder that no other command uses, it never changes from then on. Otherwise
     jobs may be at work that do not know of it, so that it may change for another 20 minutes.
+
+    --as-of shows the files that upstream had by that time and that are still stored. Whether they
+    were yanked then is not known.
     """
     from frumious.cli.process import with_mirror_alone
 
-    async def work(mirror: Mirror, alone: bool) -> Created:  # noqa: FBT001 (the callback's signature)
-        from frumious.snapshots.create import create_snapshot
+    async def work(mirror: Mirror, alone: bool) -> tuple[Created, Pass | None]:  # noqa: FBT001 (the callback's signature)
         from frumious.snapshots.readers import readers_of
 
-        return await create_snapshot(name, mirror, readers_of(mirror.config, store), alone=alone)
+        readers = readers_of(mirror.config, store)
+        if as_of is None:
+            from frumious.snapshots.create import create_snapshot
 
-    created = with_mirror_alone(options, work)
+            return await create_snapshot(name, mirror, readers, alone=alone), None
+        from frumious.snapshots.as_of import create_as_of
+
+        begin = _show_nothing if options.quiet else _show_pass
+        return await create_as_of(name, as_of, mirror, readers, alone=alone, on_begin=begin)
+
+    from frumious.cli.snapshot_texts import pass_text, payload, show_created
+
+    created, done = with_mirror_alone(options, work)
     if as_json:
-        _print_json({"name": name, **_payload(created.snapshot)})
+        found = {} if done is None else {key: getattr(done, key) for key in _PASS}
+        _print_json({"name": name, **payload(created.snapshot), **found})
     elif not options.quiet:
-        _show_created(name, created.snapshot)
+        show_created(name, created.snapshot)
+        if done is not None:
+            click.echo(pass_text(done))
     if created.number > _MANY and not options.quiet:
         click.echo(
             f"There are {created.number} snapshots: a page that changes is written and read once"
@@ -82,6 +105,7 @@ def list_(options: Options, *, as_json: bool) -> None:
     from frumious.cli.process import with_mirror
 
     async def work(mirror: Mirror) -> tuple[Snapshots, Mapping[str, int]]:
+        from frumious.cli.snapshot_texts import COUNTED
         from frumious.snapshots.delete import kept_projects
         from frumious.state.snapshots import read_snapshots
 
@@ -90,23 +114,25 @@ def list_(options: Options, *, as_json: bool) -> None:
         for name in counts:
             async for _ in kept_projects(name, mirror):
                 counts[name] += 1
-                if counts[name] > _COUNTED:
+                if counts[name] > COUNTED:
                     break
         return known, counts
 
     known, counts = with_mirror(options, work)
+    from frumious.cli.snapshot_texts import COUNTED, payload, show_table
+
     if as_json:
         rows: JsonObject = {
             name: {
-                **_payload(each),
-                "pages": None if counts[name] > _COUNTED else counts[name],
+                **payload(each),
+                "pages": None if counts[name] > COUNTED else counts[name],
                 "served": known.served == name,
             }
             for name, each in known.snapshots.items()
         }
         _print_json({"served": known.served, "snapshots": rows})
     else:
-        _show_table(known, counts)
+        show_table(known, counts)
 
 
 @snapshot.command()
@@ -147,13 +173,14 @@ def diff(options: Options, before: str, after: str, *, as_json: bool) -> None:
     from frumious.cli.process import with_mirror
 
     async def work(mirror: Mirror) -> list[ProjectDiff]:
+        from frumious.cli.snapshot_texts import diff_lines
         from frumious.snapshots.diff import diff as compare
 
         found: list[ProjectDiff] = []
         async for each in compare(before, after, mirror):
             found.append(each)
             if not as_json:
-                for line in _diff_lines(each):
+                for line in diff_lines(each):
                     click.echo(line)
         return found
 
@@ -216,83 +243,30 @@ def rollback(
             click.echo(f"Readers of /simple/ get the live index{since}.")
 
 
-def snapshot_lines(known: Snapshots) -> Iterator[str]:
-    """Yield what `frumious status` says of the snapshots."""
-    if known.served is not None:
-        yield f"Rolled back: readers get {known.served}; 'frumious rollback --live' ends that"
-    names = sorted(known.snapshots)
-    for name in islice(names, _MANY):
-        yield f"Snapshot {name}: {_description(known.snapshots[name])}"
-    if len(names) > _MANY:
-        yield f"and {len(names) - _MANY} more snapshots; 'frumious snapshot list' shows all"
+def _moment(text: str) -> float:
+    from frumious.selection.cooldown import last_moment
+
+    try:
+        return last_moment(text)
+    except ValueError as error:
+        msg = f"{text!r:.80} {error}"
+        raise click.BadParameter(msg) from error
 
 
-def _payload(each: Snapshot) -> JsonObject:
-    from frumious.clock import utc
-
-    return {
-        "created": utc(each.created),
-        "fixed": utc(each.fixed),
-        "as_of": None if each.as_of is None else utc(each.as_of),
-        "serial": each.serial or None,
-        "state": _state(each),
-    }
+def _show_nothing(*_: object) -> None:
+    pass
 
 
-def _state(each: Snapshot) -> str:
-    if each.deleting:
-        return "deleting"
-    return "creating" if each.creating else "complete"
+def _show_pass(pages: int, older: str | None, wait: float) -> None:
+    from frumious.cli.sizes import count, duration
 
-
-def _description(each: Snapshot) -> str:
-    from frumious.clock import utc
-
-    serial = f", serial {each.serial}" if each.serial else ""
-    shown = f", shows {utc(each.as_of)}" if each.as_of is not None else ""
-    state = "" if _state(each) == "complete" else f", {_state(each)}"
-    return f"created {utc(each.created)}{serial}{shown}{state}"
-
-
-def _show_created(name: str, created: Snapshot) -> None:
-    from frumious.clock import utc
-
-    click.echo(f"{name} is created: readers get it below /snapshot/{name}/simple/.")
-    if created.fixed > created.created:
-        click.echo(f"It may change until {utc(created.fixed)}: jobs may be at work.")
-
-
-def _show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    from frumious.clock import utc
-
-    if not known.snapshots:
-        click.echo("There are no snapshots; 'frumious snapshot create NAME' makes one.")
-        return
-    table = Table("Name", "Created", "Shows", box=SIMPLE_HEAD)
-    table.add_column("Serial", justify="right")
-    table.add_column("Own pages", justify="right")
-    table.add_column("State")
-    for name, each in known.snapshots.items():
-        pages = f"over {_COUNTED:,}" if counts[name] > _COUNTED else f"{counts[name]:,}"
-        state = "readers get it" if known.served == name else _state(each)
-        shown = utc(each.created if each.as_of is None else each.as_of)
-        table.add_row(name, utc(each.created), shown, str(each.serial or ""), pages, state)
-    Console(highlight=False).print(table)
-
-
-def _diff_lines(each: ProjectDiff) -> Iterator[str]:
-    status = "" if each.status is None else f" {each.status[0]} -> {each.status[1]}"
-    yield f"{each.project}:{status}"
-    for filename in each.added:
-        yield f"  + {filename}"
-    for filename in each.removed:
-        yield f"  - {filename}"
-    for filename, what in each.changed.items():
-        yield f"  ~ {filename}: {', '.join(name.replace('_', '-') for name in what)}"
+    basis = f", which have changed since the snapshot {older}" if older else ", all there are"
+    click.echo(f"Reads {count(pages, 'page')}{basis}.", err=True)
+    if wait:
+        text = (
+            f"Waits {duration(wait)} for jobs that may be at work; Ctrl-C, and run it again later."
+        )
+        click.echo(text, err=True)
 
 
 def _print_json(payload: JsonObject) -> None:

@@ -161,7 +161,7 @@ def _named_payload(state: _State) -> JsonObject:
 def _named_lines(state: _State) -> Iterator[str]:
     """Yield the same as text."""
     from frumious.cli.outcome import held_back_lines
-    from frumious.cli.snapshots import snapshot_lines
+    from frumious.cli.snapshot_texts import snapshot_lines
     from frumious.planning.absent_names import absent_texts
 
     private, named = state.private, state.named

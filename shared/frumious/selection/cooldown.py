@@ -62,7 +62,7 @@ class Cooldown:
         """Read `[cooldown] days`, `not-after` and `exceptions`."""
         reader = options.reader
         seconds = reader.get(cls.name, "days", filters.cooldown, 0.0)
-        not_after = reader.get(cls.name, "not-after", _last_moment, math.inf)
+        not_after = reader.get(cls.name, "not-after", last_moment, math.inf)
         exceptions = reader.get(cls.name, "exceptions", read_exceptions, _NOTHING)
         _check_keys(reader)
         return cls(seconds, not_after, exceptions) if seconds or not_after < math.inf else None
@@ -99,8 +99,12 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _last_moment(text: str) -> float:
-    """Parse a date, whose last moment counts, or a time; both in UTC."""
+def last_moment(text: str) -> float:
+    """Parse a date, whose last moment counts, or a time; both in UTC.
+
+    Raises:
+        ValueError: it is neither.
+    """
     try:
         if "T" in text:
             return _in_utc(datetime.fromisoformat(text)).timestamp()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,3 +304,95 @@ def test_many_snapshots_bring_a_warning_of_what_they_cost(mirror: Commands) -> N
     path.write_text(json.dumps(known))
     assert "There are" not in mirror.run("snapshot", "create", "day-19")
     assert "There are 21 snapshots: a page" in mirror.run("snapshot", "create", "day-20")
+
+
+def on_day(day: int, hour: int = 12) -> datetime:
+    return datetime(2026, 3, day, hour, tzinfo=UTC)
+
+
+def files_of(mirror: Commands, snapshot: str, project: str) -> list[str] | None:
+    """Return the files on the page that readers of a snapshot get."""
+    for folder in (f"web/snapshot/{snapshot}", "web"):
+        path = mirror.folder / folder / "simple" / project / "index.v1_json"
+        if path.exists():
+            return sorted(file["filename"] for file in json.loads(path.read_text())["files"])
+    return None
+
+
+def names_in(mirror: Commands, snapshot: str) -> list[str]:
+    """Return the projects in a snapshot's root index, which is the same in all forms."""
+    root = mirror.folder / f"web/snapshot/{snapshot}/simple"
+    names = [each["name"] for each in json.loads((root / "index.v1_json").read_text())["projects"]]
+    for form in ("index.html", "index.v1_html"):
+        assert re.findall(r'<a href="([^/]*)/">', (root / form).read_text()) == names
+    return names
+
+
+def test_as_of_shows_what_upstream_had_by_that_time(conf: str, index: Index) -> None:
+    path = Path(conf)
+    path.write_text(f"{path.read_text()}delete-after = 0\nmax-removals = 100% 0\n")
+    mirror = Commands(conf, index)
+    index.upload(wheel("demo", "1.0"), upload_time=on_day(1), yanked="bad")
+    index.upload(wheel("demo", "2.0"), upload_time=on_day(5))
+    index.upload(sdist("demo", "2.0"), upload_time=on_day(6, 0))
+    index.upload(wheel("old", "1.0"), upload_time=on_day(2))
+    index.upload(wheel("young", "1.0"), upload_time=on_day(9))
+    index.add_project("empty")
+    mirror.run("mirror")
+
+    shown = mirror.run("snapshot", "create", "day-5", "--as-of", "2026-03-05")
+    assert "Reads 4 pages, all there are." in shown
+    assert "2 pages of its own, without 2 files (0 have no upload time)" in shown
+    assert "1 file yanked now, perhaps not then" in shown
+    wheels = ["demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"]
+    assert files_of(mirror, "day-5", "demo") == wheels
+    assert files_of(mirror, "day-5", "young") == []
+    assert names_in(mirror, "day-5") == ["demo", "empty", "old"]
+    listed = mirror.json("snapshot", "list")["snapshots"]["day-5"]
+    assert (listed["as_of"], listed["pages"]) == ("2026-03-05T23:59:59Z", 2)
+
+    early = mirror.json("snapshot", "create", "early", "--as-of", "2026-03-05T11:59:59Z")
+    assert (early["pages"], early["newer"], early["yanked"], early["back"]) == (2, 3, 1, 0)
+    assert files_of(mirror, "early", "demo") == wheels[:1]
+    mirror.index.upload(wheel("demo", "3.0"), upload_time=on_day(20))
+    mirror.index.remove_release("demo", "2.0")
+    mirror.run("mirror")
+    assert files_of(mirror, "day-5", "demo") == wheels
+    assert {*wheels} <= mirror.files()
+    assert mirror.json("snapshot", "delete", "day-5")["pages"] == 2
+
+
+def test_as_of_reads_what_has_changed_since_an_older_snapshot(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "older")
+    mirror.index.upload(wheel("demo", "2.0"), upload_time=datetime.now(UTC))
+    time.sleep(1.5)
+    between = datetime.now(UTC).isoformat(timespec="milliseconds")
+    mirror.index.upload(wheel("demo", "3.0"), upload_time=datetime.now(UTC) + timedelta(seconds=1))
+    mirror.run("mirror")
+    mirror.index.remove_release("demo", "1.0")
+    mirror.index.remove_project("gone")
+    mirror.index.upload(wheel("new", "1.0"), upload_time=datetime.now(UTC))
+    mirror.run("mirror")
+
+    shown = mirror.run("snapshot", "create", "between", "--as-of", between)
+    assert "Reads 3 pages, which have changed since the snapshot older." in shown
+    assert "with 2 files that left the live index" in shown
+    assert files_of(mirror, "between", "demo") == [
+        "demo-1.0-py3-none-any.whl",
+        "demo-2.0-py3-none-any.whl",
+    ]
+    assert files_of(mirror, "between", "gone") == ["gone-1.0-py3-none-any.whl"]
+    assert files_of(mirror, "between", "new") == []
+    assert names_in(mirror, "between") == ["demo", "gone", "same"]
+    mirror.run("snapshot", "delete", "older")
+    assert {"demo-1.0-py3-none-any.whl", "gone-1.0-py3-none-any.whl"} <= mirror.files()
+
+
+@pytest.mark.parametrize(
+    "moment", ["2999-01-01", "2999-01-01T00:00:00Z", "yesterday", "2026-13-01"]
+)
+def test_times_that_cannot_be_shown_are_refused(mirror: Commands, moment: str) -> None:
+    known = moment.startswith("2999")
+    refused = mirror.run("snapshot", "create", "a", "--as-of", moment, status=1 if known else 2)
+    assert "is in the future" in refused if known else "must be a date or a time" in refused
+    assert not (mirror.folder / "state/snapshots.json").exists()

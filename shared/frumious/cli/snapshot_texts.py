@@ -1,0 +1,106 @@
+"""What `frumious snapshot` and `frumious status` show of snapshots."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from frumious.cli.sizes import count
+from frumious.clock import utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from frumious.model.snapshots import Snapshot, Snapshots
+    from frumious.model.types import JsonObject
+    from frumious.snapshots.as_of import Pass
+    from frumious.snapshots.diff import ProjectDiff
+
+_SHOWN: Final = 20  # snapshots
+COUNTED: Final = 10_000  # pages of a snapshot: ten requests to S3
+
+
+def pass_text(done: Pass) -> str:
+    """Return what a pass over the pages has found."""
+    return (
+        f"{count(done.pages, 'page')} of its own, without {count(done.newer, 'file')}"
+        f" ({done.undated:,} have no upload time), with {count(done.back, 'file')} that left the"
+        f" live index; {count(done.yanked, 'file')} yanked now, perhaps not then. Files that are no"
+        " longer stored are missing."
+    )
+
+
+def snapshot_lines(known: Snapshots) -> Iterator[str]:
+    """Yield what `frumious status` says of the snapshots."""
+    if known.served is not None:
+        yield f"Rolled back: readers get {known.served}; 'frumious rollback --live' ends that"
+    names = sorted(known.snapshots)
+    for name in islice(names, _SHOWN):
+        yield f"Snapshot {name}: {_description(known.snapshots[name])}"
+    if len(names) > _SHOWN:
+        yield f"and {len(names) - _SHOWN} more snapshots; 'frumious snapshot list' shows all"
+
+
+def payload(each: Snapshot) -> JsonObject:
+    """Return a snapshot as JSON."""
+    return {
+        "created": utc(each.created),
+        "fixed": utc(each.fixed),
+        "as_of": None if each.as_of is None else utc(each.as_of),
+        "serial": each.serial or None,
+        "state": _state(each),
+    }
+
+
+def _state(each: Snapshot) -> str:
+    if each.deleting:
+        return "deleting"
+    return "creating" if each.creating else "complete"
+
+
+def _description(each: Snapshot) -> str:
+    serial = f", serial {each.serial}" if each.serial else ""
+    shown = f", shows {utc(each.as_of)}" if each.as_of is not None else ""
+    state = "" if _state(each) == "complete" else f", {_state(each)}"
+    return f"created {utc(each.created)}{serial}{shown}{state}"
+
+
+def show_created(name: str, created: Snapshot) -> None:
+    """Say that a snapshot was created."""
+    click.echo(f"{name} is created: readers get it below /snapshot/{name}/simple/.")
+    if created.fixed > created.created:
+        click.echo(f"It may change until {utc(created.fixed)}: jobs may be at work.")
+
+
+def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
+    """Show all snapshots, with the number of their own pages."""
+    if not known.snapshots:
+        click.echo("There are no snapshots; 'frumious snapshot create NAME' makes one.")
+        return
+    table = Table("Name", "Created", "Shows", box=SIMPLE_HEAD)
+    table.add_column("Serial", justify="right")
+    table.add_column("Own pages", justify="right")
+    table.add_column("State")
+    for name, each in known.snapshots.items():
+        pages = f"over {COUNTED:,}" if counts[name] > COUNTED else f"{counts[name]:,}"
+        state = "readers get it" if known.served == name else _state(each)
+        shown = utc(each.created if each.as_of is None else each.as_of)
+        table.add_row(name, utc(each.created), shown, str(each.serial or ""), pages, state)
+    Console(highlight=False).print(table)
+
+
+def diff_lines(each: ProjectDiff) -> Iterator[str]:
+    """Yield the lines of a project that differs."""
+    status = "" if each.status is None else f" {each.status[0]} -> {each.status[1]}"
+    yield f"{each.project}:{status}"
+    for filename in each.added:
+        yield f"  + {filename}"
+    for filename in each.removed:
+        yield f"  - {filename}"
+    for filename, what in each.changed.items():
+        yield f"  ~ {filename}: {', '.join(name.replace('_', '-') for name in what)}"

@@ -1,0 +1,245 @@
+"""A snapshot of the index as it was at an earlier time, by the upload times of files (PEP 700).
+
+Only what is still stored can be shown: files of the live pages, and those of other snapshots.
+Whether a file was yanked at that time, nobody knows; it is shown as it is now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from frumious.concurrency import run_all
+from frumious.model import layout
+from frumious.model.pages import DelistedProject, ListedProject
+from frumious.model.snapshots import KeptPage, kept_page_key
+from frumious.selection.cooldown import Cooldown
+from frumious.selection.kept_pages import shown_page, shown_pages
+from frumious.selection.subject import Context, Subject
+from frumious.simple import kept_page, render, root_index
+from frumious.simple.values import without_lone_surrogates
+from frumious.snapshots.create import Created, begin, finish
+from frumious.snapshots.delete import kept_projects
+from frumious.snapshots.errors import SnapshotError, check_name
+from frumious.state.objects import parse
+from frumious.state.objects import render as render_state
+from frumious.state.replacing import ATTEMPTS, replace_object, too_many_conflicts
+from frumious.state.snapshots import read_kept_page, read_snapshots
+from frumious.storage.protocol import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from frumious.mirror import Mirror
+    from frumious.model.pages import File, ProjectPage
+    from frumious.model.types import Key
+    from frumious.snapshots.readers import Readers
+
+_PRIVATE: Final = "_frumious"
+
+
+@dataclass(slots=True)
+class Pass:
+    """What a pass over the pages has found."""
+
+    pages: int = 0  # that differ from the live ones
+    newer: int = 0  # files that are left out: uploaded later, or nobody knows when
+    undated: int = 0  # of these, files without an upload time
+    yanked: int = 0  # files that are yanked now, and perhaps were not then
+    back: int = 0  # files that only other snapshots show
+    root: dict[NormalizedName, ListedProject | DelistedProject] = field(default_factory=dict)
+
+    def count(self, page: ProjectPage, then: ProjectPage, live: ProjectPage | None) -> None:
+        """Count the files of a project: all that are known, those of that time, the live ones."""
+        self.newer += len(page.files) - len(then.files)
+        self.undated += sum(each.upload_time is None for each in page.files)
+        self.yanked += sum(each.yanked is not False for each in then.files)
+        self.back += len({*_names(then.files)} - {*_names(live.files if live else ())})
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """The time that a snapshot shows, and where to look."""
+
+    name: str
+    as_of: float
+    others: Sequence[str]  # snapshots
+    mirror: Mirror
+    found: Pass
+
+
+async def create_as_of(  # noqa: PLR0913 (what it works with)
+    name: str,
+    as_of: float,
+    mirror: Mirror,
+    readers: Readers,
+    *,
+    alone: bool,
+    on_begin: Callable[[int, str | None, float], None],
+) -> tuple[Created, Pass]:
+    """Create a snapshot of the index at an earlier time, or finish its creation.
+
+    `on_begin` gets the number of pages that are read, the older snapshot that tells which, if
+    there is one, and for how many seconds jobs that do not know of the snapshot are waited for.
+
+    Raises:
+        SnapshotError: the time is in the future; or as `create_snapshot`.
+        InvalidPage, LedgerCorrupt: the root index, or a page, is damaged.
+    """
+    check_name(name)
+    clock = mirror.clock
+    if as_of > clock.now():
+        msg = "--as-of is in the future: it takes a day that has ended, or a time that has passed"
+        raise SnapshotError(msg)
+    key, stored = await mirror.pages.read_root_index()
+    if stored is None:
+        msg = "the mirror has no JSON root index yet: run 'frumious mirror' first"
+        raise SnapshotError(msg)
+    new = await begin(name, mirror, alone=alone, as_of=as_of)
+    listed = dict(root_index.entries(stored.body, key))
+    older = await _older(name, as_of, mirror)
+    projects = {*listed} if older is None else {each async for each in kept_projects(older, mirror)}
+    projects |= {each async for each in kept_projects(name, mirror)}
+    wait = max(0.0, new.fixed - clock.now())
+    on_begin(len(projects), older, wait)
+    await clock.sleep(wait)
+    others = [each for each in (await read_snapshots(mirror.storage)).active if each != name]
+    past = _Past(name, as_of, others, mirror, Pass())
+    ordered, at_once = sorted(projects), mirror.config.workers
+    for first in range(0, len(ordered), at_once):
+        await run_all(_keep(each, past) for each in ordered[first : first + at_once])
+    roots = _roots(listed, past.found.root, root_index.meta(stored.body, key), mirror)
+    return await finish(name, new, roots, mirror, readers), past.found
+
+
+async def _older(name: str, as_of: float, mirror: Mirror) -> str | None:
+    """Return the newest snapshot of before that time: what it keeps has changed since."""
+    known = (await read_snapshots(mirror.storage)).snapshots
+    fit = {
+        other: each.fixed
+        for other, each in known.items()
+        if other != name
+        and each.fixed <= as_of
+        and not (each.deleting or each.creating)
+        and each.as_of is None
+    }
+    return max(fit, key=lambda other: fit[other], default=None)
+
+
+async def _keep(project: NormalizedName, past: _Past) -> None:
+    """Keep the page of that time, unless it is the live one."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await _keep_once(project, past)
+        except Conflict:
+            continue  # a job has kept the page that was live
+    raise too_many_conflicts(kept_page_key(past.name, project))
+
+
+async def _keep_once(project: NormalizedName, past: _Past) -> None:
+    mirror, key = past.mirror, kept_page_key(past.name, project)
+    live = await _live_page(project, mirror)
+    stored = await mirror.storage.read(key)
+    kept = None if stored is None else parse(key, stored, KeptPage)
+    base = live if kept is None else kept_page.parse(past.name, project, kept)
+    more = [] if base is not None and base.is_private else await _others(project, past)
+    page = _merged(base, more)
+    if page is None:
+        return
+    subject = Subject.of(project, page, Context(now=past.as_of))
+    hidden = Cooldown(0.0, past.as_of).held_back(subject)
+    then = subject.without(hidden).page
+    shown = then if then.files or not page.files else None
+    if kept is None and live is not None and _names(then.files) == _names(live.files):
+        past.found.count(page, then, live)
+        return
+    withheld = () if kept is None else kept.withheld
+    names = {*_names(then.files)}
+    withheld = tuple(each for each in withheld if each in names)
+    body = render_state(KeptPage(page=_payload(shown, mirror), withheld=withheld))
+    if stored is None or body != stored.body:
+        await replace_object(key, body, None if stored is None else stored.etag, mirror.storage)
+    for each, content in shown_pages(past.name, project, shown, withheld, mirror.config):
+        await mirror.storage.write(each, content)
+    past.found.count(page, then, live)
+    past.found.pages += 1
+    past.found.root[project] = _entry(shown)
+
+
+async def _live_page(project: NormalizedName, mirror: Mirror) -> ProjectPage | None:
+    manifest = await mirror.pages.read_manifest(project)
+    return manifest.page if manifest is not None else await mirror.pages.read_html_page(project)
+
+
+async def _others(project: NormalizedName, past: _Past) -> list[ProjectPage]:
+    """Return what other snapshots show of a project on pages of their own."""
+    found: list[ProjectPage] = []
+    for name in past.others:
+        kept = await read_kept_page(name, project, past.mirror.storage)
+        page = None if kept is None else kept_page.parse(name, project, kept)
+        if kept is not None and page is not None:
+            found.append(shown_page(project, page, kept.withheld))
+    return found
+
+
+def _merged(base: ProjectPage | None, others: Iterable[ProjectPage]) -> ProjectPage | None:
+    """Return a page with the files and versions of others as well."""
+    for other in others:
+        if base is None:
+            base = other
+            continue
+        names = {*_names(base.files)}
+        files = tuple(each for each in other.files if each.filename not in names)
+        versions = dict.fromkeys((*(base.versions or ()), *(other.versions or ())))
+        if files:
+            both = tuple(versions) if base.versions is not None else None
+            base = replace(base, files=(*base.files, *files), versions=both)
+    return base
+
+
+def _names(files: Iterable[File]) -> list[str]:
+    return [each.filename for each in files]
+
+
+def _entry(page: ProjectPage | None) -> ListedProject | DelistedProject:
+    if page is None:
+        return DelistedProject(None)
+    size = sum(each.size or 0 for each in page.files)
+    return ListedProject(page.name, page.serial, len(page.files), size)
+
+
+def _payload(page: ProjectPage | None, mirror: Mirror) -> dict[str, Any] | None:
+    if page is None:
+        return None
+    body = render.project_page_json(render.as_published(page, mirror.config.root_uri))
+    return msgspec.json.decode(without_lone_surrogates(body), type=dict[str, Any])
+
+
+def _roots(
+    listed: dict[NormalizedName, ListedProject],
+    changes: Mapping[NormalizedName, ListedProject | DelistedProject],
+    meta: dict[str, Any],
+    mirror: Mirror,
+) -> Mapping[Key, bytes]:
+    """Render the root index of that time, in all forms that readers get."""
+    for project, change in changes.items():
+        if isinstance(change, ListedProject):
+            listed[project] = change
+        else:
+            listed.pop(project, None)
+    projects = sorted(listed.items())
+    serial = meta.pop("_last-serial", None)
+    meta.pop(_PRIVATE, None)
+    bodies: dict[Key, bytes] = {}
+    for form in mirror.pages.layout.forms:
+        if form == layout.V1_JSON:
+            names = root_index.json_projects(root_index.batched(projects))
+            body = root_index.json_page(names, serial, meta)
+        else:
+            body = root_index.html_page(root_index.batched(projects))
+        bodies[layout.root_page(form)] = body
+    return bodies
