@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec import structs
+
 from frumious.attestations.verifier import NO_VERIFIER, open_local_verifier
 from frumious.clock import Clock
 from frumious.model.closure import NOTHING_NEEDED
@@ -81,7 +83,9 @@ class Mirror:
         """Return the mirror with the selection by lists that were read."""
         now = self.selection
         selection = self.config.selection.with_lists(lists)
-        selection = replace(selection, named=now.named, blocked=now.blocked, needed=now.needed)
+        selection = structs.replace(
+            selection, named=now.named, blocked=now.blocked, needed=now.needed
+        )
         return replace(self, selection=selection)
 
     async def with_stored_lists(self, known: str = "", needed: str | None = None) -> Self:
@@ -96,7 +100,7 @@ class Mirror:
         """
         if self.selection.closure is not None:
             found = await self.ledger.needed(needed) or NOTHING_NEEDED
-            self = replace(self, selection=replace(self.selection, needed=found))  # noqa: PLW0642
+            self = replace(self, selection=structs.replace(self.selection, needed=found))  # noqa: PLW0642
         if not self.selection.unread:
             return self
         lists = await self.ledger.lists(known)

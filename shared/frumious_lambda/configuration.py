@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import structs
 
 from frumious.aws import open_client
 from frumious.config.choices import SimpleFormat
@@ -105,7 +106,7 @@ def for_the_stack(settings: Config) -> Config:
     if policy is not None:
         location = os.environ.get("FRUMIOUS_CONFIG", "mirror.conf")
         folder = _LAYER if location.startswith("s3://") else Path(location).parent
-        policy = replace(policy, trust_root=folder / policy.trust_root)
+        policy = structs.replace(policy, trust_root=folder / policy.trust_root)
     memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
     # An endpoint for all of AWS is a stand-in for AWS: the bucket need not be probed.
     s3 = replace(settings.s3, is_aws=settings.s3.endpoint_url is None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ from frumious.concurrency import run_all
 from frumious.model.jobs import Job, Report, Result
 from frumious.state import inbox
 from frumious.syncing.delivery import Batch, Continuation, Delivery, RetryLater, retry_pause
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -28,8 +28,7 @@ class Message(NamedTuple):
     receives: int  # how often it was delivered
 
 
-@dataclass(frozen=True, slots=True)
-class Worked:
+class Worked(Value, frozen=True):
     """What became of a batch of messages."""
 
     reports: Sequence[Report]

@@ -6,8 +6,9 @@ only what is read is checked. A folder has none.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from frumious.model.headers import headers_of
 

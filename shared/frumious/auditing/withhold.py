@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from frumious.auditing.page_check import other_pages
@@ -144,7 +143,7 @@ async def _publish(
     page = _undamaged(render.as_published(manifest.page, mirror.config.root_uri), damaged, disputed)
     publication = page.publication
     if publication is not None:  # with no etag, the sweep takes it for outdated
-        publication = structs.replace(
+        publication = replace(
             publication, etag="", removed_files=publication.removed_files or bool(dropped)
         )
     page, pages = replace(page, publication=publication), mirror.pages.layout

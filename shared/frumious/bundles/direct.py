@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import tempfile
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.bundles import catalogue
 from frumious.bundles.apply import Applier, check_removals

@@ -6,7 +6,6 @@ The first pass stores files, which no page names yet, and verifies all pages. Th
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import tempfile
 from contextlib import aclosing, asynccontextmanager
@@ -155,7 +154,7 @@ class _Import:
     async def run(self, imported: Imported | None, removals: int, losses: int) -> None:
         """Import the bundle."""
         head, storage = self._head, self._mirror.storage
-        if PageLayout.named(head.layout) != dataclasses.replace(
+        if PageLayout.named(head.layout) != replace(
             self._layout, gzip=PageLayout.named(head.layout).gzip
         ):
             msg = (

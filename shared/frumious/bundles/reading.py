@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model.checksums import FileStream

@@ -6,17 +6,19 @@ import calendar
 import hashlib
 import re
 import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from msgspec import field
+from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from frumious.config import values
 from frumious.config.choices import Removals
 from frumious.model.advisories import Action, Severity, Waiver
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,8 +44,7 @@ _WAIVER: Final = re.compile(r"(?P<what>.+?)\s+until\s+(?P<until>\d{4}-\d{2}-\d{2
 _ID: Final = re.compile(r"(MAL|GHSA|PYSEC|CVE|OSV)-[A-Za-z0-9-]+", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdvisoryPolicy:
+class AdvisoryPolicy(Value, frozen=True, kw_only=True):
     """Which advisories count, and what for. Times are seconds."""
 
     feed: str = OSV  # https://..., s3://bucket/key, or the path of a file
@@ -88,7 +89,7 @@ def read_advisories(reader: Reader, *, insecure: bool) -> AdvisoryPolicy | None:
         feed=reader.get(SECTION, "feed", _feed(insecure=insecure), default.feed),
         every=reader.get(SECTION, "every", _interval, default.every),
         actions=actions,
-        waivers=reader.get(SECTION, "exceptions", _waivers, ()),
+        waivers=reader.get(SECTION, "exceptions", _waivers, default.waivers),
         max_blocked=reader.get(SECTION, "max-blocked", values.removals, default.max_blocked),
         max_shrinking=reader.get(SECTION, "max-shrinking", _share, default.max_shrinking),
     )

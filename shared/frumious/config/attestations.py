@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import field
 from packaging.utils import canonicalize_name
 
 from frumious.config import filters
 from frumious.selection.cooldown import Exceptions, read_exceptions
 from frumious.selection.fingerprints import fingerprint
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +35,7 @@ class Mode(StrEnum):
     REQUIRE = "require"  # also that the file is kept out
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Value, frozen=True):
     """Names of projects, and patterns with `*`; all normalised."""
 
     names: frozenset[NormalizedName] = frozenset()
@@ -51,8 +51,7 @@ class Names:
 _NOBODY: Final = Names()
 
 
-@dataclass(frozen=True, slots=True)
-class AttestationPolicy:
+class AttestationPolicy(Value, frozen=True):
     """Of which projects attestations are verified, by which trust root, and what follows."""
 
     trust_root: Path

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 
 from frumious.model.losses import Loss
+from frumious.value import Value
 
 
 class Backend(StrEnum):
@@ -32,8 +32,7 @@ class CompareMethod(StrEnum):
     STAT = "stat"  # size and upload time
 
 
-@dataclass(frozen=True, slots=True)
-class Removals:
+class Removals(Value, frozen=True):
     """How many projects one run may remove without confirmation.
 
     `number` serves takedowns in small mirrors, which must not wait: it counts only for removals
@@ -58,8 +57,7 @@ class Removals:
         return max(self.unannounced(projects), min(self.number, half))
 
 
-@dataclass(frozen=True, slots=True)
-class LossLimit:
+class LossLimit(Value, frozen=True):
     """How much upstream may take away of all projects within a day without confirmation."""
 
     share: float = 0.05  # of the mirror's files, and of their bytes

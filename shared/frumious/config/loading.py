@@ -6,8 +6,9 @@ The format is bandersnatch's INI, whose keys keep their meaning. Reports all mis
 from __future__ import annotations
 
 import configparser
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.config import filters, values
 from frumious.config.advisories import read_advisories

@@ -5,12 +5,14 @@ Where the mirror stores each of them, where upstream has it, and what it must be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from frumious.model import layout
 from frumious.model.checksums import DIGEST_LENGTHS, WEAK_HASHES, ExpectedContent, strong_hashes
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 _MAX_METADATA: Final = 16 * 1024**2  # bytes; upstream does not publish the size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
+class Blob(Value, frozen=True, kw_only=True):
     """Something to store: a file, its core metadata, or its provenance."""
 
     key: Key
@@ -32,8 +33,7 @@ class Blob:
     expected: ExpectedContent | None  # None: nothing says what it must be (provenance)
 
 
-@dataclass(frozen=True, slots=True)
-class MirroredFile:
+class MirroredFile(Value, frozen=True):
     """A file of a project page, with the keys that are worked out once for a job."""
 
     file: File

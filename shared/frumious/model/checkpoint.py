@@ -9,11 +9,11 @@ import binascii
 import hashlib
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.errors import FrumiousError, Reason
 from frumious.model.merkle import HASH_SIZE
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,7 @@ class InvalidCheckpoint(FrumiousError):
     reason = Reason.UPSTREAM_INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Value, frozen=True):
     """What a feed commits to: how many changes it has, and the root hash of their tree."""
 
     origin: str  # identifies the feed
@@ -52,8 +51,7 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureLine:
+class SignatureLine(Value, frozen=True):
     """A signature of a note."""
 
     name: str  # of the key
@@ -61,8 +59,7 @@ class SignatureLine:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Value, frozen=True):
     """A checkpoint with its signatures."""
 
     checkpoint: Checkpoint

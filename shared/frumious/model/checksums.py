@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.errors import FrumiousError, Reason
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -43,8 +43,7 @@ def strong_hashes(hashes: Mapping[str, str]) -> dict[str, str]:
     return {name: hashes[name] for name in names}
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedContent:
+class ExpectedContent(Value, frozen=True):
     """The digest and the size that a file must have."""
 
     algorithm: str  # one of DIGEST_LENGTHS

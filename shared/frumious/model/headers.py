@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +15,7 @@ from frumious.model.layout import (
     filename,
     may_change,
 )
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +42,7 @@ def http_time(date: str) -> float | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(Value, frozen=True):
     """HTTP headers of an object."""
 
     content_type: str

@@ -7,8 +7,9 @@ hashes of every eighth level, 256 in each, from which readers of static objects 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,8 +29,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Value, frozen=True):
     """A tree by its right edge: the roots of its complete subtrees, the largest first.
 
     There is one for each bit of the size that is set.

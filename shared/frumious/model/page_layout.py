@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, is_project, root_page
 from frumious.model.types import Key
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -23,8 +23,7 @@ class Gzip(StrEnum):
     SUFFIX = "gz"  # index.v1_json.gz next to the page: nginx's gzip_static
 
 
-@dataclass(frozen=True, slots=True)
-class PageLayout:
+class PageLayout(Value, frozen=True):
     """Where pages are stored and in which formats: `hash-index`, `simple-format`, `compress-pages`.
 
     The JSON pages are also the mirror's manifests. With `simple-format = HTML` they are stored

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from frumious.model.types import PublicKey, RunName
+from frumious.model.types import Json, PublicKey, RunName
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-    from frumious.model.types import Json
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Value, frozen=True, kw_only=True):
     """One file of a release: an sdist or a wheel (PEP 503, 691).
 
     `url` is absolute where it came from upstream, and relative to the project page where the
@@ -37,8 +34,7 @@ class File:
     extra: Mapping[str, Json] = field(default_factory=dict)  # keys we do not know, passed on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Value, frozen=True, kw_only=True):
     """A project's status, set by its owners or by upstream's administrators (PEP 792)."""
 
     status: str = "active"  # active, archived, deprecated, quarantined
@@ -83,8 +79,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     releases: Mapping[ReleaseVersion, ReleaseMd5] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectPage:
+class ProjectPage(Value, frozen=True, kw_only=True):
     """A project page of the Simple API (PEP 503, 691, 700, 792)."""
 
     name: str
@@ -108,8 +103,7 @@ class ProjectPage:
         return self.status is not None and self.status.status == "quarantined"
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProject:
+class ListedProject(Value, frozen=True):
     """A project as the mirror's own root index lists it."""
 
     name: str
@@ -119,16 +113,14 @@ class ListedProject:
     rewinding: bool = False  # as a change: it counts although its serial may be lower
 
 
-@dataclass(frozen=True, slots=True)
-class DelistedProject:
+class DelistedProject(Value, frozen=True):
     """A project that is removed from the mirror's root index."""
 
     serial: int | None
     rewinding: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootIndex:
+class RootIndex(Value, frozen=True, kw_only=True):
     """Upstream's list of all projects with their serials, if it has serials (PEP 503, 691).
 
     A million projects are possible, so it contains only what planning needs.

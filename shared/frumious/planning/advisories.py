@@ -236,7 +236,7 @@ async def _update(feed: Feed, before: Advisories, after: Advisories, mirror: Mir
     cursor = await mirror.ledger.cursor()
     mirrored = await _read_mirrored(cursor, changed, mirror)
     named = await read_named(cursor, mirror.ledger, verify=False)
-    wants = replace(mirror.selection, named=named).wants
+    wants = structs.replace(mirror.selection, named=named).wants
     reasons: dict[NormalizedName, Reason] = {}
     blocked: dict[NormalizedName, tuple[Advisory, ...]] = {}
     malware: set[NormalizedName] = set()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from frumious.model.closure import NOTHING_NEEDED, ClosureFile, ClosureMark, Needed
 from frumious.selection.closure import LIMIT, basis, resolve
@@ -73,7 +72,7 @@ async def read_closure(cursor: Cursor, selection: Selection, mirror: Mirror) -> 
         if lost or (previous.rebuilding and not is_rebuilt):
             needed = needed.keeping(previous)
         if lost:
-            needed = structs.replace(needed, revision=0)
+            needed = replace(needed, revision=0)
             logger.error("dependencies are lost: all projects report theirs anew")
         found = FoundNeeds(needed, ClosureMark.of(needed), changed=needed != stored, lost=lost)
     problems = _problems(needed, closure.max_projects)

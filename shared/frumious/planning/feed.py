@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import structs
 
 from frumious.model import layout
 from frumious.model.runs import REGRESSION_PATIENCE
@@ -39,7 +40,7 @@ async def read_feed(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
         raise
     changes = answer.changes
     if changes is not None:
-        changes = replace(changes, serial=max(changes.serial, cursor.serial or 0))
+        changes = structs.replace(changes, serial=max(changes.serial, cursor.serial or 0))
     return replace(snapshot, feed=answer.position, changes=changes)
 
 

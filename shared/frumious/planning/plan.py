@@ -114,7 +114,7 @@ def plan_snapshot(
     """Return the plan that follows from a snapshot. Pure."""
     if snapshot.foreign:
         return _foreign_plan(snapshot)
-    selection = replace(
+    selection = structs.replace(
         selection, named=snapshot.named, blocked=snapshot.blocked, needed=snapshot.closure.needed
     )
     comparison = discovery.compare(snapshot, selection)

@@ -6,6 +6,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from frumious.model.plans import Proposal, Reason
 from frumious.private.refresh import refresh
 
@@ -36,7 +38,7 @@ def without_private(snapshot: Snapshot, private: PrivateProjects) -> Snapshot:
     extra = {"projects": len(names), "names": sorted(names)[:_MAX_LOGGED]}
     logger.warning("upstream has projects with private names: ignored", extra=extra)
     if changes is not None:
-        changes = replace(
+        changes = structs.replace(
             changes,
             projects={name: each for name, each in changes.projects.items() if name not in names},
             allowed_removals={
@@ -46,7 +48,7 @@ def without_private(snapshot: Snapshot, private: PrivateProjects) -> Snapshot:
         )
     if index is not None:
         projects = {name: each for name, each in index.projects.items() if name not in names}
-        index = replace(index, projects=projects)
+        index = structs.replace(index, projects=projects)
     return replace(snapshot, changes=changes, upstream_index=index)
 
 

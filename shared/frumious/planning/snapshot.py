@@ -141,9 +141,9 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     named = await read_named(cursor, mirror.ledger, verify=overdue or force)
     settled = settle(named, mirror.selection)
     blocked = await mirror.advisories.wholly_blocked(cursor.advisories.digest)
-    selection = replace(mirror.selection, named=settled, blocked=blocked)
+    selection = structs.replace(mirror.selection, named=settled, blocked=blocked)
     closure = await read_closure(cursor, selection, mirror)
-    selection = replace(selection, needed=closure.needed)
+    selection = structs.replace(selection, needed=closure.needed)
     mirror = replace(mirror, selection=selection)
     config = await _read_config_changes(cursor, mirror, force=force)
     ripe = await ripening.read_ripe(cursor, mirror, now, verify=overdue)
@@ -239,7 +239,7 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
     changes = Changes({}, {}, serial)
     if since is not None:
         if serial < since:
-            changes = replace(changes, serial=since)
+            changes = structs.replace(changes, serial=since)
         elif serial > since:
             changes = await upstream.changes_since(since, until=serial)
         return replace(snapshot, changes=changes)
@@ -248,7 +248,7 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
         return replace(snapshot, changes=changes)
     if serial - _MAX_MIGRATED_EVENTS <= since < serial:
         removals = (await upstream.changes_since(since)).allowed_removals
-        changes = replace(changes, allowed_removals=removals)
+        changes = structs.replace(changes, allowed_removals=removals)
     return replace(snapshot, changes=changes, migrating=True)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
+from msgspec import structs
 from packaging.version import Version
 
 from frumious.concurrency import FairSlots, run_all
@@ -130,7 +131,7 @@ class PrivateSource:
             same = known.get((file.filename, file.identity))
             if same is not None:
                 _, version = parse_filename(file.filename)
-                return _Described(replace(same, url=_url(file.path)), str(version))
+                return _Described(structs.replace(same, url=_url(file.path)), str(version))
             async with self._inspections:
                 return await self._inspect(file, current)
 

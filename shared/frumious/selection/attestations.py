@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+
+from msgspec import field
 
 from frumious.config.attestations import Mode
 from frumious.model.attestations import Fault
 from frumious.selection.cooldown import NO_EXCEPTIONS
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +43,7 @@ def fault_of(
     return Fault.MISSING if policy.mode(project) is Mode.REQUIRE and not attested else None
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Value, frozen=True):
     """What is wrong with the attestations of a project's files."""
 
     faults: Mapping[str, str] = field(default_factory=dict)  # filename -> what is wrong

@@ -7,9 +7,10 @@ newest one that satisfies all of them. Nothing is resolved: no version rules out
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from msgspec import field
+from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -17,6 +18,7 @@ from frumious.config import values
 from frumious.model.closure import Need, Needed
 from frumious.selection.environments import environments
 from frumious.selection.fingerprints import fingerprint
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,8 +41,7 @@ _SHOWN: Final = 3  # requirements in a problem
 LIMIT: Final = "closure-max-projects"
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(Value, frozen=True):
     """The options of `[closure]`."""
 
     latest: bool = False  # of the releases that are needed, the newest alone

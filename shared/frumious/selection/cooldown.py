@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from msgspec import field
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from frumious.config import filters, values
 from frumious.selection.filenames import is_filename, owners_of, parse_version
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,7 @@ _KEYS: Final = ("days", "not-after", "exceptions")
 _DAY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Exceptions:
+class Exceptions(Value, frozen=True):
     """Releases and files of a project to which a rule does not apply."""
 
     specifiers: tuple[SpecifierSet, ...] = ()  # of versions; an empty one contains all
@@ -48,8 +48,7 @@ NO_EXCEPTIONS: Final = Exceptions()
 _NOTHING: Final[Mapping[NormalizedName, Exceptions]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Cooldown:
+class Cooldown(Value, frozen=True):
     """Files whose upload is long enough ago."""
 
     name: ClassVar = "cooldown"

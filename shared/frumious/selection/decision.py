@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import field
+from msgspec.structs import replace
+
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +15,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value, frozen=True):
     """What filters make of a project."""
 
     excluded_by: str  # the filter that excludes the project; empty: it is selected

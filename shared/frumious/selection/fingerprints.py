@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields, is_dataclass
+
+from frumious.value import Value
 
 
 def fingerprint(*values: object) -> str:
@@ -14,9 +15,9 @@ def fingerprint(*values: object) -> str:
 
 def _canonical(value: object) -> object:
     """Return a value whose representation is the same in every process."""
-    if is_dataclass(value) and not isinstance(value, type):
-        fields_ = [_canonical(getattr(value, each.name)) for each in fields(value)]
-        return [type(value).__name__, *fields_]
+    if isinstance(value, Value):
+        fields = [_canonical(getattr(value, name)) for name in value.__struct_fields__]
+        return [type(value).__name__, *fields]
     if isinstance(value, frozenset):
         return sorted(map(str, value))
     if isinstance(value, list | tuple):

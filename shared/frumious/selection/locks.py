@@ -5,10 +5,10 @@ The lists are read when a run is planned, not with the configuration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 
 from frumious.config import filters
@@ -36,8 +36,7 @@ class Exact(StrEnum):
     FILES = "true"  # the pinned files
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadLocks(Unread):
+class UnreadLocks(Unread, frozen=True):
     """Where lock files are, until somebody has read them."""
 
     name: ClassVar = "project_locks"
@@ -59,8 +58,7 @@ class UnreadLocks(Unread):
         return LockedProjects(frozenset(lists.pins))
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadLockedReleases(Unread):
+class UnreadLockedReleases(Unread, frozen=True):
     """What lock files select of their projects, until somebody has read them."""
 
     name: ClassVar = UnreadLocks.name
@@ -80,15 +78,14 @@ class UnreadLockedReleases(Unread):
         return LockedReleases.of_pins(lists.pins, by_file=self.exact is Exact.FILES)
 
 
-class LockedProjects(AllowedProjects):
+class LockedProjects(AllowedProjects, frozen=True):
     """Projects that lists pin; they may be none."""
 
     name: ClassVar = UnreadLocks.name
     option: ClassVar = UnreadLocks.option
 
 
-@dataclass(frozen=True)  # with slots, super() would not find its class
-class LockedReleases(PinnedReleases):
+class LockedReleases(PinnedReleases, frozen=True):
     """The releases that lock files pin, or of these the pinned files alone."""
 
     name: ClassVar = UnreadLocks.name

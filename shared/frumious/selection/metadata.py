@@ -6,11 +6,11 @@ with tags before it: `not-null:info.license`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, Self, TypeVar
 
 from frumious.config import filters, values
 from frumious.selection.names import matches_any
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +28,7 @@ _MODES: Final = ("any", "all", "none")
 _NULLS: Final = {"match-null": True, "not-null": False}
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Path(Value, frozen=True):
     """Where a value is, and what matches."""
 
     names: tuple[str, ...]
@@ -72,8 +71,7 @@ class _ReadRules(Protocol):
     def __call__(self, section: str, options: FilterOptions, /) -> tuple[_Rule, ...]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _PatternRule:
+class _PatternRule(Value, frozen=True):
     """Regular expressions of which a value, or an element of a list, matches some."""
 
     path: _Path
@@ -94,8 +92,7 @@ class _PatternRule:
         return any(found) is (self.path.mode == "any")
 
 
-@dataclass(frozen=True, slots=True)
-class _VersionRule:
+class _VersionRule(Value, frozen=True):
     """Versions of which a version specifier contains some."""
 
     path: _Path
@@ -137,8 +134,7 @@ def _entries(
                 yield path, found
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
+class _Filter(Value, frozen=True):
     """A filter whose section has rules: all of them have to be met."""
 
     name: ClassVar[str]  # of its section, too
@@ -156,40 +152,40 @@ class _Filter:
         return all(rule.matches(data) for rule in self.rules)
 
 
-class _ProjectFilter(_Filter):
+class _ProjectFilter(_Filter, frozen=True):
     def wants(self, subject: Subject) -> bool:
         """Return whether the project's legacy JSON meets all rules."""
         return self._meets(subject.legacy)
 
 
-class _FileFilter(_Filter):
+class _FileFilter(_Filter, frozen=True):
     def wants(self, subject: Subject, each: ReleaseFile) -> bool:
         """Return whether the file's part of the legacy JSON meets all rules."""
         return self._meets(subject.legacy_of(each))
 
 
-class ProjectPatterns(_ProjectFilter):
+class ProjectPatterns(_ProjectFilter, frozen=True):
     """Projects whose values match regular expressions."""
 
     name: ClassVar = "regex_project_metadata"
     read_rules = staticmethod(_pattern_rules)
 
 
-class ProjectVersions(_ProjectFilter):
+class ProjectVersions(_ProjectFilter, frozen=True):
     """Projects whose version specifiers contain one of some versions."""
 
     name: ClassVar = "version_range_project_metadata"
     read_rules = staticmethod(_version_rules)
 
 
-class FilePatterns(_FileFilter):
+class FilePatterns(_FileFilter, frozen=True):
     """Files whose values match regular expressions."""
 
     name: ClassVar = "regex_release_file_metadata"
     read_rules = staticmethod(_pattern_rules)
 
 
-class FileVersions(_FileFilter):
+class FileVersions(_FileFilter, frozen=True):
     """Files whose version specifiers, such as `requires_python`, contain one of some versions."""
 
     name: ClassVar = "version_range_release_file_metadata"

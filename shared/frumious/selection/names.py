@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from packaging.utils import canonicalize_name
 
 from frumious.config import filters
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from frumious.config.filters import FilterOptions
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedProjects:
+class AllowedProjects(Value, frozen=True):
     """Projects of a list; as in bandersnatch, an empty list allows everything."""
 
     name: ClassVar = "allowlist_project"
@@ -43,7 +42,7 @@ class AllowedProjects:
         return project in self.projects
 
 
-class RequiredProjects(AllowedProjects):
+class RequiredProjects(AllowedProjects, frozen=True):
     """Projects of requirements files."""
 
     name: ClassVar = "project_requirements"
@@ -55,8 +54,7 @@ class RequiredProjects(AllowedProjects):
         return None if options.required.addresses else cls.of(options.required.entries)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockedProjects:
+class BlockedProjects(Value, frozen=True):
     """All projects but those of a list."""
 
     name: ClassVar = "blocklist_project"
@@ -73,8 +71,7 @@ class BlockedProjects:
         return project not in self.projects
 
 
-@dataclass(frozen=True, slots=True)
-class NamePatterns:
+class NamePatterns(Value, frozen=True):
     """All projects but those whose normalised names match a regular expression."""
 
     name: ClassVar = "regex_project"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
@@ -39,8 +40,7 @@ _LEGACY: Final = re.compile(
 _LEGACY_PYTHON: Final = re.compile(r"-py(\d)\.(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class ExcludedPlatforms:
+class ExcludedPlatforms(Value, frozen=True):
     """All files but those that are only for excluded platforms or Python versions; sdists stay."""
 
     name: ClassVar = "exclude_platform"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -11,6 +10,7 @@ from packaging.version import Version
 
 from frumious.config import filters, values
 from frumious.selection.names import matches_any
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 _OLDEST: Final = Version("0.dev0")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Value, frozen=True):
     """Version specifiers of some projects; a release matches if one of its project's does."""
 
     name: ClassVar[str]
@@ -56,7 +55,7 @@ def matches(specifier: SpecifierSet, release: Release) -> bool:
     return not specifier or (version is not None and specifier.contains(version, prereleases=True))
 
 
-class AllowedReleases(Rules):
+class AllowedReleases(Rules, frozen=True):
     """The releases that match; projects without a rule keep all of theirs."""
 
     name: ClassVar = "allowlist_release"
@@ -75,7 +74,7 @@ class AllowedReleases(Rules):
         return [release for release in releases if self._match(project, release)]
 
 
-class PinnedReleases(AllowedReleases):
+class PinnedReleases(AllowedReleases, frozen=True):
     """As `AllowedReleases`; what matches passes the other filters of releases."""
 
     name: ClassVar = "project_requirements_pinned"
@@ -86,7 +85,7 @@ class PinnedReleases(AllowedReleases):
         return None if options.required.addresses else cls.of(options.required.pins)
 
 
-class BlockedReleases(Rules):
+class BlockedReleases(Rules, frozen=True):
     """All releases but those that match."""
 
     name: ClassVar = "blocklist_release"
@@ -103,8 +102,7 @@ class BlockedReleases(Rules):
         return [release for release in releases if not self._match(project, release)]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionPatterns:
+class VersionPatterns(Value, frozen=True):
     """All releases but those whose versions match a regular expression."""
 
     name: ClassVar = "regex_release"
@@ -127,8 +125,7 @@ class VersionPatterns:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class NoPrereleases:
+class NoPrereleases(Value, frozen=True):
     """All releases but alpha, beta, development releases and release candidates."""
 
     name: ClassVar = "prerelease_release"
@@ -151,8 +148,7 @@ class NoPrereleases:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class LatestReleases:
+class LatestReleases(Value, frozen=True):
     """The newest releases with files, the newest stable one included. The last of all filters."""
 
     name: ClassVar = "latest_release"
@@ -181,8 +177,7 @@ class LatestReleases:
         return [release for release in releases if release.text in kept]
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectSizeLimit:
+class ProjectSizeLimit(Value, frozen=True):
     """The newest releases whose files fit into a limit together: the newest stable one first.
 
     A release is kept as a whole. The first that does not fit ends the list, so that no release is

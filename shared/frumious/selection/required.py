@@ -5,7 +5,6 @@ Those of files alone are `RequiredProjects` and `PinnedReleases`, which these be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from frumious.selection.names import RequiredProjects
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from frumious.model.lists import Lists
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadRequirements(Unread):
+class UnreadRequirements(Unread, frozen=True):
     """Projects of requirements files."""
 
     name: ClassVar = RequiredProjects.name
@@ -35,8 +33,7 @@ class UnreadRequirements(Unread):
         return RequiredProjects.of(_together(self.required, lists).entries)
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadPins(Unread):
+class UnreadPins(Unread, frozen=True):
     """Releases of requirements files."""
 
     name: ClassVar = PinnedReleases.name
@@ -53,7 +50,7 @@ class UnreadPins(Unread):
         return ListedPins.of(_together(self.required, lists).pins)
 
 
-class ListedPins(PinnedReleases):
+class ListedPins(PinnedReleases, frozen=True):
     """As `PinnedReleases`, by lists that others change."""
 
     name: ClassVar = PinnedReleases.name

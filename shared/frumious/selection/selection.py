@@ -5,8 +5,10 @@ A filter is a class that reads its options; `catalog` has all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self, TypeVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from frumious.config.filters import FilterOptions, plugins
 from frumious.model.advisories import NO_ADVISORIES
@@ -33,6 +35,7 @@ from frumious.selection.subject import NO_CONTEXT, Context, Subject
 from frumious.selection.top import TopProjects
 from frumious.selection.totals import FileSizeLimit
 from frumious.selection.unread import ListsUnread, Unread, resolved
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,8 +57,7 @@ if TYPE_CHECKING:
 _Any = TypeVar("_Any", bound="Filter")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Value, frozen=True):
     """The enabled filters."""
 
     names: tuple[NameFilter, ...] = ()

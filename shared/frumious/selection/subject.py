@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from msgspec.structs import replace
 
 from frumious.model.advisories import NO_ADVISORIES
 from frumious.selection.filenames import Versions, parse_version
 from frumious.simple import legacy_json
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from frumious.model.types import JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Value, frozen=True, kw_only=True):
     """What filters may need to decide on a project besides its page."""
 
     now: float = 0.0  # seconds since the epoch
@@ -41,8 +42,7 @@ class ReleaseFile(NamedTuple):
     tags: str  # what follows the version in its name, without the extension
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Value, frozen=True):
     """A release of a project."""
 
     text: str | None  # the version as upstream lists it; None: of files that have none
@@ -50,8 +50,7 @@ class Release:
     files: tuple[File, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Value, frozen=True):
     """A project as its page describes it, and what else filters may need."""
 
     project: NormalizedName

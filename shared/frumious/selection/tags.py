@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
@@ -12,6 +11,7 @@ from packaging.tags import Tag
 
 from frumious.config import filters, values
 from frumious.selection.platforms import FAMILIES, built_for
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +43,7 @@ _SOME: Final = "*"  # a platform, where only the others of a tag count
 _PYPY: Final = "pypy"  # any ABI of PyPy: its names do not follow from the version
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedPlatforms:
+class AllowedPlatforms(Value, frozen=True):
     """The files that one of the platforms and of the Python versions can install."""
 
     name: ClassVar = "allowlist_platform"

@@ -6,7 +6,6 @@ The usual public format is that of top-pypi-packages:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -34,7 +33,7 @@ class _Counts(Struct):
     rows: list[_Row]
 
 
-class TopProjects(AllowedProjects):
+class TopProjects(AllowedProjects, frozen=True):
     """The projects with the most downloads."""
 
     name: ClassVar = "top_projects"
@@ -54,8 +53,7 @@ class TopProjects(AllowedProjects):
         return cls(frozenset(ranked)) if count and ranked else None
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadTop(Unread):
+class UnreadTop(Unread, frozen=True):
     """The address of a list of download counts, until somebody has read it."""
 
     name: ClassVar = TopProjects.name

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from packaging.utils import canonicalize_name
 
 from frumious.config import filters, values
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from frumious.selection.subject import ReleaseFile, Subject
 
 
-@dataclass(frozen=True, slots=True)
-class SizeLimit:
+class SizeLimit(Value, frozen=True):
     """Projects whose files are not larger than a limit, all together; the allowlist is exempt."""
 
     name: ClassVar = "size_project_metadata"
@@ -38,8 +37,7 @@ class SizeLimit:
         return sum(file.size or 0 for file in subject.page.files) <= self.bytes_
 
 
-@dataclass(frozen=True, slots=True)
-class VersionCount:
+class VersionCount(Value, frozen=True):
     """Projects with a number of versions within limits; the allowlist is exempt."""
 
     name: ClassVar = "versions_count_project_metadata"
@@ -65,8 +63,7 @@ class VersionCount:
         return subject.project in self.exempt or not (below or count < self.min_versions)
 
 
-@dataclass(frozen=True, slots=True)
-class FileSizeLimit:
+class FileSizeLimit(Value, frozen=True):
     """Files up to a limit. Where upstream lists no size, the transfer stops at the limit."""
 
     name: ClassVar = "max_file_size"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from frumious.errors import FrumiousError
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,19 +29,18 @@ class ListsUnread(FrumiousError):
         )
 
 
-class Unread(ABC):
+class Unread(Value, frozen=True):
     """A filter that refuses to decide until its lists have been read."""
 
-    __slots__ = ()
     option: ClassVar[str]  # that names the lists
 
-    @abstractmethod
     def resolved(self, lists: Lists) -> Any:  # noqa: ANN401 (a filter of the same kind)
         """Return the filter that follows from the lists; None: it has nothing to do.
 
         Raises:
             ListsUnread: `lists` are of a configuration without them.
         """
+        raise NotImplementedError
 
     def wants(self, _: NormalizedName) -> NoReturn:
         """Refuse to decide on a project."""

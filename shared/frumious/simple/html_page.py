@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from frumious.simple.values import InvalidPage, check_decoded_size
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +32,7 @@ _MAX_BASE_LENGTH: Final = 8192
 _HUGE_TAG: Final = re.compile(rb"<[a-zA-Z][^<>]{%d}" % _MAX_TAG_LENGTH)
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Value, frozen=True):
     """A link on the page."""
 
     href: str  # unresolved
@@ -41,8 +40,7 @@ class Anchor:
     attributes: Mapping[str, str]  # the others; "" for one without value
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlPage:
+class HtmlPage(Value, frozen=True):
     """The parsed page."""
 
     base: str  # URL that its links are relative to

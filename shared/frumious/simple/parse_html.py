@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -32,6 +31,7 @@ from frumious.simple.values import (
     resolve,
     without_duplicates,
 )
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -147,8 +147,7 @@ def root_index(body: bytes, url: str) -> RootIndex:
     return RootIndex(projects=projects, serial=html.serial)
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Value, frozen=True):
     """The target of an anchor."""
 
     url: str  # absolute, without a fragment

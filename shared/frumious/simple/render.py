@@ -6,11 +6,11 @@ The same page always has the same bytes. All of upstream's values are escaped in
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from frumious.model import layout
 from frumious.model.checksums import DIGEST_LENGTHS

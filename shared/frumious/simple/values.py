@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from frumious.errors import FrumiousError, Reason
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.types import MAX_NAME_LENGTH, MAX_SERIAL, Seconds
 from frumious.redaction import redact
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,7 @@ class InvalidValue(Exception):
     """A value that the PEPs do not allow; becomes InvalidPage or a refused file."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedPage:
+class ParsedPage(Value, frozen=True):
     """A project page, and the files on it that cannot be mirrored."""
 
     page: ProjectPage

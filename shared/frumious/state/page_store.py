@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.model import layout
@@ -11,6 +10,7 @@ from frumious.model.pages import ListedProject
 from frumious.simple import gzipped, parse_html, parse_json, root_index
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.snapshots import KnownSnapshots
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage, Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Value, frozen=True):
     """The mirror's JSON page of a project, and the object that it was read from.
 
     What the page names is stored and verified.

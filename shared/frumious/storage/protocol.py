@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from frumious.errors import FrumiousError, Reason, Retryable
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -65,8 +65,7 @@ def refusal(status: int, text: str) -> StorageUnavailable | StorageRefused:
     return StorageRefused(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Value, frozen=True):
     """An object that was read."""
 
     body: bytes
@@ -74,8 +73,7 @@ class Stored:
     headers: Headers | None = None  # None: the storage keeps none
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Value, frozen=True):
     """An object's metadata."""
 
     size: int
@@ -84,16 +82,14 @@ class Head:
     headers: Headers | None = None  # as in Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Value, frozen=True):
     """An object that is being read; the caller closes the chunks."""
 
     chunks: AsyncGenerator[bytes, None]  # of some MiB
     headers: Headers | None = None  # as in Stored
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """An object in a listing. What a storage's listing does not contain is None."""
 
     key: Key

@@ -7,7 +7,6 @@ connection breaks, or no byte has moved for the timeout.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
@@ -17,6 +16,7 @@ from yarl import URL
 
 from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageUnavailable
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 64 * 1024  # bytes that must be sent within the timeout
 
 
-@dataclass(frozen=True, slots=True)
-class PutResponse:
+class PutResponse(Value, frozen=True):
     """The server's response."""
 
     status: int

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from frumious.concurrency import run_all
 from frumious.config.attestations import Mode
@@ -29,6 +29,7 @@ from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state.attestations import AttestationRecord
 from frumious.syncing.transfer import FILE_FAULTS
 from frumious.upstream.failures import UpstreamUnavailable
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -50,12 +51,11 @@ MAX_BYTES: Final = 3 * 1024**2  # of their provenance; a function takes 6 MB as 
 _MAX_LOGGED: Final = 20  # files in one log record
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Value, frozen=True):
     """What is left of a job's change, and what is wrong with attestations."""
 
     change: Change
-    faults: Mapping[str, str] = field(default_factory=dict)  # filename -> what is wrong
+    faults: Mapping[str, str]  # filename -> what is wrong
     withheld: frozenset[str] = frozenset()  # files that are kept out
 
     def reported(self, result: Result) -> Result:
@@ -64,7 +64,7 @@ class Verified:
             return result
         filename, fault = next(iter(self.faults.items()))
         text = f"{filename}: {fault}"[:MAX_TEXT]
-        return msgspec.structs.replace(result, unverified=len(self.faults), fault=text)
+        return replace(result, unverified=len(self.faults), fault=text)
 
 
 async def verify_attestations(
@@ -87,7 +87,7 @@ async def verify_attestations(
     policy, project = mirror.config.attestations, transfer.project
     mode = None if policy is None else policy.mode(project)
     if policy is None or mode is None or change.identities is not None:
-        return Verified(change)
+        return Verified(change, {})
     record = AttestationRecord(project, mirror.storage, read_only=read_only)
     await record.read()
     check = _Check(project, change, transfer, mirror, policy, mode, record)

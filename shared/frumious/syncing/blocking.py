@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from frumious.model.jobs import Outcome
 from frumious.selection.advisories import blocked_on_page, is_malware
 from frumious.syncing.page_publisher import PagePublisher
 from frumious.syncing.removal import remove_project
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _MAX_NAMED = 100  # advisories in a result
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Value, frozen=True):
     """The files on the mirror's page that advisories block."""
 
     files: Mapping[str, Advisory]  # by their names
@@ -45,7 +44,7 @@ class Blocked:
         """Return the attempt; malware is deleted at once, as what upstream quarantines is."""
         if attempt.job.quarantined or not is_malware(self.files.values()):
             return attempt
-        return replace(attempt, job=structs.replace(attempt.job, quarantined=True))
+        return replace(attempt, job=replace(attempt.job, quarantined=True))
 
     def without(self, current: ProjectPage | None) -> ProjectPage | None:
         """Return the page without these files: upstream does not take them away."""
@@ -65,7 +64,7 @@ class Blocked:
         """Return the result with the advisories because of which files left the page."""
         if not self.files or not result.outcome.changed:
             return result
-        return structs.replace(result, blocked_by=self.names)
+        return replace(result, blocked_by=self.names)
 
 
 async def remove_if_all_is_blocked(attempt: Attempt, mirror: Mirror) -> Result | None:
@@ -98,16 +97,16 @@ async def remove_blocked(
     blocker = attempt.advisories.blocker
     blocked = Blocked.of(attempt, current)
     if blocker is not None and is_malware([blocker]):
-        attempt = replace(attempt, job=structs.replace(attempt.job, quarantined=True))
+        attempt = replace(attempt, job=replace(attempt.job, quarantined=True))
     attempt = blocked.at_once(attempt)
     result = await remove_project(attempt, current, publisher, mirror.clock.now())
     if result.outcome is Outcome.REMOVED:
         names = blocked.names or tuple(each.id for each in attempt.advisories.blocking)
-        result = structs.replace(result, blocked_by=names[:_MAX_NAMED])
+        result = replace(result, blocked_by=names[:_MAX_NAMED])
     if serial is None:
         return result
     outcome = Outcome.EXCLUDED if result.outcome is Outcome.ABSENT else result.outcome
-    return structs.replace(
+    return replace(
         result,
         outcome=outcome,
         serial=max(result.serial or 0, serial),

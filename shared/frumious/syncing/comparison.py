@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Reason, explain
 from frumious.model import layout
@@ -12,6 +13,7 @@ from frumious.model.blobs import MirroredFile, same_bytes
 from frumious.model.checksums import strong_hashes
 from frumious.model.jobs import AllowedRemoval
 from frumious.selection.filenames import owners_of
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -39,8 +41,7 @@ class MassLoss(FrumiousError):
     reason = Reason.FILES_LOST
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentPage:
+class CurrentPage(Value, frozen=True):
     """A project page of the mirror's; None: it has none."""
 
     page: ProjectPage | None
@@ -64,8 +65,7 @@ class NothingSelected(FrumiousError):
     reason = Reason.NOTHING_SELECTED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Value, frozen=True, kw_only=True):
     """What brings the mirror's project page to upstream's."""
 
     page: ProjectPage  # upstream's; its files are `files`

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from msgspec.structs import replace
@@ -23,6 +22,7 @@ from frumious.syncing.budget import MirrorBudget
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -47,8 +47,7 @@ class OutOfTime(Retryable):
     reason = Reason.NO_RESULT
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Value, frozen=True):
     """A job as the queue delivers it."""
 
     job: Job
@@ -59,8 +58,7 @@ class Delivery:
     meter: Meter | None = None  # counts what the job stores
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(Value, frozen=True):
     """The job is to be delivered again, not before `pause` seconds."""
 
     job: Job
@@ -74,15 +72,13 @@ class RetryLater:
         return Report(self.job, result)
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
+class Continuation(Value, frozen=True):
     """The job ran out of time, but made progress: `job` goes on where it stopped."""
 
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Obsolete:
+class Obsolete(Value, frozen=True):
     """Nobody waits for the job: its run is closed, and its project in step or retried by itself."""
 
     job: Job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from msgspec import field
+from msgspec.structs import replace
 
 from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.jobs import Outcome
@@ -18,6 +18,7 @@ from frumious.syncing.blocking import remove_blocked
 from frumious.syncing.losses import book_loss
 from frumious.syncing.removal import remove_project
 from frumious.upstream.upstream import StalePage
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,11 +58,10 @@ async def remove_excluded(  # noqa: PLR0913, PLR0917 (what decides)
     outcome = Outcome.EXCLUDED if result.outcome is Outcome.ABSENT else result.outcome
     filters = mirror.selection.projects_fingerprint
     serial = max(result.serial or 0, page.serial or 0)
-    return msgspec.structs.replace(result, outcome=outcome, serial=serial, excluded_by=filters)
+    return replace(result, outcome=outcome, serial=serial, excluded_by=filters)
 
 
-@dataclass(frozen=True, slots=True)
-class SelectedPage:
+class SelectedPage(Value, frozen=True):
     """What is selected of a page."""
 
     page: ProjectPage | None  # None: nothing of the project
@@ -78,7 +78,7 @@ class SelectedPage:
             names = [name for name, until in self.held_back.items() if until == math.inf]
             extra = {"project": result.project, "files": len(names), "names": names[:_MAX_LOGGED]}
             logger.warning("the cooldown holds files back for good", extra=extra)
-        return msgspec.structs.replace(
+        return replace(
             result,
             held_back=len(waiting),
             ripens=self.ripens,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from frumious.model import layout
 from frumious.model.checksums import md5
@@ -47,9 +46,9 @@ async def store_legacy_json(  # noqa: PLR0913, PLR0917 (what it depends on)
     legacy = None
     if mirror.config.json:
         copy, legacy = await _store(project, body, shown, mirror)
-        publication = structs.replace(publication, legacy=copy)
+        publication = replace(publication, legacy=copy)
     releases = await store_releases(attempt, legacy, built.page, before, mirror)
-    publication = structs.replace(publication, releases=releases)
+    publication = replace(publication, releases=releases)
     return replace(built, page=replace(built.page, publication=publication))
 
 

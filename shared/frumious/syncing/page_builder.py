@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.errors import Reason
 from frumious.model import layout
@@ -13,6 +14,7 @@ from frumious.model.blobs import MirroredFile, keys_of
 from frumious.model.pages import Publication
 from frumious.simple import render
 from frumious.syncing.comparison import link_to
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,8 +33,7 @@ logger = logging.getLogger(__name__)
 _MAX_LOGGED: Final = 20  # files that are left out, in one log record
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltPage:
+class BuiltPage(Value, frozen=True):
     """A page of the mirror's, and the files on it that are stored."""
 
     page: ProjectPage

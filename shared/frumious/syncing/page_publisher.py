@@ -7,7 +7,6 @@ changed: the job that publishes a project deletes what the earlier layouts left.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from packaging.utils import canonicalize_name
@@ -19,6 +18,7 @@ from frumious.model.types import Key
 from frumious.simple import gzipped, render
 from frumious.syncing.deletion import delete_files
 from frumious.syncing.snapshot_pages import SnapshotPages
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9.]+")  # as setuptools had it
 
 
-@dataclass(frozen=True, slots=True)
-class PagePublisher:
+class PagePublisher(Value, frozen=True):
     """Publishes the pages of one project."""
 
     project: NormalizedName

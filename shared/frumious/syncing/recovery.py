@@ -7,8 +7,9 @@ was to delete: the project's next job does both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
 
 from frumious.model import layout
 from frumious.model.advisories import NO_ADVISORIES, ProjectAdvisories
@@ -16,6 +17,7 @@ from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.losses import NOTHING, Loss
 from frumious.state.tombstones import Tombstone
 from frumious.syncing.budget import MirrorBudget
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value, frozen=True):
     """One delivery of a job, and what is known before it begins."""
 
     job: Job
@@ -48,8 +49,7 @@ class Attempt:
         return self.unreported or self.job.rewinding or run in self.open_runs
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(Value, frozen=True):
     """What the job before this one did, and how much of it is still to do."""
 
     run: RunId  # this job's

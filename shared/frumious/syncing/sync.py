@@ -7,10 +7,9 @@ last, and replaced only as it was read, so that a job can be killed anywhere and
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
@@ -262,7 +261,7 @@ async def read_upstream(
         check_losses(job, page, current, earlier)
     except MassLoss:
         allowed = await announced_removal(job.project, current, mirror)
-        check_losses(msgspec.structs.replace(job, allowed_removal=allowed), page, current, earlier)
+        check_losses(replace(job, allowed_removal=allowed), page, current, earlier)
     if parsed is None and current is not None and job.named and job.confirmed:
         await require_root_index(mirror.upstream)
     return parsed
@@ -300,7 +299,7 @@ async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
     scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
     delete_at = mirror.clock.now() + delay
     await keep_removed_files(project, dropped, scheduled, delete_at, booked, mirror.storage)
-    publication = msgspec.structs.replace(
+    publication = replace(
         publication,
         removed=tuple(sorted(removed)),
         removed_files=bool(dropped or scheduled or current_page.removed.hashes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
+
+from msgspec.structs import replace
 
 from frumious.backoff import Backoff
 from frumious.concurrency import run_all

@@ -10,16 +10,18 @@ import math
 import re
 import reprlib
 import xmlrpc.client
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from xml.parsers.expat import ExpatError, ParserCreate
+
+from msgspec import field
 
 from frumious.backoff import Backoff
 from frumious.errors import FrumiousError
 from frumious.model.jobs import AllowedRemoval
 from frumious.simple.values import InvalidValue, parse_seconds, parse_serial, project_name
 from frumious.upstream.failures import UpstreamUnavailable
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -70,8 +72,7 @@ class NoChangelog(FrumiousError):
     """Upstream has no changelog: only its root index shows what changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Value, frozen=True):
     """The changes since a serial."""
 
     projects: Mapping[NormalizedName, int]  # changed projects with their highest serials
@@ -139,8 +140,7 @@ async def changes_since(
             raise UpstreamUnavailable(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Value, frozen=True):
     """One event."""
 
     project: NormalizedName | None = None  # None: no project can have its name

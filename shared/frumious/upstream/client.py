@@ -6,7 +6,6 @@ Knows nothing about the resources that it requests.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from frumious.upstream.failures import Overloaded, TooLarge, TooSlow, UpstreamUn
 from frumious.upstream.pace import CHUNK, Pace
 from frumious.upstream.proxy import ProxyRouter, explain_error
 from frumious.upstream.rate_limit import requested_pause
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -55,8 +55,7 @@ _REDIRECTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Value, frozen=True):
     """A complete response."""
 
     status: int

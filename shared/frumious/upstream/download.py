@@ -7,7 +7,6 @@ servers label a stored `.tar.gz` as `gzip`. Only its hash does.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,6 +18,7 @@ from frumious.model.checksums import WrongBytes
 from frumious.simple.values import valid_etag
 from frumious.upstream.failures import Overloaded, TooSlow, UpstreamUnavailable
 from frumious.upstream.pace import CHUNK
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -48,8 +48,7 @@ class DownloadTooSlow(DownloadInterrupted):
     """Upstream sent a file too slowly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(Value, frozen=True):
     """An open download."""
 
     url: str

@@ -9,10 +9,11 @@ import asyncio
 import hashlib
 import logging
 import math
-from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
+
+from msgspec.structs import replace
 
 from frumious.concurrency import FairSlots
 from frumious.errors import Reason, Retryable
@@ -31,6 +32,7 @@ from frumious.upstream.responses import (
     is_same,
     serial_of,
 )
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,8 +76,7 @@ class ImplausibleSerial(Retryable):
     reason = Reason.UPSTREAM_INVALID
 
 
-@dataclass(frozen=True, slots=True)
-class PageCheck:
+class PageCheck(Value, frozen=True):
     """The state of a project page at upstream, without its content."""
 
     serial: int | None  # None: upstream sends none

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from packaging.utils import canonicalize_name
 
 from frumious.model.pages import File, ListedProject, ProjectPage, RootIndex, Status
@@ -158,7 +159,7 @@ def test_the_hash_is_the_fragment_s(fragment: str, hashes: dict[str, str]) -> No
 def test_attributes_say_what_their_peps_say(attributes: str, expected: dict[str, object]) -> None:
     plain = File(filename="six-1.0.tar.gz", url=f"{URL}six-1.0.tar.gz", hashes={"sha256": SHA})
     file = one(f'href="six-1.0.tar.gz#sha256={SHA}" {attributes}')
-    assert file == replace(plain, **expected)  # type: ignore[arg-type]
+    assert file == structs.replace(plain, **expected)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_attributes_say_what_their_peps_say(attributes: str, expected: dict[str,
 )
 def test_meta_tags_and_the_serial_are_the_page_s(head: str, expected: dict[str, object]) -> None:
     page = parsed(f"{head}{LINK}").page
-    assert page == replace(ProjectPage(name="six", files=page.files), **expected)  # type: ignore[arg-type]
+    assert page == structs.replace(ProjectPage(name="six", files=page.files), **expected)
 
 
 # Which links are files
@@ -474,9 +475,9 @@ def as_html_carries_it(page: ProjectPage) -> ProjectPage:
         name=canonicalize_name(page.name),
         api_version=page.api_version,
         serial=page.serial,
-        status=page.status and replace(page.status, extra={}),
+        status=page.status and structs.replace(page.status, extra={}),
         files=tuple(
-            replace(
+            structs.replace(
                 file,
                 size=None,
                 upload_time=None,

@@ -6,12 +6,12 @@ Derandomized: the same examples in every run. A failure prints the blob that rep
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from frumious.model.checksums import DIGEST_LENGTHS

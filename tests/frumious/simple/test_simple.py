@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from frumious.model.pages import File, ProjectPage, Publication, Status

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from frumious.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Value, frozen=True):
     """The features that the server supports. By default all: those of AWS, which is not probed."""
 
     if_none_match: bool = True

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.model.checksums import ExpectedContent, WrongBytes
 from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable

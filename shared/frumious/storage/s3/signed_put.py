@@ -11,7 +11,6 @@ import io
 import logging
 import re
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +31,7 @@ from frumious.storage.s3.errors import error_for
 from frumious.storage.s3.session import is_amazon
 from frumious.storage.s3.signature import sign
 from frumious.storage.streamed_put import PutClient
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -62,8 +62,7 @@ _WRONG_REGION: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value, frozen=True):
     """The address of the bucket, which ends in a slash, and the region to sign for."""
 
     url: str

@@ -1,0 +1,12 @@
+"""The base of values in memory, which never change.
+
+A class is created in 20 us, where a frozen dataclass takes 450 us, and a function imports eighty of
+them when it starts. What is stored as JSON is a `Struct` itself: its annotations are evaluated when
+it is decoded, those of a value never.
+"""
+
+from msgspec import Struct
+
+
+class Value(Struct, frozen=True):
+    """A value. Each class states `frozen=True` as well, for type checkers."""
