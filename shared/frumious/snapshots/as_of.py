@@ -6,10 +6,11 @@ Whether a file was yanked at that time, nobody knows; it is shown as it is now.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from frumious.concurrency import run_all
 from frumious.model import layout
