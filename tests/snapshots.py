@@ -28,6 +28,7 @@ async def create(name: str, mirror: Mirror) -> Snapshot:
         return replace(known, snapshots={**known.snapshots, name: new})
 
     await change_snapshots(add, mirror.storage)
+    mirror.pages.snapshots.forget()
     layout = mirror.pages.layout
     for key in (layout.root_manifest, *layout.root_html):
         stored = await mirror.storage.read(key)
