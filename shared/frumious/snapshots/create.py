@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 _GRACE: Final = 15 * 60 + 5 * 60.0
 _BATCH: Final = 1000  # keys that are deleted at once
 
-_FORMS: Final = (layout.HTML, layout.V1_HTML, layout.V1_JSON)
-
 
 @dataclass(frozen=True, slots=True)
 class Created:

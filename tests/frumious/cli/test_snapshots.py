@@ -306,6 +306,25 @@ def test_many_snapshots_bring_a_warning_of_what_they_cost(mirror: Commands) -> N
     assert "There are 21 snapshots: a page" in mirror.run("snapshot", "create", "day-20")
 
 
+def test_a_mirror_with_snapshots_is_sound(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "monday")
+    mirror.index.upload(wheel("demo", "2.0"), upload_time=on_day(20))
+    mirror.run("mirror")
+    mirror.run("snapshot", "create", "march", "--as-of", "2026-03-05")
+    mirror.run("rollback", "march")
+    before = mirror.everything()
+
+    mirror.run("verify", "--repair", "--delete-orphans")
+    mirror.run("doctor")
+    assert {each for each in mirror.everything() if "audit" not in each} >= {
+        each for each in before if each.startswith("web/")
+    }
+    mirror.run("rollback", "--live")
+    for name in ("monday", "march"):
+        mirror.run("snapshot", "delete", name)
+    mirror.run("verify")
+
+
 def on_day(day: int, hour: int = 12) -> datetime:
     return datetime(2026, 3, day, hour, tzinfo=UTC)
 
