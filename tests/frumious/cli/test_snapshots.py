@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -294,6 +295,36 @@ def test_while_another_command_is_at_work_a_snapshot_may_still_change(mirror: Co
     with mirror.locked():
         mirror.run("rollback", "monday")  # whatever is at work
     assert (mirror.folder / "web/rollback").readlink() == Path("snapshot/monday")
+
+
+def test_what_was_killed_is_finished_by_the_same_command(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "monday")
+    whole = mirror.everything()
+    state = mirror.folder / "state/snapshots.json"
+
+    def leave(**changes: bool) -> None:
+        known = json.loads(state.read_text())
+        known["snapshots"]["monday"] |= changes
+        state.write_text(json.dumps(known))
+        shutil.rmtree(mirror.folder / "web/snapshot/monday")
+
+    leave(creating=True)
+    assert "is not complete" in mirror.run("rollback", "monday", status=1)
+    assert mirror.json("snapshot", "list")["snapshots"]["monday"]["state"] == "creating"
+    another = mirror.run("snapshot", "create", "monday", "--as-of", "2026-03-05", status=1)
+    assert "with another --as-of" in another
+    mirror.run("snapshot", "create", "monday")
+    assert mirror.everything() == whole
+
+    leave(deleting=True)
+    assert "is being deleted" in mirror.run("rollback", "monday", status=1)
+    assert "'frumious snapshot delete monday'" in mirror.run(
+        "snapshot", "create", "monday", status=1
+    )
+    mirror.run("snapshot", "delete", "monday")
+    assert mirror.json("snapshot", "list")["snapshots"] == {}
+    mirror.run("snapshot", "create", "monday")
+    assert mirror.json("snapshot", "list")["snapshots"]["monday"]["state"] == "complete"
 
 
 def test_many_snapshots_bring_a_warning_of_what_they_cost(mirror: Commands) -> None:
