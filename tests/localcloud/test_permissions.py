@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from frumious.model.snapshots import SNAPSHOTS, Snapshot, Snapshots
+from frumious.state.objects import render
 from localcloud import LocalCloud, Runtime
 from localcloud.environment import CHECKOUT
 from localcloud.stack import ACCOUNT, REGION
@@ -185,6 +187,8 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
         index.upload(wheel("sampleproject", "2.0"))
         go_round(cloud)
         cloud.tick("AuditorFunction")
+        snapshots = Snapshots(snapshots={"monday": Snapshot(created=0.0, fixed=0.0, serial=0)})
+        cloud.s3.put_object(Bucket=cloud.bucket, Key=SNAPSHOTS, Body=render(snapshots))
         index.remove_release("sampleproject", "1.0")
         go_round(cloud, force_check=True)
         configure("json = true\nsimple-format = JSON\ndelete-after = 0\n")
