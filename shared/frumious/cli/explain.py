@@ -151,7 +151,7 @@ async def _attestations(
     project: NormalizedName, page: ProjectPage, files: dict[str, str], mirror: Mirror
 ) -> Mapping[str, str]:
     """Return what the last job found out about the selected files, and note what it keeps out."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from frumious.config.attestations import Mode
     from frumious.selection.attestations import Judgement
