@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.request import ProxyHandler, build_opener, install_opener
 
 import pytest
 
@@ -13,6 +14,10 @@ from tests.world import REGION, Aws, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# The opener of the first request stays for all others: it must not know the proxy of one test.
+install_opener(build_opener(ProxyHandler({})))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -114,8 +114,20 @@ def test_without_the_store_the_command_says_what_is_missing(
     monkeypatch.delenv("FRUMIOUS_SNAPSHOT_STORE")
     stack.world.index.upload(wheel("demo", "1.0"))
     stack.world.mirror_run()
-    stack.run("snapshot", "create", "before")
+    assert "does, with --store ARN" in stack.run("snapshot", "create", "before")
     stack.wait_until_fixed()
     assert "output SnapshotStore: pass --store ARN" in stack.run("rollback", "before", status=1)
     assert json.loads(stack.world.read(SNAPSHOTS)).get("served") is None
     assert get(f"{stack.url}/snapshot/before/simple/demo/").status == 404
+
+
+def test_the_mirror_remembers_the_store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.world.index.upload(wheel("demo", "1.0"))
+    stack.world.mirror_run()
+    stack.run("snapshot", "create", "before")
+    monkeypatch.delenv("FRUMIOUS_SNAPSHOT_STORE")
+    assert "readers get it below" in stack.run("snapshot", "create", "after")
+    assert sorted(stack.store.values) == ["snapshot:after", "snapshot:before"]
+    stack.run("snapshot", "delete", "before")
+    assert get(f"{stack.url}/snapshot/before/simple/demo/").status == 404
+    assert get(f"{stack.url}/snapshot/after/simple/demo/").status == 200

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frumious.model.snapshots import Snapshot, Snapshots
     from frumious.model.types import JsonObject
     from frumious.snapshots.as_of import Pass
+    from frumious.snapshots.create import Created
     from frumious.snapshots.diff import ProjectDiff
 
 _SHOWN: Final = 20  # snapshots
@@ -70,11 +71,18 @@ def _description(each: Snapshot) -> str:
     return f"created {utc(each.created)}{serial}{shown}{state}"
 
 
-def show_created(name: str, created: Snapshot) -> None:
+def show_created(name: str, created: Created) -> None:
     """Say that a snapshot was created."""
-    click.echo(f"{name} is created: readers get it below /snapshot/{name}/simple/.")
-    if created.fixed > created.created:
-        click.echo(f"It may change until {utc(created.fixed)}: jobs may be at work.")
+    if created.offered:
+        click.echo(f"{name} is created: readers get it below /snapshot/{name}/simple/.")
+    else:
+        click.echo(
+            f"{name} is created in web/snapshot/{name}/. Not every server can serve it"
+            " (docs/snapshots.md); a stack with Snapshots=true does, with --store ARN."
+        )
+    snapshot = created.snapshot
+    if snapshot.fixed > snapshot.created:
+        click.echo(f"It may change until {utc(snapshot.fixed)}: jobs may be at work.")
 
 
 def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:

@@ -29,7 +29,7 @@ _store_option = click.option(
     envvar="FRUMIOUS_SNAPSHOT_STORE",
     show_envvar=True,
     metavar="ARN",
-    help="Of a stack with Snapshots=true: its output SnapshotStore.",
+    help="Of a stack with Snapshots=true: its output SnapshotStore. Later commands know it.",
 )
 
 
@@ -67,9 +67,9 @@ def create(
     from frumious.cli.process import with_mirror_alone
 
     async def work(mirror: Mirror, alone: bool) -> tuple[Created, Pass | None]:  # noqa: FBT001 (the callback's signature)
-        from frumious.snapshots.readers import readers_of
+        from frumious.snapshots.readers import open_readers
 
-        readers = readers_of(mirror.config, store)
+        readers = await open_readers(mirror, store)
         if as_of is None:
             from frumious.snapshots.create import create_snapshot
 
@@ -86,7 +86,7 @@ def create(
         found = {} if done is None else {key: getattr(done, key) for key in _PASS}
         _print_json({"name": name, **payload(created.snapshot), **found})
     elif not options.quiet:
-        show_created(name, created.snapshot)
+        show_created(name, created)
         if done is not None:
             click.echo(pass_text(done))
     if created.number > _MANY and not options.quiet:
@@ -146,9 +146,10 @@ def delete(options: Options, name: str, store: str | None, *, as_json: bool) -> 
 
     async def work(mirror: Mirror, alone: bool) -> Deleted:  # noqa: FBT001 (the callback's signature)
         from frumious.snapshots.delete import delete_snapshot
-        from frumious.snapshots.readers import readers_of
+        from frumious.snapshots.readers import open_readers
 
-        return await delete_snapshot(name, mirror, readers_of(mirror.config, store), alone=alone)
+        readers = await open_readers(mirror, store)
+        return await delete_snapshot(name, mirror, readers, alone=alone)
 
     deleted = with_mirror_alone(options, work)
     if as_json:
@@ -223,10 +224,10 @@ def rollback(
         raise click.UsageError(msg)
 
     async def work(mirror: Mirror) -> str | None:
-        from frumious.snapshots.readers import readers_of
+        from frumious.snapshots.readers import open_readers
         from frumious.snapshots.rollback import roll_back, roll_forward
 
-        readers = readers_of(mirror.config, store)
+        readers = await open_readers(mirror, store)
         if name is None:
             return await roll_forward(mirror, readers)
         await roll_back(name, mirror, readers)

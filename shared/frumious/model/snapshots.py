@@ -31,6 +31,7 @@ ROLLBACK: Final = Key("web/rollback")  # in a folder: a link to what readers get
 SNAPSHOT_NAME: Final = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 
 SnapshotName = Annotated[str, Meta(pattern=rf"\A{SNAPSHOT_NAME}\Z")]
+StoreArn = Annotated[str, Meta(max_length=200)]  # checked by EdgeStore
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -49,6 +50,7 @@ class Snapshots(Struct, frozen=True, kw_only=True):
 
     snapshots: Mapping[SnapshotName, Snapshot] = {}
     served: SnapshotName | None = None  # what readers get as the live index; None: the live one
+    store: StoreArn | None = None  # SnapshotStore of the stack whose readers were given snapshots
 
     @property
     def active(self) -> tuple[str, ...]:

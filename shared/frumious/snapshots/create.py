@@ -1,7 +1,7 @@
 """A snapshot of the index as it is now.
 
 Its entry comes first: from then on jobs keep for it what they change. Readers get it once its root
-index is there. Whoever is killed in between finishes it by creating it again.
+index is there. A command that was killed in between is finished by the same command.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Created:
 
     snapshot: Snapshot
     number: int
+    offered: bool  # whether readers are known to get it
 
 
 async def create_snapshot(name: str, mirror: Mirror, readers: Readers, *, alone: bool) -> Created:
@@ -114,7 +115,7 @@ async def finish(
     """Let readers get a snapshot, whose other pages are all there."""
     for key, body in roots.items():
         await mirror.storage.write(snapshot_key(name, key), body)
-    await readers.offer(name)
+    offered = await readers.offer(name)
     created = replace(new, creating=False)
 
     def complete(known: Snapshots) -> Snapshots | None:
@@ -127,7 +128,7 @@ async def finish(
         msg = f"somebody has deleted the snapshot {name!r} while it was being created"
         raise SnapshotError(msg)
     await publish_snapshots(known, mirror.storage)
-    return Created(created, len(known.snapshots))
+    return Created(created, len(known.snapshots), offered)
 
 
 def _check_unfinished(name: str, existing: Snapshot, as_of: float | None) -> None:

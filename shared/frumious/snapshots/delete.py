@@ -1,6 +1,6 @@
 """A snapshot is deleted, with the files that nothing else names.
 
-Its entry goes last, so that whoever is killed goes on by deleting it again.
+Its entry goes last, so that a command that was killed is finished by the same command.
 """
 
 from __future__ import annotations

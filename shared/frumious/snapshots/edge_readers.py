@@ -28,9 +28,10 @@ class EdgeReaders:
     def check(self) -> None:
         """Do nothing: the function reads what is stored."""
 
-    async def offer(self, snapshot: str) -> None:
+    async def offer(self, snapshot: str) -> bool:
         """Serve a snapshot below `/snapshot/<snapshot>/`."""
         await asyncio.to_thread(self._store.put, f"{_OFFERED}{snapshot}", "1")
+        return True
 
     async def withdraw(self, snapshot: str) -> None:
         """Answer 404 below `/snapshot/<snapshot>/`."""

@@ -9,12 +9,16 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
 from frumious.snapshots.folder_link import link_snapshot
+from frumious.state.snapshots import change_snapshots, read_snapshots
 
 if TYPE_CHECKING:
     from frumious.config.settings import Config
+    from frumious.mirror import Mirror
 
 
 class CannotSwitch(FrumiousError):
@@ -31,14 +35,33 @@ class Readers(Protocol):
             CannotSwitch: they cannot.
         """
 
-    async def offer(self, snapshot: str) -> None:
-        """Serve a snapshot below `/snapshot/<snapshot>/`: all of it is stored."""
+    async def offer(self, snapshot: str) -> bool:
+        """Serve a snapshot below `/snapshot/<snapshot>/`: all of it is stored.
+
+        Returns whether the readers are known to get it.
+        """
 
     async def withdraw(self, snapshot: str) -> None:
         """Serve a snapshot no longer: it is about to be deleted."""
 
     async def point(self, snapshot: str | None) -> None:
         """Serve a snapshot as `/simple/`; None: the live index."""
+
+
+async def open_readers(mirror: Mirror, store: str | None) -> Readers:
+    """Return the readers of the mirror, and keep in its state which store they have.
+
+    `store` is the ARN of a stack's SnapshotStore; None: the one that was given last, if any.
+
+    Raises:
+        CannotSwitch, EdgeStoreError: as `readers_of`.
+        LedgerCorrupt: nobody knows which snapshots there are.
+    """
+    known = (await read_snapshots(mirror.storage)).store
+    readers = readers_of(mirror.config, store or known)
+    if store is not None and store != known:
+        await change_snapshots(lambda before: replace(before, store=store), mirror.storage)
+    return readers
 
 
 def readers_of(config: Config, store: str | None = None) -> Readers:
@@ -69,8 +92,9 @@ class _FolderReaders:
     def check(self) -> None:
         """Do nothing: a folder can have a link."""
 
-    async def offer(self, snapshot: str) -> None:
+    async def offer(self, snapshot: str) -> bool:  # noqa: ARG002 (the protocol's)
         """Do nothing: its root index is stored."""
+        return True
 
     async def withdraw(self, snapshot: str) -> None:
         """Do nothing: its root index is deleted first."""
@@ -102,8 +126,9 @@ class _UnknownReaders:
             )
         raise CannotSwitch(msg)
 
-    async def offer(self, snapshot: str) -> None:
+    async def offer(self, snapshot: str) -> bool:  # noqa: ARG002 (the protocol's)
         """Do nothing: a snapshot is objects, like the live index."""
+        return False
 
     async def withdraw(self, snapshot: str) -> None:
         """Do nothing."""
