@@ -84,7 +84,7 @@ def test_a_broken_configuration_object_stops_the_planner_and_nothing_else(
         assert set(summary["plan"]["removed"]) == {"demo"}
 
 
-def test_a_list_that_cannot_be_read_stops_plans_but_no_deletion(
+def test_a_list_that_was_never_read_stops_plans_but_no_deletion(
     upstream: Server, index: Index, tmp_path: Path
 ) -> None:
     runtime = make_runtime(tmp_path, upstream)
@@ -100,7 +100,11 @@ def test_a_list_that_cannot_be_read_stops_plans_but_no_deletion(
         assert cloud.tick("FinalizerFunction")["projects"] == {"demo": "updated"}
 
         cloud.s3.delete_object(Bucket="lists", Key="team.txt")
-        with pytest.raises(FunctionFailed, match=r"the list 's3://lists/team.txt' cannot be read"):
+        cloud.tick("PlannerFunction")  # by the last good copy
+        with runtime.config.open("a") as file:
+            file.write("  s3://lists/other.txt\n")
+        cloud.stop_functions()
+        with pytest.raises(FunctionFailed, match=r"the list 's3://lists/other.txt' cannot be read"):
             cloud.tick("PlannerFunction")
         cloud.invoke("PlannerFunction", {"delete": ["demo"]})
         cloud.pump()

@@ -5,7 +5,7 @@ Only a project for which one of them keeps a page can differ: two listings find 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.concurrency import run_all
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
 
 _COMPARED: Final = tuple(
-    each.name for each in fields(File) if each.name not in {"filename", "url", "extra"}
+    name for name in File.__struct_fields__ if name not in {"filename", "url", "extra"}
 )
 _NO_STATUS: Final = "active"
 

@@ -93,8 +93,10 @@ def in_terminal(
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"):
         if name not in (environment or {}):
             variables.pop(name, None)
-    # The terminal controls the process, so that Ctrl-C becomes a signal.
-    control = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    # The terminal controls the process, so that Ctrl-C becomes a signal; a shell's background job
+    # would ignore that.
+    control = "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    control += "signal.signal(signal.SIGINT, signal.SIG_DFL);"
     control += "os.execv(sys.executable, [sys.executable, '-m', 'frumious.cli', *sys.argv[1:]])"
     process = subprocess.Popen(
         [sys.executable, "-c", control, *arguments],

@@ -15,6 +15,7 @@ import boto3
 import botocore.session
 import pytest
 from botocore.credentials import RefreshableCredentials
+from msgspec import structs
 
 from frumious.config import loading
 from frumious.errors import FrumiousError, Retryable
@@ -179,7 +180,7 @@ UNVERIFIED = Capabilities(signed_sha256=False)  # as moto
     ("traits", "capabilities"),
     [
         (Traits(), UNVERIFIED),
-        (Traits(Conditions.UNQUOTED), replace(UNVERIFIED, quoted_etags=False)),
+        (Traits(Conditions.UNQUOTED), structs.replace(UNVERIFIED, quoted_etags=False)),
         (Traits(Conditions.IGNORED), NO_CONDITIONS),
         (Traits(Conditions.REFUSED), NO_CONDITIONS),
         *(
@@ -195,15 +196,15 @@ UNVERIFIED = Capabilities(signed_sha256=False)  # as moto
                 (Checksums.PARTS, 501, True),
             )
         ),
-        (Traits(delete_objects_status=400), replace(UNVERIFIED, delete_objects=False)),
-        (Traits(delete_objects_status=501), replace(UNVERIFIED, delete_objects=False)),
+        (Traits(delete_objects_status=400), structs.replace(UNVERIFIED, delete_objects=False)),
+        (Traits(delete_objects_status=501), structs.replace(UNVERIFIED, delete_objects=False)),
         (Traits(wants_md5=True), UNVERIFIED),
         (Traits(missing_status=403), UNVERIFIED),
         (Traits(verifies_sha256=True), Capabilities()),
-        (Traits(lists_uploads=False), replace(UNVERIFIED, list_uploads=False)),
+        (Traits(lists_uploads=False), structs.replace(UNVERIFIED, list_uploads=False)),
         (
             ALL_AT_ONCE,
-            replace(NO_CONDITIONS, checksums=False, delete_objects=False, list_uploads=False),
+            structs.replace(NO_CONDITIONS, checksums=False, delete_objects=False, list_uploads=False),
         ),
     ],
 )
