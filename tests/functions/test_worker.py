@@ -136,6 +136,6 @@ def test_requests_and_files_are_counted_in_metrics(cloud: LocalCloud, index: Ind
     # serial that confirms those of pages, and the events after the older page.
     assert cloud.logs.total("upstream_requests") == 2 * (3 + 1) + 2
     # A file and its metadata, four pages, the manifest, the files that were removed before, and the
-    # report; the cursor, the lagging projects and the snapshots; once, the previous layout of pages.
+    # report; cursor, lagging projects and snapshots; once, the previous layout of pages.
     assert cloud.logs.total("storage_requests") == 2 * (2 + 4 + 3 + 3) + 1
     assert cloud.logs.total("files_stored") == 2

@@ -204,7 +204,9 @@ UNVERIFIED = Capabilities(signed_sha256=False)  # as moto
         (Traits(lists_uploads=False), structs.replace(UNVERIFIED, list_uploads=False)),
         (
             ALL_AT_ONCE,
-            structs.replace(NO_CONDITIONS, checksums=False, delete_objects=False, list_uploads=False),
+            structs.replace(
+                NO_CONDITIONS, checksums=False, delete_objects=False, list_uploads=False
+            ),
         ),
     ],
 )
