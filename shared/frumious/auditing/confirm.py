@@ -202,10 +202,9 @@ class _KnownKeys:
     async def _read(self, project: NormalizedName) -> frozenset[Key] | None:
         pages = self._mirror.pages
         try:
-            manifest = await pages.read_manifest(project)
+            page = await pages.read_page(project)
         except UnreadableManifest:
             return None
-        page = manifest.page if manifest is not None else await pages.read_html_page(project)
         files = readable_files(project, page)
         if files is None:
             return None

@@ -143,7 +143,7 @@ async def _keep(project: NormalizedName, past: _Past) -> None:
 
 async def _keep_once(project: NormalizedName, past: _Past) -> None:
     mirror, key = past.mirror, kept_page_key(past.name, project)
-    live = await _live_page(project, mirror)
+    live = await mirror.pages.read_page(project)
     stored = await mirror.storage.read(key)
     kept = None if stored is None else parse(key, stored, KeptPage)
     base = live if kept is None else kept_page.parse(past.name, project, kept)
@@ -169,11 +169,6 @@ async def _keep_once(project: NormalizedName, past: _Past) -> None:
     past.found.count(page, then, live)
     past.found.pages += 1
     past.found.root[project] = _entry(shown)
-
-
-async def _live_page(project: NormalizedName, mirror: Mirror) -> ProjectPage | None:
-    manifest = await mirror.pages.read_manifest(project)
-    return manifest.page if manifest is not None else await mirror.pages.read_html_page(project)
 
 
 async def _others(project: NormalizedName, past: _Past) -> list[ProjectPage]:

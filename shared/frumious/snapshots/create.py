@@ -22,6 +22,7 @@ from frumious.model.snapshots import (
 from frumious.snapshots.errors import SnapshotError, check_name
 from frumious.state.snapshots import change_snapshots, read_snapshots
 from frumious.state.status_files import publish_snapshots
+from frumious.storage.protocol import delete_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 # Seconds after which no job is at work that does not know of a snapshot: as long as Lambda runs a
 # function at most, and by how much clocks may differ.
 _GRACE: Final = 15 * 60 + 5 * 60.0
-_BATCH: Final = 1000  # keys that are deleted at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +154,4 @@ def _check_unfinished(name: str, existing: Snapshot, as_of: float | None) -> Non
 async def _delete_leftovers(name: str, mirror: Mirror) -> None:
     """Delete what a late job kept for a snapshot of the same name that was deleted."""
     for prefix in (f"{KEPT_PAGES}{name}/", f"{SNAPSHOT_PAGES}{name}/"):
-        await delete_all(prefix, mirror)
-
-
-async def delete_all(prefix: str, mirror: Mirror) -> None:
-    """Delete all objects with a prefix."""
-    keys: list[Key] = []
-    async for entry in mirror.storage.list(prefix):
-        keys.append(entry.key)
-        if len(keys) == _BATCH:
-            await mirror.storage.delete(keys)
-            keys = []
-    if keys:
-        await mirror.storage.delete(keys)
+        await delete_all(prefix, mirror.storage)

@@ -24,12 +24,12 @@ from frumious.model.snapshots import (
 )
 from frumious.simple import kept_page
 from frumious.simple.values import InvalidPage
-from frumious.snapshots.create import delete_all
 from frumious.snapshots.errors import SnapshotError, find
 from frumious.state.objects import LedgerCorrupt
 from frumious.state.removed_files import keep_removed_files, read_removed_files
 from frumious.state.snapshots import change_snapshots, read_kept_page
 from frumious.state.status_files import publish_snapshots
+from frumious.storage.protocol import delete_all
 from frumious.syncing.deletion import deletable_keys, named_keys
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def delete_snapshot(name: str, mirror: Mirror, readers: Readers, *, alone:
         pages += len(projects)
         files += sum(freed)
     for prefix in (f"{SNAPSHOT_PAGES}{name}/", f"{KEPT_PAGES}{name}/"):
-        await delete_all(prefix, mirror)
+        await delete_all(prefix, mirror.storage)
     await change_snapshots(lambda known: _without(name, known), mirror.storage)
     return Deleted(pages, files, later=not alone)
 

@@ -67,14 +67,9 @@ async def diff(before: str, after: str, mirror: Mirror) -> AsyncIterator[Project
 
 async def _diff_of(project: NormalizedName, before: str, after: str, mirror: Mirror) -> ProjectDiff:
     # The live page first: what a snapshot does not keep by then, the live page is.
-    live = await _live_page(project, mirror)
+    live = await mirror.pages.read_page(project)
     old, new = [await _page(name, project, live, mirror) for name in (before, after)]
     return compare(project, old, new)
-
-
-async def _live_page(project: NormalizedName, mirror: Mirror) -> ProjectPage | None:
-    manifest = await mirror.pages.read_manifest(project)
-    return manifest.page if manifest is not None else await mirror.pages.read_html_page(project)
 
 
 async def _page(

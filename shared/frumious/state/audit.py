@@ -14,13 +14,12 @@ from frumious.model import layout
 from frumious.model.audits import AuditProgress, Finding, NamedPage
 from frumious.model.types import Key
 from frumious.state.objects import LedgerCorrupt, parse, read_or_set_aside, render
+from frumious.storage.protocol import delete_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from frumious.storage.protocol import Storage
-
-_DELETED_AT_ONCE = 1000
 
 
 class FoundFile(Struct):
@@ -86,14 +85,7 @@ class AuditStore:
 
     async def clear(self, prefix: str = layout.AUDIT_FOLDER) -> None:
         """Delete what an earlier audit has left."""
-        keys: list[Key] = []
-        async for entry in self._storage.list(prefix):
-            keys.append(entry.key)
-            if len(keys) == _DELETED_AT_ONCE:
-                await self._storage.delete(keys)
-                keys = []
-        if keys:
-            await self._storage.delete(keys)
+        await delete_all(prefix, self._storage)
 
     async def clear_batches(self) -> None:
         """Delete what pages name: the audit is over."""

@@ -83,6 +83,15 @@ class PageStore:
             raise UnreadableManifest(key, stored, error) from error
         return Manifest(page, key, stored)
 
+    async def read_page(self, project: NormalizedName) -> ProjectPage | None:
+        """Return the page of a project: JSON, or HTML where another program wrote that alone.
+
+        Raises:
+            UnreadableManifest: the JSON page is not the project's page.
+        """
+        manifest = await self.read_manifest(project)
+        return manifest.page if manifest is not None else await self.read_html_page(project)
+
     async def read_html_page(self, project: NormalizedName) -> ProjectPage | None:
         """Return the HTML page of a project, which may be newer than the JSON page, or alone."""
         key = self.layout.page(project, layout.HTML)

@@ -22,6 +22,8 @@ RESPONSE_TIMEOUTS: Final = 6
 
 CHUNK: Final = 1024**2  # bytes of a chunk of `Storage.stream`
 
+_DELETED_AT_ONCE: Final = 1000  # objects, as many as one request to S3 takes
+
 
 class StorageUnavailable(Retryable):
     """The storage did not respond, or refused for now; a retry may succeed."""
@@ -111,6 +113,18 @@ async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[
         pending.append(rest)
         missing -= len(rest)
     yield b"".join(pending)
+
+
+async def delete_all(prefix: str, storage: Storage) -> None:
+    """Delete all objects with a prefix."""
+    keys: list[Key] = []
+    async for entry in storage.list(prefix):
+        keys.append(entry.key)
+        if len(keys) == _DELETED_AT_ONCE:
+            await storage.delete(keys)
+            keys = []
+    if keys:
+        await storage.delete(keys)
 
 
 class Storage(Protocol):

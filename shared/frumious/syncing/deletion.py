@@ -129,8 +129,7 @@ async def named_keys(
 ) -> Collection[Key]:
     """Return those of the keys that a project's page names; all, if the page is unreadable."""
     try:
-        manifest = await pages.read_manifest(project)
-        page = manifest.page if manifest is not None else await pages.read_html_page(project)
+        page = await pages.read_page(project)
         return keys_of(mirrored_files(project, page)).intersection(keys)
     except (InvalidPage, layout.UnsafeName):
         return keys
