@@ -6,7 +6,7 @@ import codecs
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.reader import Reader
+
+T = TypeVar("T")
 
 REGEX_SECTION: Final = "filter_regex"
 _UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
@@ -209,14 +211,23 @@ def _requirement_files(folder: Path, name: str) -> Iterator[Requirement]:
         msg = f"no file matches {str(folder / name)!r}"
         raise ValueError(msg)
     for path in paths:
-        try:
-            yield from requirement_entries(path.read_bytes())
-        except OSError as error:
-            msg = f"{str(path)!r} cannot be read: {error.strerror}"
-            raise ValueError(msg) from error
-        except ValueError as error:
-            msg = f"{str(path)!r}: {error}"
-            raise ValueError(msg) from error
+        yield from parsed_file(path, requirement_entries)
+
+
+def parsed_file(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Parse a list in a file.
+
+    Raises:
+        ValueError: it cannot be read, or `parse` refuses it; the text names it.
+    """
+    try:
+        return parse(path.read_bytes())
+    except OSError as error:
+        msg = f"{str(path)!r} cannot be read: {error.strerror}"
+        raise ValueError(msg) from error
+    except ValueError as error:
+        msg = f"{str(path)!r}: {error}"
+        raise ValueError(msg) from error
 
 
 def requirement_entries(data: bytes) -> tuple[Requirement, ...]:

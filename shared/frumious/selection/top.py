@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import msgspec
 from msgspec import Struct
 
-from frumious.config.filters import check_address, is_address
+from frumious.config.filters import check_address, is_address, parsed_file
 from frumious.selection.names import AllowedProjects
 from frumious.selection.unread import ListsUnread, Unread
 from frumious.simple.values import project_name
@@ -113,16 +113,7 @@ def ranked_projects(ranked: tuple[NormalizedName, ...], count: int) -> tuple[Nor
 
 def _ranked_file(text: str) -> tuple[NormalizedName, ...]:
     """Read a list in a file; return nothing of an address."""
-    if is_address(text):
-        return ()
-    try:
-        return parse_counts(Path(text).read_bytes())
-    except OSError as error:
-        msg = f"{text!r} cannot be read: {error.strerror}"
-        raise ValueError(msg) from error
-    except ValueError as error:
-        msg = f"{text!r}: {error}"
-        raise ValueError(msg) from error
+    return () if is_address(text) else parsed_file(Path(text), parse_counts)
 
 
 def _address(text: str) -> str:

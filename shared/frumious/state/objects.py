@@ -41,6 +41,16 @@ class InvalidState(FrumiousError):
     """A value that could not be read back if it was written: nothing is written."""
 
 
+async def read_or_raise(key: Key, kind: type[T], storage: Storage) -> tuple[T | None, str | None]:
+    """Return a state file and its etag; None: there is none.
+
+    Raises:
+        LedgerCorrupt: it is damaged.
+    """
+    stored = await storage.read(key)
+    return (None, None) if stored is None else (parse(key, stored, kind), stored.etag)
+
+
 async def read_or_set_aside(
     key: Key, kind: type[T], storage: Storage
 ) -> tuple[T | None, str | None]:

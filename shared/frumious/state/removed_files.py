@@ -69,6 +69,11 @@ class RemovedFiles(Struct, frozen=True):
         """What may still be stored."""
         return frozenset(key for keys in self.due.values() for key in keys)
 
+    def without(self, hours: Collection[str]) -> RemovedFiles:
+        """Return the same without what is due at the hours."""
+        due = {hour: keys for hour, keys in self.due.items() if hour not in hours}
+        return RemovedFiles(self.hashes, due, self.booked)
+
     def adding(
         self,
         hashes: Mapping[str, Mapping[str, str]],
@@ -160,9 +165,8 @@ async def reschedule(  # noqa: PLR0913, PLR0917 (what is kept)
     """
     if keys := {key for hour in hours for key in removed.due.get(hour, ())}:
         due = layout.hour(delete_at + _HOUR)
-        left = {hour: keys for hour, keys in removed.due.items() if hour not in hours}
         await storage.write(layout.deletion(due, project), render(_Mark()))
-        moved = RemovedFiles(removed.hashes, left, removed.booked).adding({}, due, keys, None)
+        moved = removed.without(hours).adding({}, due, keys, None)
         await _write(project, moved, etag, storage)
     await storage.delete([layout.deletion(hour, project) for hour in hours])
 
@@ -182,9 +186,9 @@ async def forget_deleted(
         Conflict: another job has changed it since.
     """
     await storage.delete([layout.deletion(hour, project) for hour in hours])
-    left = {hour: keys for hour, keys in removed.due.items() if hour not in hours}
-    if left != removed.due:
-        await _write(project, RemovedFiles(removed.hashes, left, removed.booked), etag, storage)
+    left = removed.without(hours)
+    if left != removed:
+        await _write(project, left, etag, storage)
 
 
 async def _write(

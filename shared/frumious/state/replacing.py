@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import Struct
 
-from frumious.state.objects import read_or_set_aside, render
+from frumious.state.objects import read_or_raise, read_or_set_aside, render
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
@@ -32,8 +32,28 @@ async def change_or_set_aside(
     Raises:
         Conflict: others replaced it again and again.
     """
+    return await _change(key, kind, change, storage, read_or_set_aside)
+
+
+async def change_or_raise(key: Key, kind: type[T], change: Callable[[T], U], storage: Storage) -> U:
+    """Do the same where a damaged file must not be lost.
+
+    Raises:
+        LedgerCorrupt: it is damaged.
+        Conflict: others replaced it again and again.
+    """
+    return await _change(key, kind, change, storage, read_or_raise)
+
+
+async def _change(
+    key: Key,
+    kind: type[T],
+    change: Callable[[T], U],
+    storage: Storage,
+    read: Callable[[Key, type[T], Storage], Awaitable[tuple[T | None, str | None]]],
+) -> U:
     for _ in range(ATTEMPTS):
-        found, etag = await read_or_set_aside(key, kind, storage)
+        found, etag = await read(key, kind, storage)
         before = found or kind()
         after = change(before)
         is_changed = after != before

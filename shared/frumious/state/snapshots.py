@@ -10,7 +10,7 @@ from frumious.model.snapshots import KEPT_PAGES, SNAPSHOTS, KeptPage, Snapshots,
 from frumious.simple import kept_page
 from frumious.simple.values import InvalidPage
 from frumious.state.objects import LedgerCorrupt, parse
-from frumious.state.replacing import change_or_set_aside
+from frumious.state.replacing import change_or_raise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -97,9 +97,10 @@ async def change_snapshots(
     """Replace the snapshots by what `change` makes of them, however many do so at once.
 
     Raises:
+        LedgerCorrupt: as `read_snapshots`.
         Conflict: others replaced them again and again.
     """
-    return await change_or_set_aside(SNAPSHOTS, Snapshots, change, storage)
+    return await change_or_raise(SNAPSHOTS, Snapshots, change, storage)
 
 
 async def read_kept_page(

@@ -64,12 +64,12 @@ class PagePublisher(Value, frozen=True):
             Conflict: another job has published the project since `manifest` was read.
         """
         storage, key = self.pages.storage, self.pages.layout.manifest(self.project)
-        body = render.project_page_json(built.page)
+        bodies = dict(self._bodies(built.page))
+        body = bodies.pop(key, None) or render.project_page_json(built.page)
         if manifest is None or manifest.key != key or manifest.stored.body != body:
             await self.snapshots.keep(built.page)
-        for page_key, other in self._bodies(built.page):
-            if page_key != key:
-                await storage.write(page_key, other)
+        for page_key, other in bodies.items():
+            await storage.write(page_key, other)
         if self.pages.layout.has_json_variants:
             await storage.write(self.pages.layout.variant(key), gzipped.compress(body))
         hidden = await self._hidden_pages(built.page, manifest)

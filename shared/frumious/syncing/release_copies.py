@@ -7,8 +7,7 @@ on the mirror's page. The latest release is described by the project's own legac
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
@@ -67,7 +66,7 @@ async def store_releases(
     current = stored_releases(project, before)
     if attempt.resuming:
         current = await _intact(project, current, storage)
-    fetching = _Fetching(attempt, legacy, page.serial or 0, mirror)
+    fetching = _Fetching(attempt, legacy, page.serial or 0, mirror, mirror.clock.monotonic())
     releases: dict[str, str] = {}
     known = before.publication.releases if before and before.publication else None
     known = known or {}
@@ -170,8 +169,8 @@ class _Fetching:
     legacy: JsonObject | None  # the project's
     serial: int  # of the page
     mirror: Mirror
+    began: float  # by the monotonic clock
     requests: int = 0
-    began: float = field(default_factory=time.monotonic)
 
     async def body(self, version: str, files: Sequence[File]) -> bytes | None:
         """Return the JSON of a release; empty: upstream has none; None: not now.
@@ -184,7 +183,7 @@ class _Fetching:
             return None
         payload = legacy_json.latest_release(self.legacy, version)
         if payload is None or not legacy_json.describes(payload, files):
-            if self.requests >= _MAX_REQUESTS or time.monotonic() - self.began > _MAX_SECONDS:
+            if self.requests >= _MAX_REQUESTS or self._seconds() > _MAX_SECONDS:
                 return None
             self.requests += 1
             payload = await self._fetch(version)
@@ -193,6 +192,9 @@ class _Fetching:
             if not legacy_json.describes(payload, files) and self._is_stale(version, payload):
                 return None
         return legacy_json.of_release(payload, files)
+
+    def _seconds(self) -> float:
+        return self.mirror.clock.monotonic() - self.began
 
     async def _fetch(self, version: str) -> JsonObject | None:
         project = self.attempt.job.project
