@@ -118,6 +118,11 @@ class Snapshot:
         return not behind and not self.is_reached(serial - MAX_PROGRESS)
 
     @property
+    def catching_up(self) -> bool:
+        """Whether there are more events, which explain what upstream's index and pages say."""
+        return self.changes is not None and not self.changes.complete
+
+    @property
     def removals(self) -> Mapping[NormalizedName, AllowedRemoval]:
         """What upstream's changelog allows to remove."""
         return {} if self.changes is None else self.changes.allowed_removals
@@ -247,7 +252,7 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
     if since is None or snapshot.reset:
         return replace(snapshot, changes=changes)
     if serial - _MAX_MIGRATED_EVENTS <= since < serial:
-        removals = (await upstream.changes_since(since)).allowed_removals
+        removals = (await upstream.changes_since(since, until=serial)).allowed_removals
         changes = structs.replace(changes, allowed_removals=removals)
     return replace(snapshot, changes=changes, migrating=True)
 
@@ -257,7 +262,7 @@ async def _read_upstream_index(
 ) -> Snapshot:
     """Add upstream's root index where it is due, or shows which other projects are selected."""
     cursor, by_index = snapshot.cursor, snapshot.changes is None
-    overdue = snapshot.now >= cursor.reconciled + COMPARISON_INTERVAL
+    overdue = snapshot.now >= cursor.reconciled + COMPARISON_INTERVAL and not snapshot.catching_up
     due = snapshot.names is None and (by_index or cursor.serial is None or overdue)
     if any(run.staged for run in cursor.runs) and not snapshot.reset:
         due = False  # what a large plan has not brought yet is not missing
@@ -319,7 +324,8 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     if snapshot.changes is not None:
         planned |= snapshot.changes.projects.keys()
     cursor, names, index = snapshot.cursor, snapshot.names, snapshot.upstream_index
-    if snapshot.feed is not None and snapshot.changes is not None:  # upstream's sweep is in it
+    followed = snapshot.feed is not None and snapshot.changes is not None
+    if followed or snapshot.catching_up:  # upstream's own sweep is in its feed
         return replace(snapshot, turn=Turn(until=cursor.swept_at))
     alone = snapshot.changes is None and index is None
     turn = await read_turn(cursor, names, planned, mirror, now=snapshot.now, alone=alone)

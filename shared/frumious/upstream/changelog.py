@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 MAX_ROWS: Final = 50_000  # rows in one response
 
+# Of one reading of the changelog, that is 2,000,000 events; the next one goes on behind them.
+_MAX_CALLS: Final = 40
+_MAX_SECONDS: Final = 400  # after which no further call begins
+
 _MAX_BYTES: Final = 32 * 1024**2  # of a response; MAX_ROWS rows take half of it
 _MAX_ELEMENTS: Final = 1_500_000  # of its XML; a row takes 13
 # Statuses of an index without XML-RPC. 403 is CloudFront's response to POST: that of a Frumious
@@ -81,6 +85,7 @@ class Changes(Value, frozen=True):
     quarantined: frozenset[NormalizedName] = frozenset()  # projects with a quarantined release
     earliest: float | None = None  # time of the first event, seconds since the epoch
     digests: Mapping[NormalizedName, str] = field(default_factory=dict)  # of pages, by change feed
+    complete: bool = True  # False: there are more events after `serial`
 
 
 async def last_serial(client: Client, master: str) -> int:
@@ -102,7 +107,8 @@ async def changes_since(
 ) -> Changes:
     """Return the changes after `serial` and up to `until` (`changelog_since_serial`).
 
-    Repeats the call while a response has `MAX_ROWS` rows. Events that do not concern the index
+    Repeats the call while a response has `MAX_ROWS` rows, up to a number of calls and for some
+    minutes: then the changes are not `complete`. Events that do not concern the index
     (owners, invitations) are omitted. An event with an invalid serial concerns its project alone,
     whose job takes whatever upstream has; one without a valid name and serial is passed over.
     So are events after `until`, which upstream has not counted up to: a wrong serial, or so new
@@ -116,7 +122,10 @@ async def changes_since(
     allowed_removals: dict[NormalizedName, AllowedRemoval] = {}
     quarantined: set[NormalizedName] = set()
     earliest: float | None = None
+    stop = client.clock.monotonic() + _MAX_SECONDS
+    calls = 0
     while True:
+        calls += 1
         rows = await _call(client, master, "changelog_since_serial", serial)
         count, previous = len(rows) if isinstance(rows, list) else 0, serial
         for row in _reached(_rows(rows), until):
@@ -133,11 +142,20 @@ async def changes_since(
             elif _FILE_REMOVAL.match(row.action) or project in allowed_removals:
                 allowed_removals[project] = AllowedRemoval.FILES
         del rows
-        if count < MAX_ROWS or serial >= until:
-            return Changes(projects, allowed_removals, serial, frozenset(quarantined), earliest)
-        if serial == previous:
+        complete = count < MAX_ROWS or serial >= until
+        if not complete and serial == previous:
             msg = f"{master}: changelog has {count} rows but none with a serial above {previous}"
             raise UpstreamUnavailable(msg)
+        if complete or calls == _MAX_CALLS or client.clock.monotonic() >= stop:
+            break
+    return Changes(
+        projects,
+        allowed_removals,
+        serial,
+        frozenset(quarantined),
+        earliest,
+        complete=complete,
+    )
 
 
 class _Row(Value, frozen=True):
