@@ -196,6 +196,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
             "not been asked",
         ),
         ({"serial": None, "projects": 0}, "Nothing mirrored yet", "The first run is under way."),
+        ({"serial": None, "lag_seconds": None}, "Not complete yet", "The first run is under way."),
         (
             {"snapshots": {"served": "before", "known": {}}},
             "Rolled back to before",

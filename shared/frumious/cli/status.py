@@ -222,7 +222,7 @@ def _payload(
         "serial": freshness.serial,
         "upstream_serial": freshness.upstream_serial,
         "checked": round(freshness.checked) or None,
-        "lag_seconds": round(freshness.lag_seconds),
+        "lag_seconds": freshness.known_lag_seconds,
         "lag_serials": freshness.lag_serials,
         "problem": freshness.problem,
         "projects": cursor.projects,
@@ -255,7 +255,7 @@ def _lines(
     elif freshness.serial is not None:
         lack = f"{count(behind, 'change')} behind" if behind else "all changes"
         yield f"Serial: {freshness.serial}, {lack} as of then"
-    if _is_first_run(cursor, freshness):
+    if freshness.first_run:
         yield "Age: the first run is not done yet"
     else:
         yield f"Age: the mirror had all changes {duration(freshness.lag_seconds)} ago"
@@ -268,12 +268,6 @@ def _lines(
     yield from _feed_lines(freshness.advisories, now)
     yield f"Lagging: {count(len(lagging), 'project')}"
     yield from lagging_lines(lagging, (), now)
-
-
-def _is_first_run(cursor: Cursor, freshness: Freshness) -> bool:
-    """Return whether the mirror never had all changes."""
-    has_serial = freshness.serial is not None or freshness.upstream_serial is None
-    return bool(cursor.runs) and not (cursor.projects and has_serial)
 
 
 def _closure_lines(needed: Needed) -> Iterator[str]:

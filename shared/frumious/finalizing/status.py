@@ -67,6 +67,12 @@ class Freshness:
     closure: ClosureMark = NO_CLOSURE
     notices: int = 0  # the revision of what waits for a person
     unverified: int = 0  # projects with faults of their attestations
+    first_run: bool = False  # which is not done yet: the mirror never had all changes
+
+    @property
+    def known_lag_seconds(self) -> int | None:
+        """`lag_seconds` for people; None: the mirror was never equal to upstream."""
+        return None if self.first_run else round(self.lag_seconds)
 
     @property
     def lag_serials(self) -> int | None:
@@ -81,6 +87,7 @@ class Freshness:
         waiting = [run.behind for run in cursor.runs if run.since is not None and run.behind]
         regressed = [cursor.regressed] if cursor.regressed else []
         equal = min([*waiting, *regressed, cursor.asked])
+        has_serial = cursor.mirror_serial is not None or cursor.upstream is None
         return cls(
             serial=cursor.mirror_serial,
             upstream_serial=cursor.upstream,
@@ -92,6 +99,7 @@ class Freshness:
             closure=cursor.closure,
             notices=cursor.notices,
             unverified=cursor.unverified,
+            first_run=bool(cursor.runs) and not (cursor.projects and has_serial),
         )
 
 
@@ -168,7 +176,7 @@ def _status(  # noqa: PLR0913, PLR0917 (what it is made of)
     return {
         "serial": freshness.serial,
         "upstream_serial": freshness.upstream_serial,
-        "lag_seconds": round(freshness.lag_seconds),
+        "lag_seconds": freshness.known_lag_seconds,
         "lag_serials": freshness.lag_serials,
         "problem": freshness.problem,
         "updated": utc(now),

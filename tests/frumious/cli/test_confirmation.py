@@ -54,6 +54,7 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
     advice = "list projects as [allowlist] packages, or confirm with --all"
     assert refused.returncode == 2
     assert refused.stderr == f"Error: {text}; {advice}\n"
+    assert not (tmp_path / "mirror").exists(), "an empty folder is left behind"
     for answer, expected, last in (
         ("n\n", 2, f"Error: nothing was mirrored; {advice}"),
         ("\n", 2, f"Error: nothing was mirrored; {advice}"),

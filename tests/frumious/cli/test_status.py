@@ -57,6 +57,10 @@ def test_a_status_names_lagging_projects_with_their_next_retry(
     assert (payload["projects"], payload["lagging"]["bad"]["attempts"]) == (1, 1)
 
 
+def lag_seconds(conf: str) -> Any:
+    return json.loads(frumious("status", "--json", "-c", conf).stdout)["lag_seconds"]
+
+
 def test_a_status_names_open_runs(conf: str, index: Index, upstream: Server) -> None:
     for name in ("one", "two"):
         index.upload(wheel(name, "1.0"))
@@ -69,9 +73,11 @@ def test_a_status_names_open_runs(conf: str, index: Index, upstream: Server) -> 
     shown = frumious("status", "-c", conf).stdout
     assert "Open: 1 run of 2 jobs; the next run continues" in shown
     assert "Age: the first run is not done yet" in shown
+    assert lag_seconds(conf) is None
     upstream.faults.clear()
     assert frumious("mirror", "-c", conf).returncode == 0
     assert "Age: the mirror had all changes " in frumious("status", "-c", conf).stdout
+    assert 0 <= lag_seconds(conf) < 60
 
 
 def test_a_status_names_what_waits_for_a_person(

@@ -345,6 +345,20 @@ def test_status_json_shows_the_mirror_s_freshness_and_size(world: World) -> None
     assert report["lag_seconds"] < 60
 
 
+def test_a_mirror_that_never_had_all_changes_has_no_lag(world: World) -> None:
+    upload(world, "one", "two")
+    world.plan()
+    first, second = world.jobs()
+    world.run(lambda mirror: deliver(first, mirror))
+    world.finalize()
+    report = status(world)
+    assert (report["serial"], report["projects"], report["lag_seconds"]) == (None, 1, None)
+
+    world.run(lambda mirror: deliver(second, mirror))
+    world.finalize()
+    assert status(world)["lag_seconds"] < 60
+
+
 def test_root_pages_are_written_only_when_their_content_changed(world: World) -> None:
     upload(world, "one")
     world.mirror_run()

@@ -253,6 +253,18 @@ def test_a_mirror_that_bandersnatch_uses_is_locked(folder: Path) -> None:
             pass
 
 
+def test_a_lock_leaves_no_folder_behind_that_it_created_for_nothing(tmp_path: Path) -> None:
+    kept, nested = tmp_path / "kept", tmp_path / "new/srv/mirror"
+    kept.mkdir()
+    used = tmp_path / "used"
+    for folder in (kept, nested, used):
+        with lock(Folder.at(folder, manage_permissions=True)):
+            assert (folder / ".lock").exists()
+            if folder == used:
+                (folder / "status").write_text("7")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "used"]
+
+
 def test_a_lock_file_that_was_deleted_while_it_was_locked_does_not_count(folder: Path) -> None:
     with lock(Folder.at(folder, manage_permissions=True)):
         (folder / ".lock").unlink()
@@ -437,7 +449,7 @@ def test_what_is_written_can_be_served_whatever_the_umask(folder: Path) -> None:
 def test_the_mirrors_own_folder_is_created_readable_whatever_the_umask(tmp_path: Path) -> None:
     top = tmp_path / "srv/mirror"
     with umask(0o077), lock(Folder.at(top, manage_permissions=True)):
-        pass
+        (top / "status").touch()
     assert {mode(each) for each in (top, top.parent)} == {0o755}
 
 

@@ -29,12 +29,16 @@ class MirrorLocked(FrumiousError):
 def lock(folder: Folder) -> Iterator[None]:
     """Hold the mirror's lock during the block; its folder is created if there is none.
 
+    A folder that was created for a block that then stored nothing is removed again.
+
     Raises:
         MirrorLocked: another process holds it.
         StorageRefused: the directory cannot be created or is not writable.
         StorageFull: the disk has no space for the lock's file.
     """
     path = folder.top / LOCK
+    existing = next(each for each in folder.top.absolute().parents if each.exists())
+    is_new = not folder.top.exists()
     try:
         descriptor = folder.create_in(folder.top, lambda: _acquire(path))
     except OSError as error:
@@ -52,7 +56,20 @@ def lock(folder: Folder) -> Iterator[None]:
         yield
     finally:
         os.ftruncate(descriptor, 0)
+        if is_new:
+            _remove_unused(path, existing)
         os.close(descriptor)
+
+
+def _remove_unused(path: Path, existing: Path) -> None:
+    """Remove the lock's file and its folders below `existing`, if there is nothing else."""
+    with suppress(OSError):  # whatever is there stays
+        if [*path.parent.iterdir()] == [path]:
+            path.unlink()
+            for folder in (path.parent, *path.parent.parents):
+                if folder == existing:
+                    break
+                folder.rmdir()
 
 
 def open_locked(path: Path, mode: int) -> int:
