@@ -155,6 +155,12 @@ class Site:
             raise web.HTTPNotFound
         if names[0] in _NO_OBJECTS:
             raise web.HTTPNotFound
+        if names[0] == "pypi" and names[-1] == "json":
+            project = canonicalize_name(names[1])
+            if project != names[1] and layout.is_project(project):  # PDM takes names of files
+                raise web.HTTPMovedPermanently(
+                    location=URL.build(path=f"/{'/'.join(['pypi', project, *names[2:]])}")
+                )
         return await self._respond(request, Key(f"web/{path}"))
 
     async def _negotiate(

@@ -209,6 +209,7 @@ def _responses() -> Iterator[tuple[str, bytes]]:
             yield from _pages(server)
         server.personality = PYPI
         yield "legacy", _get(f"{server.url}/pypi/demo/json")
+        yield "release", _get(f"{server.url}/pypi/demo/1.0/json")
         for case in CASES:
             server.faults.clear()
             if case.on_page is not None:

@@ -283,6 +283,8 @@ def test_the_welcome_page_is_at_the_top(mirror: LocalCloud) -> None:
         ("/simple/six?query=1", "/simple/six/"),
         ("/simple/%73ix/", "/simple/six/"),
         ("/simple/Zope%2Einterface%5fx", "/simple/zope-interface-x/"),
+        ("/pypi/Zope.Interface_x/json", "/pypi/zope-interface-x/json"),
+        ("/pypi/Six/1.0RC1/json", "/pypi/six/1.0RC1/json"),
     ],
 )
 def test_a_name_that_is_not_normalised_is_redirected(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -253,11 +254,29 @@ def test_redirects_lead_to_the_page(site: Site, name: str) -> None:
     assert response.url.rpartition("/simple/")[2] in {"needy/", "py-yaml-x/"}
 
 
+@pytest.mark.parametrize("name", ["Needy", "NEEDY", "needy_X..y", "Needy-X_Y"])
+@pytest.mark.parametrize("rest", ["json", "1.0/json", "1.0RC1/json", "1%211.0/json"])
+def test_the_legacy_json_is_found_by_other_spellings_of_a_name(
+    site: Site, name: str, rest: str
+) -> None:
+    path = f"/pypi/{name}/{rest}"
+    while (response := site.request(path)).status == 301:  # nginx corrects letter after letter
+        path = response.headers["Location"]
+    project = "needy" if len(name) == 5 else "needy-x-y"
+    assert unquote(path) == f"/pypi/{project}/{unquote(rest)}"
+    assert response.status == (200 if path == "/pypi/needy/json" else 404)
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/",
         "/simple/absent/",
+        "/pypi/needy/2.0/json",
+        "/pypi/-needy/json",
+        "/pypi/needy_/json",
+        "/pypi/Needy",
+        "/pypi/",
         "/simple/absent/index.v1_json",
         "/simple/needy/other.html",
         "/simple/-needy-/",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from email import message_from_bytes
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -97,13 +98,14 @@ def legacy_json(view: ProjectView, addresses: Addresses) -> Page:
     for listed in view.files:
         releases.setdefault(listed.file.version, []).append(_legacy_file(listed, addresses))
     latest = view.files[-1]
+    of_latest = [each.file for each in view.files if each.file.version == latest.file.version]
     return {
         "info": {
             "name": view.name,
             "version": latest.file.version,
             "summary": "",
             "classifiers": [],
-            "requires_dist": None,
+            "requires_dist": next(filter(None, map(_requires_dist, of_latest)), None),
             "requires_python": latest.file.requires_python,
             "yanked": bool(latest.yanked),
             "yanked_reason": latest.yanked if isinstance(latest.yanked, str) else None,
@@ -113,6 +115,12 @@ def legacy_json(view: ProjectView, addresses: Addresses) -> Page:
         "urls": releases[latest.file.version],
         "vulnerabilities": [],
     }
+
+
+def _requires_dist(file: File) -> list[str]:
+    """Return what a file's core metadata requires."""
+    metadata = b"" if file.core_metadata is None else b"".join(file.core_metadata.read())
+    return message_from_bytes(metadata).get_all("Requires-Dist", [])
 
 
 def _meta(serial: int, kind: Personality) -> Page:

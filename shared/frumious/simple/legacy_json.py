@@ -55,11 +55,16 @@ def only(filenames: Container[str], body: bytes) -> bytes:
 
 
 def _only(filenames: Container[str], found: Json) -> list[Json]:
-    return [file for file in _entries(found) if file.get("filename") in filenames]
+    return [file for file in _entries(found) if _filename(file) in filenames]
 
 
 def _entries(found: Json) -> list[JsonObject]:
     return [file for file in found if isinstance(file, dict)] if isinstance(found, list) else []
+
+
+def _filename(file: JsonObject) -> str:
+    """Return the filename; what is not a text is that of no file."""
+    return str(file.get("filename"))
 
 
 def _order(text: str) -> tuple[bool, bool, Version, str]:
@@ -92,7 +97,7 @@ def latest_release(payload: JsonObject, version: str) -> JsonObject | None:
 
 def describes(payload: JsonObject, shown: Iterable[File]) -> bool:
     """Return whether the JSON of a release has these files, as the project's page has them."""
-    described = {str(entry.get("filename")): entry for entry in _entries(payload.get("urls"))}
+    described = {_filename(entry): entry for entry in _entries(payload.get("urls"))}
     return all(
         file.filename in described
         and bool(described[file.filename].get("yanked")) == (file.yanked is not False)
@@ -105,7 +110,7 @@ def of_release(payload: JsonObject, shown: Iterable[File]) -> bytes:
     sha256s = {file.filename: file.hashes.get("sha256") for file in shown}
     urls: list[Json] = []
     for entry in _entries(payload.get("urls")):
-        name, url, digests = (entry.get(key) for key in ("filename", "url", "digests"))
+        name, url, digests = _filename(entry), entry.get("url"), entry.get("digests")
         sha256 = digests.get("sha256") if isinstance(digests, dict) else None
         if name not in sha256s or (sha256 and sha256s[name] and sha256 != sha256s[name]):
             continue

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from multidict import CIMultiDict
 
+from frumious.model.pages import File
 from frumious.simple import legacy_json, parse_json
 from frumious.simple.values import InvalidPage
 from frumious.upstream import changelog, client, download, responses
@@ -17,6 +18,12 @@ from frumious.upstream.download import DownloadInterrupted
 from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.rate_limit import requested_pause
 from tests.fuzz.targets.checks import PROJECT, URL, Answer, InstantClock, check_project, run
+
+# The files of a page: name, SHA-256, yanked. The seeds' files are among them.
+_SHOWN: Final = (
+    ("demo-1.0-py3-none-any.whl", None, False),
+    ("demo-1.0.tar.gz", "ab" * 32, "broken"),
+)
 
 
 class _OneAnswer:
@@ -55,7 +62,7 @@ def changelog_serial(data: bytes) -> None:
 
 
 def legacy(data: bytes) -> None:
-    """Legacy JSON, which is copied without the queries of its links."""
+    """Legacy JSON, which is copied without the queries of its links, or with some files alone."""
     try:
         parse_json.json_object(data, URL)
         parse_json.check_legacy_json(data, URL, PROJECT)
@@ -64,6 +71,39 @@ def legacy(data: bytes) -> None:
     copied = legacy_json.without_queries(data)
     parse_json.check_legacy_json(copied, URL, PROJECT)
     assert legacy_json.without_queries(copied) == copied
+    some = legacy_json.only({name for name, _, _ in _SHOWN}, data)
+    parse_json.check_legacy_json(some, URL, PROJECT)
+
+
+def release(data: bytes) -> None:
+    """The legacy JSON of a release, of which the mirror keeps what its page shows."""
+    try:
+        parse_json.json_object(data, URL)
+        parse_json.check_release_json(data, URL, PROJECT, "1.0")
+    except InvalidPage:
+        return
+    payload = legacy_json.parse(data)
+    latest = legacy_json.latest_release(payload, "1.0")
+    assert latest is None or latest["info"]["version"] == "1.0"  # type: ignore[index,call-overload]
+    shown = [
+        File(
+            filename=name,
+            url=f"{URL}{name}",
+            hashes={} if sha256 is None else {"sha256": sha256},
+            yanked=yanked,
+        )
+        for name, sha256, yanked in _SHOWN
+    ]
+    legacy_json.describes(payload, shown)
+    copied = legacy_json.of_release(payload, shown)
+    parse_json.json_object(copied, URL)
+    parse_json.check_release_json(copied, URL, PROJECT, "1.0")
+    kept = legacy_json.parse(copied)
+    assert "releases" not in kept
+    for entry in cast("list[dict[str, Any]]", kept["urls"]):
+        assert entry["filename"] in {name for name, _, _ in _SHOWN}
+        assert "?" not in str(entry.get("url"))
+    assert legacy_json.of_release(kept, shown) == copied
 
 
 def provenance(data: bytes) -> None:
@@ -100,4 +140,4 @@ def headers(data: bytes) -> None:
         assert download._bytes_to_skip(answer, 1000) in {0, 1000, None}
 
 
-TARGETS = (changelog_rows, changelog_serial, legacy, provenance, headers)
+TARGETS = (changelog_rows, changelog_serial, legacy, release, provenance, headers)
