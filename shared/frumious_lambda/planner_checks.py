@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from frumious.model.plans import Plan
 from frumious.planning.absent_names import absent_names
-from frumious.planning.everything import everything_text, unconfirmed_projects
+from frumious.planning.everything import (
+    everything_text,
+    release_json_text,
+    unconfirmed_projects,
+)
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.config.settings import Config
     from frumious.mirror import Mirror
+
+logger = logging.getLogger(__name__)
 
 _PAUSE: Final = 3600.0  # seconds until the same is read again
 
@@ -34,6 +41,8 @@ class Beginning:
 
     async def check(self, plan: Plan, mirror: Mirror) -> Plan:
         """Return the plan, which does not start if it begins a mirror that nobody has confirmed."""
+        if warning := release_json_text(plan, mirror):
+            logger.warning("%s", warning)
         projects = await unconfirmed_projects(plan, mirror)
         if not projects:
             self._waiting = None

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from packaging.utils import canonicalize_name
+
 from frumious.concurrency import run_all
 from frumious.cost import estimate, prices
 from frumious.cost.estimate import Workload
 from frumious.selection.subject import Context
 from frumious.simple.values import InvalidPage
+from frumious.syncing.release_copies import files_of_releases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +64,7 @@ def average(projects: int) -> Workload:
         files=files,
         bytes_=files * estimate.BYTES_PER_FILE,
         changes_per_day=projects * estimate.CHANGES_PER_PROJECT,
+        releases=projects * estimate.RELEASES_PER_PROJECT,
     )
 
 
@@ -92,6 +96,7 @@ async def _ask(
         bytes_=sum(file.size or estimate.BYTES_PER_FILE for file in files),
         changes_per_day=changes / _RECENT_DAYS,
         files_per_change=new_files / changes if changes else estimate.FILES_PER_CHANGE,
+        releases=sum(len(files_of_releases(canonicalize_name(each.name), each)) for each in pages),
         objects_per_file=1 + companions / len(files) if files else estimate.OBJECTS_PER_FILE,
     )
     missing = (

@@ -117,6 +117,7 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
     from frumious.cli.confirmation import confirm_everything, confirm_plan
     from frumious.cli.runs import run
     from frumious.planning.advisories import plan_advisories
+    from frumious.planning.everything import release_json_text
     from frumious.planning.plan import plan_changes
     from frumious.planning.retry import confirm_losses as permit_losses
 
@@ -130,6 +131,9 @@ def mirror(  # noqa: PLR0913 (one parameter for each option)
             confirm_removals,
             quiet=options.quiet,
         )
+        warning = release_json_text(planned, mirror)
+        if warning and not options.quiet:
+            click.echo(warning, err=True)
         if not everything:
             await confirm_everything(planned, mirror)
         return planned
@@ -218,6 +222,13 @@ def retry(options: Options, projects: tuple[str, ...]) -> None:
     show_default=True,
     help="Minutes between two ticks of the planner (PlannerRate).",
 )
+@click.option(
+    "--snapshots",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Snapshots that the mirror keeps.",
+)
 @json_option
 @pass_options
 def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
@@ -228,6 +239,7 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     changes_per_day: float | None,
     downloads_gb: float,
     planner_minutes: float,
+    snapshots: int,
     *,
     as_json: bool,
 ) -> None:
@@ -244,7 +256,9 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
         lists = await read_lists(config, CLOCK)
         found = await measure(upstream, config.selection.with_lists(lists))
-        return with_numbers(found, feed=config.changes is not None)
+        return with_numbers(
+            found, feed=config.changes is not None, release_json=config.release_json
+        )
 
     if projects is None:
         from frumious.cli.process import with_upstream
@@ -261,6 +275,7 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         changes_per_day=changes_per_day,
         downloads_gb=downloads_gb,
         planner_minutes=planner_minutes,
+        snapshots=snapshots,
     )
     if as_json:
         import json

@@ -33,20 +33,21 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     from frumious.cli.process import with_mirror
     from frumious.planning.absent_names import absent_names, absent_texts
     from frumious.planning.advisories import plan_advisories, together
+    from frumious.planning.everything import release_json_text
     from frumious.planning.lists import follow_lists
     from frumious.planning.plan import plan_changes
 
-    async def work(mirror: Mirror) -> tuple[Forecast, list[str]]:
+    async def work(mirror: Mirror) -> tuple[Forecast, list[str], str | None]:
         mirror = await follow_lists(mirror, store=False)
         update = await plan_advisories(mirror)
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
         after = None if update is None else update.after
         forecast = await make_forecast(together(planned, update), mirror, after)
-        return forecast, absent_texts(
-            await absent_names(mirror, forecast.expected), mirror.selection
-        )
+        absent = await absent_names(mirror, forecast.expected)
+        warning = release_json_text(planned, mirror)
+        return forecast, absent_texts(absent, mirror.selection), warning
 
-    forecast, misspelt = with_mirror(options, work)
+    forecast, misspelt, warning = with_mirror(options, work)
     if as_json:
         import json
 
@@ -54,6 +55,8 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     elif not options.quiet:
         for line in forecast.lines:
             click.echo(line)
+    if warning and not options.quiet:
+        click.echo(warning, err=True)
     if forecast.plan.regressed:
         raise click.ClickException(regressed_text(forecast.plan))
     planned = forecast.plan

@@ -23,6 +23,7 @@ from frumious.cost.requests import (
     FINALIZER_RECEIVES,
     IDLE_FINALIZER,
     IDLE_PLANNER,
+    KEPT_PAGE,
     LISTED_AT_ONCE,
     MANIFEST,
     PAGES,
@@ -30,6 +31,7 @@ from frumious.cost.requests import (
     POLLERS,
     QUEUE_REQUESTS_PER_BATCH,
     REMOVED_FILES,
+    SNAPSHOT_LOOKUP,
     Requests,
 )
 
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
 DAYS: Final = 30  # a month
 MINUTES: Final = DAYS * 24 * 60
 
-# Of all of PyPI, for projects whose pages are not read: some 740,000 projects, 20 million files and
-# 40 TB in 2026, and 3.9 million new files in a year. Popular projects have many times as much.
+# Of all of PyPI, for projects whose pages are not read: some 740,000 projects, 8 million releases,
+# 20 million files and 40 TB in 2026, and 3.9 million new files in a year. Popular projects have
+# many times as much.
 FILES_PER_PROJECT: Final = 27.0
+RELEASES_PER_PROJECT: Final = 11.0
 BYTES_PER_FILE: Final = 2_000_000.0
 FILES_PER_CHANGE: Final = 2.0
 CHANGES_PER_PROJECT: Final = 0.007  # a day
@@ -63,9 +67,11 @@ _BATCH_SECONDS: Final = 1.5
 _AUDITED_PAGE_SECONDS: Final = 0.005  # many pages are read at the same time
 _LIST_SECONDS: Final = 0.1  # of the auditor, for a thousand objects
 _FILE_SECONDS: Final = 0.03
+_RELEASE_SECONDS: Final = 0.1  # requests for the JSON of releases are made one after another
 _BYTES_PER_SECOND: Final = 40_000_000
 _LOG_BYTES: Final = 350  # of Lambda's own lines, for each invocation
 _EDGE_REQUESTS_PER_FILE: Final = 2.5  # file, page, core metadata
+_EDGE_PAGES: Final = 0.4  # of the requests
 _EDGE_MISSES: Final = 0.2  # requests that reach the bucket
 
 
@@ -94,6 +100,9 @@ class Workload:
     audit_days: float = 7.0  # between two audits; 0: there are none
     planner_minutes: float = 1.0  # between two ticks
     feed: bool = False  # whether a change feed is published
+    releases: float = 0.0
+    release_json: bool = False  # whether the JSON of releases is mirrored
+    snapshots: int = 0  # that the mirror has all the time
 
     @property
     def bytes_per_file(self) -> float:
@@ -125,6 +134,7 @@ def bootstrap(work: Workload) -> list[Item]:
     batches = math.ceil(work.projects / BATCH_JOBS)
     return [
         *_jobs(work, work.projects, work.files, batches, work.bytes_),
+        *_releases(work),
         Item("S3: files removed earlier", work.projects * REMOVED_FILES, prices.S3_READ),
     ]
 
@@ -145,6 +155,8 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         *idle_month(idle or Idle(), planner_minutes=work.planner_minutes),
         *_jobs(work, changes, files, batches, files * work.bytes_per_file),
         *_audits(work),
+        *_snapshots(work, changes, requests),
+        Item("S3: JSON of releases", changes * work.release_json, prices.S3_WRITE),
         Item("S3: plans, results and root index", busy_ticks * writes, prices.S3_WRITE),
         Item("S3: plans, results and root index", busy_ticks * reads, prices.S3_READ),
         Item("S3: change feed", busy_ticks * FEED.writes * work.feed, prices.S3_WRITE),
@@ -165,6 +177,34 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         Item("CloudFront: edge function", requests, prices.EDGE_FUNCTION),
         Item("CloudFront: traffic to clients", work.downloads_gb, prices.EDGE_TRANSFER),
         Item("S3: requests of CloudFront", requests * _EDGE_MISSES, prices.S3_READ),
+    ]
+
+
+def _releases(work: Workload) -> list[Item]:
+    """Return what it costs to mirror the JSON of all releases.
+
+    That of a project's latest release needs no request: it is in the project's own JSON.
+    """
+    releases = work.releases * work.release_json
+    requests = max(0.0, releases - work.projects)
+    return [
+        Item("Upstream: JSON of releases", requests, prices.UPSTREAM),
+        Item("S3: JSON of releases", releases, prices.S3_WRITE),
+        Item("Lambda: JSON of releases", requests * _RELEASE_SECONDS * _MEMORY, prices.LAMBDA_TIME),
+    ]
+
+
+def _snapshots(work: Workload, changes: float, requests: float) -> list[Item]:
+    """Return what a month costs more with snapshots, each of which is a month old at most."""
+    if not work.snapshots or not work.projects:
+        return []
+    changed = work.projects * (1 - math.exp(-changes / work.projects))  # at least once
+    writes = changed * KEPT_PAGE.writes * work.snapshots
+    reads = (changes * SNAPSHOT_LOOKUP.reads + changed * KEPT_PAGE.reads) * work.snapshots
+    return [
+        Item("S3: pages that snapshots keep", writes, prices.S3_WRITE),
+        Item("S3: pages that snapshots keep", reads, prices.S3_READ),
+        Item("CloudFront: which snapshot is served", requests * _EDGE_PAGES, prices.EDGE_STORE),
     ]
 
 

@@ -65,6 +65,8 @@ LOG_INGESTION: Final = _flat("GB", 1, 0.50, _CLOUDWATCH)
 LOG_STORAGE: Final = _flat("GB", 1, 0.03, _CLOUDWATCH)
 EDGE_REQUEST: Final = _flat("HTTPS requests", 10_000, 0.0100, _CLOUDFRONT)
 EDGE_FUNCTION: Final = _flat("invocations", _MILLION, 0.10, _CLOUDFRONT)
+EDGE_STORE: Final = _flat("reads of the KeyValueStore", _MILLION, 0.03, _CLOUDFRONT)
+UPSTREAM: Final = _flat("requests", 1, 0.0, "upstream bills nothing")
 EDGE_TRANSFER: Final = Price(
     "GB",
     1,

@@ -31,6 +31,10 @@ BUSY_PLANNER: Final = Requests(reads=0, writes=2)
 BUSY_FINALIZER: Final = Requests(reads=9, writes=10)
 # With [changes], what a finalizer with a few results takes for the feed (`make bench-feed`).
 FEED: Final = Requests(reads=3, writes=4)
+# What a page that changes takes for each snapshot: when it first does, and in addition each time
+# (`make bench-snapshots`).
+KEPT_PAGE: Final = Requests(reads=0, writes=4)
+SNAPSHOT_LOOKUP: Final = Requests(reads=2, writes=0)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
 # An audit lists everything, reads each project's page, and what it keeps of them: for each batch of

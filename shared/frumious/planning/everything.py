@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from frumious.model.plans import Reason
+
 if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.plans import Plan
 
 _MANY: Final = 1000  # projects that nobody lists
 _TERABYTE: Final = 1000  # GB
+_ALL_FILES: Final = frozenset({Reason.NEW, Reason.RESELECTED})  # of these projects may be fetched
 
 
 async def unconfirmed_projects(plan: Plan, mirror: Mirror) -> int:
@@ -24,6 +27,23 @@ async def unconfirmed_projects(plan: Plan, mirror: Mirror) -> int:
         return 0
     _, index = await mirror.pages.read_root_index()
     return len(plan.jobs) if index is None else 0
+
+
+def release_json_text(plan: Plan, mirror: Mirror) -> str | None:
+    """Warn of the JSON of the releases of many projects that no list names; None: it is not due."""
+    if not mirror.config.release_json or mirror.selection.exact_projects is not None:
+        return None
+    projects = sum(reason in _ALL_FILES for reason in plan.reasons.values())
+    if projects <= _MANY:
+        return None
+    from frumious.cost.estimate import RELEASES_PER_PROJECT  # noqa: PLC0415 (few ticks need it)
+
+    requests = round(projects * (RELEASES_PER_PROJECT - 1))
+    return (
+        f"release-json = true: upstream is asked for the JSON of each release of {projects:,}"
+        f" projects, some {requests:,} requests; list projects as [allowlist] packages, or set"
+        " release-json = false"
+    )
 
 
 def everything_text(projects: int) -> str:

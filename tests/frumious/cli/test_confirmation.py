@@ -78,6 +78,33 @@ def test_a_mirror_of_everything_begins_only_where_that_is_confirmed(
     assert projects(tmp_path) == 1001
 
 
+def test_the_json_of_all_releases_is_warned_of_before_anything_is_requested(
+    upstream: Server, tmp_path: Path
+) -> None:
+    upstream.index.add_many(f"project-{number}" for number in range(1001))
+    conf = configure(upstream, tmp_path, "json = true\nrelease-json = true\n")
+    warning = (
+        "release-json = true: upstream is asked for the JSON of each release of 1,001 projects,"
+        " some 10,010 requests; list projects as [allowlist] packages, or set release-json = false"
+    )
+
+    planned = frumious("-c", conf, "plan")
+    refused = frumious("-c", conf, "mirror")
+
+    assert (planned.returncode, planned.stderr) == (0, f"{warning}\n")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[0] == warning
+    assert frumious("-q", "-c", conf, "plan").stderr == ""
+
+    configure(upstream, tmp_path, "json = true\n")
+    assert frumious("-c", conf, "mirror", "--all").returncode == 0
+    configure(upstream, tmp_path, "json = true\nrelease-json = true\n")  # on a full mirror
+    assert frumious("-c", conf, "plan").stderr == f"{warning}\n"
+    listed = "".join(f"  project-{number}\n" for number in range(1001))
+    configure(upstream, tmp_path, f"json = true\nrelease-json = true\n{LISTED}{listed}")
+    assert "release-json" not in frumious("-c", conf, "plan").stderr
+
+
 def test_a_mirror_of_everything_begins_after_a_yes(upstream: Server, tmp_path: Path) -> None:
     upstream.index.add_many(f"project-{number}" for number in range(1001))
     conf = configure(upstream, tmp_path)

@@ -62,6 +62,20 @@ def test_otherwise_the_root_index_says_how_many_projects_are_selected(
     assert [request.path for request in upstream.requests] == ["/simple/"]
 
 
+def test_the_configuration_says_whether_the_json_of_releases_is_requested(
+    index: Index, upstream: Server, tmp_path: Path
+) -> None:
+    for version in ("1.0", "1.1", "2.0"):
+        index.upload(wheel("one", version))
+    conf = configured(tmp_path, upstream.url, "json = true\nrelease-json = true\n" + ALLOWLIST)
+
+    items = estimated("-c", conf, "estimate")["bootstrap"]["items"]
+
+    quantities = {item["item"]: item["quantity"] for item in items}
+    assert quantities["Upstream: JSON of releases"] == 2
+    assert "JSON of releases" in frumious("-c", conf, "estimate").stdout
+
+
 def test_given_numbers_need_neither_configuration_nor_upstream(tmp_path: Path) -> None:
     numbers = ("--projects", "100", "--files", "2000", "--bytes", "4e9", "--downloads-gb", "50")
 

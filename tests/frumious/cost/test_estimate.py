@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -61,6 +62,32 @@ def test_audits_list_everything_and_read_each_page() -> None:
     listings, pages = (item.units * 7 / 30 for item in audited[:2])
     assert listings == pytest.approx(20e6 * 1.6 / 1000 + 740_000 * 4 / 1000, rel=0.3)
     assert pages == pytest.approx(740_000, rel=0.02)
+
+
+def test_the_json_of_releases_is_requested_but_for_the_latest_ones() -> None:
+    mirror = Workload(projects=740_000, files=20e6, bytes_=4e13, changes_per_day=5000, releases=8e6)
+    with_json = replace(mirror, release_json=True)
+
+    units = {item.text: item.units for item in bootstrap(with_json)}
+    requests = units["Upstream: JSON of releases"]
+
+    assert requests == 8e6 - 740_000
+    more = total(bootstrap(with_json)) - total(bootstrap(mirror))
+    assert more == pytest.approx(
+        8e6 * 5e-6 + requests * 0.1 * 1769 / 1024 * prices.LAMBDA_TIME.of(1)
+    )
+    assert total(month(with_json)) - total(month(mirror)) == pytest.approx(5000 * 30 * 5e-6)
+
+
+def test_snapshots_cost_six_requests_for_a_page_that_changes_and_two_each_time_after_that() -> None:
+    """As docs/performance.md has them."""
+    mirror = Workload(projects=1000, files=30_000, bytes_=6e10, changes_per_day=1)
+    once = replace(mirror, projects=10**9)  # no project changes twice
+    for work, kept in ((once, 30), (mirror, 1000 * (1 - math.exp(-0.03)))):
+        costs = total(month(replace(work, snapshots=3))) - total(month(work))
+        assert costs == pytest.approx(3 * (kept * 4 * 5e-6 + 30 * 2 * 4e-7), rel=1e-4)
+    read = replace(mirror, downloads_gb=1000)
+    assert total(month(replace(read, snapshots=1))) - total(month(read)) > 0.01
 
 
 def test_downloads_are_billed_by_their_gigabytes() -> None:
