@@ -9,6 +9,7 @@ import gzip
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -16,7 +17,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 HTML, V1_HTML, V1_JSON = FORMS = ("index.html", "index.v1_html", "index.v1_json")
 VARIANT = "gzip"  # the JSON page, compressed
 _VARIANTS = "web/gzip/"
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def is_variant(key: str) -> bool:
     return key.startswith(_VARIANTS) or key.endswith(".gz")
 
 
+def plain(key: str) -> str:
+    """Return the key of the page of which another one is a compressed variant."""
+    return f"web/{key.removeprefix(_VARIANTS).removeprefix('web/').removesuffix('.gz')}"
+
+
 def read_page(key: str, body: bytes) -> Page:
     """Parse a page of either format, or a compressed variant.
 
@@ -62,8 +68,8 @@ def read_page(key: str, body: bytes) -> Page:
         ValueError, KeyError, TypeError, AttributeError, OSError: it is not a project page.
     """
     if is_variant(key):
-        key = f"web/{key.removeprefix(_VARIANTS).removeprefix('web/').removesuffix('.gz')}"
-        body = gzip.decompress(body) if body.startswith(_GZIP) else body  # clients decompress it
+        key = plain(key)
+        body = gzip.decompress(body) if body.startswith(GZIP) else body  # clients decompress it
     return _read_json(key, body) if key.endswith(V1_JSON) else _read_html(key, body)
 
 
@@ -123,5 +129,6 @@ class _Anchors(HTMLParser):
         )
 
 
+@lru_cache(maxsize=10_000)
 def _target(key: str, url: str) -> str:
     return unquote(urljoin(f"/{key}", url)).removeprefix("/")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Choices:
         if random is None:
             return 0
         if weights is not None:
-            (number,) = random.choices(range(count), weights)
+            limits = [*accumulate(weights)]
+            number = bisect(limits, random.random() * limits[-1], 0, count - 1)
         elif share is not None and random.random() >= share:
             number = 0
         elif share is not None:

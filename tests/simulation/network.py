@@ -172,7 +172,8 @@ class _Session:
     ) -> _Received:
         process, network = self._process, self._network
         process.upstream_requests += 1
-        fault = NetworkFault(process.fate.network.get(process.upstream_requests, 0))
+        number = process.fate.network.get(process.upstream_requests)
+        fault = NetworkFault(number) if number else NetworkFault.NONE
         path, body = target.path, (data or "").encode()
         if fault:
             process.log(f"upstream: {fault.name.lower()} ({method} {path})")

@@ -69,6 +69,11 @@ class Process:
         self._random = 0
         self._deadline = math.inf
 
+    def forget(self) -> None:
+        """Let go of all that knows the process too."""
+        self.on_freeze = lambda: None
+        del self.clock
+
     def begin(self, fate: Fate, timeout: float | None) -> None:
         """Begin an invocation, which ends with the process after `timeout` seconds."""
         self.fate = fate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -9,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 from packaging.utils import canonicalize_name
 
-from tests.faults.pages import V1_JSON, Page, is_variant, read_page
+from tests.faults.pages import GZIP, HTML, V1_HTML, V1_JSON, Page, is_variant, plain, read_page
 from tests.soak.witness import root_names as read_root_names
 
 
@@ -54,7 +56,11 @@ class Seen(NamedTuple):
 
 @lru_cache(maxsize=20_000)
 def seen(key: str, body: bytes) -> Seen:
-    """Read a page of the mirror's; the same one occurs in many histories."""
+    """Read a page of the mirror's; the same one occurs in many histories, and in several forms."""
+    if is_variant(key) and body.startswith(GZIP):
+        return seen(plain(key), gzip.decompress(body))._replace(provenance=frozenset())
+    if key.endswith(V1_HTML):
+        return seen(f"{key.removesuffix(V1_HTML)}{HTML}", body)
     page = read_page(key, body)
     provenance = []
     if key.endswith(V1_JSON) and not is_variant(key):
@@ -73,6 +79,26 @@ def listed(body: bytes) -> frozenset[str]:
     return frozenset(
         canonicalize_name(each["name"]) for each in msgspec.json.decode(body)["projects"]
     )
+
+
+@lru_cache(maxsize=5000)
+def root_serials(body: bytes) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """Return the serial of a JSON root index, and those of its projects by normalized name."""
+    payload = json.loads(body)
+    projects = (
+        (canonicalize_name(each["name"]), each["_last-serial"]) for each in payload["projects"]
+    )
+    return payload["meta"].get("_last-serial") or 0, tuple(projects)
+
+
+@lru_cache(maxsize=5000)
+def check_compressed(body: bytes) -> None:
+    """Check that clients can decompress a root index.
+
+    Raises:
+        OSError, EOFError: they cannot.
+    """
+    gzip.decompress(body)
 
 
 @lru_cache(maxsize=5000)

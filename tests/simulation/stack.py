@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
@@ -110,6 +110,14 @@ class Stack:
                 task.cancel()
             self.loop.run_until_complete(asyncio.wait(tasks))
         self.loop.close()
+        # Without cycles, nobody has to look for what is left of a history.
+        self._disk.forget()
+        self._diffs.forget()
+        for slots in self._slots.values():
+            for slot in slots:
+                if slot.process is not None:
+                    slot.process.forget()
+        vars(self).clear()
 
     def _pass(self, seconds: float) -> None:
         self._log(f"{seconds:.0f} seconds pass")
@@ -234,11 +242,13 @@ class Stack:
 
 def _shown(request: PlannerEvent | Verification) -> str:
     """Return what is not as usual."""
+    if request == type(request)():
+        return ""
     usual, given = asdict(type(request)()), asdict(request)
     return ", ".join(f"{name} = {given[name]}" for name in given if given[name] != usual[name])
 
 
-@lru_cache
+@cache
 def _configured(backend: str, *options: str) -> tuple[Config, Client]:
     """Return a configuration, and the client that follows from it."""
     lines = "\n".join((_CONFIG, f"storage-backend = {backend}", *options))

@@ -73,7 +73,7 @@ class Steps(SnapshotSteps):
         )
         self._rates = Rates.of(choices)
         odd = choices.below(14)
-        self._steps = self._weighted_steps(odd)
+        self._kinds, self._weights = zip(*self._weighted_steps(odd), strict=True)
         # The diff-file may be in a storage of its own, and of another kind.
         if choices.below(2) == 1:
             self._diffs = Disk(is_bucket=not self._disk.is_bucket)
@@ -142,8 +142,7 @@ class Steps(SnapshotSteps):
             Violation: something that always holds does not.
         """
         self._step += 1
-        steps, weights = zip(*self._steps, strict=True)
-        steps[choices.weighted(weights)](choices)
+        self._kinds[choices.weighted(self._weights)](choices)
         self._wake()
         if not choices.rarely(self._rates.together, 1):  # else at the same time as the next step
             self._run()

@@ -6,14 +6,15 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from frumious.model.types import Key
 from frumious.storage.protocol import Conflict, Entry, Head, Opened, StorageUnavailable, Stored
 from tests.simulation.process import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 
     from frumious.model.checksums import FileStream
     from tests.simulation.process import Process
@@ -30,14 +31,21 @@ class StorageFault(IntEnum):
     REPEATED = 3  # the client's library repeats it after a lost answer: a condition fails then
 
 
-class Object(NamedTuple):
+@dataclass(slots=True)
+class Object:
     """What is stored under a key."""
 
     body: bytes
     etag: str
-    sha256: str
     shows_sha256: bool  # whether HEAD tells it
     modified: float  # seconds since the epoch
+    _sha256: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the body, which few objects are asked for."""
+        self._sha256 = self._sha256 or hashlib.sha256(self.body).hexdigest()
+        return self._sha256
 
 
 class Disk:
@@ -51,15 +59,20 @@ class Disk:
         self.objects: dict[str, Object] = {}
         self.on_change: Callable[[str, Object | None, Object | None], None] = lambda *_: None
 
+    def forget(self) -> None:
+        """Tell nobody of changes any more."""
+        self.on_change = lambda *_: None
+
     def put(
         self, key: str, body: bytes, *, modified: float = EPOCH, shows_sha256: bool = False
     ) -> str:
         before = self.objects.get(key)
-        sha256 = hashlib.sha256(body).hexdigest()
-        etag = sha256
         if self.is_bucket:
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        stored = Object(body, etag, sha256, shows_sha256 or not self.is_bucket, modified)
+            stored = Object(body, etag, shows_sha256, modified)
+        else:
+            etag = hashlib.sha256(body).hexdigest()
+            stored = Object(body, etag, shows_sha256=True, modified=modified, _sha256=etag)
         self.objects[key] = stored
         self.on_change(key, stored, before)
         return etag
@@ -100,11 +113,11 @@ class MemoryStorage:
         return None
 
     async def read(self, key: Key) -> Stored | None:
-        found = await self._request("reads", key, lambda: self.disk.objects.get(key))
+        found = await self._request("reads", key, partial(self.disk.objects.get, key))
         return None if found is None else Stored(found.body, found.etag)
 
     async def head(self, key: Key) -> Head | None:
-        found = await self._request("looks at", key, lambda: self.disk.objects.get(key))
+        found = await self._request("looks at", key, partial(self.disk.objects.get, key))
         if found is None:
             return None
         return Head(len(found.body), found.etag, found.sha256 if found.shows_sha256 else None)
@@ -175,12 +188,12 @@ class MemoryStorage:
     async def remove_leftovers(self) -> int:
         return 0
 
-    async def _request(
+    def _request(
         self, verb: str, key: str, effect: Callable[[], T], *, conditional: bool = False
-    ) -> T:
+    ) -> Awaitable[T]:
         self._count += 1
         if not self.process.fate.faults:
-            return await self.process.request(verb, key, effect)
+            return self.process.request(verb, key, effect)
 
         def faulty() -> T:
             fault = self.process.fate.faults.get(self.process.requests)
@@ -199,4 +212,4 @@ class MemoryStorage:
                 raise Conflict(msg)
             return result
 
-        return await self.process.request(verb, key, faulty)
+        return self.process.request(verb, key, faulty)

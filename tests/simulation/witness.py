@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,15 @@ from tests.faults.pages import V1_JSON, is_variant
 from tests.simulation.changes import PROJECTS
 from tests.simulation.process import EPOCH
 from tests.simulation.reports import CURSOR, LAGGING, ROOT, STATUS, STATUS_JSON, Reports
-from tests.simulation.seen import Kind, Seen, Violation, root_names, seen
+from tests.simulation.seen import (
+    Kind,
+    Seen,
+    Violation,
+    check_compressed,
+    root_names,
+    root_serials,
+    seen,
+)
 from tests.simulation.snapshots import SnapshotViews
 
 if TYPE_CHECKING:
@@ -218,13 +224,12 @@ class Witness(Reports):
             raise Violation(Kind.DELETED, f"{key} was deleted")
         try:
             if is_variant(key):
-                gzip.decompress(after.body)
+                check_compressed(after.body)
             elif key == ROOT:
-                payload = json.loads(after.body)
-                self._take_serial(key, payload["meta"].get("_last-serial") or 0)
-                for entry in payload["projects"]:
-                    name = canonicalize_name(entry["name"])
-                    self._take_serial(f"{key} of {name}", entry["_last-serial"], name)
+                serial, projects = root_serials(after.body)
+                self._take_serial(key, serial)
+                for name, each in projects:
+                    self._take_serial(f"{key} of {name}", each, name)
             else:
                 root_names(after.body)
         except (ValueError, KeyError, TypeError, OSError, EOFError) as error:

@@ -5,7 +5,6 @@ Knows which change records which event. Knows neither HTTP nor the format of pag
 
 from __future__ import annotations
 
-import copy
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -273,12 +272,12 @@ class Index:
     def backup(self) -> Backup:
         """Return a copy of what the index knows; it has no blobs."""
         with self._lock:
-            return copy.deepcopy((self._changelog, self._projects, self._listed_only))
+            return _copied((self._changelog, self._projects, self._listed_only))
 
     def restore(self, backup: Backup) -> None:
         """Go back to a backup: what came after it never happened. Blobs stay."""
         with self._changing():
-            self._changelog, self._projects, self._listed_only = copy.deepcopy(backup)
+            self._changelog, self._projects, self._listed_only = _copied(backup)
 
     # What readers see
 
@@ -389,6 +388,12 @@ class Index:
     def _now(self) -> datetime:
         """One second for each change, so that the same changes give the same pages."""
         return _EPOCH + timedelta(seconds=len(self._changelog))
+
+
+def _copied(backup: Backup) -> Backup:
+    changelog, projects, listed_only = backup
+    copies = {name: project.copy() for name, project in projects.items()}
+    return [*changelog], copies, {**listed_only}
 
 
 def _version_of(filename: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from email import message_from_bytes
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from .negotiation import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from .personality import Personality
     from .project import File, ListedFile, ProjectView
@@ -35,7 +37,7 @@ class Addresses:
     files: str
 
     def file(self, file: File, *, relative: bool) -> str:
-        return ("../.." if relative else self.files) + quote(file.path, safe="/+!~")
+        return ("../.." if relative else self.files) + file.quoted_path
 
     def provenance(self, file: File) -> str:
         parts = (file.project, file.version, file.filename)
@@ -144,7 +146,7 @@ def _file(listed: ListedFile, kind: Personality, addresses: Addresses) -> Page:
         "provenance": addresses.provenance(file) if file.provenance is not None else None,
         "requires-python": file.requires_python or no_requires_python,
         "size": file.content.size,
-        "upload-time": _upload_time(file),
+        "upload-time": _upload_time(file.upload_time),
         "url": addresses.file(file, relative=kind.relative),
         "yanked": listed.yanked if kind.yank_reasons else bool(listed.yanked),
     }
@@ -155,8 +157,9 @@ def _only(entry: Page, keys: frozenset[str] | None) -> Page:
     return entry if keys is None else {key: entry[key] for key in entry if key in keys}
 
 
-def _upload_time(file: File) -> str:
-    return file.upload_time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+@lru_cache(maxsize=10_000)
+def _upload_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _link(file: Page) -> str:
@@ -233,7 +236,7 @@ def _legacy_file(listed: ListedFile, addresses: Addresses) -> Page:
         "requires_python": file.requires_python,
         "size": file.content.size,
         "upload_time": file.upload_time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "upload_time_iso_8601": _upload_time(file),
+        "upload_time_iso_8601": _upload_time(file.upload_time),
         "url": addresses.file(file, relative=False),
         "yanked": bool(listed.yanked),
         "yanked_reason": listed.yanked if isinstance(listed.yanked, str) else None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -34,6 +35,11 @@ class File:
         """`/packages/<2>/<2>/<60>/<filename>`; hashes the content at the first access."""
         digest = self.content.blake2b_256
         return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{self.filename}"
+
+    @cached_property
+    def quoted_path(self) -> str:
+        """The path as URLs have it."""
+        return quote(self.path, safe="/+!~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,12 @@ class Project:
     lifetimes: list[FileLifetime] = field(default_factory=list)
     current: dict[str, FileLifetime] = field(default_factory=dict)  # filename -> if it exists now
     versions: set[str] = field(default_factory=set)
+
+    def copy(self) -> Project:
+        """Return a project that changes apart from this one."""
+        copies = {id(each): replace(each) for each in self.lifetimes}
+        current = {filename: copies[id(each)] for filename, each in self.current.items()}
+        return Project([*self.states], [*copies.values()], current, {*self.versions})
 
     def state_at(self, serial: int | None) -> State | None:
         """Return the state at `serial`; None if the project did not exist."""

@@ -51,7 +51,12 @@ def respond(index: Index, body: bytes, *, at: int | None, row_limit: int) -> byt
         result = methods[name](*parameters)
     except TypeError as error:
         return _dump(Fault(-32602, f"server error; invalid method parameters: {error}"))
-    return _dump((result,))
+    return _serial(result) if isinstance(result, int) else _dump((result,))
+
+
+@lru_cache(maxsize=1000)
+def _serial(serial: int) -> bytes:
+    return _dump((serial,))
 
 
 def _dump(response: Fault | tuple[Any, ...]) -> bytes:
