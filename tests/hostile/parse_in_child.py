@@ -1,6 +1,9 @@
 """Read one response of an upstream, and print the peak of this process's memory in KiB.
 
-    python -m tests.hostile.parse_in_child URL page|root|changelog|feed|legacy|provenance|builds
+    python -m tests.hostile.parse_in_child URL KIND
+
+`page` is one project page, `pages` are several at the same time, the others one response each:
+`root`, `changelog`, `feed`, `legacy`, `provenance`, `builds`.
 
 Imports what a worker imports. Prints the class of the error, if there is one, before the peak.
 """
@@ -26,6 +29,7 @@ from frumious.upstream.feed import ChangeFeed
 from frumious.upstream.upstream import Upstream
 
 ORIGIN = "mirror.example"  # of the change feed
+JOBS = 8  # at the same time
 _CONFIG = "[mirror]\nstorage-backend = s3\ndirectory = /bucket\nallow-non-https = true\nmaster = "
 
 
@@ -36,6 +40,10 @@ async def main(url: str, kind: str) -> None:
         match kind:
             case "page":
                 await upstream.project_page(canonicalize_name("demo"), at_least=0)
+            case "pages":
+                async with asyncio.TaskGroup() as jobs:
+                    for _ in range(JOBS):
+                        jobs.create_task(read_page(upstream))
             case "root":
                 await upstream.root_index()
             case "changelog":
@@ -49,6 +57,14 @@ async def main(url: str, kind: str) -> None:
                 await upstream.provenance(f"{url}/integrity/demo/1.0/demo-1.0.zip/provenance")
             case "builds":
                 listing.parse(await builds._read(url, Client(config, CLOCK)), url)
+
+
+async def read_page(upstream: Upstream) -> None:
+    """Read a page and keep it for a while, as a job does that stores files."""
+    with upstream.large_pages.room() as room:
+        page = await upstream.project_page(canonicalize_name("demo"), at_least=0, room=room)
+        await asyncio.sleep(2)
+        assert page is not None
 
 
 if __name__ == "__main__":

@@ -256,15 +256,29 @@ _QUICK: Final = {"too-many-files", "too-wide-text", "html-long-base", "changelog
 )
 def test_a_response_at_a_limit_takes_less_than_512_mib(upstream: Server, case: str) -> None:
     kind, action, error = CASES[case]
-    checkpoint = Checkpoint(ORIGIN, 256, bytes(HASH_SIZE))
-    upstream.faults.add(Fault(Raw(200, {}, render(checkpoint)), "/changes/checkpoint"))
-    upstream.faults.add(Fault(action()))
 
-    command = [sys.executable, "-m", "tests.hostile.parse_in_child", upstream.url, kind]
-    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}/shared:{CHECKOUT}"}
-    printed = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
-    ).stdout.split()
+    printed = _read(upstream, kind, action())
 
     assert printed[:-1] == ([] if error is None else [error])
     assert int(printed[-1]) < MAX_MEMORY
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.whole
+def test_several_pages_at_a_limit_take_less_than_1_gib(upstream: Server) -> None:
+    printed = _read(upstream, "pages", CASES["keys"][1]())
+
+    assert len(printed) == 1
+    assert int(printed[0]) < 1024 * 1024, "a worker has 1,769 MB by default"
+
+
+def _read(upstream: Server, kind: str, action: Action) -> list[str]:
+    """Read a response in a process of its own, and return what that prints."""
+    checkpoint = Checkpoint(ORIGIN, 256, bytes(HASH_SIZE))
+    upstream.faults.add(Fault(Raw(200, {}, render(checkpoint)), "/changes/checkpoint"))
+    upstream.faults.add(Fault(action))
+    command = [sys.executable, "-m", "tests.hostile.parse_in_child", upstream.url, kind]
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}/shared:{CHECKOUT}"}
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+    ).stdout.split()

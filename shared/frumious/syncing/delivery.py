@@ -205,7 +205,8 @@ async def work(  # noqa: PLR0913 (what is known)
     deadline = asyncio.timeout_at(delivery.deadline)
     try:
         async with deadline:
-            result = await sync_project(attempt, mirror, transfer)
+            with mirror.upstream.large_pages.room() as room:
+                result = await sync_project(replace(attempt, room=room), mirror, transfer)
         inbox.check(Report(job, result))
         return result  # noqa: TRY300
     except TimeoutError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import ProjectPage
     from frumious.model.types import Key, RunId
     from frumious.storage.protocol import Storage
+    from frumious.upstream.large_pages import PageRoom
 
 
 class Attempt(Value, frozen=True):
@@ -39,6 +40,7 @@ class Attempt(Value, frozen=True):
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
     deleted: bool = False  # somebody deleted the project by name: it leaves at once
     advisories: ProjectAdvisories = NO_ADVISORIES  # that concern the project now
+    room: PageRoom | None = None  # for upstream's page, if that is large
 
     def may_report(self, run: RunId) -> bool:
         """Return whether what a job of an earlier run changed may never have been reported.

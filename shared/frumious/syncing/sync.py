@@ -249,7 +249,7 @@ async def read_upstream(
         if attempt.resuming:  # an earlier attempt may have published a later page but for its JSON
             first_page = await mirror.pages.read_first_page(job.project)
             min_serial = max(min_serial, (first_page and first_page.serial) or 0)
-    parsed = await mirror.upstream.project_page(job.project, at_least=min_serial)
+    parsed = await mirror.upstream.project_page(job.project, at_least=min_serial, room=attempt.room)
     check_digest(job, parsed)
     if current is None:
         await check_beginning(job, parsed, mirror.upstream)

@@ -18,6 +18,7 @@ from frumious.redaction import redact
 from frumious.simple.values import resolve
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
 from frumious.upstream.failures import Overloaded, TooLarge, TooSlow, UpstreamUnavailable
+from frumious.upstream.large_pages import LARGE
 from frumious.upstream.pace import CHUNK, Pace
 from frumious.upstream.proxy import ProxyRouter, explain_error
 from frumious.upstream.rate_limit import requested_pause
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
+    from frumious.upstream.large_pages import PageRoom
 
 _MAX_DISCARDED = 256 * 1024  # bytes of an unwanted body; beyond, a new connection costs less
 _MAX_QUOTA_PAUSE = 30.0  # seconds; a server may say at each request that nothing remains
@@ -101,16 +103,26 @@ class Client:
         await self._router.close()
 
     async def fetch(
-        self, url: str, *, limit: int, headers: Mapping[str, str], data: str | None = None
+        self,
+        url: str,
+        *,
+        limit: int,
+        headers: Mapping[str, str],
+        data: str | None = None,
+        room: PageRoom | None = None,
     ) -> Response:
         """Return a complete response with a body of at most `limit` bytes; `data` is posted.
+
+        The rest of a large body is read when there is `room` for it.
 
         Raises:
             UpstreamUnavailable: no attempt succeeded.
             HostRefused: the URL or a redirect leads to a host that is not allowed.
             TooLarge: the body exceeds `limit`.
         """
-        return await self._request(lambda chunks: _body(chunks, limit, url), url, headers, data)
+        return await self._request(
+            lambda chunks: _body(chunks, limit, url, room), url, headers, data
+        )
 
     async def fetch_headers(self, url: str, *, headers: Mapping[str, str]) -> Response:
         """Return a response without its body.
@@ -229,7 +241,7 @@ class Client:
         return Pace(url, self.clock, window, self._config.lowest_speed, self._config.global_timeout)
 
 
-async def _body(chunks: AsyncIterator[bytes], limit: int, url: str) -> bytes:
+async def _body(chunks: AsyncIterator[bytes], limit: int, url: str, room: PageRoom | None) -> bytes:
     """Read a body of at most `limit` bytes."""
     body = bytearray()
     async for chunk in chunks:
@@ -237,6 +249,8 @@ async def _body(chunks: AsyncIterator[bytes], limit: int, url: str) -> bytes:
         if len(body) > limit:
             msg = f"{url} sent more than {limit} bytes"
             raise TooLarge(msg)
+        if room is not None and len(body) > LARGE:
+            await room.begin()
     return bytes(body)
 
 

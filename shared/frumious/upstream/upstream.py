@@ -23,6 +23,7 @@ from frumious.upstream.addresses import HostRefused
 from frumious.upstream.changelog import NoChangelog
 from frumious.upstream.download import ResumableDownload
 from frumious.upstream.failures import UpstreamUnavailable
+from frumious.upstream.large_pages import LargePages
 from frumious.upstream.responses import (
     SIMPLE,
     check_provenance,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from frumious.upstream.changelog import Changes
     from frumious.upstream.client import Client, Response
     from frumious.upstream.feed import FeedAnswer
+    from frumious.upstream.large_pages import PageRoom
 
 # Serials that pages may be ahead of the root index, which caches keep for minutes or hours. PyPI
 # counts some 50,000 in a day.
@@ -90,11 +92,13 @@ class Upstream:
     Attributes:
         downloads: Limit the files that are downloaded at the same time, for all projects.
         large_downloads: Limit the large ones among them.
+        large_pages: Limit the memory that large project pages take.
     """
 
     def __init__(self, config: Config, client: Client) -> None:
         self.downloads = FairSlots(config.downloads)
         self.large_downloads = FairSlots(max(1, min(_LARGE_DOWNLOADS, config.downloads // 2)))
+        self.large_pages = LargePages()
         self._project_requests = asyncio.Semaphore(config.workers)
         self._config = config
         self._client = client
@@ -110,8 +114,12 @@ class Upstream:
         count, self._client.requests = self._client.requests, 0
         return count
 
-    async def project_page(self, project: NormalizedName, *, at_least: int) -> ParsedPage | None:
+    async def project_page(
+        self, project: NormalizedName, *, at_least: int, room: PageRoom | None = None
+    ) -> ParsedPage | None:
         """Return the project page, or None if upstream has no such project.
+
+        A large one waits until there is `room`, and takes it as long as the caller has the page.
 
         Raises:
             StalePage: the page's serial is below `at_least`.
@@ -122,12 +130,16 @@ class Upstream:
         """
         url = self._project_url(project)
         async with self._project_requests:
-            response = await self._client.fetch(url, limit=MAX_PAGE_BYTES, headers=SIMPLE)
+            response = await self._client.fetch(
+                url, limit=MAX_PAGE_BYTES, headers=SIMPLE, room=room
+            )
         if response.status in _MISSING:
             return None
         response.check_status()
         parse = parse_json.project_page if is_json(response) else parse_html.project_page
         parsed = parse(response.body, response.url, project)
+        if room is not None:
+            room.keep(response.body)
         page = parsed.page
         if page.serial is None:
             page = replace(page, serial=serial_of(response))
