@@ -7,11 +7,11 @@ import json
 import time
 import uuid
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import boto3
 import msgspec
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from frumious.config import loading

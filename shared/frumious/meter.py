@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import field
+
+from frumious.value import Mutable
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -16,8 +19,7 @@ class Stored(NamedTuple):
     bytes_: int = 0
 
 
-@dataclass(slots=True)
-class Meter:
+class Meter(Mutable):
     """Counts bytes as they pass, and files as they are stored.
 
     Attributes:

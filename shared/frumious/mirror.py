@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import structs
@@ -19,6 +18,7 @@ from frumious.state.page_store import PageStore
 from frumious.storage.opening import open_storage
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 CLOCK: Final = Clock()
 
 
-@dataclass(frozen=True, slots=True)
-class Mirror:
+class Mirror(Value, frozen=True):
     """Everything that the verbs need."""
 
     config: Config
@@ -86,7 +85,7 @@ class Mirror:
         selection = structs.replace(
             selection, named=now.named, blocked=now.blocked, needed=now.needed
         )
-        return replace(self, selection=selection)
+        return structs.replace(self, selection=selection)
 
     async def with_stored_lists(self, known: str = "", needed: str | None = None) -> Self:
         """Return the mirror with the selection by the lists that the planner has read.
@@ -100,7 +99,7 @@ class Mirror:
         """
         if self.selection.closure is not None:
             found = await self.ledger.needed(needed) or NOTHING_NEEDED
-            self = replace(self, selection=structs.replace(self.selection, needed=found))  # noqa: PLW0642
+            self = structs.replace(self, selection=structs.replace(self.selection, needed=found))  # noqa: PLW0642
         if not self.selection.unread:
             return self
         lists = await self.ledger.lists(known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +108,6 @@ def for_the_stack(settings: Config) -> Config:
         policy = structs.replace(policy, trust_root=folder / policy.trust_root)
     memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
     # An endpoint for all of AWS is a stand-in for AWS: the bucket need not be probed.
-    s3 = replace(settings.s3, is_aws=settings.s3.endpoint_url is None)
+    s3 = structs.replace(settings.s3, is_aws=settings.s3.endpoint_url is None)
     downloads = min(settings.downloads, memory // _MB_FOR_DOWNLOAD)
-    return replace(settings, s3=s3, attestations=policy, downloads=downloads)
+    return structs.replace(settings, s3=s3, attestations=policy, downloads=downloads)

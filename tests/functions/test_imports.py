@@ -28,7 +28,7 @@ NEEDLESS = {
     *("frumious.access", "frumious.cli", "frumious.cost", "frumious.local"),
     *("frumious.storage.filesystem", "frumious.storage.swift"),
 }
-MAX_DATACLASSES = 25
+MAX_DATACLASSES = 18
 ROOMS = {
     "planner": "frumious.planning",
     "worker": "frumious.syncing",

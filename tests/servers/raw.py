@@ -7,8 +7,10 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
+
+from msgspec.structs import replace
 
 from frumious.config import loading
 

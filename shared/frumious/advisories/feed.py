@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -81,7 +80,9 @@ async def _download(url: str, etag: str, file: IO[bytes], config: Config, clock:
     address = values.address(url)
     public = frozenset({address[0]}) if address and url == OSV else frozenset[str]()
     allowed = frozenset({address} if address else ())
-    client = Client(replace(config, allowed_hosts=allowed, public_hosts=public, logins={}), clock)
+    client = Client(
+        structs.replace(config, allowed_hosts=allowed, public_hosts=public, logins={}), clock
+    )
     backoff = Backoff(clock)
     try:
         while True:

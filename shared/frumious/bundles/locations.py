@@ -8,9 +8,11 @@ import shutil
 import tarfile
 import tempfile
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.bundles.catalogue import store
 from frumious.bundles.errors import InvalidBundle

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
-from frumious.config.reader import option
-from frumious.model import checkpoint
+from frumious.config.options import Options, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,14 +17,15 @@ SECTION: Final = "changes"
 
 
 def _name(text: str) -> str:
-    if checkpoint.is_key_name(text):
+    from frumious.model.checkpoint import is_key_name  # noqa: PLC0415 (feeds are optional)
+
+    if is_key_name(text):
         return text
     msg = "must be a name without spaces and plus signs, such as pypi.example.org"
     raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangesConfig:
+class ChangesConfig(Options, frozen=True, kw_only=True):
     """How the feed is called, and with which key its checkpoints are signed; without one: not."""
 
     name: str = option(_name, "frumious")  # of the key; it begins the origins of feeds as well
@@ -47,4 +46,8 @@ def read_changes(reader: Reader, environment: Mapping[str, str]) -> ChangesConfi
 
 def public_key(text: str) -> bytes:
     """Parse a public key for `feed-key`: minisign's, or that of a signed note."""
-    return checkpoint.parse_public_key(text) if text else b""
+    if not text:
+        return b""
+    from frumious.model.checkpoint import parse_public_key  # noqa: PLC0415 (feeds are optional)
+
+    return parse_public_key(text)

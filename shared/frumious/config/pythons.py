@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from frumious.config import values
-from frumious.config.reader import option
+from frumious.config.options import Options, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +51,7 @@ def _list(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PythonBuilds:
+class PythonBuilds(Options, frozen=True, kw_only=True):
     """Which builds are mirrored. Their list is uv's download-metadata.json, or of its format."""
 
     list: str = option(_list, "")  # an address, or a file

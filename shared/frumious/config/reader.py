@@ -1,13 +1,12 @@
 """Access to the options of an INI file; collects every mistake and every unknown key.
 
-A configuration is a dataclass whose fields are declared with `option`.
+`frumious.config.options` declares them.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import Field, field, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from frumious.redaction import redact
@@ -16,27 +15,13 @@ if TYPE_CHECKING:
     import configparser
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from frumious.config.options import Option, Options
+
 T = TypeVar("T")
 
 _IGNORED: Final = frozenset({"api-method", "delete-packages", "keep-index-versions"})
 _REFERENCE: Final = re.compile(r"\{\{([A-Za-z0-9-]+_[A-Za-z0-9_-]+)\}\}")
 _SECRETS: Final = re.compile(r"proxy|password|.*(secret|_token|CustomerKey).*")
-
-
-def option(
-    parse: Callable[[str], T],
-    default: T,
-    *,
-    key: str = "",
-    variables: tuple[str, ...] = (),
-    secret: bool = False,
-) -> T:
-    """Declare a dataclass field that is an option; its `key` is by default the field's name.
-
-    The first of the environment variables that is set counts if the file does not have the option.
-    """
-    metadata = {"parse": parse, "key": key, "variables": variables}
-    return field(default=default, repr=not secret, metadata=metadata)
 
 
 class Reader:
@@ -61,25 +46,28 @@ class Reader:
             return default
 
     def options(
-        self, section: str, kind: type, environment: Mapping[str, str], *, hyphens: bool = False
+        self,
+        section: str,
+        kind: type[Options],
+        environment: Mapping[str, str],
+        *,
+        hyphens: bool = False,
     ) -> dict[str, Any]:
-        """Return the options that a dataclass declares, by field; `hyphens` are in their keys."""
+        """Return the options that a class declares, by field; `hyphens` are in their keys."""
         options = {}
-        for each in fields(kind):
-            if "parse" not in each.metadata:
-                continue
-            key = each.metadata["key"] or (each.name.replace("_", "-") if hyphens else each.name)
-            options[each.name] = self.get(section, key, each.metadata["parse"], each.default)
-            if each.metadata["variables"] and not self.has(section, key):
-                options[each.name] = self._variable(each, environment)
+        for field, declared in kind.options.items():
+            key = declared.key or (field.replace("_", "-") if hyphens else field)
+            options[field] = self.get(section, key, declared.parse, declared.default)
+            if declared.variables and not self.has(section, key):
+                options[field] = self._variable(declared, environment)
         return options
 
-    def _variable(self, declared: Field[Any], environment: Mapping[str, str]) -> Any:  # noqa: ANN401
-        variable = next(filter(environment.get, declared.metadata["variables"]), None)
+    def _variable(self, declared: Option, environment: Mapping[str, str]) -> Any:  # noqa: ANN401
+        variable = next(filter(environment.get, declared.variables), None)
         if variable is None:
             return declared.default
         try:
-            return declared.metadata["parse"](environment[variable])
+            return declared.parse(environment[variable])
         except ValueError as error:
             self.mistakes.append(f"{variable} = {_shown(environment[variable])}: {error}")
             return declared.default

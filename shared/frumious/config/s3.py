@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from frumious.config import values
-from frumious.config.reader import option
+from frumious.config.options import Options, option, secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +23,7 @@ def _signature(text: str) -> str | None:
     return values.one_of("s3v4", "s3")(text) if text else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Config:
+class S3Config(Options, frozen=True, kw_only=True):
     """Access to the bucket; botocore determines what is None."""
 
     region_name: str | None = option(values.text_or_none, None)
@@ -41,7 +39,7 @@ class S3Config:
     max_attempts: int = option(values.whole_number(1), 10)  # of each request
     verify_concurrency: int = option(values.whole_number(1), 50)  # no effect
     # (name, text) for every call that accepts it; not shown, as it may be an encryption key.
-    parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    parameters: tuple[tuple[str, str], ...] = secret(())
 
 
 def read_s3(reader: Reader, environment: Mapping[str, str]) -> S3Config:

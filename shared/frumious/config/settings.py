@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+
+from msgspec import field
+from msgspec.structs import replace
 
 from frumious.config import values
 from frumious.config.changes import public_key
 from frumious.config.choices import Backend, CompareMethod, LossLimit, Removals, SimpleFormat
-from frumious.config.reader import option
+from frumious.config.options import Options, option, secret
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
 from frumious.model.page_layout import Gzip, PageLayout
@@ -35,16 +37,15 @@ _GZIP: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Options, frozen=True, kw_only=True):
     """The configuration. Times are seconds."""
 
     backend: Backend
     directory: str  # without a trailing slash
     bucket: str = ""
     prefix: str = ""  # of every key in the bucket; without leading and trailing slashes
-    s3: S3Config = field(default_factory=S3Config)
-    swift: SwiftConfig = field(default_factory=SwiftConfig)
+    s3: S3Config = S3Config()
+    swift: SwiftConfig = SwiftConfig()
     # Of files and folders, whatever the umask.
     manage_permissions: bool = option(
         values.boolean, True, key="storage-filesystem-manage-permissions"
@@ -52,12 +53,12 @@ class Config:
     master: str = PYPI
     allow_non_https: bool = option(values.boolean, False)
     # Base URL -> Authorization header for the same scheme, host and port.
-    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    logins: Mapping[str, str] = secret({})
     allowed_hosts: frozenset[values.Address] = frozenset()  # the only hosts that are contacted
     public_hosts: frozenset[str] = frozenset()  # those that must have public IP addresses
     download_mirror: str = ""  # the first source of files
     download_mirror_no_fallback: bool = option(values.boolean, False)  # to upstream's URL
-    proxy: str = field(default="", repr=False)  # to upstream; may contain a password
+    proxy: str = secret("")  # to upstream; may contain a password
     no_proxy: str = ""  # hosts that bypass it, in the format of NO_PROXY
     timeout: float = option(values.seconds, 10.0)  # to connect, and between two reads
     global_timeout: float = option(values.seconds, 1800.0)  # of a request or download
@@ -106,7 +107,7 @@ class Config:
     export_key: str = ""
     import_keys: tuple[str, ...] = ()
     max_mirror_size: int = 0  # bytes; 0: without a limit
-    selection: Selection = field(default_factory=Selection)  # the filters
+    selection: Selection = Selection()  # the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)
     advisories: AdvisoryPolicy | None = None  # None: the feed is not followed
     attestations: AttestationPolicy | None = None  # None: none are verified

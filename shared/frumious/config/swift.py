@@ -5,12 +5,13 @@ An option of the file overrides the environment variable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from frumious.config import values
-from frumious.config.reader import option
+from frumious.config.options import Options, option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +57,7 @@ def _size(text: str) -> int:
     raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwiftConfig:
+class SwiftConfig(Options, frozen=True, kw_only=True):
     """Access to the container; an empty text is an option that is not set."""
 
     default_container: str = option(_container, "bandersnatch")

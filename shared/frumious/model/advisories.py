@@ -6,7 +6,6 @@ They are what the planner keeps of the feed in `state/advisories/`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from frumious.model.types import Count, ProjectName, Seconds
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -184,8 +184,7 @@ class Advisories(Struct, frozen=True, kw_only=True, omit_defaults=True):
                 yield project
 
 
-@dataclass(frozen=True)
-class ProjectAdvisories:
+class ProjectAdvisories(Value, frozen=True, dict=True):
     """What advisories say of one project."""
 
     project: str = ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from frumious.config import values
 from frumious.config.filters import is_address

@@ -149,7 +149,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     selection = structs.replace(mirror.selection, named=settled, blocked=blocked)
     closure = await read_closure(cursor, selection, mirror)
     selection = structs.replace(selection, needed=closure.needed)
-    mirror = replace(mirror, selection=selection)
+    mirror = structs.replace(mirror, selection=selection)
     config = await _read_config_changes(cursor, mirror, force=force)
     ripe = await ripening.read_ripe(cursor, mirror, now, verify=overdue)
     snapshot = Snapshot(

@@ -10,7 +10,7 @@ import hashlib
 import os
 import tempfile
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -52,7 +52,7 @@ async def open_private(config: Config) -> AsyncIterator[PrivateSource]:
     root = None if directory.startswith("s3://") else Path(directory)
     bucket, _, prefix = directory.removeprefix("s3://").partition("/")
     backend = Backend.FILESYSTEM if root is not None else Backend.S3
-    at = replace(config, backend=backend, directory=directory, bucket=bucket, prefix=prefix)
+    at = structs.replace(config, backend=backend, directory=directory, bucket=bucket, prefix=prefix)
     async with AsyncExitStack() as opened:
         storage = await opened.enter_async_context(open_storage(at, probe=False))
         yield PrivateSource(config, storage, root)

@@ -11,11 +11,10 @@ import logging
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from frumious.concurrency import run_all
 from frumious.model import layout
@@ -28,6 +27,7 @@ from frumious.state.objects import (
     render,
     set_aside,
 )
+from frumious.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,8 +55,7 @@ class _ResultsFile(Struct):
     results: list[Result]
 
 
-@dataclass(slots=True)
-class Inbox:
+class Inbox(Mutable):
     """Reports that were read, and the objects that hold them."""
 
     keys: list[Key] = field(default_factory=list)

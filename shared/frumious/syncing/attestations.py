@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from msgspec import field
 from msgspec.structs import replace
 
 from frumious.concurrency import run_all
@@ -29,7 +29,7 @@ from frumious.selection.subject import NO_CONTEXT, Subject
 from frumious.state.attestations import AttestationRecord
 from frumious.syncing.transfer import FILE_FAULTS
 from frumious.upstream.failures import UpstreamUnavailable
-from frumious.value import Value
+from frumious.value import Mutable, Value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -95,8 +95,7 @@ async def verify_attestations(
     return check.applied(current_page)
 
 
-@dataclass(slots=True)
-class _Check:
+class _Check(Mutable):
     """The verification of one project's files."""
 
     project: NormalizedName

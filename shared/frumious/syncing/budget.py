@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.errors import Reason
+from frumious.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
 
 
-@dataclass(slots=True)
-class MirrorBudget:
+class MirrorBudget(Mutable):
     """The bytes that the jobs of a process may store, until a finalizer has counted them."""
 
     left: float = math.inf

@@ -7,7 +7,6 @@ on the mirror's page. The latest release is described by the project's own legac
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from frumious.model import layout
@@ -22,6 +21,7 @@ from frumious.selection.filenames import Versions, parse_version
 from frumious.simple import legacy_json
 from frumious.simple.values import InvalidPage
 from frumious.upstream.upstream import StalePage
+from frumious.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -161,8 +161,7 @@ def _state(files: Iterable[File]) -> list[tuple[object, ...]]:
     )
 
 
-@dataclass(slots=True)
-class _Fetching:
+class _Fetching(Mutable):
     """Fetches the JSON of releases, one after another, within the limits of a job."""
 
     attempt: Attempt

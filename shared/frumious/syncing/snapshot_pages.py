@@ -12,7 +12,6 @@ stored.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -31,6 +30,7 @@ from frumious.state.objects import render as render_state
 from frumious.state.page_store import UnreadableManifest
 from frumious.state.removed_files import read_removed_files
 from frumious.syncing.deletion import delete_files
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _LivePage:
+class _LivePage(Value, frozen=True):
     """What readers get of a project now."""
 
     page: ProjectPage | None = None  # None: nothing
@@ -57,8 +56,7 @@ class _LivePage:
     damaged: bool = False  # nobody can say which files it has
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Value, frozen=True):
     """What a snapshot has of the project."""
 
     snapshot: str
@@ -67,8 +65,7 @@ class _Kept:
     kept: KeptPage
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotPages:
+class SnapshotPages(Value, frozen=True):
     """What snapshots keep of one project, and what of that they show."""
 
     project: NormalizedName

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec import field
 from msgspec.structs import replace
 
 from frumious.backoff import Backoff
@@ -19,6 +19,7 @@ from frumious.storage.protocol import StorageUnavailable
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 from frumious.upstream.failures import TooLarge, UpstreamUnavailable
+from frumious.value import Mutable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -54,8 +55,7 @@ _LARGE: Final = 16 * 1024**2
 _LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
-@dataclass(slots=True)
-class Transfer:
+class Transfer(Mutable):
     """Stores the files of one project, and counts them.
 
     Attributes:
@@ -264,8 +264,7 @@ class Transfer:
             self.sha256[key] = stream.sha256
 
 
-@dataclass(slots=True)
-class _Passage:
+class _Passage(Mutable):
     """The chunks of one file as they pass: counted, and logged now and then."""
 
     content: AsyncIterator[bytes]

@@ -489,7 +489,9 @@ def test_a_file_for_another_region_is_accepted_at_the_second_attempt(
         await store(storage, FILE, b"file")
 
     with RecordingProxy(server.endpoint, wrong_region=wrong_region) as proxy:
-        moved = replace(settings, s3=replace(settings.s3, endpoint_url=proxy.url, is_aws=True))
+        moved = structs.replace(
+            settings, s3=structs.replace(settings.s3, endpoint_url=proxy.url, is_aws=True)
+        )
         with_storage(moved, put_twice)
 
     stored = server.client().get_object(Bucket=settings.bucket, Key=f"some/prefix/{FILE}")

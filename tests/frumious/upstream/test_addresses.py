@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import socket
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from frumious.upstream.addresses import HostRefused, is_permitted
 from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
