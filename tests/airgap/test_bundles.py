@@ -90,6 +90,93 @@ def test_a_lost_bundle_is_exported_again(index: Index, sides: tuple[Side, Side, 
     source.run("export", "--to", str(gap), "--since", "5", code=1)
 
 
+def test_a_destination_is_the_same_however_it_is_spelled(
+    index: Index, sides: tuple[Side, Side, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    monkeypatch.chdir(gap.parent)
+    for number, spelled in enumerate((gap.name, f"./{gap.name}/", str(gap)), 2):
+        index.upload(wheel("two", f"{number}.0"))
+        assert not json.loads(source.run("export", "--to", spelled, "--json"))["complete"]
+    # As an earlier version has written it, for each spelling.
+    records = source.mirror / "state/exports.json"
+    known = json.loads(records.read_bytes())
+    (kept,) = known["exports"].values()
+    known["exports"] = {gap.name: kept[:2], f"{gap}/": kept[2:]}
+    records.write_text(json.dumps(known))
+    index.upload(wheel("two", "5.0"))
+    source.run("mirror")
+    assert not json.loads(source.run("export", "--to", str(gap), "--json"))["complete"]
+    target.run("import", str(gap))
+    source_objects = source.objects()
+    assert target.objects() == source_objects
+
+
+def test_a_bundle_of_another_destination_is_not_taken_for_a_gap(
+    index: Index, sides: tuple[Side, Side, Path], tmp_path: Path
+) -> None:
+    source, target, gap = sides
+    first = export(source, gap)
+    index.upload(wheel("two", "2.0"))
+    target.run("import", str(export(source, tmp_path / "other")))
+    index.upload(wheel("two", "3.0"))
+    refused = target.run("import", str(export(source, gap)), code=1)
+    serial = json.loads((first / "bundle.json").read_bytes())["serial"]
+    assert "does not follow number 2" in refused
+    assert f"but another one up to serial {serial}: go on with" in refused
+
+
+def test_the_first_bundle_is_number_one_whatever_failed_before(
+    index: Index, sides: tuple[Side, Side, Path], tmp_path: Path
+) -> None:
+    source, _, gap = sides
+    gap.rmdir()
+    assert "no root index yet" in source.run("export", "--to", str(gap), code=1)
+    assert not gap.exists()
+    source.run("mirror")
+    file = tmp_path / "file"
+    file.touch()
+    assert "Not a directory; choose another destination" in source.run(
+        "export", "--to", str(file / "gap"), code=1
+    )
+    assert "frumious-000001-from-0-" in source.run("export", "--to", str(gap))
+
+
+def test_a_status_says_which_bundle_was_imported_last(
+    index: Index, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    assert "There is no mirror of" in target.run("status", code=1)
+    bundle = export(source, gap)
+    damaged = bundle / "pages-001.tar"
+    body = damaged.read_bytes()
+    damaged.write_bytes(body[:2000])
+    target.run("import", str(bundle), code=1)
+    assert "was not finished: run 'frumious import'" in target.run("status", code=1)
+    damaged.write_bytes(body)
+    target.run("import", str(bundle))
+    serial = json.loads((bundle / "bundle.json").read_bytes())["serial"]
+    assert target.run("status").startswith(f"Serial: {serial}, by the imported bundle number 1\n")
+    shown = json.loads(target.run("status", "--json"))
+    assert shown["imported"] == {"serial": serial, "number": 1, "complete": True}
+
+
+def test_keys_and_projects_that_are_wrong_are_named(
+    index: Index, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    bundle = export(source, gap)
+    text = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO"
+    refused = target.run("import", "--key", text, str(gap), code=1)
+    assert f"{text!r} is neither a public key nor a file: " in refused
+    refused = target.run("import", "--key", f"{text}3", str(gap), code=1)
+    assert f"{bundle}: the signature is by the key " in refused
+    left_out = source.run("export", "--to", f"{gap}/x.tar", "--projects", "absent", code=1)
+    assert "absent is left out: the mirror does not have it" in left_out
+    assert "1 left out; when the mirror has them, export again" in left_out
+
+
 @pytest.mark.parametrize("name", ["files-001.tar", "pages-001.tar", "manifest.ndjson"])
 @pytest.mark.parametrize("damage", ["changed", "cut", "missing"])
 def test_damage_is_found_before_anything_is_visible(

@@ -38,6 +38,7 @@ from frumious.signing.signatures import sign
 from frumious.simple import root_index
 from frumious.simple.values import InvalidPage
 from frumious.state.bundle_records import Export, Exports, read_exports, write_exports
+from frumious.storage.filesystem.os_errors import DENIED, FULL, access_advice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -81,13 +82,33 @@ class Exporter:
         Raises:
             NotExported: there was no such export, or another one is at work.
         """
+        manifest = self.mirror.pages.layout.root_manifest
+        if await self.mirror.storage.head(manifest) is None:
+            raise _no_root_index()
+        try:
+            return await self._export(since)
+        except OSError as error:
+            msg = (
+                f"cannot write the bundle for {self.destination!r}:"
+                f" {error.strerror or error}; {self._advice(error)}"
+            )
+            raise NotExported(msg) from error
+
+    def _advice(self, error: OSError) -> str:
+        if error.errno in FULL:
+            return "make some space and run again, which goes on"
+        where = error.filename if isinstance(error.filename, str) else self.destination
+        return access_advice(where) if error.errno in DENIED else "choose another destination"
+
+    async def _export(self, since: int | None) -> Exported:
         folder = locations.work_folder(self.destination)
         with work.exclusive(folder):
             finished = await self._publish_finished(folder)
             if finished is not None:
                 return finished
-            exports, etag = await read_exports(self.mirror.storage)
-            base = None if self.projects else exports.find(self.destination, since)
+            exports, etag = await self._read_exports()
+            name = locations.normalized(self.destination)
+            base = None if self.projects else exports.find(name, since)
             progress = await asyncio.to_thread(work.read_progress, folder)
             if progress is None or not self._continues(progress, base, exports):
                 progress = None
@@ -108,6 +129,10 @@ class Exporter:
             finally:
                 if known is not None:
                     known.close()
+
+    async def _read_exports(self) -> tuple[Exports, str | None]:
+        exports, etag = await read_exports(self.mirror.storage)
+        return exports.respelled(locations.normalized), etag
 
     def _continues(self, progress: Progress, base: Export | None, exports: Exports) -> bool:
         previous = base.id if base is not None else None
@@ -168,8 +193,7 @@ class Exporter:
         site = await read_site(self.mirror)
         manifest = self.mirror.pages.layout.root_manifest
         if manifest not in site:
-            msg = "the mirror has no root index yet: run 'frumious mirror' first"
-            raise NotExported(msg)
+            raise _no_root_index()
         try:
             serial = root_index.meta(site[manifest], manifest)["_last-serial"]
         except InvalidPage as error:
@@ -275,7 +299,7 @@ class Exporter:
         storage = self.mirror.storage
         await catalogue.store(layout.exported(head.id), bundle.catalogue_file, storage)
         await keep_builds(bundle, storage)
-        exports, etag = await read_exports(storage)
+        exports, etag = await self._read_exports()
         export = Export(
             id=head.id,
             sequence=head.sequence,
@@ -284,7 +308,8 @@ class Exporter:
             serial=head.serial,
             created=head.created,
         )
-        await write_exports(exports.adding(self.destination, export), etag, storage)
+        name = locations.normalized(self.destination)
+        await write_exports(exports.adding(name, export), etag, storage)
         return head
 
     async def _publish_finished(self, folder: Path) -> Exported | None:
@@ -308,3 +333,7 @@ class Exporter:
         stored = [entry.key async for entry in mirror.storage.list(layout.EXPORTS_FOLDER)]
         await mirror.storage.delete([key for key in stored if key not in kept])
         return location
+
+
+def _no_root_index() -> NotExported:
+    return NotExported("the mirror has no root index yet: run 'frumious mirror' first")

@@ -29,6 +29,7 @@ from frumious.bundles.manifest import (
     parse_head,
     parse_line,
 )
+from frumious.bundles.order import is_next
 from frumious.bundles.reading import once, sha256_of
 from frumious.bundles.volumes import VolumeReader
 from frumious.concurrency import task_group
@@ -39,7 +40,7 @@ from frumious.model.page_layout import PageLayout
 from frumious.model.pages import DelistedProject, ListedProject
 from frumious.model.types import Key
 from frumious.pythons.published import LIST
-from frumious.signing.signatures import verify
+from frumious.signing.signatures import InvalidSignature, verify
 from frumious.state.bundle_records import Imported, read_imported
 from frumious.state.objects import render
 
@@ -74,7 +75,11 @@ async def read_signed(bundle: Bundle, keys: Sequence[VerifyKey]) -> Signed:
     """
     body = await bundle.read(HEAD, MAX_HEAD)
     signature = await bundle.read(SIGNATURE, _MAX_SIGNATURE)
-    verify(body, signature.decode(errors="replace"), keys)
+    try:
+        verify(body, signature.decode(errors="replace"), keys)
+    except InvalidSignature as error:
+        msg = f"{bundle.name}: {error}"
+        raise InvalidSignature(msg) from error
     return Signed(bundle, parse_head(body))
 
 
@@ -92,54 +97,9 @@ async def import_bundles(
     """
     for signed in sorted(bundles, key=lambda each: each.head.sequence):
         imported = await read_imported(mirror.storage)
-        if _is_new(signed, imported):
+        if is_next(signed.bundle.name, signed.head, imported):
             await _Import(signed, mirror).run(imported, removals, losses)
             yield signed.head
-
-
-def _is_new(signed: Signed, imported: Imported | None) -> bool:
-    """Return whether a bundle was not imported yet, and is the next one.
-
-    Raises:
-        WrongOrder: it is neither.
-    """
-    head, name = signed.head, signed.bundle.name
-    if head.projects is not None:
-        if imported is not None and (imported.id is not None or imported.source != head.source):
-            msg = (
-                f"{name} has named projects only, and this mirror is kept in step by other bundles:"
-                " import it into a mirror of its own"
-            )
-            raise WrongOrder(msg)
-        return True
-    if imported is None or imported.id is None:
-        if head.previous is not None:
-            msg = (
-                f"{name} begins at serial {head.since}, and this mirror has imported nothing yet:"
-                f" import the bundles up to serial {head.since} first, or a complete one"
-                " (export --since 0)"
-            )
-            raise WrongOrder(msg)
-        return True
-    if head.source != imported.source:
-        msg = (
-            f"{name} is of another mirror than the bundles before; import it into a folder of its"
-            f" own, or delete {layout.IMPORT!r} first and import a complete bundle"
-        )
-        raise WrongOrder(msg)
-    if head.sequence <= imported.sequence:
-        return False
-    if head.previous not in {None, imported.id}:
-        missing = f"from serial {imported.serial} to {head.since}"
-        if imported.serial == head.since:
-            missing = f"with a number between {imported.sequence} and {head.sequence}"
-        msg = (
-            f"{name} begins at serial {head.since}, and this mirror is at serial"
-            f" {imported.serial}: import the missing bundle {missing} first. If it is lost,"
-            f" export again with --since {imported.serial}, or with --since 0"
-        )
-        raise WrongOrder(msg)
-    return True
 
 
 class _Import:

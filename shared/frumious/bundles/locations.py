@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 import tarfile
 import tempfile
@@ -86,10 +87,17 @@ def _on_disk(path: Path) -> list[Bundle]:
     return [*map(_in_folder, folders), *map(_in_archive, archives)]
 
 
+def normalized(destination: str) -> str:
+    """Return the one spelling of a destination under which its exports are known."""
+    if destination.startswith(_S3):
+        return destination.rstrip("/")
+    return os.path.abspath(destination)  # noqa: PTH100 (links stay)
+
+
 def work_folder(destination: str) -> Path:
     """Return the local folder in which a bundle for a destination comes into being."""
     if destination.startswith(_S3):
-        digest = hashlib.sha256(destination.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(normalized(destination).encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"frumious-export-{digest}"
     if destination.endswith(_ARCHIVE):
         return Path(f"{destination}.partial")

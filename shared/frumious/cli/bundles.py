@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MIN_VOLUME: Final = 10**6
 _SHOWN: Final = 20  # skipped projects
+_LATER: Final = "a later run has them"
+_NAMED: Final = "when the mirror has them, export again"
 
 
 class _Size(click.ParamType[int]):
@@ -144,7 +146,7 @@ def export(  # noqa: PLR0913 (one parameter for each option)
         click.echo(json.dumps(payload, indent=1))
     else:
         click.echo(f"{done.location}: {_summary(done.head)}")
-    _name_skipped(done.skipped)
+    _name_skipped(done.skipped, _NAMED if done.head.projects else _LATER)
 
 
 @click.command(name="import", short_help="Bring the mirror in step by bundles of another one.")
@@ -253,7 +255,7 @@ def sync_to(
 
         text = f"{count(done.changed, 'project')} changed, {done.removed} removed"
         click.echo(f"{text}; {count(done.files, 'object')} copied, {size(done.bytes_)}.")
-    _name_skipped(done.skipped)
+    _name_skipped(done.skipped, _LATER)
 
 
 def _named(
@@ -304,7 +306,7 @@ def _numbers(head: Head) -> JsonObject:
     }
 
 
-def _name_skipped(skipped: Mapping[str, str]) -> None:
+def _name_skipped(skipped: Mapping[str, str], advice: str) -> None:
     """Name what was left out, and end with status 1, if anything was.
 
     Raises:
@@ -313,5 +315,5 @@ def _name_skipped(skipped: Mapping[str, str]) -> None:
     for project, problem in sorted(skipped.items())[:_SHOWN]:
         click.echo(f"{project} is left out: {problem}", err=True)
     if skipped:
-        click.echo(f"{len(skipped)} left out; a later run has them", err=True)
+        click.echo(f"{len(skipped)} left out; {advice}", err=True)
         raise SystemExit(1)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from frumious.model.runs import Cursor, Lagging
     from frumious.model.snapshots import Snapshots
     from frumious.model.types import JsonObject
+    from frumious.state.bundle_records import Imported
 
 
 _SHOWN: Final = 20  # projects
@@ -40,7 +41,8 @@ _SHOWN: Final = 20  # projects
 def status(options: Options, *, as_json: bool) -> None:
     """Show how fresh and how large the mirror is, and which projects are lagging, and why.
 
-    Upstream is not asked: the state that runs leave in the mirror's storage is read.
+    Upstream is not asked: the state that runs leave in the mirror's storage is read. Of a mirror
+    that bundles keep in step, the last imported one is shown.
 
     Exit status 1 where projects are lagging, upstream's changes are not followed, the allowlist has
     a name that upstream does not have, removals wait for a confirmation, attestations have faults,
@@ -62,14 +64,16 @@ def status(options: Options, *, as_json: bool) -> None:
         payload = _payload(cursor, freshness, lagging, master) | _named_payload(state)
         click.echo(json.dumps(payload, indent=1))
     elif not options.quiet:
-        for line in _lines(cursor, freshness, lagging, state.now, master):
+        lines = _lines(cursor, freshness, lagging, state.now, master)
+        for line in lines if state.imported is None else _imported_lines(state.imported):
             click.echo(line)
         for line in _named_lines(state):
             click.echo(line)
     notices = state.notices
     waits = notices.absent or notices.withheld or notices.lists or state.unverified.projects
     problem = freshness.problem or freshness.advisories.problem
-    if lagging or waits or problem or not cursor.asked:
+    imported = state.imported is not None and state.imported.began is None
+    if lagging or waits or problem or not (cursor.asked or imported):
         raise SystemExit(1)
 
 
@@ -87,6 +91,7 @@ class _State(NamedTuple):
     unverified: UnverifiedProjects
     needed: Needed
     snapshots: Snapshots
+    imported: Imported | None  # the last bundle, of a mirror that has never asked upstream
 
     @property
     def private(self) -> list[str]:
@@ -102,6 +107,7 @@ async def _read(mirror: Mirror) -> _State:
     from frumious.model.notices import Notices
     from frumious.model.private import PrivateListing
     from frumious.state.attestations import read_unverified
+    from frumious.state.bundle_records import read_imported
     from frumious.state.held_back import read_held_back
     from frumious.state.notices import read_notices
     from frumious.state.private_listing import read_listing
@@ -135,6 +141,7 @@ async def _read(mirror: Mirror) -> _State:
         unverified,
         mirror.selection.needed,
         await read_snapshots(mirror.storage),
+        None if cursor.asked else await read_imported(mirror.storage),
     )
 
 
@@ -154,6 +161,7 @@ def _named_payload(state: _State) -> JsonObject:
             for project, each in sorted(state.unverified.projects.items())
         },
         **({} if held_back is None else {"held_back": held_back_payload(held_back)}),
+        **({"imported": _imported_payload(state.imported)} if state.imported else {}),
         **({"snapshots": state.snapshots.payload} if state.snapshots.snapshots else {}),
     }
 
@@ -179,6 +187,21 @@ def _named_lines(state: _State) -> Iterator[str]:
     yield from _withheld_lines(state.notices)
     yield from _unverified_lines(state.unverified)
     yield from snapshot_lines(state.snapshots)
+
+
+def _imported_payload(imported: Imported) -> JsonObject:
+    return {
+        "serial": imported.serial,
+        "number": imported.sequence,
+        "complete": imported.began is None,
+    }
+
+
+def _imported_lines(imported: Imported) -> Iterator[str]:
+    if imported.sequence:
+        yield f"Serial: {imported.serial}, by the imported bundle number {imported.sequence}"
+    if imported.began is not None:
+        yield "The import of a bundle was not finished: run 'frumious import' with it again"
 
 
 def _withheld_lines(notices: Notices) -> Iterator[str]:

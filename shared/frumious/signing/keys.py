@@ -172,10 +172,15 @@ def read_verify_key(value: str | Path) -> VerifyKey:
     if isinstance(value, str):
         try:
             return VerifyKey.parse(value)
-        except InvalidKey:
+        except InvalidKey as error:
             if not os.path.lexists(value):
-                raise
-    return VerifyKey.parse(_read(value))
+                msg = f"{value!r:.100} is neither a public key nor a file: {error}"
+                raise InvalidKey(msg) from error
+    try:
+        return VerifyKey.parse(_read(value))
+    except InvalidKey as error:
+        msg = f"cannot read a public key from {str(value)!r}: {error}"
+        raise InvalidKey(msg) from error
 
 
 def read_signing_key(path: str | Path, password: str | None = None) -> SigningKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
@@ -78,9 +78,21 @@ class Exports(Struct, frozen=True, kw_only=True):
             exports={**self.exports, destination: kept},
         )
 
+    def respelled(self, spell: Callable[[str], str]) -> Exports:
+        """Return the same with destinations as `spell` has them; later exports count more."""
+        exports: dict[str, tuple[Export, ...]] = {}
+        for destination, known in self.exports.items():
+            both = (*exports.get(spell(destination), ()), *known)
+            exports[spell(destination)] = tuple(sorted(both, key=_sequence)[-_KEPT:])
+        return Exports(source=self.source, sequence=self.sequence, exports=exports)
+
     def ids(self) -> frozenset[str]:
         """Return the exports that can be followed."""
         return frozenset(each.id for known in self.exports.values() for each in known)
+
+
+def _sequence(export: Export) -> int:
+    return export.sequence
 
 
 class Imported(Struct, frozen=True, kw_only=True):

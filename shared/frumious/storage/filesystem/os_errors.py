@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # No file can have this key: another file is in its path, or the name is invalid.
 _INVALID = frozenset(
     {
@@ -38,7 +38,7 @@ def storage_error(
     if error.errno in FULL:
         return _full(error, top / key, size)
     msg = f"cannot access {key!r:.200} in the folder {str(top)!r}: {error.strerror or error}"
-    if error.errno in _DENIED:
+    if error.errno in DENIED:
         name = error.filename
         named = isinstance(name, (str, bytes, os.PathLike))
         return StorageRefused(f"{msg}; {access_advice(os.fsdecode(name) if named else str(top))}")
