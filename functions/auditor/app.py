@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import frumious_lambda.cold_start  # noqa: F401 (before the others)
 from frumious.model.audits import Phase
+from frumious.model.runs import CLOCK_SKEW
 from frumious.state.audit import AuditStore
 from frumious_lambda.auditor import continue_audit
 from frumious_lambda.environment import Environment
@@ -68,9 +69,12 @@ async def _audit(deadline: float, *, restart: bool) -> dict[str, Any]:
 
 
 def _rests(progress: AuditProgress) -> bool:
-    """Return whether this tick has nothing to do: or somebody else reads all files just now."""
+    """Return whether this tick has nothing to do: or somebody else reads all files just now.
+
+    An audit that began in the future counts as over: a clock was wrong.
+    """
     age = environment.mirror.clock.now() - progress.began
-    return age < interval and (progress.phase is Phase.DONE or progress.deep)
+    return -CLOCK_SKEW <= age < interval and (progress.phase is Phase.DONE or progress.deep)
 
 
 def _overdue(progress: AuditProgress) -> int:

@@ -10,7 +10,8 @@ import pytest
 from frumious.model import layout
 from frumious.model.types import Key
 from frumious.state.objects import NewerFormat
-from tests.upstream import Fault, Status, wheel
+from frumious.upstream.upstream import StalePage
+from tests.upstream import Fault, Stale, Status, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +156,30 @@ def test_a_damaged_manifest_is_no_reason_to_remove_a_project(mirror: World) -> N
 
     assert "one" in status(mirror)["lagging"]
     assert mirror.files() == before
+
+
+@pytest.mark.parametrize("options", ["", "simple-format = JSON\ncompress-pages = false"])
+def test_a_page_that_was_damaged_does_not_come_back_older_from_a_cache(
+    world: World, options: str
+) -> None:
+    world.configure(options)
+    world.index.upload(wheel("one", "1.0"))
+    world.mirror_run()
+    before = world.index.serial
+    world.index.upload(wheel("one", "2.0"))  # which no planner knows
+    world.plan(["one"])
+    world.work()  # and no finalizer reads what it has brought
+    for key in world.stored("web/simple/one/index.v1_json"):
+        write(world, key, b"{")
+    for serial in 0, before:
+        world.upstream.faults.add(Fault(Stale(before), "/simple/"))
+        with pytest.raises(StalePage):
+            world.sync("one", serial=serial)
+        world.upstream.faults.clear()
+
+    world.sync("one", serial=before)
+
+    assert world.page("one")["versions"] == ["1.0", "2.0"]
 
 
 def test_a_removal_is_finished_although_the_page_that_names_the_file_is_damaged(

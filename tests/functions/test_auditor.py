@@ -111,3 +111,15 @@ def test_a_deep_audit_of_a_person_is_left_alone(cloud: LocalCloud, index: Index)
 
     age_audit(cloud, 8)
     assert cloud.tick("AuditorFunction")["phase"] == "done"
+
+
+def test_an_audit_that_began_while_the_clock_was_ahead_puts_none_off(
+    cloud: LocalCloud, index: Index
+) -> None:
+    fill(cloud, index, "one")
+    first = cloud.tick("AuditorFunction")
+    age_audit(cloud, -10 * 365)
+
+    assert cloud.tick("AuditorFunction")["began"] >= first["began"]
+    assert read(cloud, "state/audit.json")["began"] < time.time() + HOUR
+    assert "found" not in cloud.tick("AuditorFunction"), "the next one is due in seven days"

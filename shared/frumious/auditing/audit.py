@@ -7,6 +7,7 @@ Memory depends neither on the number of projects nor on that of files.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ from frumious.concurrency import run_all
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.audits import AuditProgress, Finding, Kind, Phase
-from frumious.state.audit import AuditStore
+from frumious.state.audit import AuditDamaged, AuditStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from frumious.auditing.page_check import PageCheck
     from frumious.mirror import Mirror
     from frumious.model.types import Key
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ async def audit(
 
     It stops when `deadline`, by time.monotonic(), has passed, and makes some progress even if it
     already has: then `phase` is not DONE. What it has found is read with `AuditStore.findings`.
+    If what it has kept is damaged, it begins anew.
 
     Raises:
         StorageUnavailable, StorageRefused: the next call goes on from the last checkpoint.
@@ -79,7 +83,12 @@ async def audit(
     store = AuditStore(mirror.storage)
     progress = await unfinished(mirror, settings) or await _begin(settings, mirror, store)
     run = _Audit(mirror, store, settings, deadline, on_progress or (lambda _: None), progress)
-    await run.go_on()
+    try:
+        await run.go_on()
+    except AuditDamaged as error:
+        logger.error("%s; it begins anew now", error)  # noqa: TRY400
+        run.begin_anew(await _begin(settings, mirror, store))
+        await run.go_on()
     return run.progress
 
 
@@ -119,6 +128,9 @@ class _Audit:
     on_progress: Callable[[AuditProgress], None]
     progress: AuditProgress
     findings: list[Finding] = field(default_factory=list)  # since the last checkpoint
+
+    def begin_anew(self, progress: AuditProgress) -> None:
+        self.progress, self.findings = progress, []
 
     async def go_on(self) -> None:
         steps = {

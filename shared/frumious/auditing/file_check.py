@@ -14,6 +14,7 @@ from frumious.auditing.page_check import is_placeholder
 from frumious.auditing.records import HASH_SIZE, RECORD, key_hash, shard_start
 from frumious.model import layout
 from frumious.model.audits import NamedPage
+from frumious.state.audit import damaged_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,7 +79,7 @@ class _Named:
 
     @classmethod
     async def read(cls, shard: int, batches: int, store: AuditStore) -> Self:
-        return cls([await store.records(batch, shard) for batch in range(batches)])
+        return cls([await store.records(batch, shard, RECORD.size) for batch in range(batches)])
 
     def pop(self, key: Key) -> int | None:
         """Take the record of a key, and return its position; None: no page names the key."""
@@ -101,4 +102,6 @@ class _Named:
             if found != batch:
                 batch, pages = found, await store.named_pages(found)
             digest, _, page = RECORD.unpack_from(self._buffer, position)
+            if page >= len(pages):
+                raise damaged_batch(batch)
             suspects[cast("NormalizedName", pages[page].project)].add(digest)

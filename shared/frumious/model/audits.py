@@ -102,6 +102,9 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+_Objects = Annotated[int, Meta(ge=0, le=100_000)]  # at most one a minute, or for a million keys
+
+
 class AuditProgress(Struct, frozen=True, kw_only=True):
     """How far an audit is: enough to continue it in another process."""
 
@@ -112,8 +115,8 @@ class AuditProgress(Struct, frozen=True, kw_only=True):
     after: str = ""  # the folder up to which pages are checked, or the key of a kept page
     shards: Annotated[int, Meta(ge=1, le=256)] = 1  # ranges of keys in which files are checked
     shard: Count = 0  # the next one
-    batches: Count = 0  # of what pages name, as stored for the later phases
-    reported: Count = 0  # objects with findings
+    batches: _Objects = 0  # of what pages name, as stored for the later phases
+    reported: _Objects = 0  # objects with findings
     counts: Mapping[Kind, Count] = {}
     projects: Count = 0  # whose pages are checked
     objects: Count = 0  # that are checked

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Storage
 
 
+class AuditDamaged(LedgerCorrupt):
+    """What an audit has kept of its earlier phases is missing or damaged: it has to begin anew."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(f"{key!r} is missing or damaged: an audit has to begin anew (--restart)")
+
+
 class FoundFile(Struct):
     """An object with findings."""
 
@@ -44,12 +51,20 @@ class AuditStore:
         await self._storage.write(layout.AUDIT, render(progress))
 
     async def findings(self, progress: AuditProgress) -> AsyncIterator[Finding]:
-        """Yield what the audit has found so far."""
+        """Yield what the audit has found so far.
+
+        Raises:
+            AuditDamaged: some of it is damaged.
+        """
         for number in range(progress.reported):
             key = _findings(number)
             stored = await self._storage.read(key)
             if stored is not None:
-                for finding in parse(key, stored, FoundFile).findings:
+                try:
+                    found = parse(key, stored, FoundFile)
+                except LedgerCorrupt as error:
+                    raise AuditDamaged(key) from error
+                for finding in found.findings:
                     yield finding
 
     async def write_findings(self, number: int, findings: Sequence[Finding]) -> None:
@@ -60,24 +75,32 @@ class AuditStore:
         """Return a batch of pages, in the order in which they were checked.
 
         Raises:
-            LedgerCorrupt: it is missing or damaged.
+            AuditDamaged: it is missing or damaged.
         """
         key = _batch(batch, "pages")
         stored = await self._storage.read(key)
         try:
             return msgspec.json.decode(stored.body if stored else b"", type=list[NamedPage])
         except ValueError as error:
-            msg = f"{key!r} is missing or damaged: begin the audit anew with --restart"
-            raise LedgerCorrupt(msg) from error
+            raise AuditDamaged(key) from error
 
     async def write_named_pages(self, batch: int, pages: Sequence[NamedPage]) -> None:
         """Keep a batch of pages."""
         await self._storage.write(_batch(batch, "pages"), msgspec.json.encode(pages))
 
-    async def records(self, batch: int, shard: int) -> bytes:
-        """Return what a batch of pages names in a shard."""
-        stored = await self._storage.read(_batch(batch, f"{shard:03}"))
-        return b"" if stored is None else stored.body
+    async def records(self, batch: int, shard: int, size: int) -> bytes:
+        """Return what a batch of pages names in a shard: records of a size, in bytes.
+
+        Raises:
+            AuditDamaged: they are cut off.
+        """
+        key = _batch(batch, f"{shard:03}")
+        stored = await self._storage.read(key)
+        if stored is None:
+            return b""
+        if len(stored.body) % size:
+            raise AuditDamaged(key)
+        return stored.body
 
     async def write_records(self, batch: int, shard: int, records: bytes) -> None:
         """Keep what a batch of pages names in a shard."""
@@ -94,6 +117,11 @@ class AuditStore:
 
 def _findings(number: int) -> Key:
     return Key(f"{layout.AUDIT_FOLDER}findings/{number:06}.json")
+
+
+def damaged_batch(batch: int) -> AuditDamaged:
+    """Return the error that says that a batch of pages does not have what records refer to."""
+    return AuditDamaged(_batch(batch, "pages"))
 
 
 def _batch(batch: int, part: str) -> Key:

@@ -82,11 +82,21 @@ async def check_beginning(job: Job, parsed: ParsedPage | None, upstream: Upstrea
         msg = f"upstream has no page of {project!r} yet, and serial {job.serial} is due"
         raise StalePage(msg)
     if parsed is not None and not job.serial:
-        changes = await upstream.recent_changes(serial)
-        last = 0 if changes is None else changes.projects.get(project, 0)
-        if last > serial:
-            msg = f"upstream's page of {project!r} is at serial {serial}, and an event at {last}"
-            raise StalePage(msg)
+        await check_last_event(project, serial, upstream)
+
+
+async def check_last_event(project: NormalizedName, serial: int, upstream: Upstream) -> None:
+    """Check that upstream's page of a serial has the project's last event, if that is recent.
+
+    Raises:
+        StalePage: it has not.
+        UpstreamUnavailable: the changelog did not respond in time, or with an error.
+    """
+    changes = await upstream.recent_changes(serial)
+    last = 0 if changes is None else changes.projects.get(project, 0)
+    if last > serial:
+        msg = f"upstream's page of {project!r} is at serial {serial}, and an event at {last}"
+        raise StalePage(msg)
 
 
 def check_delisted(job: Job, page: ProjectPage | None) -> None:

@@ -33,6 +33,7 @@ class Attempt(Value, frozen=True):
 
     job: Job
     resuming: bool = False  # earlier ones may have stored files, or published HTML alone
+    damaged: bool = False  # the mirror's JSON page is no page: its serial may be unknown
     unreported: bool = False  # the project's last job may never have been reported
     final: bool = False  # what cannot be fetched now is left out, so that the rest gets on
     totals: Loss = NOTHING  # what the mirror has

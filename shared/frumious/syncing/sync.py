@@ -40,6 +40,7 @@ from frumious.syncing.losses import (
     book_loss,
     check_beginning,
     check_delisted,
+    check_last_event,
     require_root_index,
     unannounced_losses,
 )
@@ -112,7 +113,7 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     publisher = PagePublisher.of(attempt, mirror)
     manifest, current = await read_manifest(job, mirror.pages)
     if manifest is not None and manifest.damaged:
-        attempt = replace(attempt, resuming=True)
+        attempt = replace(attempt, resuming=True, damaged=True)
         transfer.resuming = True  # what is stored already is found again
     blocked = Blocked.of(attempt, current)
     attempt = blocked.at_once(attempt)
@@ -253,6 +254,8 @@ async def read_upstream(
     check_digest(job, parsed)
     if current is None:
         await check_beginning(job, parsed, mirror.upstream)
+    elif attempt.damaged and current.serial is None and parsed is not None and not job.rewinding:
+        await check_last_event(job.project, parsed.page.serial or 0, mirror.upstream)
     page = parsed.page if parsed is not None else None
     if job.delisted:
         check_delisted(job, page)

@@ -171,6 +171,41 @@ def test_an_audit_that_was_stopped_goes_on_where_it_was(audited: AuditedMirror) 
     assert (progress.projects, progress.counts) == (3, {"missing-file": 1})
 
 
+@pytest.mark.parametrize("part", ["pages", "000"])
+@pytest.mark.parametrize("body", [None, b"", b"[]", b'[{"project": 7}]', b"\xff" * 28, b"\xff"])
+def test_an_audit_whose_progress_is_damaged_begins_anew(
+    audited: AuditedMirror, part: str, body: bytes | None
+) -> None:
+    missing = audited.file(WHEEL)
+    audited.delete(missing)
+    progress = audited.audit(restart=True, deadline=0)
+    while progress.phase is not Phase.FILES:
+        progress = audited.audit(deadline=0)
+    (key, *_) = (key for key in audited.keys("state/audit/named/") if key.endswith(f"-{part}"))
+    if body is None:
+        audited.delete(key)
+    else:
+        audited.write(key, body)
+
+    for _ in range(10):
+        progress = audited.audit()
+
+    assert progress.phase is Phase.DONE
+    assert (progress.projects, progress.counts) == (3, {"missing-file": 1})
+
+
+@pytest.mark.parametrize("field", ["batches", "shards", "shard", "reported", "after"])
+@pytest.mark.parametrize("value", [-1, 7, 2**62, "zzz"])
+def test_an_audit_with_foreign_progress_ends_all_the_same(
+    audited: AuditedMirror, field: str, value: int | str
+) -> None:
+    audited.audit(restart=True, deadline=0)
+    progress = json.loads(audited.read("state/audit.json"))
+    audited.write("state/audit.json", json.dumps({**progress, field: value}).encode())
+
+    assert audited.audit().phase is Phase.DONE
+
+
 def test_a_mirror_without_content_is_clean(upstream: Server, storage: Callable[[], str]) -> None:
     with AuditedMirror(upstream, storage()) as mirror:
         assert mirror.found() == set()
