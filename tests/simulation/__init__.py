@@ -11,9 +11,10 @@ the same history, and a history that fails is made small by leaving out steps an
 The planner, the workers, the finalizer and the command (`mirror`, `sync`, `delete`, `verify`) are
 the shipped code (`functions` calls what functions/*/app.py calls). What they meet is simulated: a
 `process` that can be killed at each request, `storage`, `network` with the fake upstream of all
-tests behind it, and `queue`, on the time of `loop`. `stack` has the processes, `steps` what can
-happen: faults, lies of upstream's, restored backups, damaged state and files, and changes of the
-configuration. `witness` checks each change of the storage when it happens, and what `verify`
-leaves; `verdict` the mirror after a phase without faults. In that phase, `world` also does what an
-operator does who reads the mirror's `reports` and errors.
+tests behind it, and `queue`, on the time of `loop`. `stack` has the processes, `operator` the
+commands of snapshots, `steps` what can happen: faults, lies of upstream's, restored backups,
+damaged state and files, and changes of the configuration. `witness` checks each change of the
+storage when it happens, and what `verify` leaves; `verdict` the mirror after a phase without
+faults. In that phase, `world` also does what an operator does who reads the mirror's `reports` and
+errors.
 """

@@ -55,7 +55,8 @@ class Changes:
             if choices.below(3) == 1:
                 return "removal", lambda: index.remove_project(name)
             return "end of the quarantine", lambda: index.clear_project_quarantine(name)
-        state = index._get(name).states[-1]
+        state = index.state(name)
+        assert state is not None
         if state.quarantined and choices.below(2):
             version = min(state.quarantined)
             return f"clearance of {version}", lambda: index.clear_release_quarantine(name, version)

@@ -117,12 +117,42 @@ def _changing_snapshots() -> AbstractContextManager[None]:
     return _planted(patch.object(SnapshotPages, "keep", careless))
 
 
+def _revealing_snapshots() -> AbstractContextManager[None]:
+    """Withhold nothing from the readers of snapshots."""
+
+    async def nothing(*_: Any) -> tuple[str, ...]:
+        return ()
+
+    return _planted(patch.object(SnapshotPages, "_withheld", nothing))
+
+
+def _live_pages_first() -> AbstractContextManager[None]:
+    """Publish pages before snapshots keep the earlier ones."""
+    publish, create = PagePublisher.publish, SnapshotPages._create
+    late: dict[int, list[Any]] = {}
+
+    async def postpone(self: SnapshotPages, *args: Any) -> None:
+        late.setdefault(id(self), []).append(args)
+
+    async def hasty(self: PagePublisher, *args: Any) -> None:
+        await publish(self, *args)
+        for each in late.pop(id(self.snapshots), ()):
+            await create(self.snapshots, *each)
+
+    return _planted(
+        patch.object(SnapshotPages, "_create", postpone),
+        patch.object(PagePublisher, "publish", hasty),
+    )
+
+
 PLANTED: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "boastful-status": _boastful_status,
     "changing-snapshots": _changing_snapshots,
     "files-deleted-first": _files_deleted_first,
+    "live-pages-first": _live_pages_first,
     "lying-storage": _lying_storage,
     "pages-before-files": _pages_before_files,
+    "revealing-snapshots": _revealing_snapshots,
     "stale-pages": _stale_pages,
     "unannounced-losses": _unannounced_losses,
     "unlimited-losses": _unlimited_losses,

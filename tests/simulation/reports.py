@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ CURSOR = "state/cursor.json"
 LAGGING = "state/lagging.json"
 SELECTION = "state/selection.json"
 NAMED = "state/named.json"
+SNAPSHOTS = "state/snapshots.json"
 ROOT = f"web/simple/{V1_JSON}"
 
 
@@ -63,3 +64,11 @@ class Reports:
         """Return the serial that the mirror claims."""
         stored = self._disk.objects.get(STATUS)
         return 0 if stored is None else int(stored.body)
+
+    def snapshots_known(self) -> dict[str, dict[str, Any]]:
+        """Return what the mirror knows of snapshots, by name."""
+        stored = self._disk.objects.get(SNAPSHOTS)
+        if stored is None:
+            return {}
+        known: dict[str, dict[str, Any]] = msgspec.json.decode(stored.body)["snapshots"]
+        return known

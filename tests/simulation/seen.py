@@ -35,6 +35,7 @@ class Kind(StrEnum):
     STUCK = "stuck"
     UNFINISHED = "unfinished"
     UNREADABLE = "unreadable"
+    WITHHELD = "withheld"
     WRONG = "wrong"
 
 

@@ -1,35 +1,29 @@
-"""Snapshots in histories: an operator creates and deletes them, and none of them ever changes.
+"""What readers get of snapshots: none of them ever changes.
 
 Shares no code with the mirror to read them: readers get a snapshot's own page, else the live one.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from frumious.mirror import Mirror
-from tests import snapshots
 from tests.faults.pages import FORMS, V1_JSON
 from tests.simulation.changes import PROJECTS
-from tests.simulation.network import simulated_upstream
-from tests.simulation.process import Process
+from tests.simulation.reports import ROOT, SNAPSHOTS
 from tests.simulation.seen import Kind, Violation, seen
-from tests.simulation.stack import Stack
-from tests.simulation.storage import MemoryStorage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from tests.faults.pages import Link
-    from tests.simulation.choices import Choices
     from tests.simulation.storage import Disk, Object
     from tests.upstream.index import Index
 
-_NAMES = ("monday", "tuesday")
-_GRACE = 900.0 + 60.0  # seconds: the time of a function, and a minute
 _PAGE = re.compile(r"web/(?:snapshot/[^/]+/)?simple/(?P<project>[^/]+)/index\.[a-z0-9_]+")
 _FILES = ("web/packages/", "web/integrity/")
 _QUARANTINES = ("project quarantined", "release quarantined")
@@ -45,28 +39,56 @@ class SnapshotViews:
         self._disk = disk
         self._index = index
         self._now = now
-        self._fixed: dict[str, float] = {}  # snapshot -> when it is
+        self._fixed: dict[str, float] = {}  # snapshot -> when it is, in seconds since the epoch
         self._frozen: dict[str, dict[str, frozenset[Links]]] = {}  # its pages at that time
-        self._left: set[str] = set()  # files of deleted snapshots
-
-    @property
-    def names(self) -> set[str]:
-        """The snapshots that there are."""
-        return {*self._fixed}
-
-    def add(self, name: str, fixed: float) -> None:
-        """Learn of a new snapshot."""
-        self._fixed[name] = fixed
-
-    def drop(self, name: str) -> None:
-        """Learn that a snapshot is about to be deleted."""
-        self._left |= {*self._named(name)}
-        del self._fixed[name]
-        self._frozen.pop(name, None)
+        self.served: str | None = None  # what readers get as the live index
 
     def named(self) -> set[str]:
-        """Return the files that snapshots show, and those that deleted ones have left."""
-        return self._left.union(*map(self._named, self._fixed))
+        """Return the files that snapshots show."""
+        return set[str]().union(*map(self._named, self._fixed))
+
+    def point(self, name: str | None) -> None:
+        """Take note that readers get a snapshot as the live index; None: the live one.
+
+        Raises:
+            Violation: the snapshot may change, or is incomplete.
+        """
+        self.served = name
+        if name is not None and self._fixed.get(name, math.inf) > self._now():
+            raise Violation(Kind.CLAIM, f"readers get snapshot {name}, which is not fixed")
+
+    def _learn(self, body: bytes) -> None:
+        """Take note of which snapshots are complete, and from when on they are fixed."""
+        known: dict[str, dict[str, Any]] = msgspec.json.decode(body)["snapshots"]
+        complete = {
+            name: each
+            for name, each in known.items()
+            if not (each.get("creating") or each.get("deleting"))
+        }
+        for name in self._fixed.keys() - complete.keys():
+            del self._fixed[name]
+            self._frozen.pop(name, None)
+            if name == self.served:
+                raise Violation(Kind.DELETED, f"{name} is deleted, and readers get it")
+        for name in complete.keys() - self._fixed.keys():
+            entry = complete[name]
+            self._fixed[name] = max(entry["fixed"], self._now())
+            self._check_new(name, entry.get("as_of"))
+
+    def _check_new(self, name: str, as_of: float | None) -> None:
+        """Check that readers get the root index of a snapshot, and no file of a later time.
+
+        HTML that a killed job has left may be newer than the JSON page.
+        """
+        if f"web/snapshot/{name}/{ROOT.removeprefix('web/')}" not in self._disk.objects:
+            raise Violation(Kind.MISSING, f"snapshot {name} has no root index")
+        for project in PROJECTS if as_of is not None else ():
+            *_, view = self._views(name, project, self._disk.objects.get)
+            for link in view:
+                uploads = (each.upload_time for each in self._index.files_named(link.filename))
+                if min(uploads).timestamp() > (as_of or 0.0):
+                    text = f"snapshot {name} shows {link.filename}, which was uploaded later"
+                    raise Violation(Kind.CLAIM, text)
 
     def take(self, key: str, after: Object | None, before: Object | None) -> None:
         """Check a change of the storage.
@@ -74,6 +96,8 @@ class SnapshotViews:
         Raises:
             Violation: a snapshot has changed, or it names a file that is not stored.
         """
+        if key == SNAPSHOTS and after is not None:
+            self._learn(after.body)
         now = self._now()
         for name in [each for each, fixed in self._fixed.items() if fixed <= now]:
             if name not in self._frozen:
@@ -122,7 +146,30 @@ class SnapshotViews:
         views = self._views(name, project, self._disk.objects.get)
         if status.get("status") == "quarantined" and any(views):
             text = f"snapshot {name} shows files of {project}, which is in quarantine"
-            raise Violation(Kind.CLAIM, text)
+            raise Violation(Kind.WITHHELD, text)
+
+    def judge(self, deleted: Container[str], *, knows_events: bool) -> None:
+        """Check that snapshots show nothing that has to be withheld, once all is done.
+
+        `deleted`: projects that an operator deleted. Only events tell which releases are in
+        quarantine.
+
+        Raises:
+            Violation: one of them does.
+        """
+        for name in self._fixed:
+            for project in PROJECTS:
+                state = self._index.state(project)
+                is_banned = project in deleted or (state and state.status == "quarantined")
+                versions = state.quarantined if state and knows_events else frozenset()
+                views = self._views(name, project, self._disk.objects.get)
+                for link in chain.from_iterable(views):
+                    if is_banned or self._version(link) in versions:
+                        text = f"snapshot {name} shows {link.filename}, which is to be withheld"
+                        raise Violation(Kind.WITHHELD, text)
+
+    def _version(self, link: Link) -> str:
+        return self._index.files_named(link.filename)[0].version
 
     def _is_restricted(self, project: str) -> bool:
         """Whether files of a project may be withheld."""
@@ -158,35 +205,3 @@ def _links(key: str, body: bytes) -> Links:
 
 def _brief(links: Links) -> list[str]:
     return sorted(f"{link.filename}{' (yanked)' if link.yanked else ''}" for link in links)
-
-
-class SnapshotSteps(Stack):
-    """What an operator does with snapshots."""
-
-    def _snapshot(self, choices: Choices) -> None:
-        """Create or delete a snapshot; on one machine, no run is under way then."""
-        if not self._in_lambda and any(slot.running for slot in self._slots["command"]):
-            return
-        name = _NAMES[choices.below(len(_NAMES))]
-        process = Process("operator", self.loop, self._log)
-        storage = MemoryStorage(self._disk, process)
-        upstream = simulated_upstream(self._config, self._client, self._network, process)
-        mirror = Mirror.of(self._config, process.clock, upstream, storage, storage)
-        if name in self.witness.snapshots.names:
-            self._log(f"the operator deletes snapshot {name}")
-            self.witness.snapshots.drop(name)
-            _finish(snapshots.delete(name, mirror))
-            return
-        self._log(f"the operator creates snapshot {name}")
-        _finish(snapshots.create(name, mirror))
-        grace = _GRACE if self._in_lambda else 0.0
-        self.witness.snapshots.add(name, self.loop.elapsed + grace)
-
-
-def _finish(work: Coroutine[Any, Any, object]) -> None:
-    """Carry out what never waits: requests take no time."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError(work)

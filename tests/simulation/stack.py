@@ -166,7 +166,8 @@ class Stack:
             diffs = MemoryStorage(self._diffs, process)
             mirror = Mirror.of(self._config, process.clock, upstream, storage, diffs)
             slot.process, slot.mirror, slot.planner = process, mirror, None
-        process.begin(fate, _TIMEOUT if self._in_lambda else None)
+        limited = self._in_lambda and slot.kind != "operator"
+        process.begin(fate, _TIMEOUT if limited else None)
         return process, mirror
 
     def _begin(self, slot: Slot, work: Coroutine[Any, Any, Any], what: str) -> None:

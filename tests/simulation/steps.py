@@ -11,9 +11,9 @@ from tests.simulation.changes import PROJECTS, Changes
 from tests.simulation.functions import Verification
 from tests.simulation.lies import INDEX_LIES, LIES
 from tests.simulation.network import NetworkFault
+from tests.simulation.operator import Operator
 from tests.simulation.process import Fate
 from tests.simulation.reports import CURSOR, LAGGING, SELECTION
-from tests.simulation.snapshots import SnapshotSteps
 from tests.simulation.storage import Disk, StorageFault
 from tests.simulation.witness import Witness
 
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 _HOUR = 3600.0
 _PAUSES = (0.0, 60.0, 300.0, 900.0, 2 * _HOUR, 26 * _HOUR)
 # Requests of an invocation.
-_REQUESTS = {"planner": 14, "worker": 50, "finalizer": 30, "auditor": 40, "command": 120}
+_REQUESTS = {
+    "planner": 14,
+    "worker": 50,
+    "finalizer": 30,
+    "auditor": 40,
+    "command": 120,
+    "operator": 30,
+}
 _SHARES = (0.0, 0.05, 0.25, 0.6)
 _CACHED = 600.0  # seconds
 _LIE = 8 * _HOUR
@@ -60,7 +67,7 @@ class Rates:
         return cls(kills, storage, network, sleeps * 0.5, together, together)
 
 
-class Steps(SnapshotSteps):
+class Steps(Operator):
     """A mirror and its upstream, and what can happen to them."""
 
     def __init__(self, choices: Choices, log: Callable[[str], None]) -> None:
@@ -299,6 +306,17 @@ class Steps(SnapshotSteps):
         for slot in self._free_slots("command", choices)[:1]:
             self._begin_command(slot, self._fate(choices, "command"), self._request(choices))
 
+    def _snapshot(self, choices: Choices) -> None:
+        """Create or delete a snapshot, or point readers at one.
+
+        On one machine, no run is under way then.
+        """
+        if not self._in_lambda and any(slot.running for slot in self._slots["command"]):
+            return
+        if not self._slots["operator"][0].running:
+            request = self._choose_request(choices)
+            self._begin_operator(self._fate(choices, "operator"), request)
+
     def _request(self, choices: Choices) -> PlannerEvent:
         """Choose what is asked for: mostly everything that changed."""
         match choices.rarely(0.1, 5):
@@ -346,4 +364,5 @@ class Steps(SnapshotSteps):
         slots = self._slots[kind]
         if not choices.rarely(self._rates.together, 1):
             slots = [slots[choices.below(len(slots))]]
-        return [slot for slot in slots if not slot.running]
+        is_locked = kind == "command" and self._is_locked
+        return [slot for slot in slots if not (slot.running or is_locked)]

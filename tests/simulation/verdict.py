@@ -14,7 +14,7 @@ from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
 from tests.faults.verdict import _keys, _provenance_key
 from tests.simulation.changes import PROJECTS
 from tests.simulation.network import MASTER
-from tests.simulation.reports import ROOT
+from tests.simulation.reports import ROOT, STATUS_JSON
 from tests.simulation.seen import Kind, Violation, root_names, seen
 from tests.soak.diff_files import unreported
 from tests.upstream import PYPI
@@ -48,6 +48,9 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
         if view is not None and not _may_be_missing(view, disk):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
+    knows_events = not witness.hid_changelog
+    witness.snapshots.judge(witness.deleted(), knows_events=knows_events)
+    _judge_snapshots(disk, witness)
     undeleted, kept = {*_undeleted(disk, now)}, witness.snapshots.named()
     # A JSON page that a repair makes of HTML does not say what a killed job has added.
     if not (witness.spoilt or witness.repairs):
@@ -131,6 +134,17 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} is missing")
         if root_names(disk.objects[f"web/simple/{form}"].body) != names:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} lists other projects than {ROOT}")
+
+
+def _judge_snapshots(disk: Disk, witness: Witness) -> None:
+    """Check that the public status names the snapshots that readers get, as state does."""
+    known = witness.snapshots_known()
+    status = disk.objects.get(STATUS_JSON)
+    if not known or status is None:
+        return
+    shown = msgspec.json.decode(status.body).get("snapshots") or {}
+    if shown.get("known", {}).keys() != known.keys():
+        raise Violation(Kind.DIFFERS, f"{STATUS_JSON} has {shown}, and {[*known]} are known")
 
 
 def _undeleted(disk: Disk, now: float) -> Iterator[str]:

@@ -86,7 +86,7 @@ class Witness(Reports):
         self.visible: set[str] = (
             set()
         )  # what JSON pages ever named, and all pages of their projects
-        self.snapshots = SnapshotViews(disk, self._index, lambda: loop.elapsed)
+        self.snapshots = SnapshotViews(disk, self._index, lambda: EPOCH + loop.elapsed)
         diffs.on_change = disk.on_change = self.take
 
     def report(self, violation: Violation) -> None:
@@ -326,6 +326,11 @@ class Witness(Reports):
         for finding in findings:
             if finding.kind.is_content and not self.spoilt:
                 self.report(Violation(Kind.FALSE_ALARM, f"{finding}, and nothing was damaged"))
+
+    @property
+    def hid_changelog(self) -> bool:
+        """Whether upstream ever seemed to have no changelog."""
+        return self._network.hid_changelog
 
     def block(self, project: str) -> None:
         """Learn which project the configuration blocks from now on; no name: none."""

@@ -42,6 +42,7 @@ class World(Steps):
         self._run()
         while self._wake(everybody=True):
             self._run()
+        self._finish_interrupted()
         # One run heals whatever kills left, unless upstream wrote no event of a change.
         once = not (self._in_lambda or self._faults or self._changes.silent)
         rounds = 1 if once else _QUIET_ROUNDS

@@ -306,6 +306,12 @@ class Index:
             project = self._known(name)
             return None if project is None else project.view(at)
 
+    def state(self, name: str) -> State | None:
+        """Return what the project is now, without its files; None: there is none."""
+        with self._lock:
+            project = self._known(name)
+            return None if project is None else project.state_at(None)
+
     def projects(
         self, at: int | None = None, *, quarantined: bool = False
     ) -> list[tuple[NormalizedName, str, int]]:

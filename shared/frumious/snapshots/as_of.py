@@ -54,8 +54,12 @@ class Pass:
     back: int = 0  # files that only other snapshots show
     root: dict[NormalizedName, ListedProject | DelistedProject] = field(default_factory=dict)
 
-    def count(self, page: ProjectPage, then: ProjectPage, live: ProjectPage | None) -> None:
+    def count(
+        self, page: ProjectPage | None, then: ProjectPage | None, live: ProjectPage | None
+    ) -> None:
         """Count the files of a project: all that are known, those of that time, the live ones."""
+        if page is None or then is None:
+            return
         self.newer += len(page.files) - len(then.files)
         self.undated += sum(each.upload_time is None for each in page.files)
         self.yanked += sum(each.yanked is not False for each in then.files)
@@ -103,11 +107,15 @@ async def create_as_of(  # noqa: PLR0913 (what it works with)
     new = await begin(name, mirror, alone=alone, as_of=as_of)
     listed = dict(root_index.entries(stored.body, key))
     older = await _older(name, as_of, mirror)
-    projects = {*listed} if older is None else {each async for each in kept_projects(older, mirror)}
-    projects |= {each async for each in kept_projects(name, mirror)}
     wait = max(0.0, new.fixed - clock.now())
-    on_begin(len(projects), older, wait)
+    number = len(listed) if older is None else len(await _kept(older, mirror))
+    on_begin(number, older, wait)
     await clock.sleep(wait)
+    projects = await _kept(name, mirror)
+    if older is not None:
+        projects |= await _kept(older, mirror)
+    else:  # a page may be there before the root index lists it
+        projects.update(listed, [each async for each in mirror.pages.stored_projects()])
     others = [each for each in (await read_snapshots(mirror.storage)).active if each != name]
     past = _Past(name, as_of, others, mirror, Pass())
     ordered, at_once = sorted(projects), mirror.config.workers
@@ -115,6 +123,10 @@ async def create_as_of(  # noqa: PLR0913 (what it works with)
         await run_all(_keep(each, past) for each in ordered[first : first + at_once])
     roots = _roots(listed, past.found.root, root_index.meta(stored.body, key), mirror)
     return await finish(name, new, roots, mirror, readers), past.found
+
+
+async def _kept(snapshot: str, mirror: Mirror) -> set[NormalizedName]:
+    return {each async for each in kept_projects(snapshot, mirror)}
 
 
 async def _older(name: str, as_of: float, mirror: Mirror) -> str | None:
@@ -149,26 +161,30 @@ async def _keep_once(project: NormalizedName, past: _Past) -> None:
     base = live if kept is None else kept_page.parse(past.name, project, kept)
     more = [] if base is not None and base.is_private else await _others(project, past)
     page = _merged(base, more)
-    if page is None:
+    if page is None and kept is None:
         return
-    subject = Subject.of(project, page, Context(now=past.as_of))
-    hidden = Cooldown(0.0, past.as_of).held_back(subject)
-    then = subject.without(hidden).page
-    shown = then if then.files or not page.files else None
-    if kept is None and live is not None and _names(then.files) == _names(live.files):
+    then = None if page is None else _at(past.as_of, project, page)
+    names = {*_names(then.files)} if then is not None else set()
+    if kept is None and live is not None and names == {*_names(live.files)}:
         past.found.count(page, then, live)
         return
-    withheld = () if kept is None else kept.withheld
-    names = {*_names(then.files)}
-    withheld = tuple(each for each in withheld if each in names)
+    shown = then if page is not None and (names or not page.files) else None
+    withheld = () if kept is None else tuple(each for each in kept.withheld if each in names)
     body = render_state(KeptPage(page=_payload(shown, mirror), withheld=withheld))
     if stored is None or body != stored.body:
         await replace_object(key, body, None if stored is None else stored.etag, mirror.storage)
+    # Also where nothing is new: a command may have been killed before it wrote them.
     for each, content in shown_pages(past.name, project, shown, withheld, mirror.config):
         await mirror.storage.write(each, content)
     past.found.count(page, then, live)
     past.found.pages += 1
     past.found.root[project] = _entry(shown)
+
+
+def _at(time: float, project: NormalizedName, page: ProjectPage) -> ProjectPage:
+    """Return a page without the files that are newer than a time, or perhaps are."""
+    subject = Subject.of(project, page, Context(now=time))
+    return subject.without(Cooldown(0.0, time).held_back(subject)).page
 
 
 async def _others(project: NormalizedName, past: _Past) -> list[ProjectPage]:

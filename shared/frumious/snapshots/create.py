@@ -64,18 +64,17 @@ async def read_roots(mirror: Mirror) -> Mapping[Key, bytes]:
     """Return the root index in all forms that readers get.
 
     Raises:
-        SnapshotError: there is none.
+        SnapshotError: one is missing.
     """
     pages = mirror.pages.layout
     bodies: dict[Key, bytes] = {}
     for form in pages.forms:
         key = layout.root_page(form)
         stored = await mirror.storage.read(key)
-        if stored is not None:
-            bodies[key] = stored.body
-    if not bodies:
-        msg = "the mirror has no root index yet: run 'frumious mirror' first"
-        raise SnapshotError(msg)
+        if stored is None:
+            msg = f"the mirror has no root index at {key!r} yet: run 'frumious mirror' first"
+            raise SnapshotError(msg)
+        bodies[key] = stored.body
     return bodies
 
 
@@ -85,8 +84,12 @@ async def begin(name: str, mirror: Mirror, *, alone: bool, as_of: float | None =
     Raises:
         SnapshotError: the name is not free.
     """
-    if name not in (await read_snapshots(mirror.storage)).snapshots:
+    known = await read_snapshots(mirror.storage)
+    existing = known.snapshots.get(name)
+    if existing is None:
         await _delete_leftovers(name, mirror)
+    elif not (existing.creating or existing.deleting):
+        await publish_snapshots(known, mirror.storage)  # a command may have been killed before
     now = mirror.clock.now()
     cursor = await mirror.ledger.cursor()
     new = Snapshot(
@@ -106,7 +109,11 @@ async def begin(name: str, mirror: Mirror, *, alone: bool, as_of: float | None =
 
     added = await change_snapshots(add, mirror.storage)
     mirror.pages.snapshots.forget()
-    return new if added is None else added.snapshots[name]
+    begun = new if added is None else added.snapshots[name]
+    if alone:
+        return begun
+    # This process may have stood still before it stored the entry: jobs know it from now on.
+    return replace(begun, fixed=max(begun.fixed, mirror.clock.now() + _GRACE))
 
 
 async def finish(

@@ -284,6 +284,15 @@ def test_an_empty_mirror_has_nothing_to_keep(conf: str, index: Index) -> None:
     assert not (commands.folder / "state/snapshots.json").exists()
 
 
+def test_a_root_index_that_lacks_a_form_makes_no_snapshot(mirror: Commands) -> None:
+    (mirror.folder / "web/simple/index.v1_json").unlink()  # a first run was killed
+
+    shown = mirror.run("snapshot", "create", "monday", status=1)
+
+    assert "no root index at 'web/simple/index.v1_json' yet: run 'frumious mirror' first" in shown
+    assert not (mirror.folder / "state/snapshots.json").exists()
+
+
 def test_while_another_command_is_at_work_a_snapshot_may_still_change(mirror: Commands) -> None:
     with mirror.locked():
         assert "It may change until" in mirror.run("snapshot", "create", "monday")
