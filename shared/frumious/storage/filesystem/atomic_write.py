@@ -14,13 +14,13 @@ import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from frumious.storage.filesystem.lock import open_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
 T = TypeVar("T")
@@ -47,13 +47,14 @@ class Folder:
     manage_permissions: bool  # make everything readable for all; False: apply the umask
     umask: int
     other_disks: set[Path]  # directories whose files are on other disks, as far as is known
+    internal: str  # path of the directory of temporary files, markers and the lock
 
     @classmethod
     def at(cls, top: Path, *, manage_permissions: bool) -> Folder:
         """Describe a folder; reads the process's umask, which can only be done by setting it."""
         umask = os.umask(0o077)
         os.umask(umask)
-        return cls(top, manage_permissions, umask, set())
+        return cls(top, manage_permissions, umask, set(), str(top / INTERNAL))
 
     @property
     def needs_chmod(self) -> bool:
@@ -65,22 +66,17 @@ class Folder:
         """The mode of new files."""
         return 0o644 if self.manage_permissions else 0o666
 
-    @property
-    def internal(self) -> Path:
-        """The directory of temporary files, markers and the lock."""
-        return self.top / INTERNAL
-
     @contextmanager
     def write_lock(self) -> Iterator[None]:
         """Hold the lock of all writers on this machine."""
-        path = self.internal / "lock"
+        path = f"{self.internal}/lock"
         descriptor = self.create_in(self.internal, lambda: open_locked(path, self.file_mode))
         try:
             yield
         finally:
             os.close(descriptor)
 
-    def create_in(self, directory: Path, create: Callable[[], T], *, flush: bool = True) -> T:
+    def create_in(self, directory: Path | str, create: Callable[[], T], *, flush: bool = True) -> T:
         """Create a file in a directory that may not exist, or be removed at the same time.
 
         With `flush`, the directories that are created for it reach the disk.
@@ -90,10 +86,10 @@ class Folder:
                 return create()
             except FileNotFoundError:
                 with suppress(FileNotFoundError):
-                    self._create_directories(directory, flush=flush)
+                    self._create_directories(str(directory), flush=flush)
         return create()
 
-    def _create_directories(self, directory: Path, *, flush: bool) -> None:
+    def _create_directories(self, directory: str, *, flush: bool) -> None:
         """Create a directory and its parents.
 
         Raises:
@@ -102,19 +98,20 @@ class Folder:
         try:
             self._create_directory(directory, flush=flush)
         except FileNotFoundError:
-            self._create_directories(directory.parent, flush=flush)
+            self._create_directories(_parent(directory), flush=flush)
             self._create_directory(directory, flush=flush)
 
-    def _create_directory(self, directory: Path, *, flush: bool) -> None:
+    def _create_directory(self, directory: str, *, flush: bool) -> None:
         try:
-            directory.mkdir(0o755 if self.manage_permissions else 0o777)
+            os.mkdir(directory, 0o755 if self.manage_permissions else 0o777)  # noqa: PTH102
         except FileExistsError:
             return
         if self.needs_chmod:
             # The operator sets the bits above the permissions: an inherited group.
-            directory.chmod(directory.stat().st_mode & 0o7000 | 0o755)
+            created = Path(directory)
+            created.chmod(created.stat().st_mode & 0o7000 | 0o755)
         if flush:
-            flush_directory(directory.parent)
+            flush_directory(_parent(directory))
 
     def prune(self, directory: Path) -> Path:
         """Remove a directory and its parents while they are empty; return the one that remains."""
@@ -134,7 +131,9 @@ class Folder:
         The caller must hold the mirror's lock: a temporary file may still be in use.
         """
         try:
-            found = [path for path in self.internal.iterdir() if TEMP_NAME.fullmatch(path.name)]
+            found = [
+                path for path in Path(self.internal).iterdir() if TEMP_NAME.fullmatch(path.name)
+            ]
         except FileNotFoundError:
             return 0
         removed = sum(not path.is_symlink() for path in found)
@@ -148,24 +147,28 @@ class Folder:
             path.unlink(missing_ok=True)
         return removed
 
-    def disk_of(self, path: Path) -> Path:
+    def disk_of(self, path: str) -> Path:
         """Return a directory on the disk of a path, as far as other disks are known."""
         disks = tuple(self.other_disks)  # other threads may add some
-        return next((disk for disk in disks if path.is_relative_to(disk)), self.top)
+        return next((disk for disk in disks if Path(path).is_relative_to(disk)), self.top)
 
-    def note_other_disk(self, path: Path) -> None:
+    def note_other_disk(self, path: str) -> None:
         """Remember that all of a directory is on another disk: of `web/packages`, say."""
-        parts = path.relative_to(self.top).parts[:-1][:_DISK_DEPTH]
+        parts = Path(path).relative_to(self.top).parts[:-1][:_DISK_DEPTH]
         self.other_disks.add(self.top.joinpath(*parts))
 
 
 class TempFile:
-    """A file that becomes `target` when it is published; a context manager that discards it."""
+    """A file that becomes `target` when it is published; a context manager that discards it.
 
-    def __init__(self, folder: Folder, target: Path) -> None:
+    Its paths are texts: operations on `Path` take as long as the system calls.
+    """
+
+    def __init__(self, folder: Folder, target: str) -> None:
         self._folder = folder
         self._target = target
-        self._path: Path | None = None  # None: it does not exist
+        self._directory = _parent(target)
+        self._path = ""  # empty: it does not exist
         self._marker: Path | None = None
         self._descriptor = -1
 
@@ -182,7 +185,7 @@ class TempFile:
 
     def write(self, body: bytes) -> None:
         """Append to the file; the first call creates it."""
-        if self._path is None:
+        if not self._path:
             self._create(elsewhere=self._folder.disk_of(self._target) != self._folder.top)
         unwritten = memoryview(body)
         while unwritten:
@@ -201,43 +204,43 @@ class TempFile:
 
         With `flush`, the name reaches the disk.
         """
-        directory = self._target.parent
         try:
-            self._folder.create_in(directory, self._rename, flush=flush)
+            self._folder.create_in(self._directory, self._rename, flush=flush)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             self._folder.note_other_disk(self._target)
             self._move_to_other_disk()
-            self._folder.create_in(directory, self._rename, flush=flush)
-        self._path = None
+            self._folder.create_in(self._directory, self._rename, flush=flush)
+        self._path = ""
         if flush:
-            flush_directory(directory)
+            flush_directory(self._directory)
 
     def discard(self) -> None:
         """Close the file; remove it unless it was published, and its marker."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self._path:
+            path = Path(self._path)
+            path.unlink(missing_ok=True)
             if self._marker is not None:
-                self._folder.prune(self._path.parent)
-            self._path = None
+                self._folder.prune(path.parent)
+            self._path = ""
         if self._marker is not None:
             self._marker.unlink(missing_ok=True)
             self._marker = None
 
     def _rename(self) -> None:
-        if self._path is not None:
-            self._path.replace(self._target)
+        if self._path:
+            os.replace(self._path, self._target)  # noqa: PTH105 (texts)
 
     def _create(self, *, elsewhere: bool) -> None:
         name = f".frumious-{next(_numbers) & _MAX_NUMBER:016x}.tmp"
-        directory = self._target.parent if elsewhere else self._folder.internal
+        directory = self._directory if elsewhere else self._folder.internal
         if elsewhere:
-            self._marker = self._create_marker(self._folder.internal / name)
-        path = directory / name
+            self._marker = self._create_marker(Path(self._folder.internal, name))
+        path = f"{directory}/{name}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
         def create() -> int:
@@ -254,7 +257,7 @@ class TempFile:
 
     def _create_marker(self, marker: Path) -> Path:
         def create() -> None:
-            marker.symlink_to(self._target.parent.relative_to(self._folder.top))
+            marker.symlink_to(Path(self._directory).relative_to(self._folder.top))
 
         try:
             self._folder.create_in(marker.parent, create)
@@ -276,16 +279,20 @@ class TempFile:
             os.fsync(self._descriptor)
         finally:
             os.close(descriptor)
-            if path is not None:
-                path.unlink()
+            if path:
+                os.unlink(path)  # noqa: PTH108 (a text)
 
 
-def flush_directory(directory: Path) -> None:
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
+
+
+def flush_directory(directory: Path | str) -> None:
     """Flush the names in a directory to the disk; if it was removed, those in its parent."""
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        flush_directory(directory.parent)
+        flush_directory(_parent(str(directory)))
         return
     try:
         os.fsync(descriptor)

@@ -16,6 +16,7 @@ import stat
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from frumious.model.snapshots import ROLLBACK
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
         Sequence,
     )
     from io import BufferedReader
-    from pathlib import Path
 
     from frumious.model.checksums import FileStream
     from frumious.model.types import Key
@@ -74,6 +74,7 @@ class FilesystemStorage:
 
     def __init__(self, directory: Path, *, manage_permissions: bool = True) -> None:
         self._folder = Folder.at(directory.absolute(), manage_permissions=manage_permissions)
+        self._top = str(self._folder.top).rstrip("/")
         self._barrier = Barrier()
         self._threads = ThreadPool(_MAX_CALLS)
         self._requests = 0
@@ -135,7 +136,7 @@ class FilesystemStorage:
     async def write(self, key: Key, body: bytes, *, replacing: str | None = None) -> str:
         """Write an object; with `replacing`, only if it still has that etag."""
 
-        def check(path: Path) -> None:
+        def check(path: str) -> None:
             current = None if replacing is None else _head(path)
             if replacing is not None and (current is None or current.etag != replacing):
                 change = "was deleted" if current is None else "has changed"
@@ -147,8 +148,8 @@ class FilesystemStorage:
     async def create(self, key: Key, body: bytes) -> str:
         """Write an object that does not exist yet."""
 
-        def check(path: Path) -> None:
-            if path.is_file():
+        def check(path: str) -> None:
+            if Path(path).is_file():
                 msg = f"{key!r} already exists"
                 raise Conflict(msg)
 
@@ -217,19 +218,19 @@ class FilesystemStorage:
             for key, path in paths.items():
                 try:
                     with self._folder.write_lock():
-                        path.unlink()
+                        os.unlink(path)  # noqa: PTH108 (a text)
                 except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                     continue
                 except OSError as error:
                     raise storage_error(error, key, self._folder.top) from error
-                changed.add(self._folder.prune(path.parent))
+                changed.add(self._folder.prune(Path(path).parent))
             for directory in changed:
                 flush_directory(directory)
 
         self._requests += 1
         await self._run(delete, "")
 
-    async def _write(self, key: Key, body: bytes, check: Callable[[Path], None]) -> str:
+    async def _write(self, key: Key, body: bytes, check: Callable[[str], None]) -> str:
         path = self._path(key)
 
         def write() -> str:
@@ -245,7 +246,7 @@ class FilesystemStorage:
         self._requests += 1
         return await self._run(write, key, size=len(body))
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
         """Return the path of a key.
 
         Raises:
@@ -264,7 +265,7 @@ class FilesystemStorage:
             elif _is_internal(segments):
                 problem = "is reserved for the storage itself"
             else:
-                return self._folder.top.joinpath(*segments)
+                return f"{self._top}/{key}"
         msg = f"the key {key!r:.200} {problem}"
         raise StorageRefused(msg)
 
@@ -297,7 +298,7 @@ def _is_internal_path(key: bytes) -> bool:
 
 
 @contextmanager
-def _open_file(path: Path) -> Iterator[BufferedReader | None]:
+def _open_file(path: str) -> Iterator[BufferedReader | None]:
     """Open a regular file; give None if there is none."""
     try:
         # Opening a pipe would block.
@@ -313,7 +314,7 @@ def _open_file(path: Path) -> Iterator[BufferedReader | None]:
         yield None
 
 
-def _head(path: Path) -> Head | None:
+def _head(path: str) -> Head | None:
     with _open_file(path) as file:
         if file is None:
             return None
