@@ -129,9 +129,11 @@ class Mirror(Value, frozen=True):
         """What the configuration makes of the mirror as a whole."""
         policy = self.config.attestations
         attested = frozenset["NormalizedName"]() if policy is None else policy.projects
+        # Live pages do not depend on it: all projects are planned, and few pages are written.
+        simple_all = "simple-all" if self.selection.simple_all else ""
         return Selected(
             projects=self.selection.projects_fingerprint,
-            pages=self._pages_fingerprint,
+            pages=self._pages_fingerprint + simple_all,
             releases={
                 project: self._rules_fingerprint(project)
                 for project in self.selection.projects_with_rules | attested

@@ -10,17 +10,17 @@ from frumious.model.layout import (
     GZIP_FOLDER,
     HTML,
     PYTHON_BUILDS,
+    SIMPLE_ALL,
     V1_HTML,
     V1_JSON,
     filename,
     may_change,
 )
+from frumious.model.types import Key
 from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from frumious.model.types import Key
 
 CONTENT_TYPES = {
     HTML: "text/html; charset=utf-8",
@@ -91,6 +91,8 @@ def headers_of(key: Key) -> Headers:
     if not key.startswith("web/"):
         json = key.endswith((".json", V1_JSON))
         return Headers("application/json" if json else "text/plain; charset=utf-8", None)
+    if key.startswith(SIMPLE_ALL) and filename(key) not in CONTENT_TYPES:
+        return headers_of(Key(f"web/{key.removeprefix(SIMPLE_ALL)}"))
     if key.startswith("web/packages/") and may_change(filename(key)):
         return Headers("application/octet-stream", _PAGE_CACHING)
     for prefix, headers in _BY_PREFIX.items():

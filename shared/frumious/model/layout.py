@@ -63,6 +63,7 @@ PROVENANCE = Key("web/integrity/")
 CHANGES = Key("web/changes/")  # the change feed
 FEED = Key("state/changes.json")  # what the finalizer has to know of it
 FEED_PROOF = Key("state/feed-proof.json")  # that upstream's feed was rewritten
+SIMPLE_ALL = Key("web/simple-all/")  # the index without the cooldown, and its own files
 PYTHON_BUILDS = Key("web/python-builds/")
 LEGACY_JSON = Key("web/json/")  # <project>
 LEGACY_PAGES = Key("web/pypi/")  # <project>/json

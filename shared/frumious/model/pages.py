@@ -73,6 +73,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     delayed: bool = False  # whether `removed` are deleted later, as `state/removed/` says
     private: Mapping[str, str] = {}  # filename -> `PrivateFile.identity`; of private projects
     compressed: bool = False  # whether a compressed variant was written before the page
+    simple_all: bool = False  # whether the index without the cooldown may have a page of its own
     legacy: LegacyCopy | None = None  # None: it is not mirrored, or nobody kept what was stored
     # Version -> the beginning of the MD5 of its own legacy JSON; empty: upstream has none. Versions
     # of the page that are missing wait for the next job. None: they are not mirrored.

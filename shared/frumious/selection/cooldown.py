@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from frumious.config.reader import Reader
     from frumious.selection.subject import ReleaseFile, Subject
 
-_KEYS: Final = ("days", "not-after", "exceptions")
+_KEYS: Final = ("days", "not-after", "exceptions", "simple-all")
 _DAY: Final = timedelta(days=1)
 
 
@@ -65,6 +65,11 @@ class Cooldown(Value, frozen=True):
         exceptions = reader.get(cls.name, "exceptions", read_exceptions, _NOTHING)
         _check_keys(reader)
         return cls(seconds, not_after, exceptions) if seconds or not_after < math.inf else None
+
+    @classmethod
+    def reads_simple_all(cls, options: FilterOptions) -> bool:
+        """Read `[cooldown] simple-all`: whether a second index shows what is held back."""
+        return options.reader.get(cls.name, "simple-all", values.boolean, False)
 
     def held_back(self, subject: Subject) -> Mapping[str, float]:
         """Return the files that are not selected yet, and until when.
@@ -144,5 +149,6 @@ def _check_keys(reader: Reader) -> None:
     for key in keys:
         if key not in _KEYS:
             reader.add_mistake(Cooldown.name, key, f"is unknown; must be {', '.join(_KEYS)}")
-    if "exceptions" in keys and not {"days", "not-after"} & {*keys}:
-        reader.add_mistake(Cooldown.name, "exceptions", "has no effect without days or not-after")
+    if not {"days", "not-after"} & {*keys}:
+        for key in {"exceptions", "simple-all"}.intersection(keys):
+            reader.add_mistake(Cooldown.name, key, "has no effect without days or not-after")

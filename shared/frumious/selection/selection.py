@@ -65,6 +65,7 @@ class Selection(Value, frozen=True):
     files: tuple[FileFilter, ...] = ()
     releases: tuple[ReleaseFilter, ...] = ()
     cooldown: Cooldown | None = None
+    simple_all: bool = False  # a second index shows what the cooldown holds back
     pages_fingerprint: str = ""  # of the filters of all projects' pages; empty without any
     named: NamedProjects = NO_NAMED_PROJECTS  # they count before the filters
     private: PrivateProjects = field(default_factory=PrivateProjects)  # no filter applies to them
@@ -88,6 +89,7 @@ class Selection(Value, frozen=True):
         of_pages: list[object] = [*projects, *files]
         of_pages += (each for each in releases if not isinstance(each, Rules | Unread))
         cooldown = Cooldown.read(options)
+        simple_all = Cooldown.reads_simple_all(options) and cooldown is not None
         if cooldown is not None:  # exceptions are of single projects
             of_pages.append(replace(cooldown, exceptions={}))
         return cls(
@@ -96,6 +98,7 @@ class Selection(Value, frozen=True):
             files,
             releases,
             cooldown,
+            simple_all,
             pages_fingerprint=fingerprint(*of_pages) if of_pages else "",
             closure=Closure.read(options),
         )

@@ -47,7 +47,7 @@ def project_page_json(page: ProjectPage) -> bytes:
         private = msgspec.to_builtins(page.publication)
         if page.publication.stored:
             del private["stored"]  # so that pages keep the bytes that earlier versions wrote
-        for name in ("compressed", "removed_files", "private", "delayed"):
+        for name in ("compressed", "removed_files", "private", "delayed", "simple_all"):
             if not private[name]:
                 del private[name]
         for name in ("legacy", "releases"):

@@ -48,10 +48,16 @@ class UnreadableManifest(InvalidPage):
 class PageStore:
     """Reads pages wherever they are: `layout` is the configured one, others were before."""
 
-    def __init__(self, storage: Storage, page_layout: PageLayout, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        page_layout: PageLayout,
+        ledger: Ledger,
+        snapshots: KnownSnapshots | None = None,
+    ) -> None:
         self.storage = storage
         self.layout = page_layout
-        self.snapshots = KnownSnapshots(storage)
+        self.snapshots = snapshots or KnownSnapshots(storage)
         self._ledger = ledger
 
     async def former_layouts(self) -> Sequence[PageLayout]:

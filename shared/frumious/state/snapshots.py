@@ -81,6 +81,14 @@ class KnownSnapshots:
         return frozenset(shown)
 
 
+class NoSnapshots(KnownSnapshots):
+    """None: those of an index whose pages no snapshot keeps."""
+
+    async def active(self) -> tuple[str, ...]:
+        """Return nothing, without a request."""
+        return ()
+
+
 async def read_snapshots(storage: Storage) -> Snapshots:
     """Return the snapshots that the mirror has.
 

@@ -57,6 +57,7 @@ class Verified(Value, frozen=True):
     change: Change
     faults: Mapping[str, str]  # filename -> what is wrong
     withheld: frozenset[str] = frozenset()  # files that are kept out
+    publishers: tuple[str, ...] = ()  # that are known of the project
 
     def reported(self, result: Result) -> Result:
         """Return a result that says how many files have faults, and which the first of them has."""
@@ -67,15 +68,18 @@ class Verified(Value, frozen=True):
         return replace(result, unverified=len(self.faults), fault=text)
 
 
-async def verify_attestations(
+async def verify_attestations(  # noqa: PLR0913 (what is known)
     change: Change,
     current_page: CurrentPage,
     transfer: Transfer,
     mirror: Mirror,
     *,
+    publishers: tuple[str, ...] = (),
     read_only: bool = False,
 ) -> Verified:
     """Verify the attestations of the files that are not known yet, and apply the policy.
+
+    `publishers` are known of the project, whatever the mirror's record says; empty: as it says.
 
     What is verified, and shown, is stored at once, so that the page names the provenance that was
     verified and no other. With `read_only`, nothing is stored.
@@ -90,9 +94,11 @@ async def verify_attestations(
         return Verified(change, {})
     record = AttestationRecord(project, mirror.storage, read_only=read_only)
     await record.read()
+    if publishers:
+        record.known = replace(record.known, publishers=publishers)
     check = _Check(project, change, transfer, mirror, policy, mode, record)
     await check.verify()
-    return check.applied(current_page)
+    return replace(check.applied(current_page), publishers=record.known.publishers)
 
 
 class _Check(Mutable):

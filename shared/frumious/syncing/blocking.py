@@ -76,10 +76,11 @@ async def remove_if_all_is_blocked(attempt: Attempt, mirror: Mirror) -> Result |
         return None  # the page is not read again for a project of which nothing is blocked
     manifest = await mirror.pages.read_manifest(attempt.job.project)
     current = manifest.page if manifest is not None else None
-    blocked = Blocked.of(attempt, current)
-    if current is None or not blocked.files or len(blocked.files) < len(current.files):
+    publisher = await PagePublisher.open(attempt, current, mirror)
+    joined = publisher.second.joined(current)
+    blocked = Blocked.of(attempt, joined)
+    if joined is None or not blocked.files or len(blocked.files) < len(joined.files):
         return None
-    publisher = PagePublisher.of(attempt, mirror)
     return await remove_blocked(attempt, None, current, publisher, mirror)
 
 
@@ -95,7 +96,7 @@ async def remove_blocked(
     `serial` is that of upstream's page, if the decision depends on it.
     """
     blocker = attempt.advisories.blocker
-    blocked = Blocked.of(attempt, current)
+    blocked = Blocked.of(attempt, publisher.second.joined(current))
     if blocker is not None and is_malware([blocker]):
         attempt = replace(attempt, job=replace(attempt.job, quarantined=True))
     attempt = blocked.at_once(attempt)

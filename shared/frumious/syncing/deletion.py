@@ -12,24 +12,34 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.filenames import owners_of
 from frumious.simple.values import InvalidPage
 from frumious.state.removed_files import (
     forget_deleted,
+    keep_removed_files,
     latest_deletion,
     read_removed_files,
     reschedule,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from packaging.utils import NormalizedName
 
+    from frumious.mirror import Mirror
+    from frumious.model.blobs import MirroredFile
+    from frumious.model.jobs import Job
     from frumious.model.types import Key
     from frumious.state.page_store import PageStore
+    from frumious.state.removed_files import Booked
+    from frumious.syncing.comparison import CurrentPage
+    from frumious.syncing.page_builder import BuiltPage
+    from frumious.syncing.recovery import Recovery
 
 _MAX_OWNERS: Final = 8  # that are asked; a file whose name allows more is kept
 
@@ -133,3 +143,49 @@ async def named_keys(
         return keys_of(mirrored_files(project, page)).intersection(keys)
     except (InvalidPage, layout.UnsafeName):
         return keys
+
+
+async def settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
+    job: Job,
+    built: BuiltPage,
+    current_page: CurrentPage,
+    others: Iterable[MirroredFile],
+    recovery: Recovery,
+    booked: Booked | None,
+    mirror: Mirror,
+) -> BuiltPage:
+    """Keep what is to be known of removed files; let the page report only what may be deleted.
+
+    `others` are files that no page will name, nor did this one: their hashes are kept.
+
+    They are deleted later, but at once where there is a quarantine: then all that is left of them.
+
+    Raises:
+        Conflict: another job keeps removed files too.
+    """
+    publication = built.page.publication
+    if publication is None:
+        return built
+    project, pages, current = job.project, mirror.pages, current_page.page
+    before = current.publication if current is not None else None
+    named = {file.filename for file in built.page.files}
+    dropped = [each for each in current_page.files if each.file.filename not in named]
+    dropped += others
+    delay = mirror.config.delete_after
+    removed = {*publication.removed}
+    if built.page.quarantined or job.quarantined:
+        delay = 0.0
+        removed |= current_page.removed.undeleted - keys_of(built.files)  # some came back
+    removed = {*await own_keys(project, removed, pages)}
+    # Also what this job deletes: if it is killed, and the page damaged, nothing else names that.
+    scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
+    delete_at = mirror.clock.now() + delay
+    await keep_removed_files(project, dropped, scheduled, delete_at, booked, mirror.storage)
+    publication = replace(
+        publication,
+        removed=tuple(sorted(removed)),
+        removed_files=bool(dropped or scheduled or current_page.removed.hashes)
+        or (before is not None and before.removed_files),
+        delayed=bool(delay and removed),
+    )
+    return replace(built, page=replace(built.page, publication=publication))

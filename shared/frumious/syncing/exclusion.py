@@ -110,7 +110,8 @@ def select_files(
     context = selection_context(legacy, mirror, advisories, named=job.named)
     decision = selection.decide(project, page, context)
     selected = anytime = decision.page(page)
-    if decision.held_back and selected is not None and not selected.files:
+    shows_all = selection.simple_all or (selected is not None and not selected.files)
+    if decision.held_back and shows_all:
         anytime = selection.select(project, page, replace(context, now=math.inf))
     blocked = (name for name, why in decision.files.items() if why.startswith(PREFIX))
     hidden = frozenset((*decision.held_back, *blocked))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from frumious.model import layout
@@ -17,6 +18,7 @@ from frumious.model.page_layout import PageLayout
 from frumious.model.types import Key
 from frumious.simple import gzipped, render
 from frumious.syncing.deletion import delete_files
+from frumious.syncing.live_alone import LIVE_ALONE, LiveAlone
 from frumious.syncing.snapshot_pages import SnapshotPages
 from frumious.value import Value
 
@@ -42,12 +44,30 @@ class PagePublisher(Value, frozen=True):
     pages: PageStore
     config: Config
     snapshots: SnapshotPages
+    second: LiveAlone = LIVE_ALONE  # the project in the index without the cooldown
 
     @classmethod
     def of(cls, attempt: Attempt, mirror: Mirror) -> Self:
         """Return what publishes the project of a job."""
         project, pages, config = attempt.job.project, mirror.pages, mirror.config
         return cls(project, pages, config, SnapshotPages.of(attempt, mirror))
+
+    @classmethod
+    async def open(cls, attempt: Attempt, current: ProjectPage | None, mirror: Mirror) -> Self:
+        """Return the same, with the project's page in the index without the cooldown.
+
+        `current` is the live page, which says whether there may be one.
+
+        Raises:
+            Conflict: another job of the project is at work.
+        """
+        publisher = cls.of(attempt, mirror)
+        publication = current.publication if current is not None else None
+        if not mirror.selection.simple_all and not (publication and publication.simple_all):
+            return publisher
+        from frumious.syncing.simple_all import SimpleAllPage  # noqa: PLC0415 (rarely needed)
+
+        return replace(publisher, second=await SimpleAllPage.read(attempt, current, mirror))
 
     async def publish(
         self, built: BuiltPage, manifest: Manifest | None, leftovers: Collection[Key]

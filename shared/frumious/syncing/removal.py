@@ -56,7 +56,9 @@ async def remove_project(
         scheduled = {*tombstone.removed} if delay else set()
         if current.publication is not None and current.publication.delayed:
             scheduled -= {*current.publication.removed} - keys_of(files)
-        await keep_removed_files(job.project, files, scheduled, now + delay, booked, storage)
+        dropped = [*files, *publisher.second.own]
+        await keep_removed_files(job.project, dropped, scheduled, now + delay, booked, storage)
+    await publisher.second.remove()
     await publisher.snapshots.keep(None)
     await storage.delete(pages)  # without a tombstone: an interrupted job may have written HTML
     if tombstone is None:

@@ -13,12 +13,7 @@ from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
-from frumious.model.blobs import keys_of
 from frumious.model.jobs import AllowedRemoval, Result
-from frumious.state.removed_files import (
-    Booked,
-    keep_removed_files,
-)
 from frumious.storage.protocol import Conflict
 from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.blocking import Blocked, remove_blocked, remove_if_all_is_blocked
@@ -30,7 +25,7 @@ from frumious.syncing.comparison import (
     compare,
 )
 from frumious.syncing.current_page import has_moved, read_current_page, read_manifest
-from frumious.syncing.deletion import delete_due, delete_files, own_keys
+from frumious.syncing.deletion import delete_due, delete_files, settle_removed
 from frumious.syncing.dependencies import read_dependencies
 from frumious.syncing.exclusion import read_legacy_json, remove_excluded, select_files
 from frumious.syncing.feed_digests import PageAhead, check_digest
@@ -55,11 +50,12 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.mirror import Mirror
-    from frumious.model.jobs import Job
     from frumious.model.pages import ProjectPage
+    from frumious.model.types import Key
     from frumious.simple.values import ParsedPage
     from frumious.state.page_store import Manifest
     from frumious.syncing.comparison import Change
+    from frumious.syncing.live_alone import LiveAlone
     from frumious.syncing.transfer import Transfer
 
 logger = logging.getLogger(__name__)
@@ -109,58 +105,56 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
 
 
 async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
-    job, project = attempt.job, attempt.job.project
-    publisher = PagePublisher.of(attempt, mirror)
-    manifest, current = await read_manifest(job, mirror.pages)
+    project = attempt.job.project
+    manifest, current = await read_manifest(attempt.job, mirror.pages)
     if manifest is not None and manifest.damaged:
         attempt = replace(attempt, resuming=True, damaged=True)
         transfer.resuming = True  # what is stored already is found again
-    blocked = Blocked.of(attempt, current)
+    publisher = await PagePublisher.open(attempt, current, mirror)
+    second = publisher.second
+    blocked = Blocked.of(attempt, second.joined(current))
     attempt = blocked.at_once(attempt)
-    job = attempt.job
     result = await _remove_unselected(attempt, blocked, current, publisher, mirror)
     if result is not None:
         return result
     moved = has_moved(project, current, mirror)
     # Upstream does not decide on what it never had, and what is blocked is no loss.
-    known = None if moved else blocked.without(current)
+    known = None if moved else blocked.without(second.joined(current))
     parsed, legacy = await _read_source(attempt, known, mirror)
     if parsed is None:
         booked = await book_loss(attempt, None, known, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    chosen = select_files(job, parsed.page, legacy, mirror, attempt.advisories)
+    chosen = select_files(attempt.job, parsed.page, legacy, mirror, attempt.advisories)
     if chosen.page is None:
         result = await remove_excluded(attempt, parsed.page, legacy, current, publisher, mirror)
         return chosen.reported(result)
     check_selection(project, parsed.page, chosen.anytime, known, mirror.selection)
     selected = blocked.refuse(replace(parsed, page=chosen.page))
-    current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
+    second.want(selected, chosen.anytime, transfer)
+    wanted = selected.page if second.wanted is None else second.wanted.page
+    current_page = await read_current_page(project, wanted, current, mirror, moved=moved)
     current_page = replace(current_page, damaged=manifest is not None and manifest.damaged)
-    fingerprint = mirror.fingerprint(project)
-    change = compare(project, selected, current_page, mirror.config, fingerprint)
-    verified = await verify_attestations(change, current_page, transfer, mirror)
-    change = verified.change
+    compared = _compare(project, selected, current_page, second, mirror)
+    verified = await verify_attestations(compared, current_page, transfer, mirror)
 
     def reported(result: Result) -> Result:
-        return verified.reported(chosen.reported(result))
+        return second.reported(verified.reported(chosen.reported(result)))
 
-    _log_new(project, change)
-    transfer.undeleted = current_page.removed.undeleted
-    failed = attempt.budget.refuse(project, change.new) or await transfer.store(change.new)
+    failed = await _store(attempt, verified.change, current_page, transfer)
+    change = verified.change.with_sha256(transfer.sha256)
     recovery = await find_recovery(attempt, current, mirror.storage)
-    change = change.with_sha256(transfer.sha256)
-    built = build_page(change, failed, current_page, recovery, mirror.config)
-    dependencies = await read_dependencies(
-        project, parsed.page, built.files, chosen.problem, mirror
-    )
-    chosen = replace(chosen, dependencies=dependencies)
+    built = second.marked(build_page(change, failed, current_page, recovery, mirror.config))
+    needed = read_dependencies(project, parsed.page, built.files, chosen.problem, mirror)
+    chosen = replace(chosen, dependencies=await needed)
     shown = {file.filename for file in parsed.page.files} - chosen.hidden - verified.withheld
     if (
         manifest is not None
         and shows_the_same(manifest, built.page)
         and not lacks_releases(project, manifest.page, mirror)
+        and not second.concerns(manifest, built.page)
     ):
         await publisher.snapshots.restrict(built.page)
+        await second.publish(built, current_page, transfer, verified)
         unchanged = replace(built, page=replace(built.page, publication=manifest.page.publication))
         if recovery.own:
             return reported(await _finish(unchanged, current_page, publisher))
@@ -173,17 +167,37 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     built.log_refused(project)
     booked = await book_loss(attempt, parsed, known, mirror)
     built = await store_legacy_json(attempt, legacy, shown, built, current, mirror)
-    built = await _settle_removed(job, built, current_page, recovery, booked, mirror)
+    others = second.dropped(built.page)
+    built = await settle_removed(attempt.job, built, current_page, others, recovery, booked, mirror)
     await publisher.publish(built, manifest, recovery.leftovers)
+    await second.publish(built, current_page, transfer, verified)
     return reported(blocked.note(await _finish(built, current_page, publisher)))
 
 
-def _log_new(project: NormalizedName, change: Change) -> None:
+def _compare(
+    project: NormalizedName,
+    selected: ParsedPage,
+    current_page: CurrentPage,
+    second: LiveAlone,
+    mirror: Mirror,
+) -> Change:
+    """Compare what is selected with what the mirror has; names of held back files are taken."""
+    known = replace(current_page, removed=second.known_bytes(current_page.removed))
+    return compare(project, selected, known, mirror.config, mirror.fingerprint(project))
+
+
+async def _store(
+    attempt: Attempt, change: Change, current_page: CurrentPage, transfer: Transfer
+) -> dict[Key, str]:
+    """Store what is new, and return why some of it cannot be stored."""
+    project = attempt.job.project
     if change.new:
         sizes = (blob.expected.size or 0 for blob in change.new if blob.expected is not None)
         files = layout.count_files(blob.key for blob in change.new)
         new = {"new_files": files, "new_bytes": sum(sizes)}
         logger.debug("project selected", extra={"project": project, **new})
+    transfer.undeleted = current_page.removed.undeleted
+    return attempt.budget.refuse(project, change.new) or await transfer.store(change.new)
 
 
 async def _remove_unselected(
@@ -268,48 +282,6 @@ async def read_upstream(
     if parsed is None and current is not None and job.named and job.confirmed:
         await require_root_index(mirror.upstream)
     return parsed
-
-
-async def _settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
-    job: Job,
-    built: BuiltPage,
-    current_page: CurrentPage,
-    recovery: Recovery,
-    booked: Booked | None,
-    mirror: Mirror,
-) -> BuiltPage:
-    """Keep what is to be known of removed files; let the page report only what may be deleted.
-
-    They are deleted later, but at once where there is a quarantine: then all that is left of them.
-
-    Raises:
-        Conflict: another job keeps removed files too.
-    """
-    publication = built.page.publication
-    if publication is None:
-        return built
-    project, pages, current = job.project, mirror.pages, current_page.page
-    before = current.publication if current is not None else None
-    named = {file.filename for file in built.page.files}
-    dropped = [each for each in current_page.files if each.file.filename not in named]
-    delay = mirror.config.delete_after
-    removed = {*publication.removed}
-    if built.page.quarantined or job.quarantined:
-        delay = 0.0
-        removed |= current_page.removed.undeleted - keys_of(built.files)  # some came back
-    removed = {*await own_keys(project, removed, pages)}
-    # Also what this job deletes: if it is killed, and the page damaged, nothing else names that.
-    scheduled = removed - (recovery.scheduled - keys_of(current_page.files))
-    delete_at = mirror.clock.now() + delay
-    await keep_removed_files(project, dropped, scheduled, delete_at, booked, mirror.storage)
-    publication = replace(
-        publication,
-        removed=tuple(sorted(removed)),
-        removed_files=bool(dropped or scheduled or current_page.removed.hashes)
-        or (before is not None and before.removed_files),
-        delayed=bool(delay and removed),
-    )
-    return replace(built, page=replace(built.page, publication=publication))
 
 
 async def _keep(

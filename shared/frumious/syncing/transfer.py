@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import field
@@ -69,6 +70,8 @@ class Transfer(Mutable):
         waiting: How many blobs wait for their turn.
         meter: Counts what passes.
         sha256: Of the stored files for which upstream publishes none.
+        copies: What another part of the mirror has of them, by the same keys: copied from there.
+        copied_from: Where that is.
         max_file_size: Bytes after which the transfer of a file without a known size ends.
     """
 
@@ -86,6 +89,8 @@ class Transfer(Mutable):
     waiting: int = 0
     meter: Meter = field(default_factory=Meter)
     sha256: dict[Key, str] = field(default_factory=dict)
+    copies: frozenset[Key] = frozenset()
+    copied_from: Storage | None = None
     max_file_size: int = MAX_FILE_SIZE
 
     @classmethod
@@ -146,7 +151,7 @@ class Transfer(Mutable):
                         raise UpstreamUnavailable(msg)
                     if blob.expected is None:
                         await self._store_provenance(blob)
-                    else:
+                    elif not await self._copy(blob.key, blob.expected):
                         await self._store_file(blob, blob.expected)
                     break
                 except faults as error:
@@ -200,6 +205,22 @@ class Transfer(Mutable):
             msg = f"upstream names {blob.url} but does not have it"
             raise FileMissing(msg)
         return body
+
+    async def _copy(self, key: Key, expected: ExpectedContent) -> bool:
+        """Store what another part of the mirror has of a file, if it is there, and right."""
+        if self.copied_from is None or key not in self.copies:
+            return False
+        opened = await self.copied_from.stream(key)
+        if opened is None:
+            return False
+        try:
+            async with aclosing(opened.chunks) as chunks:
+                await self._store_content(key, chunks, expected, key)
+        except WrongBytes as error:
+            extra = {"project": self.project, "error": str(error)}
+            logger.warning("file is fetched, as the mirror's own copy is damaged", extra=extra)
+            return False
+        return True
 
     async def _store_file(self, blob: Blob, expected: ExpectedContent) -> None:
         """Stream one file from the first source that delivers it right.
