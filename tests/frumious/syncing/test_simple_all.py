@@ -35,7 +35,9 @@ def links(found: dict[str, Any] | None) -> dict[str, str]:
     kinds = {"../../packages/": "live", "../../simple-all/packages/": "own"}
     files = () if found is None else found["files"]
     return {
-        each["filename"]: next(kind for start, kind in kinds.items() if each["url"].startswith(start))
+        each["filename"]: next(
+            kind for start, kind in kinds.items() if each["url"].startswith(start)
+        )
         for each in files
     }
 
