@@ -20,7 +20,13 @@ from frumious.auditing.confirm import (
 )
 from frumious.auditing.rewrite import has_wrong_headers, rewrite
 from frumious.auditing.root_check import check_entries, check_root_pages, is_outdated
+from frumious.auditing.simple_all_check import (
+    left_damaged,
+    unneeded,
+    withhold_simple_all,
+)
 from frumious.auditing.withhold import withhold
+from frumious.model import layout
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason
 from frumious.simple.values import InvalidPage
@@ -72,6 +78,9 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
         Conflict: a job has published one of the projects since.
     """
     findings = [*findings]
+    await withhold_simple_all(
+        (each for each in findings if each.kind is Kind.DAMAGED_SIMPLE_ALL), mirror
+    )
     wrong_bytes = await rewrite(findings, mirror)
     projects = _by_project(
         each for each in findings if each.kind is not Kind.WRONG_TYPE or each.key in wrong_bytes
@@ -129,6 +138,8 @@ async def _look_at_pages(findings: Sequence[Finding], mirror: Mirror) -> list[Re
     }
     damaged = {each.key for each in await confirm_pages(pages, mirror)}
     damaged |= {each.key for each in await check_root_pages(mirror)}
+    in_second = [each for each in findings if each.kind is Kind.DAMAGED_SIMPLE_ALL]
+    damaged |= await left_damaged(in_second, mirror)
     entries = {each.project for each in findings if each.kind in _ENTRIES}
     unlisted = {
         each.project for each in await check_entries(cast("set[NormalizedName]", entries), mirror)
@@ -154,8 +165,11 @@ async def delete_orphans(keys: Collection[Key], mirror: Mirror) -> list[Key]:
     deleted: list[Key] = []
     remaining = sorted(keys)
     for start in range(0, len(remaining), _DELETED_AT_ONCE):
-        found = await confirm_orphans(remaining[start : start + _DELETED_AT_ONCE], mirror)
+        group = remaining[start : start + _DELETED_AT_ONCE]
+        in_second = [key for key in group if key.startswith(layout.SIMPLE_ALL)]
+        found = await confirm_orphans([key for key in group if key not in in_second], mirror)
         orphans = [each.key for each in found if each.kind is Kind.ORPHAN]
+        orphans += await unneeded(in_second, mirror)
         if orphans:
             await mirror.storage.delete(orphans)
         deleted += orphans

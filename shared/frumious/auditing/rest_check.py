@@ -9,6 +9,7 @@ from frumious.auditing.builds_check import check_builds
 from frumious.auditing.feed_check import check_feed
 from frumious.auditing.file_check import MAX_JOB_AGE
 from frumious.auditing.listing import PAGES
+from frumious.auditing.simple_all_check import check_simple_all
 from frumious.auditing.snapshot_list import stray_snapshots
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
@@ -41,19 +42,22 @@ _MAX_STRAYS: Final = 1000  # a person may have put anything there
 async def check_rest(mirror: Mirror, *, deep: bool = False) -> list[Finding]:
     """Return leftovers of other programs below the mirror's directory, and damaged state.
 
-    `deep` reads all of the change feed, and all builds of Python.
+    Of the index without the cooldown, what is wrong with it. `deep` reads all of the change feed,
+    all builds of Python, and the files of that index.
     """
     feed = await check_feed(mirror.storage, deep=deep)
     builds = await check_builds(mirror, deep=deep)
     state, snapshots = await _damaged_state(mirror), await stray_snapshots(mirror.pages)
-    return [*await _strays(mirror), *feed, *builds, *state, *snapshots]
+    simple_all = await check_simple_all(mirror, deep=deep)
+    return [*await _strays(mirror), *feed, *builds, *state, *snapshots, *simple_all]
 
 
 async def _strays(mirror: Mirror) -> list[Finding]:
     now = mirror.clock.now()
     in_folder = mirror.config.backend is Backend.FILESYSTEM
     known = {layout.FRONT_PAGE, layout.STATUS_JSON, layout.LAST_MODIFIED}
-    folders = (*_FOLDERS, layout.GZIP_FOLDER)
+    simple_all = (layout.SIMPLE_ALL,) if mirror.selection.simple_all else ()
+    folders = (*_FOLDERS, layout.GZIP_FOLDER, *simple_all)
     findings = [
         Finding(Kind.LEFTOVER, key, detail="another mirror program's")
         for key in (layout.TODO, *(() if in_folder else (_LOCK,)))

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     DAMAGED_STATE = "damaged-state"
     DAMAGED_FEED = "damaged-change-feed"
     DAMAGED_SNAPSHOT = "damaged-snapshot"  # what it shows is not what it keeps, or is not stored
+    DAMAGED_SIMPLE_ALL = "damaged-simple-all"  # a page or file of the index without the cooldown
     DAMAGED_BUILD = "damaged-python-build"  # or a missing one, or their list
     ORPHAN = "orphan"  # no page names the file
     LEFTOVER = "leftover"  # no part of this mirror: another program, or a person, put it there
