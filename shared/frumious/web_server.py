@@ -17,6 +17,7 @@ from yarl import URL
 import frumious.certificates  # noqa: F401 (before aiohttp)
 from frumious.model import layout
 from frumious.model.headers import CONTENT_TYPES, headers_of
+from frumious.model.simple_all import stored_at
 from frumious.model.snapshots import SNAPSHOT_NAME, snapshot_key
 from frumious.model.types import Key
 from frumious.snapshots.folder_link import linked_snapshot
@@ -39,7 +40,8 @@ _TYPES: Final = {
     for form in (layout.V1_JSON, layout.V1_HTML, layout.HTML)
 }
 _SNAPSHOT: Final = f"/snapshot/{{snapshot:{SNAPSHOT_NAME}}}"  # precedes the URLs of a snapshot
-_NO_OBJECTS: Final = {"snapshot", "rollback"}  # their pages have URLs of their own
+_FORM: Final = r"{form:index\.(?:html|v1_html|v1_json)}"
+_NO_OBJECTS: Final = frozenset({"snapshot", "rollback"})  # their pages have URLs of their own
 _QUALITY: Final = re.compile(r";\s*q\s*=\s*([0-9.]+)", re.IGNORECASE)
 
 
@@ -63,24 +65,27 @@ async def run(site: Site, host: str, port: int, on_start: Callable[[URL], None])
 class Site:
     """The URLs of a mirror, and the files of its `folder` that they stand for."""
 
-    def __init__(self, folder: Path, pages: PageLayout) -> None:
+    def __init__(self, folder: Path, pages: PageLayout, *, simple_all: bool = False) -> None:
+        """With `simple_all` there is the index without the cooldown, for whoever gets here."""
         self._folder = folder
         self._pages = pages
+        self._simple_all = simple_all
+        self._no_objects = _NO_OBJECTS if simple_all else _NO_OBJECTS | {"simple-all"}
 
     def application(self) -> web.Application:
         """Return the application that serves the mirror."""
         application = web.Application()
         application.router.add_routes([web.get("/", self._front_page)])
-        for prefix in ("", _SNAPSHOT):
+        # Below /simple-all/ there are files as well, and a project may be called "packages".
+        indexes = {"/{index:simple}": "{form}", _SNAPSHOT + "/{index:simple}": "{form}"}
+        indexes |= {"/{index:simple-all}": _FORM} if self._simple_all else {}
+        for index, form in indexes.items():
             application.router.add_routes(
                 [
-                    web.get(prefix + "/simple{slash:/?}", self._root_index),
-                    web.get(
-                        prefix + r"/simple/{form:index\.(?:html|v1_html|v1_json)}",
-                        self._root_format,
-                    ),
-                    web.get(prefix + "/simple/{project:[^/]+}{slash:/?}", self._project_page),
-                    web.get(prefix + "/simple/{project}/{form}", self._page_format),
+                    web.get(index + "{slash:/?}", self._root_index),
+                    web.get(f"{index}/{_FORM}", self._root_format),
+                    web.get(index + "/{project:[^/]+}{slash:/?}", self._project_page),
+                    web.get(f"{index}/{{project}}/{form}", self._page_format),
                 ]
             )
         application.router.add_routes(
@@ -96,7 +101,7 @@ class Site:
 
     async def _root_index(self, request: web.Request) -> web.StreamResponse:
         if not request.match_info["slash"]:
-            raise web.HTTPMovedPermanently(location=f"{_prefix(request)}/simple/")
+            raise web.HTTPMovedPermanently(location=f"{_index(request)}/")
         return await self._negotiate(request, await self._root_pages(request))
 
     async def _root_format(self, request: web.Request) -> web.StreamResponse:
@@ -111,7 +116,7 @@ class Site:
         if not layout.is_project(project):
             raise web.HTTPNotFound
         if name != project or not request.match_info["slash"]:
-            raise web.HTTPMovedPermanently(location=f"{_prefix(request)}/simple/{project}/")
+            raise web.HTTPMovedPermanently(location=f"{_index(request)}/{project}/")
         return await self._negotiate(request, await self._project_pages(request, project))
 
     async def _page_format(self, request: web.Request) -> web.StreamResponse:
@@ -125,13 +130,20 @@ class Site:
         return await self._stored(request, pages)
 
     async def _stored(self, request: web.Request, pages: Mapping[str, Key]) -> Mapping[str, Key]:
-        """Return which of the `pages` are stored: a snapshot's own ones, else the live ones.
+        """Return which of the `pages` are stored: an index's own ones, else the live ones.
 
         Raises:
             HTTPNotFound: the URL names a snapshot that the mirror does not have.
         """
         named = request.match_info.get("snapshot")
+        if request.match_info["index"] == "simple-all":
+            return await asyncio.to_thread(self._find_all, pages)
         return await asyncio.to_thread(self._find_pages, named, pages)
+
+    def _find_all(self, live: Mapping[str, Key]) -> Mapping[str, Key]:
+        """Return the pages of the index without the cooldown; the root index is the live one."""
+        own = {form: stored_at(key) for form, key in live.items()}
+        return self._existing(own) or self._existing(live)
 
     def _find_pages(self, named: str | None, live: Mapping[str, Key]) -> Mapping[str, Key]:
         if named is not None:
@@ -153,7 +165,7 @@ class Site:
         names = path.split("/")
         if not path.isprintable() or any(name[:1] in {"", "."} for name in names):
             raise web.HTTPNotFound
-        if names[0] in _NO_OBJECTS:
+        if names[0] in self._no_objects:
             raise web.HTTPNotFound
         if names[0] == "pypi" and names[-1] == "json":
             project = canonicalize_name(names[1])
@@ -210,10 +222,10 @@ class Site:
         return _FileResponse(path, headers=fields)
 
 
-def _prefix(request: web.Request) -> str:
-    """Return the part of the URL that names a snapshot."""
-    snapshot = request.match_info.get("snapshot")
-    return "" if snapshot is None else f"/snapshot/{snapshot}"
+def _index(request: web.Request) -> str:
+    """Return the part of the URL that names the index."""
+    snapshot, index = request.match_info.get("snapshot"), request.match_info["index"]
+    return f"/{index}" if snapshot is None else f"/snapshot/{snapshot}/{index}"
 
 
 class _FileResponse(web.FileResponse):

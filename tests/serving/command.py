@@ -23,13 +23,16 @@ class Served:
 
 
 @contextmanager
-def serve(mirror: Path, folder: Path, *, hash_index: bool) -> Iterator[Served]:
+def serve(
+    mirror: Path, folder: Path, *, hash_index: bool, simple_all: bool = False
+) -> Iterator[Served]:
     """Serve `mirror`; the configuration and the log are files of `folder`."""
     configuration = folder / "mirror.conf"
     configuration.write_text(f"[mirror]\ndirectory = {mirror}\nhash-index = {hash_index}\n")
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "frumious.cli", "-c", configuration, "serve", "--port", port]
+    command += ["--simple-all"] if simple_all else []
     environment = {"PYTHONPATH": str(CHECKOUT / "shared")}
     with running(
         [str(argument) for argument in command],

@@ -30,13 +30,15 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 class Nginx:
     """A context manager that serves `mirror`/web at `url`."""
 
-    def __init__(self, mirror: Path, folder: Path, *, hash_index: bool = False) -> None:
+    def __init__(
+        self, mirror: Path, folder: Path, *, hash_index: bool = False, simple_all: bool = False
+    ) -> None:
         self._folder = folder
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         folder.mkdir(exist_ok=True)
         (folder / "nginx.conf").write_text(
-            _configuration(mirror, folder, self._port, hash_index=hash_index)
+            _configuration(mirror, folder, self._port, hash_index=hash_index, simple_all=simple_all)
         )
 
     def __enter__(self) -> Self:
@@ -91,7 +93,9 @@ def _program() -> str:
     return found
 
 
-def _configuration(mirror: Path, folder: Path, port: int, *, hash_index: bool) -> str:
+def _configuration(
+    mirror: Path, folder: Path, port: int, *, hash_index: bool, simple_all: bool
+) -> str:
     text = CONFIGURATION.read_text()
     paths = "".join(f"\n    {name}_temp_path {folder}/{name};" for name in TEMPORARY)
     changes = {
@@ -102,6 +106,8 @@ def _configuration(mirror: Path, folder: Path, port: int, *, hash_index: bool) -
     }
     if hash_index:
         changes['# "~^(?<frumious_initial>.)"'] = '"~^(?<frumious_initial>.)"'
+    if simple_all:
+        changes["# 192.0.2.0/24 1;"] = "127.0.0.1 1;"
     for old, new in changes.items():
         assert text.count(old) == 1, f"{CONFIGURATION} must contain {old!r} once"
         text = text.replace(old, new)

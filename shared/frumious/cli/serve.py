@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="The port to listen on; 0: any free one.",
 )
+@click.option(
+    "--simple-all",
+    is_flag=True,
+    help="Serve the index without the cooldown as well, to everybody who reaches the address.",
+)
 @pass_options
-def serve(options: Options, host: str, port: int) -> None:
+def serve(options: Options, host: str, port: int, *, simple_all: bool) -> None:
     """Serve the mirror's folder over HTTP, to try it out or for a small team; Ctrl-C ends it.
 
     There is no TLS: installers trust plain HTTP on loopback alone. nginx serves the same URLs with
@@ -57,7 +62,8 @@ def serve(options: Options, host: str, port: int) -> None:
         click.echo(f"  pip install --index-url {url / 'simple'}/ PROJECT")
 
     try:
-        asyncio.run(run(Site(folder, config.page_layout), host, port, show))
+        site = Site(folder, config.page_layout, simple_all=simple_all)
+        asyncio.run(run(site, host, port, show))
     except OSError as error:
         msg = f"cannot listen on {host!r}, port {port}: {error.strerror}; try another --port"
         raise click.ClickException(msg) from error
