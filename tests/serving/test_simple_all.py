@@ -12,9 +12,12 @@ from urllib.parse import urljoin
 
 import pytest
 
+from frumious.model.headers import headers_of
+from localcloud import LocalCloud
 from tests.clients import HTML, JSON, TEXT
 from tests.frumious.auditing.mirrors import DAY, AuditedMirror
 from tests.installers import PIP, UV, install
+from tests.localcloud.conftest import ignore_line, make_checkout
 from tests.serving.command import Served, serve
 from tests.serving.nginx import Nginx
 from tests.serving.site import Site
@@ -37,6 +40,7 @@ class Mirror:
 
     site: Site
     mirror: AuditedMirror
+    publish: Callable[[], None] = lambda: None  # what the folder has now
 
     def files(self, path: str) -> dict[str, str]:
         """Return the files that a JSON page names, and the paths of their URLs."""
@@ -77,7 +81,34 @@ def folder(
             yield Mirror(Site(server.url, start is Nginx, {}), mirror)
 
 
-NGINX = pytest.param(Nginx, marks=pytest.mark.servers, id="nginx")
+@contextmanager
+def edge(upstream: Server, base: Path, *, addresses: str = "127.0.0.0/8") -> Iterator[Mirror]:
+    """Serve a bucket as the stack's distribution does."""
+    checkout = make_checkout(base / "checkout")
+    parameters = {"SimpleAllIps": addresses}
+    with (
+        AuditedMirror(upstream, f"directory = {base / 'mirror'}", COOLDOWN) as mirror,
+        LocalCloud(checkout, parameters=parameters, on_line=ignore_line) as cloud,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.delenv("HTTP_PROXY", raising=False)
+
+        def publish() -> None:
+            for entry in cloud.s3.list_objects_v2(Bucket=cloud.bucket).get("Contents", ()):
+                cloud.s3.delete_object(Bucket=cloud.bucket, Key=entry["Key"])
+            for key in mirror.keys("web/"):
+                headers = headers_of(key)
+                cloud.s3.put_object(
+                    Bucket=cloud.bucket,
+                    Key=key,
+                    Body=mirror.read(key),
+                    ContentType=headers.content_type,
+                    CacheControl=headers.cache_control or "",
+                )
+
+        fill(mirror)
+        publish()
+        yield Mirror(Site(cloud.url, is_nginx=False, keys={}, is_edge=True), mirror, publish)
 
 
 @pytest.fixture(
@@ -90,6 +121,7 @@ NGINX = pytest.param(Nginx, marks=pytest.mark.servers, id="nginx")
         ),
         pytest.param(partial(folder, serve), id="command"),
         pytest.param(partial(folder, serve, hash_index=True), id="command-hash-index"),
+        pytest.param(edge, id="edge"),
     ]
 )
 def served(request: pytest.FixtureRequest, upstream: Server, tmp_path: Path) -> Iterator[Mirror]:
@@ -124,6 +156,7 @@ def test_what_waits_is_installed_from_there_alone(
 
     served.mirror.clock.advance(8 * DAY)
     served.mirror.sync()
+    served.publish()
     assert served.files("/simple/demo/") == served.files("/simple-all/demo/")
     assert [served.status(path) for path in (files[NEW], live)] == [404, 200]
     ripe = install(installer, url, tmp_path / "ripe", "demo==2.0")
@@ -155,11 +188,21 @@ def test_it_has_the_urls_and_forms_of_the_live_index(served: Mirror) -> None:
     assert "immutable" in response.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("start", [NGINX, pytest.param(serve, id="command")])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(
+            partial(folder, Nginx, simple_all=False), marks=pytest.mark.servers, id="nginx"
+        ),
+        pytest.param(partial(folder, serve, simple_all=False), id="command"),
+        pytest.param(partial(edge, addresses=""), id="edge"),
+        pytest.param(partial(edge, addresses="192.0.2.0/24"), id="edge-for-others"),
+    ],
+)
 def test_nobody_gets_it_who_was_not_let_in(
-    start: Callable[..., AbstractContextManager[Served | Nginx]], upstream: Server, tmp_path: Path
+    start: Callable[..., AbstractContextManager[Mirror]], upstream: Server, tmp_path: Path
 ) -> None:
-    with folder(start, upstream, tmp_path / "site", simple_all=False) as mirror:
+    with start(upstream, tmp_path / "site") as mirror:
         keys = mirror.mirror.keys("web/simple-all/")
         paths = [key.removeprefix("web") for key in keys]
         assert [path for path in paths if path.endswith(NEW)]

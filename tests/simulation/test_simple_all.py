@@ -28,11 +28,11 @@ _HREF = re.compile(r'href="([^"#]+)')
 class TwoIndexes(Month):
     """A mirror with both indexes, and readers who poll what pages of the second one name."""
 
-    more = ("simple-all = true",)
+    more: tuple[str, ...] = ("simple-all = true",)
 
     def __init__(self, seed: int, *, in_lambda: bool) -> None:
         super().__init__(seed, in_lambda=in_lambda)
-        self._broken: list[str] = []
+        self._unstored: list[str] = []
         check = self._disk.on_change
 
         def on_change(key: str, new: Object | None, old: Object | None) -> None:
@@ -54,7 +54,7 @@ class TwoIndexes(Month):
             else:
                 links = _HREF.findall(stored.body.decode())
             paths = [normpath(f"{PREFIX}demo/{link}") for link in links]
-            self._broken += [
+            self._unstored += [
                 f"{key} names {path} at {self.now}, after {changed}"
                 for path in paths
                 if path not in self._disk.objects
@@ -72,7 +72,7 @@ class TwoIndexes(Month):
 
     def check(self, *, complete: bool, begun: float) -> None:
         super().check(complete=complete, begun=begun)
-        assert not self._broken, "\n".join((*self.history[-60:], *self._broken[:20]))
+        assert not self._unstored, "\n".join((*self.history[-60:], *self._unstored[:20]))
         if not complete:
             return
         named = set[str]()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.auditing.repair import delete_orphans
+from frumious.model.types import Key
 from tests.frumious.auditing.mirrors import AuditedMirror
 from tests.upstream import wheel
 
@@ -37,7 +38,7 @@ def both(
         yield mirror
 
 
-def own(mirror: AuditedMirror, suffix: str = NEW) -> str:
+def own(mirror: AuditedMirror, suffix: str = NEW) -> Key:
     (key,) = [key for key in mirror.keys("web/simple-all/packages/") if key.endswith(suffix)]
     return key
 
@@ -83,7 +84,7 @@ def test_pages_that_are_not_what_they_should_be_are_made_again(both: AuditedMirr
 
 def test_files_that_no_page_names_are_deleted(both: AuditedMirror) -> None:
     key = own(both)
-    stray = key.replace(NEW, "demo-3.0-py3-none-any.whl")
+    stray = Key(key.replace(NEW, "demo-3.0-py3-none-any.whl"))
     both.write(stray, b"stray")
     both.clock.advance(2 * 24 * 3600)
 
