@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -53,7 +54,9 @@ NOT_RECORDED = {
     ): "of the feed before last",
     ("WorkerFunction", "s3:GetObject", f"{BUCKET}/web/pypi/*"): "after a kill, of releases' JSON",
     ("WorkerFunction", "s3:AbortMultipartUpload", f"{BUCKET}/web/packages/*"): "above 5 GB",
+    ("WorkerFunction", "s3:AbortMultipartUpload", f"{BUCKET}/web/simple-all/packages/*"): "as well",
     ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
+    ("WorkerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple-all/*"): "with [attestations]",
     ("WorkerFunction", "s3:PutObject", f"{BUCKET}/state/damaged/*"): "of what cannot be read",
     ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/state/simple/*"): "after HTML alone",
     ("FinalizerFunction", "s3:DeleteObject", f"{BUCKET}/web/changes/*"): "of each 256 changes",
@@ -175,9 +178,9 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
         cloud.s3.create_bucket(Bucket="settings")
         cloud.s3.put_object(Bucket="settings", Key="locks/team.txt", Body=b"sampleproject")
 
-        def configure(options: str) -> None:
+        def configure(options: str, sections: str = "") -> None:
             enabled = "    allowlist_project\n"
-            text = configuration(upstream, options) + SECTIONS
+            text = configuration(upstream, options) + SECTIONS + sections
             text = text.replace(enabled, f"{enabled}    project_locks\n")
             cloud.s3.put_object(Bucket="settings", Key="mirror.conf", Body=text.encode())
 
@@ -191,9 +194,12 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
         cloud.s3.put_object(Bucket=cloud.bucket, Key=SNAPSHOTS, Body=render(snapshots))
         index.remove_release("sampleproject", "1.0")
         go_round(cloud, force_check=True)
-        configure("json = true\nsimple-format = JSON\ndelete-after = 0\n")
+        cooldown = "[cooldown]\ndays = 7\nsimple-all = true\n"
+        configure("json = true\nsimple-format = JSON\ndelete-after = 0\n", cooldown)
         look_for_deletions(cloud)
         index.upload(wheel("sampleproject", "3.0"), provenance={"version": 1})
+        now = datetime.now(UTC)
+        index.upload(wheel("sampleproject", "3.1"), upload_time=now, provenance={"version": 1})
         deliver_again(cloud, "sampleproject")
         go_round(cloud)
         index.remove_project("sampleproject")

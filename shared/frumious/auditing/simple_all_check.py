@@ -19,7 +19,7 @@ from frumious.model.blobs import keys_of, mirrored_files
 from frumious.selection.filenames import owners_of
 from frumious.simple import render
 from frumious.state.page_store import UnreadableManifest
-from frumious.syncing.simple_all import without_cooldown
+from frumious.state.simple_all import without_cooldown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable

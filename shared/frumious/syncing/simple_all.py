@@ -22,11 +22,8 @@ from frumious.model import simple_all
 from frumious.model.attestations import MAX_TEXT
 from frumious.model.blobs import keys_of
 from frumious.model.layout import attestations
-from frumious.model.page_layout import Gzip
-from frumious.state.page_store import PageStore
 from frumious.state.removed_files import RemovedFiles
-from frumious.state.snapshots import NoSnapshots
-from frumious.storage.simple_all import SimpleAllStorage
+from frumious.state.simple_all import without_cooldown
 from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.comparison import CurrentPage, compare
 from frumious.syncing.current_page import read_manifest
@@ -52,18 +49,6 @@ if TYPE_CHECKING:
     from frumious.syncing.attestations import Verified
     from frumious.syncing.recovery import Attempt
     from frumious.syncing.transfer import Transfer
-
-
-def without_cooldown(mirror: Mirror) -> Mirror:
-    """Return the mirror as the index without the cooldown: its keys are those of the live index.
-
-    Its pages have no compressed variants, older versions and snapshots.
-    """
-    storage = SimpleAllStorage(mirror.storage)
-    page_layout = replace(mirror.pages.layout, gzip=Gzip.NONE)
-    pages = PageStore(storage, page_layout, mirror.ledger, NoSnapshots(storage))
-    config = dataclasses.replace(mirror.config, keep_index_versions=0, cleanup=False)
-    return dataclasses.replace(mirror, config=config, storage=storage, pages=pages)
 
 
 @dataclass(slots=True)
