@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -24,5 +23,5 @@ def without_cooldown(mirror: Mirror) -> Mirror:
     storage = SimpleAllStorage(mirror.storage)
     page_layout = replace(mirror.pages.layout, gzip=Gzip.NONE)
     pages = PageStore(storage, page_layout, mirror.ledger, NoSnapshots(storage))
-    config = dataclasses.replace(mirror.config, keep_index_versions=0, cleanup=False)
-    return dataclasses.replace(mirror, config=config, storage=storage, pages=pages)
+    config = replace(mirror.config, keep_index_versions=0, cleanup=False)
+    return replace(mirror, config=config, storage=storage, pages=pages)

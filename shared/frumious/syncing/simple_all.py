@@ -12,7 +12,6 @@ that. The live page says that there may be such a page before there is one.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -293,7 +292,7 @@ class SimpleAllPage(LiveAlone):
 
     def _transfer(self, live: Transfer, current: CurrentPage) -> Transfer:
         """Return what stores own files; those that left the live page are copied from there."""
-        return dataclasses.replace(
+        return replace(
             live,
             storage=self.mirror.storage,
             resuming=self._resuming,
