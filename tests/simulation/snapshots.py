@@ -112,14 +112,16 @@ class SnapshotViews:
     def _freeze(self, name: str, changed: str, before: Object | None) -> None:
         """Take note of a snapshot's pages as they were before a change.
 
-        A killed job leaves HTML that is newer than the JSON page: then either counts.
+        A killed job leaves HTML that is newer than the JSON page: then either counts. What is
+        withheld may come back.
         """
 
         def read(key: str) -> Object | None:
             return before if key == changed else self._disk.objects.get(key)
 
         self._frozen[name] = {
-            project: frozenset(self._views(name, project, read)) for project in PROJECTS
+            project: frozenset((*self._views(name, project, read), *_kept(name, project, read)))
+            for project in PROJECTS
         }
 
     def _check(self, name: str, project: str, key: str) -> None:
@@ -196,6 +198,15 @@ class SnapshotViews:
             found = objects.get(f"web/snapshot/{name}/{form}") or objects.get(f"web/{form}")
             if found is not None and _links(f"web/{form}", found.body):
                 yield from seen(f"web/{form}", found.body).provenance
+
+
+def _kept(name: str, project: str, read: Callable[[str], Object | None]) -> Iterator[Links]:
+    """Yield what a snapshot would show if nothing of it were withheld, where something is."""
+    found = read(f"state/snapshots/{name}/{project}.json")
+    if found is not None:
+        kept = msgspec.json.decode(found.body)
+        if kept["withheld"]:
+            yield _links(f"web/simple/{project}/{V1_JSON}", msgspec.json.encode(kept["page"]))
 
 
 def _links(key: str, body: bytes) -> Links:
