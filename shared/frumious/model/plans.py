@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import field
+
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +71,7 @@ class Proposal(NamedTuple):
     delisted: bool = False  # as in Job
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalLimit:
+class RemovalLimit(Value, frozen=True):
     """The verdict that removals wait until an operator confirms them."""
 
     removals: int  # that wait
@@ -112,8 +114,7 @@ class RemovalLimit:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Value, frozen=True, kw_only=True):
     """What a tick would do, and why: a value to show before anything happens.
 
     Its runs open in the same write that moves the cursor from `base` to `cursor`.

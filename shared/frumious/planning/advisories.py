@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import field, structs
 
 from frumious.model import layout
 from frumious.model.advisories import Advisories, Feed, FeedProblem, Severity
@@ -23,6 +23,7 @@ from frumious.planning.named import read_named
 from frumious.simple.values import InvalidPage
 from frumious.state.advisories import NOTHING
 from frumious.state.objects import LedgerCorrupt
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(Value, frozen=True):
     """What a look at the feed comes to."""
 
     feed: Feed  # what the cursor is to keep
@@ -74,7 +74,7 @@ async def plan_advisories(mirror: Mirror, *, confirmed: int = 0) -> Update | Non
     if not await _is_due(cursor, mirror, confirmed):
         return None
     feed = cursor.at(mirror.clock.now()).advisories
-    return replace(await _look(feed, mirror, confirmed), previous=feed.digest)
+    return structs.replace(await _look(feed, mirror, confirmed), previous=feed.digest)
 
 
 async def _look(feed: Feed, mirror: Mirror, confirmed: int) -> Update:
@@ -157,7 +157,7 @@ async def start_advisories(
     if changed:
         digest = await mirror.advisories.write(update.after) if feed != Feed() else ""
         feed = structs.replace(feed, digest=digest)
-    plan = replace(update.plan, advisories=feed, known_digest=previous)
+    plan = structs.replace(update.plan, advisories=feed, known_digest=previous)
     runs = await start_runs(plan, mirror, queue, deadline=deadline, in_process=in_process)
     if (await mirror.ledger.known_cursor()).advisories.digest != feed.digest:
         return []
@@ -173,7 +173,7 @@ def together(plan: Plan, update: Update | None) -> Plan:
     """Return what a plan and an update of the advisories come to, to show it."""
     if update is None:
         return plan
-    return replace(
+    return structs.replace(
         plan,
         jobs={**plan.jobs, **update.plan.jobs},
         reasons={**plan.reasons, **update.plan.reasons},

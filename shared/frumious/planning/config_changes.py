@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from frumious.model.runs import Selected
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 _NOTHING: Final = Selected(projects="", pages="", releases={})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigChanges:
+class ConfigChanges(Value, frozen=True, kw_only=True):
     """What the configuration changes for projects that upstream did not change."""
 
     selected: Selected | None = None  # to store; None: it is stored already

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -41,7 +40,7 @@ async def read_feed(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     changes = answer.changes
     if changes is not None:
         changes = structs.replace(changes, serial=max(changes.serial, cursor.serial or 0))
-    return replace(snapshot, feed=answer.position, changes=changes)
+    return structs.replace(snapshot, feed=answer.position, changes=changes)
 
 
 def problem(snapshot: Snapshot) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from frumious.errors import FrumiousError, explain
 from frumious.model import layout
@@ -64,7 +65,8 @@ async def read_turn(  # noqa: PLR0913 (what decides)
     else:
         names = [name for name in names if name > cursor.swept][: turn.size]
     unplanned = [name for name in names if name not in planned]
-    return replace(turn, projects=names, checks=await _check_all(unplanned, mirror, alone=alone))
+    checks = await _check_all(unplanned, mirror, alone=alone)
+    return structs.replace(turn, projects=names, checks=checks)
 
 
 async def without_doubtful(
@@ -101,7 +103,7 @@ async def without_doubtful(
         "missing pages are not believed: the root index does not confirm it", extra=extra
     )
     checks = {name: check for name, check in turn.checks.items() if name not in doubtful}
-    return replace(turn, checks=checks, doubtful=doubtful)
+    return structs.replace(turn, checks=checks, doubtful=doubtful)
 
 
 async def require_service(names: Sequence[NormalizedName], upstream: Upstream) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
@@ -103,9 +102,9 @@ async def plan_changes(
         plan = plan_snapshot(snapshot, mirror.selection, limit, confirmed_removals)
     except InvalidPage as error:  # the mirror's own root index, which is read while planning
         logger.error("%s; projects are found by their pages", error)  # noqa: TRY400
-        snapshot = replace(snapshot, own_index=await mirror.pages.projects_with_pages())
+        snapshot = structs.replace(snapshot, own_index=await mirror.pages.projects_with_pages())
         plan = plan_snapshot(snapshot, mirror.selection, limit, confirmed_removals)
-    return replace(plan, confirmed=frozenset(plan.removals)) if confirmed_removals else plan
+    return structs.replace(plan, confirmed=frozenset(plan.removals)) if confirmed_removals else plan
 
 
 def plan_snapshot(
@@ -134,7 +133,7 @@ def plan_snapshot(
     planned = merged.jobs.keys()
     earliest = None if snapshot.changes is None else snapshot.changes.earliest
     cursor = sweep.advance(discovery.advance(snapshot), snapshot.turn)
-    plan = replace(
+    plan = structs.replace(
         merged,
         rewinding=frozenset(planned) if snapshot.rewinds else merged.rewinding,
         reset=snapshot.reset,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
@@ -49,7 +48,7 @@ def without_private(snapshot: Snapshot, private: PrivateProjects) -> Snapshot:
     if index is not None:
         projects = {name: each for name, each in index.projects.items() if name not in names}
         index = structs.replace(index, projects=projects)
-    return replace(snapshot, changes=changes, upstream_index=index)
+    return structs.replace(snapshot, changes=changes, upstream_index=index)
 
 
 async def read_private(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
@@ -63,7 +62,7 @@ async def read_private(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
         return snapshot
     stored, listing = await refresh(mirror)
     released = frozenset(name for name in stored.projects if not private.has(name))
-    return replace(
+    return structs.replace(
         snapshot, private=listing, keeps_private=stored != listing.planning(()), released=released
     )
 

@@ -6,7 +6,6 @@ A mistake, in the configuration or upstream, must not empty the mirror, and take
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
@@ -39,7 +38,7 @@ def check_removals(
     """
     verdict = _check(plan, comparison, snapshot, limit, confirmed)
     if verdict is None or not verdict.rest_starts:
-        return replace(plan, stopped=verdict)
+        return structs.replace(plan, stopped=verdict)
     unwanted, private = bool(verdict.unwanted), bool(verdict.private)
     unannounced = verdict.removals > verdict.unwanted + verdict.private
     withheld = {
@@ -49,7 +48,7 @@ def check_removals(
         or (reason in _PRIVATE and private)
         or (reason is Reason.UNANNOUNCED and unannounced)
     }
-    plan = replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
+    plan = structs.replace(_without(plan, withheld), stopped=verdict, withheld=withheld)
     if unannounced and plan.base is not None and plan.cursor is not None:
         # So that the next tick compares the indexes again, and no serial is claimed before that.
         follows = snapshot.changes is not None and plan.base.serial is not None
@@ -59,10 +58,10 @@ def check_removals(
             reconciled=plan.base.reconciled,
             root_etag=plan.base.root_etag,
         )
-        plan = replace(plan, cursor=cursor)
+        plan = structs.replace(plan, cursor=cursor)
     if (unwanted or private) and plan.selected is not None:
         previous = snapshot.config.previous_projects
-        plan = replace(plan, selected=structs.replace(plan.selected, projects=previous))
+        plan = structs.replace(plan, selected=structs.replace(plan.selected, projects=previous))
     return plan
 
 
@@ -111,7 +110,7 @@ def _without(plan: Plan, withheld: Collection[NormalizedName]) -> Plan:
     def kept(names: frozenset[NormalizedName]) -> frozenset[NormalizedName]:
         return names.difference(withheld)
 
-    return replace(
+    return structs.replace(
         plan,
         jobs={name: plan.jobs[name] for name in plan.jobs if name not in withheld},
         reasons={name: plan.reasons[name] for name in plan.reasons if name not in withheld},

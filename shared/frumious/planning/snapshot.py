@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
+from msgspec import field, structs
 
 from frumious.errors import FrumiousError, explain
 from frumious.model import layout
@@ -34,6 +33,7 @@ from frumious.state.objects import LedgerCorrupt
 from frumious.state.status_files import parse_serial
 from frumious.upstream.changelog import Changes, NoChangelog
 from frumious.upstream.upstream import MAX_PROGRESS
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -57,8 +57,7 @@ _MAX_MIGRATED_EVENTS: Final = 2_000_000  # some three months of PyPI's, and fort
 _MAX_LOGGED: Final = 20  # projects in one log record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Value, frozen=True, kw_only=True):
     """Everything that one tick knows."""
 
     now: float  # seconds since the epoch
@@ -170,7 +169,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
         reset=reset,
         names=polled_names(mirror.selection, discovery),
         lagging=await mirror.ledger.lagging() if cursor.lagging else {},
-        config=replace(config, pages=config.pages or ripe.lost or closure.lost),
+        config=structs.replace(config, pages=config.pages or ripe.lost or closure.lost),
     )
     snapshot = await read_private(snapshot, mirror)  # before upstream is asked for anything
     if discovery in {"auto", "changelog"}:
@@ -192,16 +191,16 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     if by_page and snapshot.upstream_index is not None and not (force or reset):
         excluded = await mirror.ledger.excluded()
         excluded_now = excluded.by(mirror.selection.projects_fingerprint)
-        snapshot = replace(snapshot, excluded=excluded_now)
+        snapshot = structs.replace(snapshot, excluded=excluded_now)
     snapshot = await _read_open_runs(snapshot, mirror.ledger)
     snapshot = await _check_pages(snapshot, mirror)
     due = await read_due(snapshot.cursor, snapshot.lagging, mirror, now)
-    snapshot = replace(snapshot, due=due)
+    snapshot = structs.replace(snapshot, due=due)
     own_index = snapshot.own_index
     if _needs_own_index(snapshot, mirror.config.max_removals):
         own_index = await mirror.pages.listed_projects()
     unlisted = await _unlisted(snapshot, open_runs, mirror)
-    return replace(snapshot, own_index=own_index, unlisted=unlisted)
+    return structs.replace(snapshot, own_index=own_index, unlisted=unlisted)
 
 
 async def _unlisted(
@@ -230,7 +229,7 @@ async def _read_config_changes(cursor: Cursor, mirror: Mirror, *, force: bool) -
         return ConfigChanges(fingerprint=cursor.selected)
     stored = await mirror.ledger.selected()
     changes = config_changes(stored, current, force=force, opened=cursor.selecting)
-    return replace(changes, fingerprint="") if cursor.runs else changes
+    return structs.replace(changes, fingerprint="") if cursor.runs else changes
 
 
 async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Storage) -> Snapshot:
@@ -240,21 +239,21 @@ async def _read_changelog(snapshot: Snapshot, upstream: Upstream, storage: Stora
     """
     since = snapshot.cursor.serial
     serial = await last_serial(since, upstream)  # before anything else: later changes come next
-    snapshot = replace(snapshot, serial=serial)
+    snapshot = structs.replace(snapshot, serial=serial)
     changes = Changes({}, {}, serial)
     if since is not None:
         if serial < since:
             changes = structs.replace(changes, serial=since)
         elif serial > since:
             changes = await upstream.changes_since(since, until=serial)
-        return replace(snapshot, changes=changes)
+        return structs.replace(snapshot, changes=changes)
     since = parse_serial(await storage.read(layout.STATUS))
     if since is None or snapshot.reset:
-        return replace(snapshot, changes=changes)
+        return structs.replace(snapshot, changes=changes)
     if serial - _MAX_MIGRATED_EVENTS <= since < serial:
         removals = (await upstream.changes_since(since, until=serial)).allowed_removals
         changes = structs.replace(changes, allowed_removals=removals)
-    return replace(snapshot, changes=changes, migrating=True)
+    return structs.replace(snapshot, changes=changes, migrating=True)
 
 
 async def _read_upstream_index(
@@ -279,7 +278,7 @@ async def _read_upstream_index(
         return snapshot  # what the changelog names does not wait for it
     if index is not None:
         serial = await confirmed_serial(snapshot.serial, index, upstream)
-        snapshot = replace(snapshot, serial=serial)
+        snapshot = structs.replace(snapshot, serial=serial)
         wrong = (
             project
             for project, each in index.projects.items()
@@ -293,7 +292,7 @@ async def _read_upstream_index(
         for run in cursor.runs:
             with suppress(LedgerCorrupt):  # a lost run: its projects are compared again
                 in_progress |= (await ledger.plan(run.run)).jobs
-    return replace(snapshot, upstream_index=index, in_progress=in_progress)
+    return structs.replace(snapshot, upstream_index=index, in_progress=in_progress)
 
 
 async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:
@@ -308,7 +307,7 @@ async def _read_open_runs(snapshot: Snapshot, ledger: Ledger) -> Snapshot:
     projects: set[NormalizedName] = set()
     async for run in _plans(snapshot.cursor.runs, ledger):
         projects |= run.jobs.keys() - run.named
-    return replace(snapshot, reselected=frozenset(projects))
+    return structs.replace(snapshot, reselected=frozenset(projects))
 
 
 async def _plans(runs: Iterable[OpenRun], ledger: Ledger) -> AsyncIterator[Run]:
@@ -326,12 +325,12 @@ async def _check_pages(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     cursor, names, index = snapshot.cursor, snapshot.names, snapshot.upstream_index
     followed = snapshot.feed is not None and snapshot.changes is not None
     if followed or snapshot.catching_up:  # upstream's own sweep is in its feed
-        return replace(snapshot, turn=Turn(until=cursor.swept_at))
+        return structs.replace(snapshot, turn=Turn(until=cursor.swept_at))
     alone = snapshot.changes is None and index is None
     turn = await read_turn(cursor, names, planned, mirror, now=snapshot.now, alone=alone)
     polled = names is not None
     turn = await without_doubtful(turn, index, mirror.upstream, polled=polled, alone=alone)
-    return replace(snapshot, turn=turn)
+    return structs.replace(snapshot, turn=turn)
 
 
 def _needs_own_index(snapshot: Snapshot, limit: Removals) -> bool:

@@ -6,12 +6,13 @@ upstream writes no events at all, the sweep finds all changes, as fast as is pol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec import field
 from msgspec.structs import replace
 
 from frumious.model.plans import Proposal, Reason
+from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,8 +35,7 @@ class Check(NamedTuple):
     answer: PageCheck
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(Value, frozen=True, kw_only=True):
     """The projects that one tick checks."""
 
     size: int = 0  # projects, at most
