@@ -29,8 +29,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    ) -> asyncio.Handle | None:
+        """Call back in the next round; futures and tasks, which give a context, never cancel it."""
+        if context is not None:
+            self._ready.append((callback, args, context))
+            return None
+        handle = asyncio.Handle(callback, args, self)
         self._ready.append(handle)
         return handle
 
@@ -47,7 +51,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             ready.append(heappop(scheduled))
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle.cancelled():
+            if type(handle) is tuple:
+                callback, args, context = handle
+                context.run(callback, *args)
+            elif not handle.cancelled():
                 handle._run()
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:

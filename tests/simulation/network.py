@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
 import aiohttp
@@ -125,8 +125,7 @@ def _deceived(response: Response, request: Request, lie: IndexLie) -> Response:
     return response
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
+class _Received(NamedTuple):
     """What the client uses of aiohttp's ClientResponse."""
 
     status: int
@@ -140,8 +139,7 @@ class _Received:
         """There is no connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(NamedTuple):
     chunks: deque[bytes]
     breaks_off: bool
 

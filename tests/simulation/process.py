@@ -68,6 +68,7 @@ class Process:
         self._log = log
         self._random = 0
         self._deadline = math.inf
+        self._is_calm = True  # neither a pace nor a kill nor a standstill is due
 
     def forget(self) -> None:
         """Let go of all that knows the process too."""
@@ -80,6 +81,14 @@ class Process:
         self._deadline = math.inf if timeout is None else self.loop.elapsed + timeout
         self.requests = self.upstream_requests = 0
         self._random = fate.pace
+        self._is_calm = not (fate.pace or fate.killed_at or fate.sleeps_at)
+
+    def passes(self) -> bool:
+        """Count a request, if it takes no time and nothing can happen to the process by then."""
+        if self._is_calm and not self.dead and self.loop.elapsed <= self._deadline:
+            self.requests += 1
+            return True
+        return False
 
     @property
     def is_being_killed(self) -> bool:

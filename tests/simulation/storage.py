@@ -113,7 +113,10 @@ class MemoryStorage:
         return None
 
     async def read(self, key: Key) -> Stored | None:
-        found = await self._request("reads", key, partial(self.disk.objects.get, key))
+        if self._passes():
+            found = self.disk.objects.get(key)
+        else:
+            found = await self._request("reads", key, partial(self.disk.objects.get, key))
         return None if found is None else Stored(found.body, found.etag)
 
     async def head(self, key: Key) -> Head | None:
@@ -138,6 +141,8 @@ class MemoryStorage:
                 raise Conflict(msg)
             return self.disk.put(key, body, modified=self._now)
 
+        if self._passes():
+            return write()
         return await self._request("writes", key, write, conditional=replacing is not None)
 
     async def create(self, key: Key, body: bytes) -> str:
@@ -147,6 +152,8 @@ class MemoryStorage:
                 raise Conflict(msg)
             return self.disk.put(key, body, modified=self._now)
 
+        if self._passes():
+            return create()
         return await self._request("creates", key, create, conditional=True)
 
     async def store(self, key: Key, stream: FileStream) -> None:
@@ -187,6 +194,13 @@ class MemoryStorage:
 
     async def remove_leftovers(self) -> int:
         return 0
+
+    def _passes(self) -> bool:
+        """Whether nothing is wrong with this request, which is counted then."""
+        if self.process.fate.faults or not self.process.passes():
+            return False
+        self._count += 1
+        return True
 
     def _request(
         self, verb: str, key: str, effect: Callable[[], T], *, conditional: bool = False
