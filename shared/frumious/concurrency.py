@@ -38,13 +38,16 @@ async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-async def to_the_end(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine, to its end even if the caller is cancelled."""
+async def to_the_end(coroutine: Coroutine[Any, Any, T], *, grace: float) -> T:
+    """Run a coroutine; if the caller is cancelled, it has `grace` seconds to end."""
     task = asyncio.ensure_future(coroutine)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        _, running = await asyncio.wait([task], timeout=grace)
+        if running:
+            task.cancel()
+            await asyncio.wait([task])
         raise
 
 

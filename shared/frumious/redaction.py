@@ -26,6 +26,16 @@ def redact(text: str) -> str:
     return _AUTHORIZATION.sub(r"\1 ***", text)
 
 
+class SecretText(str):
+    """A text whose representation has no secrets, as that of a configuration must not have any."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the representation of the redacted text."""
+        return repr(redact(self))
+
+
 def redact_record(record: logging.LogRecord) -> bool:
     """Redact a log record, its fields and its traceback; a filter of handlers."""
     record.msg, record.args = record.getMessage(), None

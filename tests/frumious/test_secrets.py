@@ -6,6 +6,8 @@ Each secret contains CANARY, which the tests look for.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import itertools
 import json
 import logging
 import os
@@ -21,9 +23,12 @@ from frumious.clock import Clock
 from frumious.config import loading
 from frumious.config.loading import ConfigError
 from frumious.errors import FrumiousError, Reason
+from frumious.pythons.builds import mirror_builds
 from frumious.redaction import redact, redact_record
 from frumious.upstream.client import Client
 from frumious.upstream.failures import UpstreamUnavailable
+from tests.clients import get
+from tests.frumious.planning.site import site
 from tests.upstream import Fault, Index, Raw, Redirect, Server, Status, sdist, wheel
 from tests.upstream.actions import Edit
 from tests.world import World
@@ -56,6 +61,15 @@ def sign(page: dict[str, Any]) -> None:
             file["provenance"] += SIGNATURE
 
 
+def signed_json(world: World, path: str) -> bytes:
+    """Return legacy JSON whose files have signed URLs with a login."""
+    payload = json.loads(get(f"{world.upstream.url}{path}").body)
+    releases = payload.get("releases", {})
+    for file in itertools.chain(payload["urls"], *releases.values()):
+        file["url"] = file["url"].replace("//", f"//user:{CANARY}@") + SIGNATURE
+    return json.dumps(payload).encode()
+
+
 def written(world: World, caplog: pytest.LogCaptureFixture) -> str:
     """Return everything that the mirror has written."""
     stored = [f"{key}: {body!r}" for key, body in world.contents().items()]
@@ -67,7 +81,14 @@ def written(world: World, caplog: pytest.LogCaptureFixture) -> str:
 
 
 @pytest.mark.parametrize(
-    "options", ["", "release-files = false", "root_uri = https://mirror.example", "json = true"]
+    "options",
+    [
+        "",
+        "release-files = false",
+        "root_uri = https://mirror.example",
+        "json = true",
+        "json = true\nrelease-json = true",
+    ],
 )
 def test_signatures_and_passwords_are_not_published(
     private: World, caplog: pytest.LogCaptureFixture, options: str
@@ -75,10 +96,16 @@ def test_signatures_and_passwords_are_not_published(
     caplog.set_level(logging.DEBUG, logger="frumious")
     private.configure(options)
     private.upstream.faults.add(Fault(Edit(sign), "/simple/demo/"))
+    for path in ("/pypi/demo/json", "/pypi/demo/1.0/json"):
+        body = signed_json(private, path)
+        private.upstream.faults.add(
+            Fault(Raw(200, {"Content-Type": "application/json"}, body), path)
+        )
 
     private.mirror_run()
 
     assert len(private.page("demo")["files"]) == 2
+    assert bool(private.stored("web/pypi/demo/1.0/")) == ("release-json" in options)
     assert CANARY not in written(private, caplog)
 
 
@@ -143,6 +170,91 @@ def test_details_of_a_failure_are_in_the_state(private: World) -> None:
     )
 
 
+# Lists, feeds and builds
+
+
+LISTS = {
+    "[locks]": "project_locks\n[locks]\nfiles = {}\nindexes = {}",
+    "[allowlist]": "project_requirements\n[allowlist]\nrequirements = {}",
+    "[top]": "top_projects\n[top]\nprojects = 1\nlist = {}",
+}
+SECRET_LIST = f"/list.txt{SIGNATURE}"
+BODIES = {
+    "[locks]": f"demo==1.0\nother @ https://user:{CANARY}@files.example/x{SIGNATURE}\n",
+    "[allowlist]": f"demo\n--index-url https://user:{CANARY}@index.example/simple\n",
+    "[top]": '{"rows": [{"project": "demo", "download_count": 1}]}',
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_s_address_is_sent_as_it_is_and_shown_without_its_secrets(
+    private: World, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="frumious")
+    with site() as web:
+        web.files[SECRET_LIST] = BODIES[kind]
+        address = f"{web.url.replace('//', f'//user:{CANARY}@')}{SECRET_LIST}"
+        lines = LISTS[kind].format(address, f"https://user:{CANARY}@index.example/simple")
+        private.configure(sections=f"[plugins]\nenabled =\n  {lines}")
+        private.mirror_run()
+        assert private.page("demo")["files"]
+        assert "Authorization" in web.requests[0]
+        web.files.clear()
+        private.mirror_run()  # the last good copy counts
+
+    assert "404" in caplog.text
+    assert CANARY not in written(private, caplog)
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_that_was_never_read_is_reported_without_its_secrets(
+    private: World, kind: str
+) -> None:
+    with site() as web:
+        address = f"{web.url.replace('//', f'//user:{CANARY}@')}{SECRET_LIST}"
+        lines = LISTS[kind].format(address, "https://index.example/simple")
+        private.configure(sections=f"[plugins]\nenabled =\n  {lines}")
+        with pytest.raises(FrumiousError, match="404") as caught:
+            private.mirror_run()
+
+    assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_the_published_list_of_builds_has_no_signatures(private: World) -> None:
+    folder = "/astral-sh/python-build-standalone/releases/download/20251014"
+    build = {
+        "name": "cpython",
+        "arch": {"family": "x86_64"},
+        "os": "linux",
+        "libc": "gnu",
+        "major": 3,
+        "minor": 13,
+        "patch": 9,
+    }
+    with site() as web:
+        web.files[f"{folder}/a.tar.gz{SIGNATURE}"] = "build"
+        signed = f"{web.url}{folder}/a.tar.gz{SIGNATURE}"
+        with_login = f"{web.url.replace('//', f'//user:{CANARY * 90}@')}{folder}/b.tar.gz"
+        sha256 = hashlib.sha256(b"build").hexdigest()
+        entries = {
+            "a": {**build, "url": signed, "sha256": sha256},
+            "b": {**build, "url": with_login, "sha256": sha256},
+            "c": {**build, "url": f"https://x:{CANARY * 90}@a.example", "sha256": sha256},
+        }
+        web.files["/list.json"] = json.dumps(entries)
+        private.configure(sections=f"[pythons]\nlist = {web.url}/list.json\n")
+        policy = private.config.pythons
+        assert policy is not None
+        done = private.run(lambda mirror: mirror_builds(policy, mirror))
+
+    assert done.builds == 1
+    assert len(done.problems) == 2
+    assert CANARY not in str(done)
+    listed = private.read("web/python-builds/downloads.json").decode()
+    assert "a.tar.gz" in listed
+    assert CANARY not in listed
+
+
 # Proxies
 
 
@@ -186,6 +298,17 @@ def test_a_proxy_that_refuses_is_reported_without_its_password() -> None:
         f"contact = {{{{mirror_master}}}}\nmaster = https://user:{CANARY}@upstream.example",
         f"[s3]\nendpoint_url = https://user:{CANARY}@s3.example",
         f"[swift]\nauth_url = https://user:{CANARY}@swift.example",
+        f"[advisories]\nfeed = https://user:{CANARY}@feed.example/all.zip",
+        f"[advisories]\nfeed = https://feed.example/all.zip?sig={CANARY}",
+        f"[pythons]\nlist = https://user:{CANARY}@list.example/list.json",
+        f"[pythons]\nlist = https://list.example/list.json?sig={CANARY}",
+        f"[pythons]\nlist = x\nhost = https://user:{CANARY}@builds.example",
+        f"[pythons]\nlist = x\nallowed-hosts = user:{CANARY}@builds.example",
+        f"[locks]\nfiles = ftp://user:{CANARY}@list.example/x?sig={CANARY}",
+        f"[locks]\nfiles = https:///user:{CANARY}@list.example/x",
+        f"[locks]\nfiles = https://user:{CANARY}/@list.example/x",
+        f"[top]\nlist = https://user:{CANARY}@[list.example/x",
+        f"[allowlist]\nrequirements_path = https://user:{CANARY}@list.example/?sig={CANARY}",
         f"= {CANARY}",
         f"password {CANARY}\npassword {CANARY}",
     ],
@@ -201,7 +324,11 @@ def test_a_configuration_with_secrets_is_represented_without_them() -> None:
     config = loading.parse(
         f"[mirror]\ndirectory = /m\nmaster = https://user:{CANARY}@upstream.example/a\n"
         f"download-mirror = https://{CANARY}@files.example\n"
-        f"proxy = http://user:{CANARY}@proxy.example\npassword: {CANARY}\n",
+        f"proxy = http://user:{CANARY}@proxy.example\npassword: {CANARY}\n"
+        f"[plugins]\nenabled = all\n[locks]\nfiles = https://user:{CANARY}@a.example/{SIGNATURE}\n"
+        f"indexes = https://user:{CANARY}@a.example/simple\n"
+        f"[allowlist]\nrequirements = https://user:{CANARY}@a.example/{SIGNATURE}\n"
+        f"[top]\nprojects = 1\nlist = https://user:{CANARY}@a.example/{SIGNATURE}\n",
         {},
     )
 

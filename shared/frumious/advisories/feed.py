@@ -16,6 +16,7 @@ from frumious.backoff import Backoff
 from frumious.config import values
 from frumious.config.advisories import OSV
 from frumious.errors import FrumiousError, Retryable
+from frumious.simple.values import valid_etag
 from frumious.upstream.client import Client
 from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 
@@ -52,7 +53,7 @@ async def fetch_feed(
             if policy.feed.startswith("s3://"):
                 from frumious.storage.s3.fetching import fetch_object  # noqa: PLC0415
 
-                args = (policy.feed, etag, MAX_ARCHIVE, file, config)
+                args = (policy.feed, etag, MAX_ARCHIVE, _SECONDS, file, config)
                 new_etag = await asyncio.to_thread(fetch_object, *args)
             elif policy.feed.startswith("/"):
                 new_etag = await asyncio.to_thread(_copy, Path(policy.feed), etag, file)
@@ -116,7 +117,7 @@ async def _attempt(url: str, etag: str, file: IO[bytes], client: Client) -> str:
         if length is not None and length != size:
             msg = f"{url} sent {size} of {length} bytes"
             raise UpstreamUnavailable(msg)
-        return response.headers.get("ETag", "")
+        return valid_etag(response.headers.get("ETag", ""))
 
 
 def _copy(path: Path, etag: str, file: IO[bytes]) -> str:

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from frumious.config import values
 from frumious.locks.requirements import logical_lines, without_hashes
+from frumious.redaction import SecretText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +107,7 @@ def sources(text: str) -> tuple[str, ...]:
     found = lines(text)
     for source in filter(is_address, found):
         check_address(source)
-    return found
+    return tuple(map(SecretText, found))
 
 
 def is_address(text: str) -> bool:
@@ -127,12 +128,19 @@ def check_address(source: str) -> None:
     if scheme == "s3" and not all(path.partition("/")):
         msg = f"{source!r} is not s3://bucket/key"
         raise ValueError(msg)
-    if scheme != "s3" and values.address(source) is None:
-        msg = f"{source!r} has no valid host"
+    if scheme != "s3" and not _has_host(source):
+        msg = f"{source!r} has no valid host and port"
         raise ValueError(msg)
     if "*" in path.partition("?")[0]:
         msg = f"{source!r} is a pattern, and only files may have one: list each address"
         raise ValueError(msg)
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return values.address(url) is not None
+    except ValueError:  # its text may quote a password
+        return False
 
 
 def names(text: str) -> frozenset[NormalizedName]:
@@ -198,7 +206,7 @@ def _required(folder: str, text: str) -> Required:
         if is_address(name) or is_address(folder):
             address = name if is_address(name) else f"{folder.rstrip('/')}/{name}"
             check_address(address)
-            addresses.append(address)
+            addresses.append(SecretText(address))
         else:
             entries += _requirement_files(Path(folder), name)
     return Required(tuple(entries), tuple(dict.fromkeys(addresses)))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SECTION: Final = "pythons"
 DEFAULT_VARIANT: Final = "default"
+_url: Final = values.url(insecure=True)
 _IMPLEMENTATIONS: Final = ("cpython", "pypy", "graalpy")
 
 
@@ -45,10 +46,7 @@ def _versions(text: str) -> SpecifierSet:
 
 
 def _list(text: str) -> str:
-    if text.startswith(("http://", "https://")) and "?" in text:
-        msg = "must be a URL without a query, or a file"
-        raise ValueError(msg)
-    return text
+    return _url(text) if text.startswith(("http://", "https://")) else text
 
 
 class PythonBuilds(Options, frozen=True, kw_only=True):

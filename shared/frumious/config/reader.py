@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _IGNORED: Final = frozenset({"api-method", "delete-packages", "keep-index-versions"})
 _REFERENCE: Final = re.compile(r"\{\{([A-Za-z0-9-]+_[A-Za-z0-9_-]+)\}\}")
+_USERINFO: Final = re.compile(r"""[^\s'"]+@""")
 _SECRETS: Final = re.compile(r"proxy|password|.*(secret|_token|CustomerKey).*")
 
 
@@ -76,6 +77,7 @@ class Reader:
         """Report an invalid option."""
         value = (self._ini.get(section, key, fallback=None) or "").strip()
         shown = "(not shown)" if _is_secret(key) else _shown(value)
+        text = _USERINFO.sub("***@", text)
         self.mistakes.append(f"[{section}] {key} = {shown}: {text}")
 
     def warn_unused(self, section: str, key: str, reason: str) -> None:

@@ -301,11 +301,11 @@ def index_url(pypi: str, *, insecure: bool) -> Callable[[str], str]:
 def split_login(url: str) -> tuple[str, str | None]:
     """Return a URL without its user name and password, and these as an Authorization header."""
     parts = urlsplit(url)
-    userinfo, _, host = parts.netloc.rpartition("@")
+    userinfo = parts.netloc.rpartition("@")[0]
     if not userinfo:
         return url, None
     encoded = base64.b64encode(unquote_to_bytes(f"{parts.username}:{parts.password or ''}"))
-    return parts._replace(netloc=host).geturl(), f"Basic {encoded.decode()}"
+    return url.replace(f"{userinfo}@", "", 1), f"Basic {encoded.decode()}"
 
 
 def requirements(text: str) -> tuple[Requirement, ...]:

@@ -26,6 +26,7 @@ Buffered: TypeAlias = "BufferedReader | BufferedRandom"
 _AT_ONCE: Final = 8  # objects that are read at a time
 _ATTEMPTS: Final = 3
 _MAX_OBJECT: Final = 64 * 1024**3  # bytes
+_MAX_TIME: Final = 24 * 3600.0  # seconds for one object
 _STDIN: Final = "-"
 
 
@@ -122,11 +123,11 @@ def _fetch(address: str, config: Config) -> Buffered:
     file = TemporaryFile()  # noqa: SIM115 (the reader closes it)
     for _ in range(_ATTEMPTS - 1):
         with suppress(StorageUnavailable):
-            fetch_object(address, "", _MAX_OBJECT, file, config)
+            fetch_object(address, "", _MAX_OBJECT, _MAX_TIME, file, config)
             break
         file.seek(0)
         file.truncate()
     else:
-        fetch_object(address, "", _MAX_OBJECT, file, config)
+        fetch_object(address, "", _MAX_OBJECT, _MAX_TIME, file, config)
     file.seek(0)
     return file

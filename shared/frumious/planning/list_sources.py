@@ -14,6 +14,7 @@ from frumious.config import values
 from frumious.config.filters import is_address
 from frumious.errors import FrumiousError
 from frumious.upstream.client import Client
+from frumious.upstream.responses import etag_of
 
 if TYPE_CHECKING:
     from frumious.clock import Clock
@@ -64,7 +65,7 @@ def _read_object(uri: str, etag: str, config: Config) -> tuple[bytes | None, str
     from frumious.storage.s3.fetching import fetch_object  # noqa: PLC0415 (if it is needed)
 
     file = io.BytesIO()
-    new_etag = fetch_object(uri, etag, _MAX_SIZE, file, config)
+    new_etag = fetch_object(uri, etag, _MAX_SIZE, _MAX_TIME, file, config)
     return None if new_etag == etag else file.getvalue(), new_etag
 
 
@@ -88,4 +89,4 @@ async def _read_address(
     if etag and response.status == HTTPStatus.NOT_MODIFIED:
         return None, etag
     response.check_status()
-    return response.body, response.headers.get("ETag", "")
+    return response.body, etag_of(response)

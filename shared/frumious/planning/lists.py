@@ -138,7 +138,8 @@ class _Wanted:
     @property
     def read_by(self) -> str:
         """Identify what parsed lists depend on, apart from their content."""
-        return " ".join((__version__, *self.indexes, *([str(self.count)] if self.top else [])))
+        count = [str(self.count)] if self.top else []
+        return " ".join((__version__, *map(redact, self.indexes), *count))
 
     def parse_locks(self, shown: str, body: bytes) -> LockedList:
         from frumious.locks.parse import parse_list  # noqa: PLC0415 (few mirrors have lists)

@@ -20,6 +20,7 @@ from frumious.config.pythons import DEFAULT_VARIANT
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.types import Key
+from frumious.redaction import redact
 from frumious.simple.parse_json import json_object
 from frumious.simple.values import InvalidPage
 
@@ -75,7 +76,7 @@ class Build:
     key: Key
     url: str
     sha256: str
-    entry: Mapping[str, Any]  # as the list has it
+    entry: Mapping[str, Any]  # as the list has it, without a query in its address
 
 
 def parse(body: bytes, source: str) -> dict[str, Any]:
@@ -120,7 +121,8 @@ def select(
         elif key in builds and builds[key].sha256 != sha256:
             problems.append(f"{name!r:.200}: {key!r} is in the list with two digests")
         else:
-            builds.setdefault(key, Build(name, key, entry.url, sha256, values))
+            public = {**values, "url": entry.url.partition("?")[0]}  # it may be a signature
+            builds.setdefault(key, Build(name, key, entry.url, sha256, public))
     return builds, problems
 
 
@@ -130,10 +132,14 @@ def _key(entry: _Entry) -> Key:
     Raises:
         InvalidList: the address is not one of those that uv redirects to a mirror.
     """
-    path = unquote(urlsplit(entry.url).path)
+    parts = urlsplit(entry.url)
+    if "@" in parts.netloc:
+        msg = f"{redact(entry.url)!r:.300} has a user name or password"
+        raise InvalidList(msg)
+    path = unquote(parts.path)
     _, mark, kept = path.partition(_MARKS.get(entry.name, _MARK))
     if not mark or len(kept) > _MAX_NAME or _PATH.fullmatch(kept) is None:
-        msg = f"uv does not redirect {entry.url!r:.300} to a mirror"
+        msg = f"uv does not redirect {redact(entry.url)!r:.300} to a mirror"
         raise InvalidList(msg)
     if not entry.name.isidentifier() or not entry.name.isascii():
         msg = f"{entry.name!r:.50} is no name of an implementation"

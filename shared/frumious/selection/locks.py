@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 
 from frumious.config import filters
+from frumious.redaction import SecretText
 from frumious.selection.names import AllowedProjects
 from frumious.selection.releases import PinnedReleases, matches
 from frumious.selection.unread import ListsUnread, Unread
@@ -48,7 +49,7 @@ class UnreadLocks(Unread, frozen=True):
     def read(cls, options: FilterOptions) -> Self | None:
         """Read `[locks] files` and `indexes`; return None without lists."""
         get = options.reader.get
-        indexes = get(_SECTION, "indexes", filters.lines, filters.NO_TEXTS)
+        indexes = tuple(map(SecretText, get(_SECTION, "indexes", filters.lines, filters.NO_TEXTS)))
         return cls(options.locks, indexes) if options.locks else None
 
     def resolved(self, lists: Lists) -> LockedProjects:

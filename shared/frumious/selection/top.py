@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from frumious.config.filters import check_address, is_address, parsed_file
+from frumious.redaction import SecretText
 from frumious.selection.names import AllowedProjects
 from frumious.selection.unread import ListsUnread, Unread
 from frumious.simple.values import project_name
@@ -120,4 +121,4 @@ def _address(text: str) -> str:
     if not is_address(text):
         return ""
     check_address(text)
-    return text
+    return SecretText(text)

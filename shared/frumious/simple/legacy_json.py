@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from frumious.model.pages import File
     from frumious.model.types import Json, JsonObject
 
+_LOGIN: Final = re.compile(r"(?<=://)[^/]*@")
 _OLDEST: Final = Version("0.dev0")
 
 
@@ -22,16 +24,21 @@ def parse(body: bytes) -> JsonObject:
     return payload
 
 
-def without_queries(body: bytes) -> bytes:
-    """Return the JSON without queries in the URLs of its files: they may be signatures."""
+def without_secrets(body: bytes) -> bytes:
+    """Return the JSON with the `_public` URLs of its files."""
     payload = parse(body)
     changed = False
     for file in files(payload):
         url = file.get("url")
-        if isinstance(url, str) and "?" in url:
-            file["url"] = url.partition("?")[0]
+        if (public := _public(url)) != url:
+            file["url"] = public
             changed = True
     return msgspec.json.encode(payload) if changed else body
+
+
+def _public(url: Json) -> Json:
+    """Return a URL without its query, which may be a signature, and without a login."""
+    return _LOGIN.sub("", url.partition("?")[0]) if isinstance(url, str) else url
 
 
 def only(filenames: Container[str], body: bytes) -> bytes:
@@ -106,14 +113,14 @@ def describes(payload: JsonObject, shown: Iterable[File]) -> bool:
 
 
 def of_release(payload: JsonObject, shown: Iterable[File]) -> bytes:
-    """Return the JSON of a release with these files alone, without queries in their URLs."""
+    """Return the JSON of a release with these files alone, and with their `_public` URLs."""
     sha256s = {file.filename: file.hashes.get("sha256") for file in shown}
     urls: list[Json] = []
     for entry in _entries(payload.get("urls")):
-        name, url, digests = _filename(entry), entry.get("url"), entry.get("digests")
+        name, digests = _filename(entry), entry.get("digests")
         sha256 = digests.get("sha256") if isinstance(digests, dict) else None
         if name not in sha256s or (sha256 and sha256s[name] and sha256 != sha256s[name]):
             continue
-        urls.append({**entry, "url": url.partition("?")[0] if isinstance(url, str) else url})
+        urls.append({**entry, "url": _public(entry.get("url"))})
     others = {key: value for key, value in payload.items() if key != "releases"}
     return msgspec.json.encode({**others, "urls": urls})

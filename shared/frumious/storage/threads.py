@@ -5,57 +5,94 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from frumious.storage.protocol import StorageUnavailable
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
 
-class Abandoned(Exception):
-    """The call was cancelled before it sent its next request."""
+class Abandoned(BaseException):
+    """The call was cancelled, or took too long; no library catches this and tries again."""
 
 
 class ThreadPool:
     """At most `max_calls` blocking calls at once.
 
     asyncio's default pool has a few threads for each core, and the whole process shares it.
+
+    The timeouts of the libraries begin anew with each byte that arrives. A call that takes `limit`
+    seconds is therefore interrupted, and one whose caller is cancelled after `grace` seconds.
     """
 
-    def __init__(self, max_calls: int) -> None:
+    def __init__(
+        self, max_calls: int, *, limit: float | None = None, grace: float | None = None
+    ) -> None:
         self._executor = ThreadPoolExecutor(max_calls, "frumious-storage")
+        self._limit = limit
+        self._grace = grace
         self._current = threading.local()
 
     def close(self) -> None:
         """Let the threads end with the calls that they run."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, call: Callable[[], T], *, read_only: bool = False) -> T:
+    async def run(
+        self, call: Callable[[], T], *, read_only: bool = False, target: str = "a request"
+    ) -> T:
         """Run a blocking call in a thread; return what it returns, raise what it raises.
 
-        A thread cannot be stopped. A caller that is cancelled leaves a `read_only` call at once,
-        and waits for any other call, so that nothing is written after it has given up.
+        Error messages contain `target`. A caller that is cancelled leaves a `read_only` call at
+        once, and waits for the end of any other call, so that nothing is written after it has given
+        up.
+
+        Raises:
+            StorageUnavailable: the call took too long.
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
+        interruptible = _Interruptible()
 
         def run() -> None:
             self._current.outcome = outcome
             try:
-                result = call()
+                result = interruptible.run(call)
+            except Abandoned:  # without the traceback, whose frames keep sockets open
+                loop.call_soon_threadsafe(_set, outcome.set_exception, Abandoned(), outcome)
             except BaseException as error:  # noqa: BLE001 (the caller gets it)
                 loop.call_soon_threadsafe(_set, outcome.set_exception, error, outcome)
             else:
                 loop.call_soon_threadsafe(_set, outcome.set_result, result, outcome)
 
         submitted = self._executor.submit(run)
+        timer = None if self._limit is None else loop.call_later(self._limit, interruptible.end)
         try:
             return await outcome  # asyncio.wrap_future costs twice as much as all of this
+        except Abandoned:
+            raise _too_long(target, self._limit) from None
         except asyncio.CancelledError:
-            if not submitted.cancel() and not read_only:
-                await asyncio.wait([asyncio.wrap_future(submitted)])
+            if not submitted.cancel():
+                await self._end(interruptible, asyncio.wrap_future(submitted), read_only=read_only)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _end(
+        self, interruptible: _Interruptible, ended: asyncio.Future[None], *, read_only: bool
+    ) -> None:
+        """End a call whose caller is cancelled."""
+        if not read_only:
+            _, running = await asyncio.wait([ended], timeout=self._grace)
+            if not running:
+                return
+        interruptible.end()
+        if not read_only:
+            await asyncio.wait([ended])
 
     def check_cancelled(self) -> None:
         """End the call of this thread if it was cancelled; for calls that send several requests.
@@ -65,6 +102,74 @@ class ThreadPool:
         """
         if self._current.outcome.cancelled():
             raise Abandoned
+
+
+@contextmanager
+def at_most(seconds: float, target: str) -> Iterator[None]:
+    """Limit the time of blocking calls in this thread; error messages contain `target`.
+
+    Raises:
+        StorageUnavailable: they took too long.
+    """
+    interruptible = _Interruptible()
+    timer = threading.Timer(seconds, interruptible.end)
+    timer.daemon = True
+    timer.start()
+    try:
+        with interruptible:
+            yield
+    except Abandoned:
+        raise _too_long(target, seconds) from None
+    finally:
+        timer.cancel()
+
+
+class _Interruptible:
+    """What a thread does while this is entered can be ended by another thread.
+
+    The thread notices it when the bytes arrive for which it waits, or none within the timeout.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._ended = False
+
+    def run(self, call: Callable[[], T]) -> T:
+        with self:
+            return call()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._ended:
+                raise Abandoned
+            self._thread = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._thread = None
+            if self._ended:  # what was not raised yet must not be raised in another call
+                _raise_in(threading.get_ident(), None)
+
+    def end(self) -> None:
+        with self._lock:
+            if self._thread is not None and not self._ended:
+                _raise_in(self._thread, Abandoned)
+            self._ended = True
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an error in a thread as soon as it runs Python's code; None: raise none any more."""
+    import ctypes  # noqa: PLC0415 (rarely needed)
+
+    raised = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+def _too_long(target: str, seconds: float | None) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"the storage's answer for {target} took more than {seconds:g} seconds"
+    )
 
 
 def _set(setter: Callable[[Any], None], value: object, outcome: asyncio.Future[Any]) -> None:

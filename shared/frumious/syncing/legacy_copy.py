@@ -64,7 +64,7 @@ async def _store(
         await mirror.storage.delete(layout.legacy_json(project))
         return LegacyCopy(), None
     payload = legacy_json.parse(body) if mirror.config.release_json else None
-    body = legacy_json.without_queries(body)
+    body = legacy_json.without_secrets(body)
     if mirror.selection.cooldown is not None:
         body = legacy_json.only(shown, body)
     for key in layout.legacy_json(project):

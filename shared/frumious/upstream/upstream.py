@@ -11,7 +11,7 @@ import logging
 import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from msgspec.structs import replace
 
@@ -207,7 +207,7 @@ class Upstream:
         if not mirror:
             return (url,)
         path = urlsplit(url).path.lstrip("/")
-        mirrored = urljoin(f"{mirror}/", path)
+        mirrored = f"{mirror}/{path}"
         return (mirrored,) if self._config.download_mirror_no_fallback else (mirrored, url)
 
     def download(self, url: str, size: int | None) -> ResumableDownload:

@@ -40,7 +40,8 @@ class Bucket:
         self.requests = 0
         self.server = ""  # as its last response names it
         self.date = ""  # of that response
-        self.threads = ThreadPool(CONNECTIONS)
+        self.timeout = config.timeout  # seconds
+        self.threads = ThreadPool(CONNECTIONS, limit=config.global_timeout, grace=config.timeout)
         self._parameters = config.s3.parameters
         session = open_session(config.s3)
         try:
@@ -83,7 +84,8 @@ class Bucket:
             StorageRefused: S3 refuses the call.
         """
         try:
-            return await self.threads.run(call, read_only=read_only)
+            target = f"{key!r} in {self.name!r}"
+            return await self.threads.run(call, read_only=read_only, target=target)
         except ClientError as error:
             details = error.response["Error"]
             code = details.get("Code", "")

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
 from frumious.storage.s3.session import open_client, open_session
+from frumious.storage.threads import at_most
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 _CHUNK = 1024**2
 
 
-def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: Config) -> str:
+def fetch_object(  # noqa: PLR0913, PLR0917 (a request and its limits)
+    address: str, etag: str, limit: int, seconds: float, file: IO[bytes], config: Config
+) -> str:
     """Write an object to a file, and return its ETag; the given ETag: the object still has it.
 
     Raises:
-        StorageUnavailable: S3 did not respond.
+        StorageUnavailable: S3 did not respond, or not completely within `seconds`.
         StorageRefused: S3 refuses it, or the object has more than `limit` bytes.
     """
     bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -32,15 +35,16 @@ def fetch_object(address: str, etag: str, limit: int, file: IO[bytes], config: C
     if etag:
         request["IfNoneMatch"] = etag
     try:
-        response = _client(config.s3, config.timeout).get_object(**request)
-        size = 0
-        for chunk in response["Body"].iter_chunks(_CHUNK):
-            size += len(chunk)
-            if size > limit:
-                msg = f"{address} has more than {limit} bytes"
-                raise StorageRefused(msg)
-            file.write(chunk)
-        return response["ETag"]
+        with at_most(seconds, address):
+            response = _client(config.s3, config.timeout).get_object(**request)
+            size = 0
+            for chunk in response["Body"].iter_chunks(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    msg = f"{address} has more than {limit} bytes"
+                    raise StorageRefused(msg)
+                file.write(chunk)
+            return response["ETag"]
     except ClientError as error:
         if etag and error.response["Error"]["Code"] == "304":
             return etag

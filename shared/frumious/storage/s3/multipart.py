@@ -103,10 +103,11 @@ async def upload_in_parts(
         raise StorageUnavailable(msg) from error
     except BaseException:
         try:
-            await _abort(bucket, target["Key"], upload_id)
-        except (StorageRefused, StorageUnavailable) as error:
+            async with asyncio.timeout(bucket.timeout):
+                await _abort(bucket, target["Key"], upload_id)
+        except (StorageRefused, StorageUnavailable, TimeoutError) as error:
             # Why the upload has ended matters more; `remove_leftovers` aborts it later.
-            logger.warning("cannot abort an upload", extra={"error": str(error)})
+            logger.warning("cannot abort an upload", extra={"error": str(error) or "timeout"})
         raise
 
 

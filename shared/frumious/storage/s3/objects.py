@@ -72,7 +72,8 @@ class Objects:
             bucket.requests += 1
             with suppress(NotWritten):
                 return await to_the_end(
-                    bucket.signed_put.write(bucket.prefix + key, body, {**options, **checksum})
+                    bucket.signed_put.write(bucket.prefix + key, body, {**options, **checksum}),
+                    grace=bucket.timeout,
                 )
         return await bucket.run(put, key)
 

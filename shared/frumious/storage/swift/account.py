@@ -65,12 +65,12 @@ class Access:
 class SwiftAccount:
     """The login and the connections of one mirror."""
 
-    def __init__(self, config: SwiftConfig, timeout: float) -> None:
+    def __init__(self, config: SwiftConfig, timeout: float, global_timeout: float) -> None:
         self.requests = 0
         self._config = config
-        self._timeout = timeout
+        self.timeout = timeout
         self._idle: list[_Connection] = []
-        self._threads = ThreadPool(_MAX_CONNECTIONS)
+        self._threads = ThreadPool(_MAX_CONNECTIONS, limit=global_timeout, grace=timeout)
         self._session, self._region, self._url = _login(config, timeout)
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class SwiftAccount:
             session=self._session,
             os_options={"object_storage_url": self._access().url},
             retries=self._config.retries,
-            timeout=self._timeout,
+            timeout=self.timeout,
             insecure=not verify,
             cacert=verify if isinstance(verify, str) else None,
         )
@@ -164,7 +164,7 @@ class SwiftAccount:
     async def _run(self, call: Callable[[], T], target: str, *, read_only: bool) -> T:
         """Run a call in a thread, and map its errors."""
         try:
-            return await self._threads.run(call, read_only=read_only)
+            return await self._threads.run(call, read_only=read_only, target=target)
         except ClientException as error:
             if error.http_status is None:
                 msg = f"cannot reach Swift for {target}: {error}"

@@ -5,12 +5,15 @@ Swift calls it a static large object. Readers see only the manifest, which is wr
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import uuid
 from contextlib import aclosing
 from posixpath import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 
+from frumious.errors import FrumiousError
 from frumious.storage.swift.account import NotFound
 from frumious.storage.swift.locations import Location, Locations, Span
 from frumious.storage.swift.objects import delete_locations, list_objects
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from frumious.model.types import Key
     from frumious.storage.swift.account import SwiftAccount
     from frumious.storage.swift.put import Sent, SwiftPut
+
+logger = logging.getLogger(__name__)
 
 _SEGMENT: Final = {"Content-Type": "application/octet-stream"}
 
@@ -89,7 +94,12 @@ class Segments:
             unused = [
                 Location(upload.container, f"{upload.name}{n:08}") for n in range(len(segments) + 1)
             ]
-            await delete_locations(self._account, unused, in_bulk=False)
+            try:
+                async with asyncio.timeout(self._account.timeout):
+                    await delete_locations(self._account, unused, in_bulk=False)
+            except (FrumiousError, TimeoutError) as error:
+                # Why the upload has ended matters more; they are deleted with the file.
+                logger.warning("cannot delete segments", extra={"error": str(error) or "timeout"})
             raise
         await delete_locations(self._account, replaced, in_bulk=False)
 

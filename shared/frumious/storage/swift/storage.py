@@ -59,7 +59,7 @@ class SwiftStorage:
         swift = config.swift
         self._segment_size = swift.segment_size
         self._locations = Locations.of(swift, config.directory)
-        self._account = SwiftAccount(swift, config.timeout)
+        self._account = SwiftAccount(swift, config.timeout, config.global_timeout)
         self._put = SwiftPut(self._account, config.timeout, config.global_timeout)
         self._containers = Containers(self._account, self._locations, publish=swift.publish)
         self._segments = Segments(self._account, self._put, self._locations)
