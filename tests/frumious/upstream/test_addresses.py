@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from frumious.advisories.feed import fetch_feed
+from frumious.errors import FrumiousError
+from frumious.planning.lists import read_lists
+from frumious.pythons.builds import mirror_builds
 from frumious.upstream.addresses import HostRefused, is_permitted
 from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
 from tests.upstream.actions import Edit
 from tests.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
+    from frumious.mirror import Mirror
     from tests.world import Aws
 
 LOGIN = "Basic " + base64.b64encode(b"user:p@ss").decode()
@@ -165,6 +172,33 @@ def test_the_path_of_a_relative_link_is_requested_byte_for_byte(world: World, pa
     assert f"{path}demo-1.0.tar.gz" in {each.target for each in world.upstream.requests}
 
 
+@pytest.mark.parametrize("folder", ["/a//b/%7Edemo/", "/a:b/", "/http://c.example/"])
+def test_a_download_mirror_is_asked_for_the_path_byte_for_byte(world: World, folder: str) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    with elsewhere() as mirror:
+        world.configure(f"download-mirror = {mirror.url}/mirrored")
+
+        def change(page: dict[str, Any]) -> None:
+            page["files"][0]["url"] = f"{world.upstream.url}{folder}demo-1.0.tar.gz?{SIGNED}"
+
+        world.upstream.faults.add(Fault(Edit(change), "/simple/"))
+        world.sync("demo")
+
+        targets = {each.target for each in mirror.requests}
+        assert targets == {f"/mirrored{folder}demo-1.0.tar.gz"}, "a signature is for its own host"
+
+
+@pytest.mark.parametrize("login", ["", "user:hush@"])
+def test_the_address_of_a_list_is_requested_byte_for_byte(world: World, login: str) -> None:
+    url = f"{world.upstream.url.replace('//', f'//{login}')}/a//%7E/list.txt?{SIGNED}"
+    world.configure(sections=f"{LOCKS}{url}")
+    with pytest.raises(FrumiousError):
+        world.run(read_list)
+
+    (request,) = world.upstream.requests
+    assert request.target == f"/a//%7E/list.txt?{SIGNED}"
+
+
 # Hosts
 
 
@@ -194,21 +228,30 @@ def test_a_name_of_a_private_address_is_refused(world: World, *, redirected: boo
     assert len(world.upstream.requests_for("/packages/")) == int(redirected)
 
 
+@pytest.fixture
+def resolving_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that lets all names that are no addresses have one address."""
+    resolve = socket.getaddrinfo
+
+    def start(address: str) -> None:
+        def rebound(host: str, *arguments: Any, **options: Any) -> Any:
+            is_name = host.endswith((".example", ".com"))
+            return resolve(address if is_name else host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", rebound)
+
+    return start
+
+
 def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, resolving_to: Callable[[str], None]
 ) -> None:
     world.index.upload(sdist("demo", "1.0"))
     world.upstream.faults.add(
         Fault(edit_url(world.upstream.url, "http://rebound.example"), "/simple/")
     )
     world.configure("allowed-hosts = rebound.example")
-    resolve = socket.getaddrinfo
-
-    def rebound(host: str, *arguments: Any, **options: Any) -> Any:
-        name = "169.254.169.254" if host == "rebound.example" else host
-        return resolve(name, *arguments, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    resolving_to("169.254.169.254")
 
     assert "169.254.169.254, which is not public" in str(world.sync("demo").error)
 
@@ -254,6 +297,112 @@ def test_which_addresses_a_name_may_have(
 ) -> None:
     assert is_permitted(address, public=True) is as_public
     assert is_permitted(address, public=False) is as_configured
+
+
+# What is not upstream's: lists, the feed of advisories, builds of Python
+
+
+async def read_list(mirror: Mirror) -> None:
+    await read_lists(mirror.config, mirror.clock)
+
+
+async def read_feed(mirror: Mirror) -> None:
+    policy = mirror.config.advisories
+    assert policy is not None
+    await fetch_feed(policy, "", mirror.config, mirror.clock)
+
+
+async def read_builds(mirror: Mirror) -> None:
+    policy = mirror.config.pythons
+    assert policy is not None
+    done = await mirror_builds(policy, mirror)
+    if done.problems:
+        raise HostRefused(done.problems[0])
+
+
+ASKED = "/x/releases/download/1/asked"
+LOCKS = "[plugins]\nenabled = project_locks\n[locks]\nfiles = "
+OTHERS: dict[str, tuple[str, Callable[[Mirror], Awaitable[None]]]] = {
+    "list": (f"{LOCKS}{{origin}}{ASKED}.txt", read_list),
+    "list with login": (f"{LOCKS}{{login}}{ASKED}.txt", read_list),
+    "feed": (f"[advisories]\nfeed = {{origin}}{ASKED}", read_feed),
+    "list of builds": (f"[pythons]\nlist = {{origin}}{ASKED}", read_builds),
+    "build": ("[pythons]\nlist = {file}\nallowed-hosts = {host}", read_builds),
+    "build of a host": ("[pythons]\nlist = {file}\nhost = {origin}", read_builds),
+}
+
+
+@pytest.fixture(params=OTHERS)
+def other(
+    request: pytest.FixtureRequest, private: World, tmp_path: Path
+) -> Callable[[str, str], str]:
+    """Return a function that asks a host, and returns why that fails."""
+    sections, read = OTHERS[request.param]
+
+    def ask(origin: str, options: str) -> str:
+        build = {
+            "name": "cpython",
+            "arch": {"family": "x86_64"},
+            "os": "linux",
+            "libc": "gnu",
+            "major": 3,
+            "minor": 13,
+            "patch": 9,
+            "url": f"{origin}{ASKED}",
+            "sha256": "0" * 64,
+        }
+        (tmp_path / "list.json").write_text(json.dumps({"build": build}))
+        login = origin.replace("//", "//user:hush@")
+        host = origin.partition("//")[2]
+        filled = sections.format(origin=origin, login=login, host=host, file=tmp_path / "list.json")
+        private.configure(options, sections=filled)
+        with pytest.raises(FrumiousError) as caught:
+            private.run(read)
+        return str(caught.value)
+
+    return ask
+
+
+def test_no_other_host_is_contacted_although_upstream_s_files_may_be_there(
+    private: World, other: Callable[[str, str], str]
+) -> None:
+    with elsewhere() as asked, elsewhere() as target:
+        asked.faults.add(Fault(Redirect(f"{target.url}/stolen"), ASKED))
+        allowed = f"allowed-hosts = {target.url.removeprefix('http://')}"
+
+        assert "are not allowed" in other(asked.url, allowed)
+        assert asked.requests
+        assert not target.requests
+        logins = [each.headers.get("authorization") for each in asked.requests]
+        assert LOGIN not in logins, "upstream's login is for upstream"
+
+
+def test_a_redirect_to_upstream_brings_no_login_and_is_refused(
+    private: World, other: Callable[[str, str], str]
+) -> None:
+    with elsewhere() as asked:
+        asked.faults.add(Fault(Redirect(f"{private.upstream.url}/simple/"), ASKED))
+
+        assert "are not allowed" in other(asked.url, "")
+        assert not private.upstream.requests
+
+
+def test_no_other_name_leads_to_a_cloud_s_metadata(
+    other: Callable[[str, str], str], resolving_to: Callable[[str], None]
+) -> None:
+    resolving_to("169.254.169.254")
+
+    assert "169.254.169.254, which is not public" in other("http://rebound.example", "")
+
+
+def test_osv_s_name_does_not_lead_into_this_network(
+    world: World, resolving_to: Callable[[str], None]
+) -> None:
+    resolving_to("10.0.0.1")
+    world.configure(sections="[advisories]\n")
+
+    with pytest.raises(FrumiousError, match=r"10\.0\.0\.1, which is not public"):
+        world.run(read_feed)
 
 
 # Provenance
