@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from frumious.model.jobs import AllowedRemoval
+from frumious.simple.values import InvalidPage
 from tests.agreement import missing_files
-from tests.upstream import Edit, Fault, File
+from tests.upstream import Edit, Fault, File, Raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,3 +165,17 @@ def test_a_file_whose_name_allows_other_projects_is_deleted_if_none_has_it(
     world.sync("my-victim", run="run-2", allowed_removal=AllowedRemoval.FILES)
 
     assert [key.rpartition("/")[2] for key in world.files()] == ["my-1.0.tar.gz"]
+
+
+@pytest.mark.parametrize("info", [{"name": "victim"}, {}, {"name": 7}])
+def test_legacy_json_of_another_project_is_not_stored(world: World, info: dict[str, Any]) -> None:
+    world.configure("json = true")
+    world.index.add_file("hostile", "hostile-1.0.tar.gz")
+    body = json.dumps({"info": info, "releases": {}, "urls": []}).encode()
+    served = Raw(200, {"Content-Type": "application/json"}, body)
+    world.upstream.faults.add(Fault(served, "/pypi/hostile/json"))
+
+    with pytest.raises(InvalidPage):
+        world.sync("hostile")
+
+    assert not world.stored("web/pypi/")
