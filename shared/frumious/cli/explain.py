@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
     from frumious.model.pages import ProjectPage
-    from frumious.selection.subject import Subject
+    from frumious.selection.subject import Context, Subject
 
 _FOR_GOOD: Final = " for good: uploaded after not-after, or nobody knows when"
 
@@ -48,7 +48,7 @@ def explain(options: Options, project: str, filenames: tuple[str, ...], *, as_js
         import json
 
         payload = {"project": name, **explanation._asdict()}
-        for key in ("held_back", "attestations", "needed", "needed_files"):
+        for key in ("held_back", "simple_all", "attestations", "needed", "needed_files"):
             if not payload[key]:
                 del payload[key]
         click.echo(json.dumps(payload, indent=1))
@@ -66,6 +66,7 @@ class Explanation(NamedTuple):
     files: Mapping[str, str]  # filename -> what keeps it out; empty: it is selected
     private: bool = False  # it comes from the private directory, past all filters
     held_back: Mapping[str, str | None] = {}  # by the cooldown -> until when; None: for good
+    simple_all: Sequence[str] = ()  # those of them that the index without the cooldown shows
     reported: Mapping[str, Sequence[str]] = {}  # filename -> advisories that do not keep it out
     attestations: Mapping[str, str] = {}  # filename -> its publisher, or what is wrong
     needed: Sequence[str] = ()  # why it is in the closure, and what of that is a problem
@@ -128,11 +129,31 @@ async def _explain(
         decision.excluded_by,
         files,
         held_back=held_back,
+        simple_all=_in_simple_all(project, parsed.page, held_back, context, mirror),
         reported=reported,
         attestations={name: text for name, text in attestations.items() if name in files},
         needed=needed,
         needed_files={name: why for name, why in needed_by.items() if not files.get(name, "out")},
     )
+
+
+def _in_simple_all(
+    project: NormalizedName,
+    page: ProjectPage,
+    held_back: Collection[str],
+    context: Context,
+    mirror: Mirror,
+) -> Sequence[str]:
+    """Return the files that wait, and that the index without the cooldown shows."""
+    if not mirror.selection.simple_all:
+        return ()
+    import math
+
+    from msgspec.structs import replace
+
+    anytime = mirror.selection.select(project, page, replace(context, now=math.inf))
+    names = () if anytime is None else (file.filename for file in anytime.files)
+    return [name for name in names if name in held_back]
 
 
 async def _closure(
@@ -208,5 +229,6 @@ def _lines(project: NormalizedName, explanation: Explanation) -> Iterator[str]:
         more = f", though affected by {', '.join(known)}" if known and not filter_ else ""
         if filename in explanation.attestations and not filter_:
             more += f"; attestations: {explanation.attestations[filename]}"
-        out = f"kept out by {filter_}{when}"
+        shown = "; /simple-all/ has it" if filename in explanation.simple_all else ""
+        out = f"kept out by {filter_}{when}{shown}"
         yield f"  {filename}: " + (out if filter_ else f"selected{needed}{more}")

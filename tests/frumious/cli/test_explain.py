@@ -88,3 +88,19 @@ def test_a_file_that_waits_is_explained(world: World, tmp_path: Path) -> None:
         "demo: selected, with 0 of 2 files",
     ]
     assert payload["held_back"] == {old: until, new: None}
+    assert "simple_all" not in payload
+
+
+def test_what_the_index_without_the_cooldown_shows_is_named(world: World, tmp_path: Path) -> None:
+    blocked = "[plugins]\nenabled = blocklist_release\n[blocklist]\npackages = demo == 2.0\n"
+    cooldown = f"[cooldown]\ndays = 7\nsimple-all = true\n{blocked}"
+    conf = configured(world, tmp_path, cooldown)
+    now = datetime.fromtimestamp(world.clock.now(), UTC)
+    for version in ("1.0", "2.0"):
+        world.index.upload(wheel("demo", version), upload_time=now)
+
+    text = frumious("-c", conf, "explain", "demo").stdout
+    payload = json.loads(frumious("-c", conf, "explain", "demo", "--json").stdout)
+
+    assert payload["simple_all"] == ["demo-1.0-py3-none-any.whl"]
+    assert text.count("; /simple-all/ has it") == 1
