@@ -78,7 +78,8 @@ async def left_damaged(findings: Iterable[Finding], mirror: Mirror) -> frozenset
 async def withhold_simple_all(findings: Iterable[Finding], mirror: Mirror) -> None:
     """Delete the pages of the projects that findings concern, and then the objects themselves.
 
-    Readers get the live pages. The next job of each project stores and publishes all of it.
+    All of them are the index's own: no live file is deleted. Readers get the live pages. The next
+    job of each project stores and publishes all of it.
     """
     findings, second = [*findings], without_cooldown(mirror)
     for project in sorted({cast("NormalizedName", each.project) for each in findings}):
@@ -130,8 +131,10 @@ async def _check(project: NormalizedName, mirror: Mirror, *, deep: bool) -> _Che
         key = simple_all.stored_at(second.pages.layout.manifest(project))
         return _Check([_finding(key, project, f"{error!s:.200}")], None)
     check = _Check(keys=frozenset(map(simple_all.stored_at, keys_of(own))))
-    for key in sorted(shared):
-        check.findings.append(_finding(key, project, "the live page does not name it"))
+    if shared:
+        page_key = simple_all.stored_at(second.pages.layout.manifest(project))
+        detail = f"it names {min(shared)}, and the live page does not"
+        check.findings.append(_finding(page_key, project, detail))
     check.findings += await _check_forms(project, manifest, page, second)
     blobs = [blob for each in own for blob in each.blobs]
     for blob, found in zip(

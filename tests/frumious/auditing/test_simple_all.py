@@ -91,3 +91,21 @@ def test_files_that_no_page_names_are_deleted(both: AuditedMirror) -> None:
     assert both.found() == {("orphan", stray)}
     assert both.run(delete_orphans([key, stray], both.mirror)) == [stray]
     assert both.found() == set()
+
+
+def test_a_page_must_not_name_what_the_live_page_does_not(both: AuditedMirror) -> None:
+    """Live files that it names stay: they may be of a snapshot, or wait for their deletion."""
+    key = own(both)
+    live = f"web/{key.removeprefix('web/simple-all/')}"
+    both.write(live, both.read(key))
+    stored = [*both.keys("web/simple-all/"), *both.keys("state/simple-all/")]
+    pages = [each for each in stored if "/demo/index." in each]
+    for page in pages:
+        both.write(page, both.read(page).replace(b"../../simple-all/packages", b"../../packages"))
+
+    found = {kind for kind, _ in both.found()}
+    assert found == {"damaged-simple-all", "orphan"}
+    assert "repaired" in both.repair().values()
+
+    assert live in both.keys("web/packages/")
+    assert both.read(own(both)) == both.read(live)
