@@ -75,6 +75,9 @@ class FairSlots:
 
     async def take(self, owner: Hashable) -> None:
         """Wait for a slot."""
+        if not self._waiting and self._in_use < int(self._size):
+            self._use(owner)
+            return
         granted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(granted)
         self._grant()
@@ -123,18 +126,22 @@ class FairSlots:
             if waiting:
                 self._waiting[owner] = waiting
             if not granted.cancelled():
-                self._in_use += 1
-                self._used[owner] += 1
+                self._use(owner)
                 granted.set_result(None)
+
+    def _use(self, owner: Hashable) -> None:
+        self._in_use += 1
+        self._used[owner] += 1
 
     def _next_owner(self) -> Hashable | None:
         """Return whose turn it is; None if nobody waits or there is no slot."""
-        size = int(self._size)
-        if not self._waiting or self._in_use > size:
+        used, free = self._used, int(self._size) - self._in_use
+        if not self._waiting or free < 0 or (free == 0 and len(used) != 1):
             return None
-        owner = min(self._waiting, key=lambda owner: self._used[owner])
-        is_monopoly = len(self._used) == 1 and owner not in self._used
-        return owner if self._in_use < size + is_monopoly else None
+        owner = next((owner for owner in self._waiting if owner not in used), None)
+        if owner is None:
+            return min(self._waiting, key=used.__getitem__) if free else None
+        return owner
 
 
 class _Slot:
