@@ -72,7 +72,7 @@ def _remove_unused(path: Path, existing: Path) -> None:
                 folder.rmdir()
 
 
-def open_locked(path: str, mode: int) -> int:
+def open_locked(path: Path | str, mode: int) -> int:
     """Open a file and wait for its lock; closing the descriptor releases it.
 
     Raises:
