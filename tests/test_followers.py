@@ -313,11 +313,55 @@ def test_a_feed_of_another_origin_is_not_followed_until_somebody_agrees(pair: Pa
     assert same(pair), "its root index is compared"
     assert not pair.follower.dry_run().regressed
     pair.follower.clock.advance(3700)
-    assert "change feed is gone" in pair.follower.dry_run().regressed
+    assert "upstream has another change feed" in pair.follower.dry_run().regressed
 
     pair.follower.mirror_run(reset=True)
     assert not pair.follower.dry_run().regressed
     assert pair.follower.cursor().feed.origin == "pypi.example.org/another"
+
+
+def test_a_feed_that_was_restored_from_a_backup_is_named_and_then_another_history(
+    pair: Pair,
+) -> None:
+    origin, lines = pair.feed().origin, pair.feed().lines
+    for version in ("2.0", "3.0"):
+        pair.source.index.upload(wheel("first", version))
+        pair.publish()
+    pair.follow()
+    size = pair.follower.cursor().feed.size
+
+    rewrite(pair, lines, origin)
+    put(pair.source, "state/changes.json", None)
+    pair.follow()
+    pair.follower.clock.advance(3700)
+    shrunk = f"change feed has {len(lines)} changes, and had {size}: it was restored from a backup"
+    assert shrunk in pair.follower.dry_run().regressed
+
+    for version in ("4.0", "5.0", "6.0"):  # the feed goes on from the backup
+        pair.source.index.upload(wheel("first", version))
+        pair.publish()
+    with pytest.raises(FeedRewritten, match="rewritten its history"):
+        pair.follower.plan()
+
+
+def test_a_feed_that_was_switched_off_is_named_and_followed_again_once_it_is_back(
+    pair: Pair,
+) -> None:
+    kept = pair.source.read("web/changes/checkpoint")
+    pair.source.s3.delete_object(Bucket=pair.source.bucket, Key="web/changes/checkpoint")
+    pair.source.configure()
+    pair.source.index.upload(wheel("first", "2.0"))
+    pair.publish()
+    pair.follow()
+    assert same(pair), "its root index is compared"
+    pair.follower.clock.advance(3700)
+    gone = pair.follower.dry_run().regressed
+    assert gone.startswith("upstream's change feed is gone: ")
+    assert "/changes/checkpoint is missing; its root index is compared" in gone
+
+    put(pair.source, "web/changes/checkpoint", kept)
+    pair.follow()
+    assert not pair.follower.dry_run().regressed
 
 
 def test_an_older_checkpoint_from_a_cache_is_passed_over(pair: Pair) -> None:

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     UPSTREAM_UNAVAILABLE = "upstream did not respond"
     UPSTREAM_STALE = "upstream's page is older than its changelog"
     UPSTREAM_REGRESSED = "upstream's serials went back, or it is another index than before"
+    ANOTHER_UPSTREAM = "the mirror follows another index than 'master' in mirror.conf"
     UPSTREAM_INVALID = "upstream's response is not valid"
     FILE_MISSING = "upstream lists a file that it does not serve"
     FILE_DIFFERS = "a file differs from what upstream's page promises"

@@ -162,6 +162,41 @@ def test_a_status_says_which_bundle_was_imported_last(
     assert shown["imported"] == {"serial": serial, "number": 1, "complete": True}
 
 
+def test_a_snapshot_of_the_target_stays_as_it_was_whatever_is_imported(
+    index: Index, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    target.run("snapshot", "create", "before")
+    before = {name: shown(target, name) for name in ("one", "two", "three", "two-more", "four")}
+    index.upload(wheel("two", "2.0"))
+    index.remove_release("three", "1.0")
+    index.remove_project("one")
+    index.upload(wheel("four", "1.0"))
+
+    target.run("import", str(export(source, gap)))
+
+    files = {name: {*before[name]} for name in before}
+    assert files["one"] == {"one-1.0-py3-none-any.whl", "one-1.0.tar.gz"}
+    assert files["four"] == set()
+    assert {name: shown(target, name) for name in before} == before
+    kept = {path.stem for path in (target.mirror / "state/snapshots/before").iterdir()}
+    assert kept == {"one", "two", "three", "four"}
+    for url in (each for name in before for each in before[name].values()):
+        assert (target.mirror / "web/simple/x" / url.partition("#")[0]).resolve().is_file()
+    target.run("verify")
+    assert "one-1.0" in target.run("snapshot", "diff", "before", "live")
+
+
+def shown(side: Side, project: str) -> dict[str, str]:
+    """Return the files that the snapshot `before` shows of a project, with their links."""
+    pages = (side.mirror / "web" / each for each in ("snapshot/before/simple", "simple"))
+    found = [page for page in (each / project / "index.v1_json" for each in pages) if page.exists()]
+    if not found:
+        return {}
+    return {each["filename"]: each["url"] for each in json.loads(found[0].read_bytes())["files"]}
+
+
 def test_keys_and_projects_that_are_wrong_are_named(
     index: Index, sides: tuple[Side, Side, Path]
 ) -> None:

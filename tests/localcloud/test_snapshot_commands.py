@@ -121,6 +121,20 @@ def test_without_the_store_the_command_says_what_is_missing(
     assert get(f"{stack.url}/snapshot/before/simple/demo/").status == 404
 
 
+def test_a_list_that_was_made_again_learns_from_the_store_what_readers_get(stack: Stack) -> None:
+    stack.world.index.upload(wheel("demo", "1.0"))
+    stack.world.mirror_run()
+    stack.run("snapshot", "create", "before")
+    stack.wait_until_fixed()
+    stack.run("rollback", "before")
+    stack.world.s3.put_object(Bucket=stack.world.bucket, Key=SNAPSHOTS, Body=b"{")
+    stack.run("doctor", "--repair")
+    assert "--live" in stack.run("snapshot", "delete", "before", status=1)
+    known = json.loads(stack.world.read(SNAPSHOTS))
+    assert (known["served"], "key-value-store" in known["store"]) == ("before", True)
+    assert "no longer before" in stack.run("rollback", "--live")
+
+
 def test_the_mirror_remembers_the_store(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.world.index.upload(wheel("demo", "1.0"))
     stack.world.mirror_run()

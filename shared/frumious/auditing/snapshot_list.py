@@ -31,7 +31,7 @@ _NAME: Final = re.compile(SNAPSHOT_NAME)
 
 
 async def rebuild_snapshots(now: float, pages: PageStore) -> Snapshots:
-    """Return the snapshots of which anything is stored; which one readers get is not known.
+    """Return the snapshots of which anything is stored; their readers know which one they get.
 
     The time at which one was created is that of its root index.
     """

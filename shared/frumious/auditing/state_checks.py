@@ -24,6 +24,7 @@ from frumious.model.private import PrivateListing
 from frumious.model.runs import Cursor, Selected
 from frumious.model.snapshots import SNAPSHOTS, Snapshots
 from frumious.simple.values import InvalidPage
+from frumious.snapshots.readers import readers_of
 from frumious.state import inbox
 from frumious.state.bundle_records import Exports, Imported
 from frumious.state.changes import FeedState
@@ -267,6 +268,8 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
         await ledger.change_named(lambda _: named)
     elif key == SNAPSHOTS:
         found = await rebuild_snapshots(mirror.clock.now(), mirror.pages)
+        served = await readers_of(mirror.config).served()
+        found = replace(found, served=served if served in found.snapshots else None)
         await change_snapshots(lambda _: found, storage)
 
 

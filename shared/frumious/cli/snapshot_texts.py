@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from frumious.snapshots.diff import ProjectDiff
 
 _SHOWN: Final = 20  # snapshots
+_COLUMNS: Final = 5  # of the table, where no snapshot shows an earlier time
 COUNTED: Final = 10_000  # pages of a snapshot: ten requests to S3
 
 
 def pass_text(done: Pass) -> str:
     """Return what a pass over the pages has found."""
-    return (
-        f"{count(done.pages, 'page')} of its own, without {count(done.newer, 'file')}"
-        f" ({done.undated:,} have no upload time), with {count(done.back, 'file')} that left the"
-        f" live index; {count(done.yanked, 'file')} yanked now, perhaps not then. Files that are no"
-        " longer stored are missing."
-    )
+    undated = f", {done.undated:,} of them without an upload time" if done.undated else ""
+    parts = {
+        f"leaves out {count(done.newer, 'file')} uploaded later{undated}": done.newer,
+        f"shows {count(done.back, 'file')} that left the live index": done.back,
+        f"shows {count(done.yanked, 'file')} as yanked, which may have been later": done.yanked,
+    }
+    found = "; ".join(part for part, number in parts.items() if number)
+    text = f"It has {count(done.pages, 'page')} of its own{f', {found}' if found else ''}."
+    return f"{text} Files that the mirror no longer stores are missing."
 
 
 def snapshot_lines(known: Snapshots) -> Iterator[str]:
@@ -90,16 +94,25 @@ def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
     if not known.snapshots:
         click.echo("There are no snapshots; 'frumious snapshot create NAME' makes one.")
         return
-    table = Table("Name", "Created", "Shows", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("Name", overflow="fold")
+    table.add_column("Created", no_wrap=True)
+    if any(each.as_of is not None for each in known.snapshots.values()):
+        table.add_column("As of", no_wrap=True)
     table.add_column("Serial", justify="right")
     table.add_column("Own pages", justify="right")
     table.add_column("State")
     for name, each in known.snapshots.items():
         pages = f"over {COUNTED:,}" if counts[name] > COUNTED else f"{counts[name]:,}"
         state = "readers get it" if known.served == name else _state(each)
-        shown = utc(each.created if each.as_of is None else each.as_of)
-        table.add_row(name, utc(each.created), shown, str(each.serial or ""), pages, state)
+        shown = [] if len(table.columns) == _COLUMNS else [_minute(each.as_of)]
+        created = _minute(each.created)
+        table.add_row(name, created, *shown, str(each.serial or ""), pages, state)
     Console(highlight=False).print(table)
+
+
+def _minute(when: float | None) -> str:
+    return "" if when is None else utc(when)[:-4].replace("T", " ") + "Z"
 
 
 def diff_lines(each: ProjectDiff) -> Iterator[str]:

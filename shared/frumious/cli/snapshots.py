@@ -9,7 +9,7 @@ import click
 from frumious.cli.options import json_option, pass_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from frumious.cli.options import Options
     from frumious.mirror import Mirror
@@ -74,10 +74,23 @@ def create(
             from frumious.snapshots.create import create_snapshot
 
             return await create_snapshot(name, mirror, readers, alone=alone), None
+        from frumious.cli.progress import Progress
+        from frumious.meter import Meter
         from frumious.snapshots.as_of import create_as_of
 
-        begin = _show_nothing if options.quiet else _show_pass
-        return await create_as_of(name, as_of, mirror, readers, alone=alone, on_begin=begin)
+        async with Progress(Meter(), quiet=options.quiet) as progress:
+
+            def begin(pages: int, older: str | None, wait: float) -> None:
+                progress.jobs = pages
+                for line in _pass_lines(pages, older, wait):
+                    progress.line(line)
+
+            def count_page() -> None:
+                progress.done += 1
+
+            return await create_as_of(
+                name, as_of, mirror, readers, alone=alone, on_begin=begin, on_page=count_page
+            )
 
     from frumious.cli.snapshot_texts import pass_text, payload, show_created
 
@@ -254,20 +267,15 @@ def _moment(text: str) -> float:
         raise click.BadParameter(msg) from error
 
 
-def _show_nothing(*_: object) -> None:
-    pass
-
-
-def _show_pass(pages: int, older: str | None, wait: float) -> None:
+def _pass_lines(pages: int, older: str | None, wait: float) -> Iterator[str]:
+    """Yield what a pass over the pages is going to take."""
     from frumious.cli.sizes import count, duration
 
     basis = f", which have changed since the snapshot {older}" if older else ", all there are"
-    click.echo(f"Reads {count(pages, 'page')}{basis}.", err=True)
+    yield f"Reads {count(pages, 'page')}{basis}."
     if wait:
-        text = (
-            f"Waits {duration(wait)} for jobs that may be at work; Ctrl-C, and run it again later."
-        )
-        click.echo(text, err=True)
+        why = "for jobs that may be at work; Ctrl-C, and run it again later."
+        yield f"Waits {duration(wait)} {why}"
 
 
 def _print_json(payload: JsonObject) -> None:

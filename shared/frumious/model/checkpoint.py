@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import re
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from frumious.errors import FrumiousError, Reason
@@ -118,9 +119,10 @@ def parse_public_key(text: str) -> bytes:
     Raises:
         ValueError: it is neither.
     """
-    try:
+    with suppress(ValueError):  # base64 has plus signs as well
         return parse_verifier_key(text)
-    except ValueError:  # base64 has plus signs as well
+    decoded = b""
+    with suppress(ValueError):
         decoded = b64decode(text, validate=True)
     if not decoded.startswith(_MINISIGN) or len(decoded) != _MINISIGN_BYTES:
         msg = "must be a public key of minisign (RW...), or NAME+HASH+KEY"

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.planning.snapshot import Snapshot
 
-_REPLACED: Final = (
-    "upstream's change feed is gone, shorter, or another one: its root index is compared until the"
-    " feed is as before, or somebody begins anew"
-)
+_REPLACED: Final = "its root index is compared until the feed is as before, or somebody begins anew"
 
 
 async def read_feed(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
@@ -40,7 +37,9 @@ async def read_feed(snapshot: Snapshot, mirror: Mirror) -> Snapshot:
     changes = answer.changes
     if changes is not None:
         changes = structs.replace(changes, serial=max(changes.serial, cursor.serial or 0))
-    return structs.replace(snapshot, feed=answer.position, changes=changes)
+    return structs.replace(
+        snapshot, feed=answer.position, changes=changes, feed_problem=answer.problem
+    )
 
 
 def problem(snapshot: Snapshot) -> str:
@@ -49,4 +48,6 @@ def problem(snapshot: Snapshot) -> str:
     A feed that is shorter may be an old one from a cache.
     """
     regressed = snapshot.feed.regressed if snapshot.feed is not None else 0.0
-    return _REPLACED if regressed and snapshot.now - regressed >= REGRESSION_PATIENCE else ""
+    if not regressed or snapshot.now - regressed < REGRESSION_PATIENCE:
+        return ""
+    return f"{snapshot.feed_problem}; {_REPLACED}"

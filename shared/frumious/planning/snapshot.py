@@ -74,6 +74,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
     names: Sequence[NormalizedName] | None = None  # to poll one by one; None: all there are
     changes: Changes | None = None  # by changelog or feed; None: upstream has none
     feed: Position | None = None  # that upstream's change feed has reached; None: it is not read
+    feed_problem: str = ""  # why it is not followed for now
     migrating: bool = False  # the mirror was begun by another program
     upstream_index: RootIndex | None = None  # None: not needed, or unchanged
     # Projects that the filters exclude by their pages, and the serials of these.

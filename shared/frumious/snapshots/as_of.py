@@ -85,11 +85,13 @@ async def create_as_of(  # noqa: PLR0913 (what it works with)
     *,
     alone: bool,
     on_begin: Callable[[int, str | None, float], None],
+    on_page: Callable[[], None],
 ) -> tuple[Created, Pass]:
     """Create a snapshot of the index at an earlier time, or finish its creation.
 
     `on_begin` gets the number of pages that are read, the older snapshot that tells which, if
-    there is one, and for how many seconds jobs that do not know of the snapshot are waited for.
+    there is one, and for how many seconds jobs that do not know of the snapshot are waited for;
+    `on_page` is called after each page.
 
     Raises:
         SnapshotError: the time is in the future; or as `create_snapshot`.
@@ -120,7 +122,7 @@ async def create_as_of(  # noqa: PLR0913 (what it works with)
     past = _Past(name, as_of, others, mirror, Pass())
     ordered, at_once = sorted(projects), mirror.config.workers
     for first in range(0, len(ordered), at_once):
-        await run_all(_keep(each, past) for each in ordered[first : first + at_once])
+        await run_all(_keep(each, past, on_page) for each in ordered[first : first + at_once])
     roots = _roots(listed, past.found.root, root_index.meta(stored.body, key), mirror)
     return await finish(name, new, roots, mirror, readers), past.found
 
@@ -143,11 +145,12 @@ async def _older(name: str, as_of: float, mirror: Mirror) -> str | None:
     return max(fit, key=lambda other: fit[other], default=None)
 
 
-async def _keep(project: NormalizedName, past: _Past) -> None:
+async def _keep(project: NormalizedName, past: _Past, on_page: Callable[[], None]) -> None:
     """Keep the page of that time, unless it is the live one."""
     for _ in range(ATTEMPTS):
         try:
-            return await _keep_once(project, past)
+            await _keep_once(project, past)
+            return on_page()
         except Conflict:
             continue  # a job has kept the page that was live
     raise too_many_conflicts(kept_page_key(past.name, project))

@@ -44,3 +44,7 @@ class EdgeReaders:
         else:
             await self.offer(snapshot)
             await asyncio.to_thread(self._store.put, _SERVED, snapshot)
+
+    async def served(self) -> str | None:
+        """Return the snapshot that is served as `/simple/`."""
+        return (await asyncio.to_thread(self._store.values)).get(_SERVED)

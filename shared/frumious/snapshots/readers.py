@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
-from frumious.snapshots.folder_link import link_snapshot
+from frumious.snapshots.folder_link import link_snapshot, linked_snapshot
 from frumious.state.snapshots import change_snapshots, read_snapshots
 
 if TYPE_CHECKING:
     from frumious.config.settings import Config
     from frumious.mirror import Mirror
+    from frumious.model.snapshots import Snapshots
 
 
 class CannotSwitch(FrumiousError):
@@ -47,11 +48,15 @@ class Readers(Protocol):
     async def point(self, snapshot: str | None) -> None:
         """Serve a snapshot as `/simple/`; None: the live index."""
 
+    async def served(self) -> str | None:
+        """Return the snapshot that is served as `/simple/`; None: the live index, or unknown."""
+
 
 async def open_readers(mirror: Mirror, store: str | None) -> Readers:
     """Return the readers of the mirror, and keep in its state which store they have.
 
-    `store` is the ARN of a stack's SnapshotStore; None: the one that was given last, if any.
+    `store` is the ARN of a stack's SnapshotStore; None: the one that was given last, if any. A
+    store that was not known says what readers get.
 
     Raises:
         CannotSwitch, EdgeStoreError: as `readers_of`.
@@ -60,7 +65,14 @@ async def open_readers(mirror: Mirror, store: str | None) -> Readers:
     known = (await read_snapshots(mirror.storage)).store
     readers = readers_of(mirror.config, store or known)
     if store is not None and store != known:
-        await change_snapshots(lambda before: replace(before, store=store), mirror.storage)
+        served = await readers.served()
+
+        def adopt(before: Snapshots) -> Snapshots:
+            return replace(
+                before, store=store, served=served if served in before.snapshots else before.served
+            )
+
+        await change_snapshots(adopt, mirror.storage)
     return readers
 
 
@@ -103,6 +115,10 @@ class _FolderReaders:
         """Replace the link."""
         await asyncio.to_thread(link_snapshot, self._folder, snapshot)
 
+    async def served(self) -> str | None:
+        """Return the snapshot that the link leads to."""
+        return await asyncio.to_thread(linked_snapshot, self._folder)
+
 
 class _UnknownReaders:
     """Whatever serves a container, or a bucket without the stack's distribution."""
@@ -140,3 +156,7 @@ class _UnknownReaders:
             CannotSwitch: in any case.
         """
         self.check()
+
+    async def served(self) -> str | None:
+        """Return None: nobody can say it."""
+        return None

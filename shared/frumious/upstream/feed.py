@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from frumious.model.checkpoint import Note
+    from frumious.model.checkpoint import Checkpoint, Note
     from frumious.model.merkle import Tile, Tree
     from frumious.upstream.client import Client, Response
 
@@ -79,6 +79,7 @@ class FeedAnswer:
     position: Position  # to read on from
     # None: no changes are known, so that the root index has to be compared.
     changes: Changes | None = None
+    problem: str = ""  # why the feed is not followed for now; empty: it is, or there never was one
 
 
 class ChangeFeed:
@@ -105,8 +106,14 @@ class ChangeFeed:
         if response.status == HTTPStatus.NOT_MODIFIED and position.etag:
             return FeedAnswer(replace(position, regressed=0.0), Changes({}, {}, 0))
         if response.status in _MISSING:
-            logger.info("upstream has no change feed: its root index is compared")
-            return FeedAnswer(_regressed(position, now) if position.origin else position)
+            if position.origin:
+                why = f"upstream's change feed is gone: {self._url}checkpoint is missing"
+                return FeedAnswer(_regressed(position, now), problem=why)
+            logger.warning(
+                "upstream has no change feed: %scheckpoint is missing; its root index is compared",
+                self._url,
+            )
+            return FeedAnswer(position)
         response.check_status()
         note = checkpoint.parse(response.body)
         if self._key:
@@ -117,8 +124,8 @@ class ChangeFeed:
         if not position.origin:
             tree = await self._edge(note)
             return FeedAnswer(Position.of(made.origin, tree, text, etag))
-        if made.origin != position.origin or made.size < position.size:
-            return FeedAnswer(_regressed(position, now))
+        if why := _replaced(made, position):
+            return FeedAnswer(_regressed(position, now), problem=why)
         collected = _Collected()
         tree = await self._entries(position, made.size, collected)
         if tree.root != made.root:
@@ -260,6 +267,18 @@ class _Collected:
             self._earliest,
             {project: digest for project, digest in self._digests.items() if digest},
         )
+
+
+def _replaced(made: Checkpoint, position: Position) -> str:
+    """Return why a checkpoint is not one of the feed that is followed; empty: it may be."""
+    if made.origin != position.origin:
+        return f"upstream has another change feed, {made.origin}, than {position.origin} before"
+    if made.size < position.size:
+        return (
+            f"upstream's change feed has {made.size:,} changes, and had {position.size:,}: it was"
+            " restored from a backup, or caches keep an old checkpoint"
+        )
+    return ""
 
 
 def _regressed(position: Position, now: float) -> Position:

@@ -82,6 +82,22 @@ def test_it_follows_a_served_folder(upstream: Server, source: str, tmp_path: Pat
     assert cursor["feed"]["size"] == 2
 
 
+def test_an_address_without_a_feed_is_named(upstream: Server, source: str, tmp_path: Path) -> None:
+    done = follow(tmp_path, upstream.url, "--once")
+    assert done.returncode == 0, done.stderr
+    assert f"has no change feed: {upstream.url}/changes/checkpoint is missing" in done.stderr
+
+    status = frumious("-c", str(tmp_path / "follower.conf"), "status").stdout
+    assert "the mirror follows another index than 'master' in mirror.conf" in status
+
+
+def test_a_key_that_is_none_is_named(source: str, tmp_path: Path) -> None:
+    (tmp_path / "public.key").write_text("RWQ")
+    done = follow(tmp_path, source, "--once")
+    assert done.returncode == 2
+    assert "feed-key = 'RWQ': must be a public key of minisign (RW...)" in done.stderr
+
+
 def test_another_key_is_refused(source: str, tmp_path: Path) -> None:
     (tmp_path / "public.key").write_text(SigningKey.generate().public.text)
 

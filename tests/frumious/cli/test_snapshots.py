@@ -16,6 +16,7 @@ import pytest
 from frumious.snapshots.errors import SnapshotError, check_name
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
+from tests.frumious.cli.terminal import in_terminal
 from tests.frumious.cli.test_cli import frumious
 from tests.installers import PIP, UV, install
 from tests.serving.command import serve
@@ -139,7 +140,8 @@ def test_a_snapshot_is_listed_with_its_time_serial_and_pages(mirror: Commands) -
     }
     assert listed["served"] is None
     shown = mirror.run("snapshot", "list")
-    assert re.search(rf"monday +{created['created']} .* {serial} +3 +complete", shown)
+    minute = created["created"][:-4].replace("T", " ") + "Z"
+    assert re.search(rf"monday +{minute} .* {serial} +3 +complete", shown)
 
 
 def test_readers_of_a_snapshot_are_named_where_people_look(mirror: Commands) -> None:
@@ -401,8 +403,7 @@ def test_as_of_shows_what_upstream_had_by_that_time(conf: str, index: Index) -> 
 
     shown = mirror.run("snapshot", "create", "day-5", "--as-of", "2026-03-05")
     assert "Reads 4 pages, all there are." in shown
-    assert "2 pages of its own, without 2 files (0 have no upload time)" in shown
-    assert "1 file yanked now, perhaps not then" in shown
+    assert "2 pages of its own, leaves out 2 files uploaded later; shows 1 file as yanked" in shown
     wheels = ["demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"]
     assert files_of(mirror, "day-5", "demo") == wheels
     assert files_of(mirror, "day-5", "young") == []
@@ -421,6 +422,40 @@ def test_as_of_shows_what_upstream_had_by_that_time(conf: str, index: Index) -> 
     assert mirror.json("snapshot", "delete", "day-5")["pages"] == 2
 
 
+def test_the_list_of_snapshots_fits_into_80_columns(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "before-the-release-of-2026-11")
+    plain = mirror.run("snapshot", "list")
+    mirror.run("snapshot", "create", "early", "--as-of", "2026-03-05")
+    mirror.run("rollback", "early")
+    listed = mirror.run("snapshot", "list")
+    now = time.strftime("%Y-%m-%d %H:", time.gmtime())
+    assert "As of" not in plain
+    assert "2026-03-05 23:59Z" in listed
+    assert plain.count(now) == listed.count(now) - 1 == 1
+    assert "\u2026" not in plain + listed, "cut off"
+
+
+def test_a_list_that_was_made_again_knows_what_readers_get(mirror: Commands) -> None:
+    mirror.run("snapshot", "create", "before")
+    mirror.run("rollback", "before")
+    (mirror.folder / "state/snapshots.json").write_bytes(b'{"version": 1, "snapsh')
+    mirror.run("doctor", status=1)
+    mirror.run("doctor", "--repair")
+    assert mirror.json("snapshot", "list")["served"] == "before"
+    refused = mirror.run("snapshot", "delete", "before", status=1)
+    assert "'frumious rollback --live' comes first" in refused
+    assert "no longer before" in mirror.run("rollback", "--live")
+
+
+def test_as_of_shows_how_far_it_is(mirror: Commands) -> None:
+    create = ("-c", mirror.conf, "snapshot", "create", "march", "--as-of", "2026-03-05")
+    with mirror.locked():  # so that the command waits for jobs
+        status, shown = in_terminal(*create, columns=100, answer="\x03", prompt="0 of 3 projects")
+    assert status == 130, shown
+    assert "Reads 3 pages, all there are." in shown
+    assert "0 of 3 projects" in shown
+
+
 def test_as_of_reads_what_has_changed_since_an_older_snapshot(mirror: Commands) -> None:
     mirror.run("snapshot", "create", "older")
     mirror.index.upload(wheel("demo", "2.0"), upload_time=datetime.now(UTC))
@@ -435,7 +470,7 @@ def test_as_of_reads_what_has_changed_since_an_older_snapshot(mirror: Commands) 
 
     shown = mirror.run("snapshot", "create", "between", "--as-of", between)
     assert "Reads 3 pages, which have changed since the snapshot older." in shown
-    assert "with 2 files that left the live index" in shown
+    assert "shows 2 files that left the live index" in shown
     assert files_of(mirror, "between", "demo") == [
         "demo-1.0-py3-none-any.whl",
         "demo-2.0-py3-none-any.whl",

@@ -187,7 +187,7 @@ def test_a_status_says_that_master_is_another_index(
     shown = frumious("status", "-c", conf)
 
     assert shown.returncode == 1
-    assert "or it is another index than before" in shown.stdout
+    assert "another index than 'master' in mirror.conf" in shown.stdout
 
 
 def test_a_status_counts_what_is_stored_after_the_state_was_lost(
