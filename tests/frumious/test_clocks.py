@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from frumious.model.changes import Position
+from frumious.snapshots.create import begin
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
@@ -203,3 +206,31 @@ def test_files_that_were_removed_while_the_clock_was_ahead_are_deleted_after_the
 
     assert len(world.files()) == stored // 2
     assert not world.stored("state/deletions/")
+
+
+def test_a_snapshot_that_was_begun_while_the_clock_was_ahead_is_fixed_in_time(
+    world: World,
+) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.mirror_run()
+    for alone in False, True:
+        name = f"alone-{alone}".lower()
+        world.clock.advance(YEARS)
+        world.run(lambda mirror: begin(name, mirror, alone=alone))  # noqa: B023
+        world.clock.advance(-YEARS)  # the command is killed, and another one goes on
+        begun = world.run(lambda mirror: begin(name, mirror, alone=alone))  # noqa: B023
+        now = world.clock.now()
+        assert begun.fixed <= now + HOUR
+        assert begun.is_fixed(now) is alone
+        assert begun.is_fixed(now + HOUR)
+        assert msgspec.structs.replace(begun, fixed=now + YEARS).is_fixed(now), "what was finished"
+
+
+def test_a_change_feed_that_was_shorter_while_the_clock_was_ahead_is_noticed(
+    world: World,
+) -> None:
+    now = world.clock.now()
+    world.change_cursor(feed=Position(regressed=now + YEARS))
+
+    assert world.cursor().at(now).feed.regressed == now
+    assert world.cursor().at(now - YEARS).feed.regressed == now - YEARS

@@ -226,6 +226,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             deletions=self.deletions if self.deletions <= latest else 0.0,
             tidied=self.tidied if self.tidied <= latest else 0.0,
             regressed=min(self.regressed, now),
+            feed=replace(self.feed, regressed=min(self.feed.regressed, now)),
             advisories=self.advisories.at(now, latest),
             ripening=self.ripening.at(latest),
             runs=tuple(

@@ -15,12 +15,17 @@ from packaging.utils import canonicalize_name
 
 from frumious.clock import utc
 from frumious.model import layout
+from frumious.model.runs import CLOCK_SKEW
 from frumious.model.types import Filename, Key, Seconds, Serial
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.model.types import JsonObject
+
+# Seconds after which no job is at work that does not know of a snapshot: as long as Lambda runs a
+# function at most, and by how much clocks may differ.
+GRACE: Final = 15 * 60 + 5 * 60.0
 
 SNAPSHOTS: Final = Key("state/snapshots.json")
 KEPT_PAGES: Final = "state/snapshots/"  # <snapshot>/<project>.json
@@ -43,6 +48,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     as_of: Seconds | None = None  # an earlier time that it shows; None: when it was created
     creating: bool = False  # its pages are not all there yet: no reader gets it
     deleting: bool = False  # jobs keep nothing for it any more
+
+    def is_fixed(self, now: float) -> bool:
+        """Return whether it never changes; a wrong clock may have put that off for years."""
+        return not now < self.fixed <= now + GRACE + CLOCK_SKEW
 
 
 class Snapshots(Struct, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ index is there. A command that was killed in between is finished by the same com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from frumious.model import layout
 from frumious.model.snapshots import (
+    GRACE,
     KEPT_PAGES,
     SNAPSHOT_PAGES,
     Snapshot,
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from frumious.mirror import Mirror
     from frumious.model.types import Key
     from frumious.snapshots.readers import Readers
-
-# Seconds after which no job is at work that does not know of a snapshot: as long as Lambda runs a
-# function at most, and by how much clocks may differ.
-_GRACE: Final = 15 * 60 + 5 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ async def begin(name: str, mirror: Mirror, *, alone: bool, as_of: float | None =
     cursor = await mirror.ledger.cursor()
     new = Snapshot(
         created=now,
-        fixed=now if alone else now + _GRACE,
+        fixed=now if alone else now + GRACE,
         serial=cursor.mirror_serial or 0,
         as_of=as_of,
         creating=True,
@@ -110,10 +107,12 @@ async def begin(name: str, mirror: Mirror, *, alone: bool, as_of: float | None =
     added = await change_snapshots(add, mirror.storage)
     mirror.pages.snapshots.forget()
     begun = new if added is None else added.snapshots[name]
+    now = mirror.clock.now()
     if alone:
-        return begun
+        return replace(begun, fixed=min(begun.fixed, now))
     # This process may have stood still before it stored the entry: jobs know it from now on.
-    return replace(begun, fixed=max(begun.fixed, mirror.clock.now() + _GRACE))
+    later = now + GRACE
+    return replace(begun, fixed=later if begun.is_fixed(later) else begun.fixed)
 
 
 async def finish(

@@ -71,7 +71,7 @@ def _check_fixed(name: str, snapshot: Snapshot, now: float) -> None:
         msg = f"the snapshot {name!r} is being deleted"
     elif snapshot.creating:
         msg = f"the snapshot {name!r} is not complete: create it again to finish it"
-    elif snapshot.fixed > now:
+    elif not snapshot.is_fixed(now):
         msg = (
             f"the snapshot {name!r} may change until {utc(snapshot.fixed)}, as jobs may be at work"
             " that began before it; try again then"
