@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
     from contextlib import AbstractAsyncContextManager
 
 T = TypeVar("T")
+
+_GROUP: Final = 32
 
 
 @asynccontextmanager
@@ -36,6 +39,15 @@ async def run_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     async with task_group() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
     return [task.result() for task in tasks]
+
+
+async def in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines, some at a time, and return their results in order."""
+    results: list[T] = []
+    remaining = iter(coroutines)
+    while group := [*islice(remaining, _GROUP)]:
+        results += await run_all(group)
+    return results
 
 
 async def to_the_end(coroutine: Coroutine[Any, Any, T], *, grace: float) -> T:

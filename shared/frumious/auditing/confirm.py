@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from frumious.auditing.headers_check import wrong_headers
 from frumious.auditing.listing import objects_of
 from frumious.auditing.page_check import check_pages
 from frumious.auditing.records import key_hash
-from frumious.concurrency import run_all
+from frumious.concurrency import in_groups
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.blobs import keys_of, readable_files
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
         Awaitable,
         Callable,
         Collection,
-        Coroutine,
-        Iterable,
         Mapping,
         Sequence,
     )
@@ -46,8 +43,6 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Opened
 
     OnChunk = Callable[[int], Awaitable[None]]
-
-T = TypeVar("T")
 
 _AT_ONCE: Final = 32
 _HASHED_HERE: Final = 64 * 1024  # bytes of a chunk; a larger one is hashed in a thread
@@ -213,15 +208,6 @@ class _KnownKeys:
             return None
         removed, _ = await read_removed_files(project, self._mirror.storage)
         return keys_of(files) | shown | removed.undeleted
-
-
-async def in_groups(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run coroutines, some at a time, and return their results in order."""
-    results: list[T] = []
-    remaining = iter(coroutines)
-    while group := [*islice(remaining, _AT_ONCE)]:
-        results += await run_all(group)
-    return results
 
 
 def _missing(blob: Blob) -> Kind:

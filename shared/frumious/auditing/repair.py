@@ -15,7 +15,6 @@ from frumious.auditing.confirm import (
     check_blob,
     confirm_orphans,
     confirm_pages,
-    in_groups,
     named_blobs,
 )
 from frumious.auditing.rewrite import has_wrong_headers, rewrite
@@ -26,6 +25,7 @@ from frumious.auditing.simple_all_check import (
     withhold_simple_all,
 )
 from frumious.auditing.withhold import withhold
+from frumious.concurrency import in_groups
 from frumious.model import layout
 from frumious.model.audits import Kind
 from frumious.model.plans import Plan, Reason

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
-from frumious.auditing.confirm import in_groups, named_blobs
+from frumious.auditing.confirm import named_blobs
 from frumious.auditing.headers_check import wrong_headers
+from frumious.concurrency import in_groups
 from frumious.model import layout
 from frumious.model.audits import Kind
 from frumious.model.checksums import FileStream, WrongBytes

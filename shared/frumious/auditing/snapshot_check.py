@@ -10,8 +10,9 @@ import msgspec
 from msgspec import structs
 from packaging.utils import canonicalize_name
 
-from frumious.auditing.confirm import check_blob, in_groups, named_blobs
+from frumious.auditing.confirm import check_blob, named_blobs
 from frumious.auditing.repair import Outcome, Repaired
+from frumious.concurrency import in_groups
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
 from frumious.model.blobs import mirrored_files
