@@ -185,7 +185,9 @@ def test_the_roles_allow_what_the_functions_do_and_nothing_else(
             cloud.s3.put_object(Bucket="settings", Key="mirror.conf", Body=text.encode())
 
         index.osv.add("MAL-2026-1", "gone")
-        configure(f"json = true\n[advisories]\nfeed = {upstream.url}{ARCHIVE}\n")
+        configure(
+            f"json = true\nroot-index-shards = 16\n[advisories]\nfeed = {upstream.url}{ARCHIVE}\n"
+        )
         index.upload(wheel("sampleproject", "1.0"), provenance={"version": 1})
         index.upload(wheel("sampleproject", "2.0"))
         go_round(cloud)

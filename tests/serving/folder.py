@@ -12,8 +12,10 @@ from packaging.utils import canonicalize_name
 from frumious.model import layout
 from frumious.model.page_layout import Gzip, PageLayout
 from frumious.model.pages import File, ListedProject, ProjectPage
+from frumious.model.root_shards import HEAD
 from frumious.model.types import Key
 from frumious.simple import gzipped, render, root_index
+from frumious.simple.root_shards import Shards
 from frumious.storage.filesystem.storage import FilesystemStorage
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ def write_mirror(folder: Path, dists: list[Dist], *, hash_index: bool) -> dict[s
     html = root_index.html_page(listed)
     bodies |= dict.fromkeys(pages.root_html, html)
     bodies[pages.root_manifest] = root_index.json_page(root_index.json_projects(listed), 7, {})
+    shards = Shards(listed, 16)
+    bodies |= {HEAD: shards.head(7), **dict(shards.pages())}
     for key in (*pages.root_html, pages.root_manifest):
         bodies[pages.variant(key)] = gzipped.compress(bodies[key])
     asyncio.run(_write(folder, bodies))

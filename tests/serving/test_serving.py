@@ -11,6 +11,7 @@ import pytest
 
 from tests.clients import HTML, JSON, TEXT, found_by_pip, get
 from tests.installers import PIP, UV, install
+from tests.root_shards import found_in_shards
 from tests.serving.command import serve
 from tests.serving.folder import write_mirror
 from tests.serving.nginx import Nginx
@@ -215,6 +216,8 @@ def test_range_requests_return_part_of_a_file(site: Site) -> None:
             "application/vnd.pypi.integrity.v1+json",
         ),
         ("/pypi/needy/json", "application/json"),
+        ("/simple-shards/head.json", "application/json"),
+        ("/simple-shards/0.json", "application/json"),
         ("/status.json", "application/json"),
         ("/last-modified", "text/plain; charset=utf-8"),
     ],
@@ -223,6 +226,12 @@ def test_other_paths_have_the_right_content_type(site: Site, path: str, kind: st
     response = site.request(path)
     assert (response.status, response.headers["Content-Type"]) == (200, kind)
     assert response.headers["Cache-Control"] == site.page_caching
+
+
+@pytest.mark.parametrize("project", ["needy", "py-yaml-x"])
+def test_the_program_of_the_page_finds_a_project_in_the_shards(site: Site, project: str) -> None:
+    assert [each["_last-serial"] for each in found_in_shards(site.url, project)] == [7]
+    assert found_in_shards(site.url, "absent") == []
 
 
 @pytest.mark.parametrize(

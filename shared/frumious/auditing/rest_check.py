@@ -15,6 +15,7 @@ from frumious.config.choices import Backend
 from frumious.errors import FrumiousError
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind
+from frumious.model.root_shards import SHARDS
 from frumious.model.runs import Cursor, Selected
 from frumious.model.snapshots import SNAPSHOT_PAGES, SNAPSHOTS, Snapshots
 from frumious.model.types import Key
@@ -57,7 +58,8 @@ async def _strays(mirror: Mirror) -> list[Finding]:
     in_folder = mirror.config.backend is Backend.FILESYSTEM
     known = {layout.FRONT_PAGE, layout.STATUS_JSON, layout.LAST_MODIFIED}
     simple_all = (layout.SIMPLE_ALL,) if mirror.selection.simple_all else ()
-    folders = (*_FOLDERS, layout.GZIP_FOLDER, *simple_all)
+    shards = (SHARDS,) if mirror.config.root_index_shards else ()
+    folders = (*_FOLDERS, layout.GZIP_FOLDER, *simple_all, *shards)
     findings = [
         Finding(Kind.LEFTOVER, key, detail="another mirror program's")
         for key in (layout.TODO, *(() if in_folder else (_LOCK,)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from frumious.auditing.headers_check import wrong_headers
 from frumious.auditing.listing import folder_order, in_folder_order
 from frumious.auditing.page_check import is_variant
+from frumious.auditing.shard_check import check_shards
 from frumious.errors import FrumiousError
 from frumious.model.audits import Finding, Kind
 from frumious.simple import gzipped, project_list, root_index
@@ -54,6 +55,8 @@ async def check_root(batches: int, mirror: Mirror, store: AuditStore) -> list[Fi
     findings += await _compare_entries(key, body, pages, mirror)
     if key == mirror.pages.layout.root_manifest:
         findings += await _compare_pages(key, body, mirror)
+        body = b""  # it is large
+        findings += await check_shards(mirror)
     if (older := await is_outdated(mirror)) is not None:
         findings.append(older)
     return findings
@@ -134,12 +137,12 @@ def _problem(key: Key, body: bytes) -> str:
 
 
 async def check_root_pages(mirror: Mirror) -> list[Finding]:
-    """Compare the other pages of the root index with its JSON page."""
+    """Compare the other pages of the root index and its shards with its JSON page."""
     key, stored = await mirror.pages.read_root_index()
     if stored is None:
         return [_wrong(key, None)]
     try:
-        return await _compare_pages(key, stored.body, mirror)
+        return [*await _compare_pages(key, stored.body, mirror), *await check_shards(mirror)]
     except InvalidPage as error:
         return [Finding(Kind.WRONG_ROOT, key, detail=str(error))]
 

@@ -10,9 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
-from frumious.auditing.confirm import check_blob, in_groups
+from frumious.auditing.confirm import check_blob
 from frumious.auditing.file_check import MAX_JOB_AGE
 from frumious.auditing.records import key_hash
+from frumious.concurrency import in_groups
 from frumious.model import layout, simple_all
 from frumious.model.audits import Finding, Kind
 from frumious.model.blobs import keys_of, mirrored_files

@@ -15,6 +15,7 @@ from frumious.bundles.builds import named_builds, stored_builds
 from frumious.bundles.errors import InvalidBundle, RemovalsWait
 from frumious.bundles.manifest import is_page, site_keys
 from frumious.finalizing.root_index import publish_root_index, read_totals, root_index_etag
+from frumious.finalizing.root_shards import publish_shards
 from frumious.finalizing.status import Freshness, publish_status
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
@@ -130,6 +131,7 @@ class Applier:
         for key in html if page_layout.root_variants else ():
             compressed = await asyncio.to_thread(gzipped.compress, objects[key])
             await storage.write(page_layout.variant(key), compressed)
+        await publish_shards(objects[root], mirror.pages)
         for key in site_keys(page_layout):
             if key in objects and key not in html:
                 stored = await storage.read(key) if key == root else None

@@ -16,6 +16,7 @@ from frumious.config.options import Options, option, secret
 from frumious.config.s3 import S3Config
 from frumious.config.swift import SwiftConfig
 from frumious.model.page_layout import Gzip, PageLayout
+from frumious.model.root_shards import NUMBERS
 from frumious.selection.private import PrivateProjects
 from frumious.selection.selection import Selection
 
@@ -77,6 +78,8 @@ class Config(Options, frozen=True, kw_only=True):
     hash_index: bool = option(values.boolean, False)  # pages in folders by first letter
     simple_format: SimpleFormat = option(values.choice(SimpleFormat), SimpleFormat.ALL)
     compress_pages: bool = option(values.boolean, True)  # compressed variants are stored
+    # Into how many shards the root index is divided as well.
+    root_index_shards: int = option(values.number_of(0, *NUMBERS), 0)
     compare_method: CompareMethod = option(values.choice(CompareMethod), CompareMethod.HASH)
     digest_name: str = option(values.digest_name, "sha256", key="digest_name")  # in the pages' URLs
     # How many older pages of each project are kept.

@@ -154,6 +154,12 @@ def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int
     return parse
 
 
+def number_of(*choices: int) -> Callable[[str], int]:
+    """Return a parser that accepts only these numbers."""
+    parse = one_of(*map(str, choices))
+    return lambda text: int(parse(text))
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """Return a parser that accepts only the choices."""
 

@@ -92,7 +92,7 @@ async def finalize(
     ledger, now = mirror.ledger, mirror.clock.now()
     cursor = (cursor or await ledger.cursor()).at(now)
     lags = cursor.lagging and not (dead or cursor.runs) and not await ledger.end_lagging(cursor)
-    if not (dead or cursor.runs or lags):
+    if not (dead or cursor.runs or lags or _divides(cursor, mirror)):
         return await _refresh_status(cursor, mirror, now)
     root_etag = await root_index_etag(mirror.pages)
     announcer = Announcer(await DiffFile.open(mirror), publish_events)
@@ -119,7 +119,7 @@ async def finalize(
     if any(report.result.error is not None for report in accepted):
         lagging = await ledger.add_lagging(lambda lagging: {**lagging, **updated(lagging)})
     totals = None
-    if accepted or closed:
+    if accepted or closed or _divides(cursor, mirror):
         changes = changes_of(accepted, cursor.departures, now)
         totals = await publish_root_index(
             changes,
@@ -152,7 +152,7 @@ async def finalize(
     # Only now: while no run is open, the inbox is read because a project lags.
     if lagging.keys() - updated(lagging).keys():
         lagging = await ledger.change_lagging(updated)
-    if accepted or closed or lost:
+    if totals is not None or lost:
         after = await ledger.change_cursor(
             lambda current: _note(
                 replace(
@@ -162,6 +162,7 @@ async def finalize(
                 lags=bool(lagging) or current.failures != lagging_file.failures,
                 waiting=waiting,
                 totals=totals,
+                shards=mirror.config.root_index_shards,
                 unverified=unverified,
                 tidied=now - now % _HOUR if closed and tidying else current.tidied,
             )
@@ -181,6 +182,11 @@ async def finalize(
         freshness=freshness,
         obsolete=obsolete_jobs(dead, {entry.run for entry in after.runs}, lagging, now),
     )
+
+
+def _divides(cursor: Cursor, mirror: Mirror) -> bool:
+    """Return whether `root-index-shards` has changed since the root index was published."""
+    return cursor.projects is not None and cursor.shards != mirror.config.root_index_shards
 
 
 async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finalized:
@@ -309,6 +315,7 @@ def _note(  # noqa: PLR0913 (what a tick finds out)
     lags: bool,
     waiting: Waiting | None,
     totals: Totals | None,
+    shards: int,
     unverified: int,
     tidied: float,
 ) -> Cursor:
@@ -319,7 +326,13 @@ def _note(  # noqa: PLR0913 (what a tick finds out)
         cursor = waiting.note(cursor)
     if totals is None:
         return cursor
-    return replace(cursor, projects=totals.projects, files=totals.files, bytes_=totals.bytes_)
+    return replace(
+        cursor,
+        projects=totals.projects,
+        files=totals.files,
+        bytes_=totals.bytes_,
+        shards=shards,
+    )
 
 
 def _in_order(reports: Iterable[Report], now: float) -> list[Report]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from frumious.finalizing.root_shards import NextIndex, update_shards
 from frumious.model import layout
 from frumious.simple import gzipped, root_index
 from frumious.simple.values import InvalidPage
@@ -79,6 +80,7 @@ async def publish_root_index(  # noqa: PLR0913 (what it is made of)
     Compressed variants are written with their pages, that of the JSON page first of all.
     `replacing` is the JSON page's ETag from before the changes were known. A damaged page is made
     again from the projects that have a page; their serials come with their next jobs.
+    The shards are published before the JSON page as well; with `verify`, all that are not right.
 
     Without `verify` the other pages are taken for those that were written with the JSON page.
     The first of them is replaced only if it is the recorded one. A finalizer that was killed or
@@ -87,12 +89,15 @@ async def publish_root_index(  # noqa: PLR0913 (what it is made of)
     Raises:
         Conflict: another finalizer has written the root index since.
     """
-    if not verify and pages.layout.has_json_variants:
+    if not verify:
+        verify = not pages.layout.has_json_variants
         try:
-            return await _publish(changes, serial, pages, resets, replacing, verify=False)
+            return await _publish(
+                changes, serial, pages, resets, replacing, verify=verify, all_shards=False
+            )
         except Conflict:
             logger.info("a page of the root index is not the one that was expected")
-    return await _publish(changes, serial, pages, resets, replacing, verify=True)
+    return await _publish(changes, serial, pages, resets, replacing, verify=True, all_shards=True)
 
 
 async def _publish(  # noqa: PLR0913 (as above)
@@ -103,6 +108,7 @@ async def _publish(  # noqa: PLR0913 (as above)
     replacing: str | None,
     *,
     verify: bool,
+    all_shards: bool,
 ) -> Totals:
     storage = pages.storage
     key, html_keys = pages.layout.root_manifest, pages.layout.root_html
@@ -118,10 +124,11 @@ async def _publish(  # noqa: PLR0913 (as above)
     before, projects = await _merge(merge, stored_at, stored, pages)
     stored = None  # it is large
     serial, resets = before.counting(serial, resets)
+    numbers = {"resets": resets, "shards": pages.root_shards}
     outdated = [*etags.values()] != before.etags or None in etags.values()
 
     def is_new() -> bool:
-        page = _json_page(projects, serial, before, etags, resets)
+        page = _json_page(projects, serial, before, etags, numbers)
         return stored_at != key or _digest(page) != before.digest
 
     renders_html = bool(html_keys) and (outdated or merge.names_changed)
@@ -143,20 +150,29 @@ async def _publish(  # noqa: PLR0913 (as above)
         del html
     if renders_html:
         writes = is_new()  # perhaps only an HTML page was missing
+    trusts_shards = before.shards == pages.root_shards and not all_shards
+    if (before.shards or pages.root_shards) and (writes or not trusts_shards):
+        after = NextIndex(changes, projects, serial, merge.totals.projects)
+        await update_shards(after, pages, trusted=trusts_shards)
     if writes:
-        page = _json_page(projects, serial, before, etags, resets)
+        page = _json_page(projects, serial, before, etags, numbers)
         if stored_at != key:
             await storage.create(key, page)
         else:
             await _write(key, page, before.etag, storage)
-    former = {
-        each_key
-        for each in await pages.former_layouts()
-        for each_key in (each.root_manifest, *each.root_variants)
-    } - {key, *variants}
-    if former:
-        await storage.delete(sorted(former))
+    await _delete_former(pages)
     return merge.totals
+
+
+async def _delete_former(pages: PageStore) -> None:
+    """Delete what only earlier layouts have of the root index."""
+    former = {
+        key
+        for each in await pages.former_layouts()
+        for key in (each.root_manifest, *each.root_variants)
+    } - {pages.layout.root_manifest, *pages.layout.root_variants}
+    if former:
+        await pages.storage.delete(sorted(former))
 
 
 def _recorded_etags(
@@ -205,13 +221,14 @@ class _Before:
     meta: Mapping[str, Json] = field(default_factory=dict)  # but for the private part
     etags: Json = None  # of the HTML pages and the variants that were written with it
     resets: int = 0
+    shards: int = 0  # that were written with it
 
     @classmethod
     def of(cls, key: Key, stored: Stored) -> _Before:
         meta = root_index.meta(stored.body, key)
         private = _private(meta)
         meta.pop(_PRIVATE, None)
-        resets = private.get("resets", 0)
+        resets, shards = private.get("resets", 0), private.get("shards", 0)
         return cls(
             stored.etag,
             _digest(stored.body),
@@ -219,6 +236,7 @@ class _Before:
             meta,
             private.get("html"),
             resets if isinstance(resets, int) else 0,
+            shards if isinstance(shards, int) else 0,
         )
 
     def counting(self, serial: int | None, resets: int) -> tuple[int | None, int]:
@@ -268,11 +286,10 @@ def _json_page(
     serial: int | None,
     before: _Before,
     etags: Mapping[Key, str | None],
-    resets: int,
+    numbers: Mapping[str, int],
 ) -> bytes:
     private: dict[str, Json] = {"html": [*etags.values()]}
-    if resets:
-        private["resets"] = resets
+    private |= {name: number for name, number in numbers.items() if number}
     return root_index.json_page(projects, serial, {**before.meta, _PRIVATE: private})
 
 

@@ -178,6 +178,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
     projects: Count | None = None  # that the mirror's root index lists; None: unknown
     files: Count = 0  # of these projects; 0: perhaps unknown
     bytes_: Count = 0  # of these files
+    shards: Count = 0  # into which the root index is divided as well
     unverified: Count = 0  # projects with faults of their attestations
     ripening: Ripening = Ripening()  # which the planner changes as well
     closure: ClosureMark = ClosureMark()  # which the planner changes as well

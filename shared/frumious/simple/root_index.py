@@ -228,7 +228,7 @@ def json_projects(listed: Iterable[Batch], *, as_stored: bool = False) -> bytes:
     separator = b""
     for batch in listed:
         stored = batch.stored if as_stored else None
-        if rendered := stored or ",".join(map(_json, batch.entries)).encode():
+        if rendered := stored or ",".join(map(json_entry, batch.entries)).encode():
             page.write(separator + rendered)
             separator = b","
     page.write(b"]")
@@ -263,7 +263,8 @@ def html_page(listed: Iterable[Batch]) -> bytes:
     return page.getvalue()
 
 
-def _json(project: Entry) -> str:
+def json_entry(project: Entry) -> str:
+    """Render an entry of the list of projects."""
     serial = "" if project.serial is None else f'"_last-serial":{project.serial},'
     files, bytes_ = project.stored
     stored = f'"{STORED}":[{files},{bytes_}],' if files or bytes_ else ""

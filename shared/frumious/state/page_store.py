@@ -54,9 +54,11 @@ class PageStore:
         page_layout: PageLayout,
         ledger: Ledger,
         snapshots: KnownSnapshots | None = None,
+        root_shards: int = 0,
     ) -> None:
         self.storage = storage
         self.layout = page_layout
+        self.root_shards = root_shards  # into which the root index is divided; 0: none
         self.snapshots = snapshots or KnownSnapshots(storage)
         self._ledger = ledger
 
