@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,6 +29,7 @@ from bench.synthetic import CHANGES, World
 from frumious.finalizing.finalize import finalize
 from frumious.finalizing.root_index import publish_root_index, root_index_etag
 from frumious.model.pages import ListedProject
+from frumious.model.root_shards import SHARDS as SHARDS_FOLDER
 from frumious.model.runs import Cursor
 from frumious.planning.dispatch import start_runs
 from frumious.planning.plan import plan_changes
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 PYPI: Final = 740_000  # projects
 SMALLER: Final = 100  # how many times smaller the other mirror is
+SHARDS: Final = (256, 4096)
+CHANGED: Final = 1000  # projects, in the measurements of shards
 MIB: Final = 1024**2
 LIMIT: Final = 512 * MIB
 SLACK: Final = 1.0  # seconds of CPU by which the same work may differ between processes
@@ -110,6 +113,35 @@ class PublishRootIndex:
         ).projects
 
 
+@dataclass(frozen=True, slots=True)
+class PublishChanges:
+    """Merge 1,000 changes into the root index and its shards, if there are any."""
+
+    world: World
+    serial: int = 0  # after that of the world
+    verify: bool = False
+
+    async def __call__(self, mirror: Mirror, _: JobQueue) -> int:
+        serial = self.world.now + self.serial
+        changes = {
+            name: ListedProject(name, serial, 3, 100_000) for name in self.world.some(CHANGED)
+        }
+        etag = await root_index_etag(mirror.pages)
+        totals = await publish_root_index(
+            changes, serial, mirror.pages, replacing=etag, verify=self.verify
+        )
+        return totals.projects
+
+
+def _written(mirrored: Mirrored) -> dict[str, int]:
+    """Return when each shard was written, by its path in the bucket."""
+    folder = mirrored.folder
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in (folder / SHARDS_FOLDER).glob("*.json")
+    }
+
+
 # How it is measured
 
 
@@ -131,6 +163,7 @@ class Bench:
             self._reconciliation(upstream)
             self._incremental_plans((upstream, self.large), (small_upstream, self.small))
             self._incremental_merges(upstream)
+            self._sharded_merges(upstream)
             self._first_merge(upstream)
 
     def _first_plan(self, upstream: str) -> None:
@@ -186,6 +219,31 @@ class Bench:
         self._add(f"finalizer: {CHANGES} results", self.large, large, problem)
         self._add("... of which the root index", self.large, root_index)
         self._add(f"finalizer: {CHANGES} results", self.small, small)
+
+    def _sharded_merges(self, upstream: str) -> None:
+        """Publish the root index in shards as well: all of them, and those of 1,000 changes."""
+        with in_bucket(upstream) as mirrored:
+            cursor = synthetic.idle_cursor(self.large, serial=self.large.now, reconciled=True)
+            self._create(mirrored, self.large, cursor)
+            changes = PublishChanges(self.large)
+            took = mirrored.measure(changes)
+            self._add(f"root index: {CHANGED:,} changes", self.large, took)
+            for number in SHARDS:
+                conf = f"{mirrored.conf}root-index-shards = {number}\n"
+                sharded = replace(mirrored, conf=conf)
+                took = sharded.measure(replace(changes, serial=number))
+                self._add(f"... and all {number:,} shards, new", self.large, took)
+                before = _written(mirrored)
+                took = sharded.measure(replace(changes, serial=number + 1))
+                sizes = [
+                    (mirrored.folder / path).stat().st_size
+                    for path, time in _written(mirrored).items()
+                    if time != before[path]
+                ]
+                text = f"... and their shards: {len(sizes) - 1}, {sum(sizes) / 1e6:.1f} MB"
+                self._add(text, self.large, took)
+                took = sharded.measure(replace(changes, serial=number + 2, verify=True))
+                self._add("... and all are compared, once an hour", self.large, took)
 
     def _first_merge(self, upstream: str) -> None:
         jobs = {name: listed.serial or 0 for name, listed in self.large.listed().items()}

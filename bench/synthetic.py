@@ -71,6 +71,10 @@ class World:
             for number in range(self.projects)
         }
 
+    def some(self, count: int) -> list[NormalizedName]:
+        """Return some projects of the mirror's root index."""
+        return [_name(number * (self.projects // count)) for number in range(count)]
+
     def changed(self) -> dict[NormalizedName, int]:
         """Return the projects that have changed since then, with their serials."""
         step = self.projects // (CHANGES - _NEW)

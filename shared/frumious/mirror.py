@@ -71,9 +71,7 @@ class Mirror(Value, frozen=True):
             storage,
             diffs,
             ledger,
-            PageStore(
-                storage, config.page_layout, ledger, root_shards=config.root_index_shards
-            ),
+            PageStore(storage, config.page_layout, ledger, root_shards=config.root_index_shards),
             config.selection,
             AdvisoryStore(storage),
             private,

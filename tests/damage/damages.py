@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MANIFESTS: Final = "state/simple/"  # JSON pages of a mirror that shows HTML alone
 ROOT: Final = ("web/simple/index.", "web/gzip/simple/index.", MANIFESTS + "index.")
+SHARDS: Final = "web/simple-shards/"
 LEGACY: Final = ("web/json/", "web/pypi/")
 STATE: Final = ("state/cursor.json", "state/lagging.json", "state/selection.json")
 
@@ -52,8 +53,8 @@ class Damaged:
 
 def is_audited(key: str) -> bool:
     """Return whether an audit compares an object with something."""
-    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, *LEGACY)
-    return key.startswith(folders) and "/versions/" not in key
+    folders = ("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, SHARDS)
+    return key.startswith((*folders, *LEGACY)) and "/versions/" not in key
 
 
 def has_variant(damaged: Damaged, key: str) -> bool:
@@ -83,6 +84,8 @@ def flip(damaged: Damaged) -> None:
     def is_known(key: str) -> bool:
         if not is_audited(key) or key.startswith("web/integrity/") or not damaged.new[key]:
             return False
+        if key.startswith(SHARDS):
+            return True
         return not key.endswith("json") or key.startswith(LEGACY) or has_variant(damaged, key)
 
     if key := damaged.choose(of=is_known):
@@ -118,7 +121,7 @@ def put_back(damaged: Damaged) -> None:
             return False
         return is_audited(key) and damaged.old.get(key, damaged.new[key]) != damaged.new[key]
 
-    if key := damaged.choose("web/simple/", "web/gzip/", *LEGACY, of=is_older):
+    if key := damaged.choose("web/simple/", "web/gzip/", SHARDS, *LEGACY, of=is_older):
         damaged.mirror.write(key, damaged.old[key])
         damaged.note("put back", key)
 

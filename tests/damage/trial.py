@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from frumious.auditing.repair import delete_orphans
 from frumious.model.audits import Finding, Kind
 from frumious.repairing import repair_here
-from tests.damage.damages import DAMAGES, LEGACY, MANIFESTS, ROOT, STATE, Damaged
+from tests.damage.damages import DAMAGES, LEGACY, MANIFESTS, ROOT, SHARDS, STATE, Damaged
 from tests.frumious.auditing.mirrors import DAY, AuditedMirror
 from tests.upstream import Fault, Index, Server, Status, sdist, wheel
 
@@ -30,11 +30,12 @@ _OPTIONS: Final = (
         "keep_index_versions = 2",
         "json = true",
         "json = true\nrelease-json = true",
+        "root-index-shards = 16",
     ),
 )
 _NAMES: Final = ("alpha", "alpha-beta", "alpha0", "gamma", "delta")
 _COMPARED: Final = (
-    *("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, *LEGACY),
+    *("web/packages/", "web/integrity/", "web/simple/", "web/gzip/", MANIFESTS, SHARDS, *LEGACY),
 )
 _MAX_DAMAGES: Final = 6
 _LOST: Final = 0.15  # the share of trials in which upstream lacks a damaged file
@@ -144,7 +145,7 @@ def _check(damaged: Damaged, lost: str, report: Report) -> Iterable[str]:
 
 def _is_found(key: str, findings: Iterable[Finding]) -> bool:
     """Return whether a finding names an object, its project's pages, or the root index."""
-    if key.startswith(ROOT):
+    if key.startswith((*ROOT, SHARDS)):
         return any(
             each.kind
             in {Kind.WRONG_ROOT, Kind.OLD_ROOT, Kind.UNLISTED, Kind.WRONG_ENTRY, Kind.MISSING_PAGE}
@@ -185,7 +186,8 @@ def _compare(damaged: Damaged, lost: str) -> Iterable[str]:
 
 
 def _is_equal(key: str, before: bytes, after: bytes) -> bool:
-    if key.endswith(".gz") or "/gzip/" in key or (key.endswith("json") and key.startswith(ROOT)):
+    is_root = key.endswith("json") and key.startswith((*ROOT, SHARDS))
+    if key.endswith(".gz") or "/gzip/" in key or is_root:
         return True  # the audit compares them with their pages
     if key.endswith("v1_json"):
         return _public(before) == _public(after)

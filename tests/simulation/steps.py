@@ -103,6 +103,8 @@ class Steps(Operator):
         if limits is not None:
             self._log(f"limits: {self._options[2:]}")
             self._faults = True
+        self.witness.shards = (0, 16)[choices.below(2)]
+        self._options += (f"root-index-shards = {self.witness.shards}",)
         self._configure_mirror(*self._options)
         self._backup = self.index.backup() if odd == _RESTORES else None
         self._restored = False

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.faults.pages import FORMS, HTML, V1_HTML, V1_JSON
 from tests.faults.verdict import _keys, _provenance_key
+from tests.root_shards import problems
 from tests.simulation.changes import PROJECTS
 from tests.simulation.network import MASTER
 from tests.simulation.reports import ROOT, STATUS_JSON
@@ -129,6 +130,9 @@ def _judge_root(index: Index, disk: Disk, witness: Witness) -> None:
     }
     if {name: serial for name, serial in found.items() if name not in exempt} != expected:
         raise Violation(Kind.DIFFERS, f"{ROOT} lists {found}, and upstream {expected}")
+    bodies = {key: each.body for key, each in disk.objects.items()}
+    for problem in problems(bodies, witness.shards):
+        raise Violation(Kind.DIFFERS, problem)
     for form in (HTML, V1_HTML):
         if f"web/simple/{form}" not in disk.objects:
             raise Violation(Kind.DIFFERS, f"web/simple/{form} is missing")

@@ -41,7 +41,8 @@ _ROOT = re.compile(r"web/(?:gzip/)?simple/index\.(?:html|v1_html|v1_json)(?:\.gz
 _FILE = re.compile(r"web(/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/([^/.][^/]*))")
 _OTHER = re.compile(
     r"web/integrity/[^/]+/[^/]+/[^/]+/provenance"
-    r"|web/snapshot/.+|web/(?:last-modified|status\.json|index\.html)|status|generation"
+    r"|web/snapshot/.+|web/simple-shards/(?:head|[0-9a-f])\.json"
+    r"|web/(?:last-modified|status\.json|index\.html)|status|generation"
     r"|state/damaged/.+|state/[a-z].*\.json"  # nobody but the mirror reads those
     r"|state/audit/named/.+"
     r"|mirrored-files(?:-\d+)?(?:\.removed)?"
@@ -75,6 +76,7 @@ class Witness(Reports):
         self.confirmed = False  # whether an operator lets the mirror lose more than its limits
         self.max_losses: int | None = None  # files in a day
         self.max_removals: int | None = None  # projects in a run
+        self.shards = 0  # of the root index
         self.differing: set[str] = set()  # projects that must not become as upstream has them
         self._exempt: set[str] = set()  # projects that left for a reason that is not upstream's
         self._lost: dict[str, float] = {}  # files that pages no longer name, and since when

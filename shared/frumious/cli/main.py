@@ -257,7 +257,10 @@ def estimate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         lists = await read_lists(config, CLOCK)
         found = await measure(upstream, config.selection.with_lists(lists))
         return with_numbers(
-            found, feed=config.changes is not None, release_json=config.release_json
+            found,
+            feed=config.changes is not None,
+            release_json=config.release_json,
+            shards=config.root_index_shards,
         )
 
     if projects is None:

@@ -31,6 +31,7 @@ from frumious.cost.requests import (
     POLLERS,
     QUEUE_REQUESTS_PER_BATCH,
     REMOVED_FILES,
+    SHARD,
     SNAPSHOT_LOOKUP,
     Requests,
 )
@@ -63,6 +64,9 @@ _LISTED_BYTES: Final = 210
 # S3 deletes an old version at the midnight after its day.
 _OLD_VERSION_DAYS: Final = 1.5
 _LISTED_SECONDS: Final = 8e-6  # for each project of the root index (`make bench-scale`)
+# For each project, when all shards are compared (`make bench-scale`), and in its shard.
+_SHARDED_SECONDS: Final = 4e-6
+_SHARDED_BYTES: Final = 70
 _BATCH_SECONDS: Final = 1.5
 _AUDITED_PAGE_SECONDS: Final = 0.005  # many pages are read at the same time
 _LIST_SECONDS: Final = 0.1  # of the auditor, for a thousand objects
@@ -103,6 +107,7 @@ class Workload:
     releases: float = 0.0
     release_json: bool = False  # whether the JSON of releases is mirrored
     snapshots: int = 0  # that the mirror has all the time
+    shards: int = 0  # into which the root index is divided
 
     @property
     def bytes_per_file(self) -> float:
@@ -157,6 +162,7 @@ def month(work: Workload, idle: Idle | None = None) -> list[Item]:
         *_audits(work),
         *_snapshots(work, changes, requests),
         Item("S3: JSON of releases", changes * work.release_json, prices.S3_WRITE),
+        *_shards(work, changes, busy_ticks),
         Item("S3: plans, results and root index", busy_ticks * writes, prices.S3_WRITE),
         Item("S3: plans, results and root index", busy_ticks * reads, prices.S3_READ),
         Item("S3: change feed", busy_ticks * FEED.writes * work.feed, prices.S3_WRITE),
@@ -230,6 +236,38 @@ def _audits(work: Workload) -> list[Item]:
             prices.LAMBDA_TIME,
         ),
         Item("EventBridge Scheduler: audits", ticks, prices.SCHEDULE),
+    ]
+
+
+def _shards(work: Workload, changes: float, busy_ticks: float) -> list[Item]:
+    """Return what the shards of the root index cost; a tick's changes are in different projects."""
+    if not (work.shards and busy_ticks):
+        return []
+    changed = work.shards * (1 - (1 - 1 / work.shards) ** (changes / busy_ticks))
+    listings = min(busy_ticks, DAYS * 24)
+    return [
+        Item(
+            "S3: root index in shards",
+            busy_ticks * (changed + 1) * SHARD.writes
+            + listings * math.ceil(work.shards / LISTED_AT_ONCE),
+            prices.S3_WRITE,
+        ),
+        Item("S3: root index in shards", busy_ticks * (changed + 1) * SHARD.reads, prices.S3_READ),
+        Item(
+            "Lambda: root index in shards",
+            listings * work.projects * _SHARDED_SECONDS * _MEMORY,
+            prices.LAMBDA_TIME,
+        ),
+        Item(
+            "S3: old versions of shards",
+            busy_ticks
+            / DAYS
+            * _OLD_VERSION_DAYS
+            * changed
+            * (work.projects * _SHARDED_BYTES / work.shards)
+            / _GB,
+            prices.S3_STORAGE,
+        ),
     ]
 
 

@@ -35,6 +35,9 @@ FEED: Final = Requests(reads=3, writes=4)
 # (`make bench-snapshots`).
 KEPT_PAGE: Final = Requests(reads=0, writes=4)
 SNAPSHOT_LOOKUP: Final = Requests(reads=2, writes=0)
+# With root-index-shards: each shard that changes, and the head. Once an hour there is a listing:
+# 1,000 keys are one request (`make bench-scale`).
+SHARD: Final = Requests(reads=1, writes=1)
 FINALIZER_RECEIVES: Final = 1  # requests to the dead-letter queue, for each tick
 
 # An audit lists everything, reads each project's page, and what it keeps of them: for each batch of

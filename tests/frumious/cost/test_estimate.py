@@ -96,6 +96,14 @@ def test_downloads_are_billed_by_their_gigabytes() -> None:
     assert total(month(read)) - total(month(TEN)) > 100 * 0.085
 
 
+def test_shards_cost_two_requests_for_each_that_changes_and_for_the_head() -> None:
+    # In each minute 1,000 projects change, in nearly all of 16 shards.
+    busy = Workload(projects=0, files=30, bytes_=30e6, changes_per_day=1000 * 1440)
+    without, divided = (month(replace(busy, shards=shards)) for shards in (0, 16))
+    expected = 43_200 * 17 * (5e-6 + 4e-7) + 720 * 5e-6
+    assert total(divided) - total(without) == pytest.approx(expected)
+
+
 def test_a_change_feed_costs_requests_at_each_tick_with_changes() -> None:
     busy = Workload(projects=10, files=30, bytes_=30e6, changes_per_day=1e9)
     without, published = (month(replace(busy, feed=feed)) for feed in (False, True))
