@@ -71,7 +71,7 @@ class Job(Struct, frozen=True, omit_defaults=True, rename=_JOB_KEYS):
     continuation: Count = 0  # how many jobs of the run ran out of time over the project
     migrating: bool = False  # another program may have left a page as HTML alone
     confirmed: bool = False  # an operator has confirmed what the project loses
-    quarantined: bool = False  # a release of it is: what the page stops naming is deleted at once
+    quarantined: bool = False  # it or a release is: what the page stops naming is deleted at once
     due: tuple[Hour, ...] = ()  # hours (`layout.hour`) at which removed files are due for deletion
     rewinding: bool = False  # upstream's page may be older than the mirror's, by its serial
     # Upstream's root index of this serial does not list the project: only a quarantine is older.

@@ -168,7 +168,7 @@ def plan_snapshot(
 
 
 def _quarantined(snapshot: Snapshot) -> frozenset[NormalizedName]:
-    """Return the projects of which upstream quarantined a release since their last success."""
+    """Return the projects that upstream quarantined since their last success, or releases of."""
     lagging = (project for project, entry in snapshot.lagging.items() if entry.quarantined)
     events = snapshot.changes.quarantined if snapshot.changes is not None else ()
     return frozenset((*lagging, *events))

@@ -69,7 +69,7 @@ _ROLE_EVENT: Final = re.compile(r"\w+ (Owner|Maintainer)\b")
 # Events after which a project may have fewer files, or none.
 _FILE_REMOVAL: Final = re.compile(r"remove |release quarantined")
 _PROJECT_REMOVAL: Final = re.compile(r"(remove project|project quarantined)\b")
-_QUARANTINE: Final = re.compile(r"release quarantined\b")
+_QUARANTINE: Final = re.compile(r"(project|release) quarantined\b")
 
 
 class NoChangelog(FrumiousError):
@@ -82,7 +82,7 @@ class Changes(Value, frozen=True):
     projects: Mapping[NormalizedName, int]  # changed projects with their highest serials
     allowed_removals: Mapping[NormalizedName, AllowedRemoval]
     serial: int  # of the last event
-    quarantined: frozenset[NormalizedName] = frozenset()  # projects with a quarantined release
+    quarantined: frozenset[NormalizedName] = frozenset()  # projects that are, or a release of them
     earliest: float | None = None  # time of the first event, seconds since the epoch
     digests: Mapping[NormalizedName, str] = field(default_factory=dict)  # of pages, by change feed
     complete: bool = True  # False: there are more events after `serial`
