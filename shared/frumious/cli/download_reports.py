@@ -179,9 +179,10 @@ def _csv_cell(value: Json) -> str:
 
 def _print_table(kind: Kind, rows: Iterable[JsonObject]) -> None:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 (slow to import)
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
+
+    from frumious.cli.console import stdout_console  # noqa: PLC0415
 
     table = Table(box=SIMPLE_HEAD)
     for column in kind.columns:
@@ -193,7 +194,7 @@ def _print_table(kind: Kind, rows: Iterable[JsonObject]) -> None:
             table.add_row(*map(Text, kind.cells(row)))
         else:
             more += 1
-    console = Console(highlight=False)
+    console = stdout_console()
     if table.row_count:
         console.print(table)
     else:

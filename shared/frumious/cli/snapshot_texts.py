@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from frumious.cli.console import stdout_console
 from frumious.cli.sizes import count
 from frumious.clock import utc
 
@@ -108,7 +108,7 @@ def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
         shown = [] if len(table.columns) == _COLUMNS else [_minute(each.as_of)]
         created = _minute(each.created)
         table.add_row(name, created, *shown, str(each.serial or ""), pages, state)
-    Console(highlight=False).print(table)
+    stdout_console().print(table)
 
 
 def _minute(when: float | None) -> str:

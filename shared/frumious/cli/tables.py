@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from frumious.cli.console import stdout_console
 from frumious.cost import prices
 from frumious.cost.estimate import bootstrap, month, total
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_costs(workload: Workload, basis: str) -> None:
     """Print the bills for filling a mirror and for a month."""
-    console = Console(highlight=False)
+    console = stdout_console()
     console.print(cost_table("To fill the mirror, once", bootstrap(workload)))
     console.print(cost_table("A month", month(workload)))
     console.print(

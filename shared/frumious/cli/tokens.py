@@ -66,9 +66,9 @@ def list_(store: TokenStore, *, as_json: bool) -> None:
     import json
 
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
+    from frumious.cli.console import stdout_console
     from frumious.clock import Clock
 
     now = Clock().now()
@@ -84,7 +84,7 @@ def list_(store: TokenStore, *, as_json: bool) -> None:
     for t in tokens:
         suffix = " (expired)" if t.expired(now) else ""
         table.add_row(t.name, _time(t.created), _time(t.expires) + suffix)
-    Console(highlight=False).print(table)
+    stdout_console().print(table)
 
 
 @token.command()

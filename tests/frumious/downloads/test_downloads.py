@@ -308,6 +308,16 @@ def test_a_table_has_no_control_characters_of_clients(tmp_path: Path) -> None:
     )
 
 
+def test_a_row_of_a_table_has_one_line_in_a_pipe_whatever_its_width(tmp_path: Path) -> None:
+    log = written(tmp_path, combined(agent=UV))
+    command = [sys.executable, "-m", "frumious.cli", "downloads", "six", "--logs", str(log)]
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "COLUMNS"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    (row,) = (line for line in done.stdout.splitlines() if "uv" in line)
+    assert "six-1.16.0-py2.py3-none-any.whl" in row
+    assert "2026-11-20 10:00" in row
+
+
 def test_standard_input_and_patterns_are_read(tmp_path: Path) -> None:
     written(tmp_path, combined(ip="192.0.2.1"), "access.log")
     written(tmp_path, lines.packed(combined(ip="192.0.2.2")), "access.log.2.gz")
