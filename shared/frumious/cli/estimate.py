@@ -15,7 +15,6 @@ from frumious.cost import estimate, prices
 from frumious.cost.estimate import Workload
 from frumious.selection.subject import Context
 from frumious.simple.values import InvalidPage
-from frumious.syncing.release_copies import files_of_releases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +70,10 @@ def average(projects: int) -> Workload:
 async def _ask(
     names: Sequence[NormalizedName], upstream: Upstream, selection: Selection
 ) -> Measured:
+    from frumious.syncing.release_copies import (  # noqa: PLC0415 (with all that asks upstream)
+        files_of_releases,
+    )
+
     limit = asyncio.Semaphore(_CONCURRENT_REQUESTS)
 
     async def ask(name: NormalizedName) -> ProjectPage | None:
