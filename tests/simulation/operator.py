@@ -70,7 +70,13 @@ async def carry_out(
     match request.action:
         case "create" if request.as_of is not None:
             await create_as_of(
-                request.name, request.as_of, mirror, readers, alone=alone, on_begin=lambda *_: None
+                request.name,
+                request.as_of,
+                mirror,
+                readers,
+                alone=alone,
+                on_begin=lambda *_: None,
+                on_page=lambda *_: None,
             )
         case "create":
             await create_snapshot(request.name, mirror, readers, alone=alone)
