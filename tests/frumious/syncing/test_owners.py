@@ -167,6 +167,17 @@ def test_a_file_whose_name_allows_other_projects_is_deleted_if_none_has_it(
     assert [key.rpartition("/")[2] for key in world.files()] == ["my-1.0.tar.gz"]
 
 
+def test_a_page_does_not_show_a_file_with_another_project_s_name(world: World) -> None:
+    file = world.index.add_file("victim", "victim-1.0.tar.gz")
+    world.sync("victim")
+    list_file(world, "hostile", file, {})
+
+    world.sync("hostile", run="run-2")
+
+    shown = [each["filename"] for each in world.page("hostile")["files"]]
+    assert shown == ["hostile-7.0.tar.gz"]
+
+
 @pytest.mark.parametrize("info", [{"name": "victim"}, {}, {"name": 7}])
 def test_legacy_json_of_another_project_is_not_stored(world: World, info: dict[str, Any]) -> None:
     world.configure("json = true")
