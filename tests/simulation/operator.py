@@ -62,6 +62,10 @@ class SimulatedReaders:
 
         await self._process.request("points readers at", snapshot or "the live index", switch)
 
+    async def served(self) -> str | None:
+        snapshots = self._witness.snapshots
+        return await self._process.request("asks", "readers", lambda: snapshots.served)
+
 
 async def carry_out(
     request: SnapshotRequest, mirror: Mirror, readers: SimulatedReaders, *, alone: bool
