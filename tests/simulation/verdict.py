@@ -63,8 +63,8 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue
-        if witness.resets and key not in witness.visible:
-            continue  # HTML of a job whose run the reset dropped
+        if witness.dropped and key not in witness.visible:
+            continue  # HTML of a job whose run is forgotten: `frumious verify` finds it
         # Files that were stored for a page that was never published may stay.
         if key in witness.published or not key.startswith(("web/packages/", "web/integrity/")):
             raise Violation(Kind.LEFT_OVER, f"{key} is left over")

@@ -72,6 +72,7 @@ class Witness(Reports):
         self.restored = False  # whether upstream counts serials a second time
         self.repairs = False  # whether an operator lets the mirror be repaired
         self.resets = False  # whether an operator lets the mirror count anew
+        self.dropped = False  # whether a reset or a deleted cursor let the mirror forget its runs
         self.deceived = False  # whether the changelog or the root index lied
         self.confirmed = False  # whether an operator lets the mirror lose more than its limits
         self.max_losses: int | None = None  # files in a day

@@ -71,6 +71,7 @@ class World(Steps):
                 self._log(f"the operator deletes {key}")
                 self._disk.lose(key)
                 self._force = self._force or key != CURSOR
+                self.witness.dropped = self.witness.dropped or key == CURSOR
         self._broken.clear()
 
     def _repairs(self) -> list[PlannerEvent | Verification]:
@@ -90,6 +91,7 @@ class World(Steps):
         )
         self._force = self._restored = False
         self.witness.resets = self.witness.resets or reset
+        self.witness.dropped = self.witness.dropped or reset
         if tick.confirm_losses or tick.confirm_removals:
             self.witness.confirmed = True
         requests: list[PlannerEvent | Verification] = [tick]

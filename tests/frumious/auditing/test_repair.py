@@ -323,3 +323,16 @@ def test_a_project_that_has_left_by_the_configuration_does_not_come_back(
     assert not audited.keys("web/simple/demo/")
     root = json.loads(audited.read("web/simple/index.v1_json"))
     assert "demo" not in {each["name"] for each in root["projects"]}
+
+
+def test_pages_that_a_killed_first_run_left_of_a_project_that_is_gone_are_deleted(
+    audited: AuditedMirror,
+) -> None:
+    for form in ("index.html", "index.v1_html"):
+        audited.write(f"web/simple/gone/{form}", audited.read(f"web/simple/demo/{form}"))
+    assert audited.found() == {("missing-page", "web/simple/gone/index.v1_json")}
+
+    audited.repair()
+
+    assert audited.keys("web/simple/gone/") == []
+    assert audited.found() == set()
