@@ -24,6 +24,11 @@ class HeldBack(Struct, frozen=True, array_like=True):
     serial: Serial  # of the page that lists them; 0: unknown
     revision: Count  # of the state that has this first
 
+    def __post_init__(self) -> None:
+        if not (self.ripens and self.files and self.revision):
+            msg = f"{self} has no file, no time or no revision, so that no planner finds it"
+            raise ValueError(msg)
+
 
 class Change(NamedTuple):
     """What a job reports of a project; without files, nothing is held back."""

@@ -33,7 +33,7 @@ _MARKS: Final = {"pypy": "/pypy/"}  # what precedes the part of an address that 
 _MARK: Final = "/releases/download/"
 _PATH: Final = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*){0,3}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_MAX_NAME: Final = 200  # characters of a path
+_MAX_NAME: Final = 200  # characters of an implementation's name, and of the path below it
 
 
 class InvalidList(FrumiousError):
@@ -141,7 +141,8 @@ def _key(entry: _Entry) -> Key:
     if not mark or len(kept) > _MAX_NAME or _PATH.fullmatch(kept) is None:
         msg = f"uv does not redirect {redact(entry.url)!r:.300} to a mirror"
         raise InvalidList(msg)
-    if not entry.name.isidentifier() or not entry.name.isascii():
+    is_name = entry.name.isidentifier() and entry.name.isascii() and len(entry.name) <= _MAX_NAME
+    if not is_name:
         msg = f"{entry.name!r:.50} is no name of an implementation"
         raise InvalidList(msg)
     return Key(f"{layout.PYTHON_BUILDS}{entry.name}/{kept}")
