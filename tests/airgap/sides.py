@@ -21,6 +21,7 @@ class Side:
         self.folder = folder
         self.mirror = folder / "mirror"
         self.conf = folder / "mirror.conf"
+        self.options = options
         folder.mkdir()
         self.configure(options)
 

@@ -58,6 +58,30 @@ def test_bundles_keep_a_mirror_the_same(index: Index, sides: tuple[Side, Side, P
     target.run("verify", "--deep")
 
 
+def test_upstream_does_not_change_a_mirror_that_imports_bundles(
+    index: Index, upstream: Server, sides: tuple[Side, Side, Path]
+) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    index.upload(wheel("one", "2.0"))
+    second = export(source, gap)
+    imported = target.objects()
+    target.configure(f"master = {upstream.url}\nallow-non-https = true\n{target.options}")
+    asked = len(upstream.requests)
+
+    for arguments in (["mirror"], ["sync", "one"], ["follow", upstream.url, "--once"]):
+        refused = target.run(*arguments, code=1)
+        assert "bundles keep this mirror in step" in refused
+        assert "'frumious import'" in refused
+    assert len(upstream.requests) == asked
+    assert target.objects() == imported
+    target.run("import", str(second))
+    assert target.objects() == source.objects()
+
+    (target.mirror / "state/import.json").unlink()
+    target.run("mirror")
+
+
 def test_a_missing_bundle_is_named(index: Index, sides: tuple[Side, Side, Path]) -> None:
     source, target, gap = sides
     first = export(source, gap)

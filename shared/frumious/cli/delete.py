@@ -61,7 +61,7 @@ def delete(options: Options, projects: tuple[str, ...], *, dry_run: bool, as_jso
         else:
             _show(stored)
         return
-    run(options, plan, concerned=planned.jobs, as_json=as_json)
+    run(options, plan, concerned=planned.jobs, follows_upstream=False, as_json=as_json)
     if not options.quiet:
         click.echo(f"'frumious sync {' '.join(names)}' brings back what is deleted.", err=True)
 

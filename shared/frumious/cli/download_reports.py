@@ -41,9 +41,10 @@ class Form(Enum):
 
 
 class Kind(NamedTuple):
-    """A kind of answer: its name in JSON, the values of a row, and a table's columns."""
+    """A kind of answer: its name in JSON, the fields and values of a row, and a table's columns."""
 
     name: str
+    fields: Sequence[str]
     values: Callable[..., JsonObject]
     columns: Sequence[str]
     cells: Callable[[JsonObject], Sequence[str]]
@@ -55,7 +56,7 @@ def show(kind: Kind, rows: Iterable[object], form: Form, reading: Reading, days:
     if form is Form.JSON:
         _print_json(kind, values, reading, days)
     elif form is Form.CSV:
-        _print_csv(values)
+        _print_csv(kind, values)
     else:
         _print_table(kind, values)
 
@@ -124,16 +125,29 @@ def _cells(row: JsonObject) -> Sequence[str]:
     return [*numbers, size(float(str(row["bytes"]))), first, last]
 
 
+_CLIENT_FIELDS: Final = (
+    *("filename", "project", "version", "address", "forwarded_for", "user"),
+    *("agent", "installer", "python", "system", "ci"),
+)
+_COUNT_FIELDS: Final = ("downloads", "partial", "bytes", "first", "last")
 _COUNTED: Final = ("Downloads", "Parts", "Sent", "First (UTC)", "Last (UTC)")
-CLIENTS: Final = Kind("clients", _client, ("Client", "Installer", "File", *_COUNTED), _client_cells)
+CLIENTS: Final = Kind(
+    "clients",
+    (*_CLIENT_FIELDS, *_COUNT_FIELDS),
+    _client,
+    ("Client", "Installer", "File", *_COUNTED),
+    _client_cells,
+)
 PROJECTS: Final = Kind(
     "projects",
+    ("project", *_COUNT_FIELDS),
     _project,
     ("Project", *_COUNTED),
     lambda row: [str(row["project"]), *_cells(row)],
 )
 UNUSED: Final = Kind(
     "never_downloaded",
+    ("project",),
     lambda project: {"project": project},
     ("Project",),
     lambda row: [str(row["project"])],
@@ -161,12 +175,11 @@ def _print_json(kind: Kind, rows: Iterable[JsonObject], reading: Reading, days: 
     write("\n]}\n")
 
 
-def _print_csv(rows: Iterable[JsonObject]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for number, row in enumerate(rows):
-        if not number:
-            writer.writerow(row)
-        writer.writerow([_csv_cell(value) for value in row.values()])
+def _print_csv(kind: Kind, rows: Iterable[JsonObject]) -> None:
+    writer = csv.DictWriter(sys.stdout, kind.fields, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _csv_cell(value) for name, value in row.items()})
 
 
 def _csv_cell(value: Json) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from frumious.bundles.target import check_follows_upstream
 from frumious.cli.confirmation import doubtful_text, stopped_text
 from frumious.cli.outcome import Tally, lagging_lines, lagging_payload, project_line
 from frumious.cli.plan import regressed_text
@@ -102,13 +103,14 @@ def run(
     *,
     advisories: Callable[[Mirror], Awaitable[Update | None]] = no_advisories,
     concerned: Collection[NormalizedName] | None = None,
+    follows_upstream: bool = True,
     as_json: bool = False,
 ) -> None:
     """Carry out a plan, show how it goes, and exit with 1 if projects are lagging afterwards.
 
     What follows from `advisories` does not depend on the plan, nor on lists that cannot be read.
     With them, the lists that others keep are read anew. Only `concerned` projects count, if they
-    are given.
+    are given. What `follows_upstream` is refused where bundles are imported.
 
     Raises:
         ClickException, FrumiousError: as for `with_mirror`.
@@ -118,6 +120,8 @@ def run(
     found: list[str] = []
 
     async def work(mirror: Mirror) -> tuple[Plan, Done, float]:
+        if follows_upstream:
+            await check_follows_upstream(mirror)
         async with Progress(meter, quiet=options.quiet) as progress:
             report = _Reporter(progress, meter, tally, verbose=options.verbose)
             planned, done, problems = await carry_out(mirror, plan, report, meter, advisories)

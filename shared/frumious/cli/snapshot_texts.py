@@ -94,14 +94,14 @@ def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
     if not known.snapshots:
         click.echo("There are no snapshots; 'frumious snapshot create NAME' makes one.")
         return
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("Name", overflow="fold")
-    table.add_column("Created", no_wrap=True)
+    table.add_column("Created\n(UTC)", no_wrap=True)
     if any(each.as_of is not None for each in known.snapshots.values()):
-        table.add_column("As of", no_wrap=True)
-    table.add_column("Serial", justify="right")
-    table.add_column("Own pages", justify="right")
-    table.add_column("State")
+        table.add_column("As of\n(UTC)", no_wrap=True)
+    table.add_column("Serial", justify="right", no_wrap=True)
+    table.add_column("Own\npages", justify="right", no_wrap=True)
+    table.add_column("State", no_wrap=True)
     for name, each in known.snapshots.items():
         pages = f"over {COUNTED:,}" if counts[name] > COUNTED else f"{counts[name]:,}"
         state = "readers get it" if known.served == name else _state(each)
@@ -112,7 +112,7 @@ def show_table(known: Snapshots, counts: Mapping[str, int]) -> None:
 
 
 def _minute(when: float | None) -> str:
-    return "" if when is None else utc(when)[:-4].replace("T", " ") + "Z"
+    return "" if when is None else utc(when)[:-4].replace("T", " ")
 
 
 def diff_lines(each: ProjectDiff) -> Iterator[str]:

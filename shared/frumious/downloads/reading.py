@@ -24,10 +24,10 @@ _MAX_LINE: Final = 64 * 1024  # bytes; CloudFront refuses longer headers, and ng
 _MAX_NAMED: Final = 20  # problems
 _GZIP: Final = b"\x1f\x8b"
 _UNREADABLE: Final = {
-    b"PAR1": "is in Parquet; deliver JSON, w3c or plain instead",
-    b"\xfd7zXZ": "is compressed with xz: unpack it, and pass it on standard input",
-    b"BZh": "is compressed with bzip2: unpack it, and pass it on standard input",
-    b"\x28\xb5\x2f\xfd": "is compressed with Zstandard: unpack it, and pass it on standard input",
+    b"PAR1": "Parquet cannot be read; let CloudFront deliver JSON, w3c or plain",
+    b"\xfd7zXZ": "it is compressed with xz; unpack it, and pass it on standard input",
+    b"BZh": "it is compressed with bzip2; unpack it, and pass it on standard input",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd; unpack it, and pass it on standard input",
 }
 _MAGIC: Final = max(map(len, (_GZIP, *_UNREADABLE)))
 
@@ -94,7 +94,9 @@ def _requests(log: Log, log_format: LogFormat | None, reading: Reading) -> Itera
                     yield request
     except (OSError, EOFError, zlib.error, FrumiousError) as error:
         reading.damaged_logs += 1
-        reading.report(f"{log.name}, after line {number}: {error}")
+        where = f"{log.name}, after line {number}" if number else log.name
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        reading.report(f"{where}: {reason}")
 
 
 def _lines(file: Buffered) -> Iterator[bytes | None]:

@@ -17,7 +17,7 @@ from frumious.snapshots.errors import SnapshotError, check_name
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from tests.frumious.cli.terminal import in_terminal
-from tests.frumious.cli.test_cli import frumious
+from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.installers import PIP, UV, install
 from tests.serving.command import serve
 from tests.upstream import sdist, wheel
@@ -140,7 +140,7 @@ def test_a_snapshot_is_listed_with_its_time_serial_and_pages(mirror: Commands) -
     }
     assert listed["served"] is None
     shown = mirror.run("snapshot", "list")
-    minute = created["created"][:-4].replace("T", " ") + "Z"
+    minute = created["created"][:-4].replace("T", " ")
     assert re.search(rf"monday +{minute} .* {serial} +3 +complete", shown)
 
 
@@ -422,17 +422,22 @@ def test_as_of_shows_what_upstream_had_by_that_time(conf: str, index: Index) -> 
     assert mirror.json("snapshot", "delete", "day-5")["pages"] == 2
 
 
-def test_the_list_of_snapshots_is_not_cut_off(mirror: Commands) -> None:
+def test_the_list_of_snapshots_is_not_cut_off(
+    mirror: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mirror.run("snapshot", "create", "before-the-release-of-2026-11")
     plain = mirror.run("snapshot", "list")
     mirror.run("snapshot", "create", "early", "--as-of", "2026-03-05")
     mirror.run("rollback", "early")
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "80")
     listed = mirror.run("snapshot", "list")
     now = time.strftime("%Y-%m-%d %H:", time.gmtime())
     assert "As of" not in plain
-    assert "2026-03-05 23:59Z" in listed
+    assert "2026-03-05 23:59" in listed
+    assert "readers get it" in listed
     assert plain.count(now) == listed.count(now) - 1 == 1
     assert "\u2026" not in plain + listed, "cut off"
+    assert max(map(len, listed.splitlines())) <= 80
 
 
 def test_a_list_that_was_made_again_knows_what_readers_get(mirror: Commands) -> None:

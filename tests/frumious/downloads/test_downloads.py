@@ -239,7 +239,7 @@ def test_what_is_damaged_is_counted_and_named_and_the_rest_counts(tmp_path: Path
     assert (answer["logs"]["damaged_lines"], answer["logs"]["damaged_logs"]) == (2, 2)
     assert "nginx, line 2: the line is in no known format" in done.stderr
     assert "nginx, line 3: the line is longer than 65536 bytes" in done.stderr
-    assert "other.parquet, after line 0: is in Parquet" in done.stderr
+    assert "other.parquet: Parquet cannot be read; let CloudFront deliver" in done.stderr
     assert "cut.gz, after line" in done.stderr
     addresses = {client["address"] for client in answer["clients"]}
     assert len(addresses) > 1000
@@ -292,6 +292,17 @@ def test_csv_has_a_row_for_each_client_and_no_formulas(tmp_path: Path) -> None:
 
     assert [row["ci"] for row in rows] == ["", "true"]
     assert rows[0]["agent"].startswith("'=HYPERLINK(")
+
+
+def test_csv_without_rows_has_its_header(tmp_path: Path) -> None:
+    log = written(tmp_path, combined())
+
+    def header(*arguments: str) -> list[str]:
+        done = frumious("downloads", *arguments, "--csv", "--logs", str(log))
+        return done.stdout.splitlines()
+
+    assert header("other") == header("six")[:1]
+    assert header("--top", "1", "--from", "2030-01-01") == header("--top", "1")[:1]
 
 
 def test_a_table_has_no_control_characters_of_clients(tmp_path: Path) -> None:
