@@ -97,7 +97,7 @@ async def _follow(
     return await follow_lists(mirror)
 
 
-def run(
+def run(  # noqa: PLR0913 (all but two have a default)
     options: Options,
     plan: Callable[[Mirror], Awaitable[Plan]],
     *,
