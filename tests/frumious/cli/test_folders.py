@@ -58,6 +58,25 @@ def unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_setpriv
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [("closed/mirror", "Permission denied"), ("a" * 300, "File name too long")],
+)
+def test_a_folder_that_cannot_be_looked_at_is_named(
+    upstream: Server, tmp_path: Path, place: str, problem: str
+) -> None:
+    (tmp_path / "closed").mkdir(0o000)
+    lock = tmp_path / place / "sub" / ".lock"
+    conf = configure(upstream, lock.parent, tmp_path)
+
+    done = unprivileged("-c", conf, "mirror")
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"'{lock}': {problem}" in done.stderr
+
+
+@needs_setpriv
 def test_an_unwritable_folder_is_named_with_what_to_do(upstream: Server, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     conf = configure(upstream, mirror, tmp_path)

@@ -37,8 +37,9 @@ def lock(folder: Folder) -> Iterator[None]:
         StorageFull: the disk has no space for the lock's file.
     """
     path = folder.top / LOCK
-    existing = next(each for each in folder.top.absolute().parents if each.exists())
-    is_new = not folder.top.exists()
+    # `os.path` takes what cannot be looked at for missing; it is an error below.
+    existing = next(each for each in folder.top.absolute().parents if os.path.exists(each))  # noqa: PTH110
+    is_new = not os.path.exists(folder.top)  # noqa: PTH110
     try:
         descriptor = folder.create_in(folder.top, lambda: _acquire(path))
     except OSError as error:
