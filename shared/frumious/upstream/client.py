@@ -27,6 +27,8 @@ from frumious.value import Value
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from yarl import URL
+
     from frumious.clock import Clock
     from frumious.config.settings import Config
     from frumious.upstream.large_pages import PageRoom
@@ -82,7 +84,7 @@ class Client:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
         self.requests = 0
-        self._quota_resets_at = 0.0  # by the monotonic clock
+        self._quota_resets: dict[URL, float] = {}  # origin -> when, by the monotonic clock
         self._config = config
         self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
@@ -163,6 +165,8 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Send a request once, and follow redirects to allowed hosts.
 
+        Each request waits for the quota of its server, if that is used up.
+
         The caller releases the response. `options` are those of aiohttp's requests.
 
         The configured credentials are sent only to their own scheme, host and port, and no longer
@@ -177,6 +181,7 @@ class Client:
             target = self._policy.check(url)
             origin, login = target.origin(), self._policy.login(target)
             for _ in range(_MAX_REDIRECTS + 1):
+                await self._wait_for_quota(target.origin())
                 self.requests += 1
                 response = await self._router.session_for(url).request(
                     method,
@@ -187,6 +192,7 @@ class Client:
                     **options,
                 )
                 status = response.status
+                self._note_quota(target.origin(), response)
                 if status not in _TRANSIENT and status not in _REDIRECTS:
                     return response
                 response.release()
@@ -217,20 +223,25 @@ class Client:
         """Send a request, with retries, and read the response with `read_body`."""
         backoff = Backoff(self.clock)
         while True:
-            if (pause := self._quota_resets_at - self.clock.monotonic()) > 0:
-                await self.clock.sleep(pause)
             try:
                 async with self.open(url, headers=headers, data=data) as response:
-                    quota_pause = self._pause(response, refused=False) or 0.0
-                    self._quota_resets_at = self.clock.monotonic() + min(
-                        quota_pause, _MAX_QUOTA_PAUSE
-                    )
                     body = await read_body(self.pace(url).chunks(response))
                     return Response(response.status, response.headers, body, str(response.url))
             except TooSlow:
                 raise
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
+
+    async def _wait_for_quota(self, origin: URL) -> None:
+        """Wait until the quota of a server is reset, if a response said that it is used up."""
+        if (pause := self._quota_resets.get(origin, 0.0) - self.clock.monotonic()) > 0:
+            await self.clock.sleep(pause)
+
+    def _note_quota(self, origin: URL, response: aiohttp.ClientResponse) -> None:
+        """Note when a quota that is used up is reset; other responses may have been sent before."""
+        if pause := self._pause(response, refused=False):
+            resets = self.clock.monotonic() + min(pause, _MAX_QUOTA_PAUSE)
+            self._quota_resets[origin] = max(resets, self._quota_resets.get(origin, 0.0))
 
     def _pause(self, response: aiohttp.ClientResponse, *, refused: bool) -> float | None:
         return requested_pause(response.headers, self.clock.now(), refused=refused)

@@ -178,11 +178,35 @@ def test_files_of_a_quarantined_project_are_deleted_at_once_with_those_that_wait
     assert len(result.removed) == 6
 
 
+def test_so_are_those_of_a_quarantine_that_no_event_reports(mirror: World) -> None:
+    mirror.index.quarantine_project("demo")
+
+    mirror.sync("demo", run="run-early")
+
+    assert not files(mirror)
+
+
 def test_files_of_a_quarantined_release_are_deleted_at_once(mirror: World) -> None:
     mirror.index.quarantine_release("demo", "1.0")
     mirror.mirror_run()
 
     assert named(mirror) == files(mirror) == {"2.0"}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_file_that_came_back_stays_when_another_release_is_quarantined(
+    mirror: World, *, at_once: bool
+) -> None:
+    mirror.index.remove_release("demo", "1.0")
+    mirror.mirror_run()
+    mirror.index.upload(wheel("demo", "1.0"), provenance={"version": 1})
+    if not at_once:
+        later(mirror, HOUR)
+
+    mirror.index.quarantine_release("demo", "2.0")
+    mirror.mirror_run()
+
+    assert named(mirror) == files(mirror) == {"1.0"}
 
 
 def test_so_are_those_that_the_page_lacked_before_the_event_was_seen(mirror: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.model.jobs import AllowedRemoval, Job, Outcome
+from frumious.model.losses import Loss, Losses
 from frumious.model.types import RunId
 from frumious.planning.retry import confirm_losses
 from frumious.syncing.comparison import MassLoss
@@ -180,6 +181,18 @@ def test_a_confirmation_ends_after_a_day(mirror: World) -> None:
     mirror.mirror_run()
 
     assert files(mirror) == 22
+
+
+def test_what_was_lost_refused_or_confirmed_while_the_clock_was_ahead_does_not_count() -> None:
+    now, ahead, limit = 1_700_000_000.0, 1_800_000_000.0, Loss(10, 10**9)
+    lost, _ = Losses().booking(Loss(8), limit, ahead)
+    refused, permitted = Losses().booking(Loss(11), limit, ahead)
+    assert not permitted
+
+    assert lost.booking(Loss(8), limit, now)[1]
+    after, _ = refused.booking(Loss(8), limit, now)
+    assert after.booking(Loss(8), limit, now + 2 * DAY)[1]
+    assert not Losses().allowing(100, ahead).booking(Loss(11), limit, now)[1]
 
 
 def test_the_planner_lets_operators_know(mirror: World) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.rate_limit import requested_pause
-from tests.upstream import Fault, Headers, Status, wheel
+from tests.upstream import Fault, Headers, Server, Status, wheel
 
 if TYPE_CHECKING:
+    from frumious.mirror import Mirror
     from tests.world import World
 
 NOW = 1_700_000_000.0
@@ -112,3 +115,48 @@ def test_the_next_page_waits_for_a_quota_but_not_for_hours(world: World) -> None
     world.sync("two")
 
     assert 29 <= world.clock.now() - started <= 600
+
+
+QUOTA: Final = Headers({"RateLimit-Remaining": "0", "RateLimit-Reset": "20"})
+
+
+def test_files_wait_for_a_quota(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    world.upstream.faults.add(Fault(QUOTA, re.compile("^/simple/$"), times=1))
+
+    async def download(mirror: Mirror) -> float:
+        parsed = await mirror.upstream.project_page(canonicalize_name("demo"), at_least=0)
+        assert parsed is not None
+        await mirror.upstream.root_serial()
+        started = mirror.clock.now()
+        async with mirror.upstream.download(parsed.page.files[0].url, None):
+            return mirror.clock.now() - started
+
+    assert 19 <= world.run(download) <= 600
+
+
+def test_pages_wait_for_a_quota_that_a_file_used_up(world: World) -> None:
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    world.upstream.faults.add(Fault(QUOTA, "/packages/", times=1))
+    started = world.clock.now()
+
+    world.sync("one")
+    world.sync("two")
+
+    assert 19 <= world.clock.now() - started <= 600
+
+
+def test_another_server_s_quota_is_its_own_affair(world: World) -> None:
+    world.index.upload(wheel("one", "1.0"))
+    world.index.add_project("two")
+    with Server(world.index) as files:
+        world.configure(f"download-mirror = {files.url}")
+        files.faults.add(Fault(QUOTA, "/packages/"))
+        world.sync("one")
+        started = world.clock.now()
+
+        world.sync("two")
+
+        assert files.requests_for("/packages/")
+        assert world.clock.now() - started < 15
