@@ -33,7 +33,10 @@ def pythons(options: Options, *, deep: bool, prune: bool, as_json: bool) -> None
 
         policy = mirror.config.pythons
         if policy is None:
-            msg = "mirror.conf has no [pythons] list"
+            msg = (
+                f"{options.path} names no list of builds: set list in its section [pythons], as"
+                " docs/python-builds.md shows"
+            )
             raise click.UsageError(msg)
         return await mirror_builds(policy, mirror, deep=deep, prune=prune)
 

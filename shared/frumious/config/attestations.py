@@ -114,9 +114,7 @@ def read_attestations(reader: Reader) -> AttestationPolicy | None:
     )
     if not reader.has_section(SECTION):
         return None
-    for key in reader.keys(SECTION):
-        if key not in _KEYS:  # a slip in `require` would let files in
-            reader.add_mistake(SECTION, key, f"is unknown; must be {', '.join(_KEYS)}")
+    reader.refuse_unknown(SECTION, _KEYS)  # a slip in `require` would let files in
     if policy.required == policy.reported == _NOBODY:
         reader.mistakes.append("[attestations] names no project; list them as report or require")
     if not reader.has(SECTION, "trust-root"):

@@ -13,7 +13,7 @@ from frumious.redaction import redact
 
 if TYPE_CHECKING:
     import configparser
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from frumious.config.options import Option, Options
 
@@ -79,6 +79,13 @@ class Reader:
         shown = "(not shown)" if _is_secret(key) else _shown(value)
         text = _USERINFO.sub("***@", text)
         self.mistakes.append(f"[{section}] {key} = {shown}: {text}")
+
+    def refuse_unknown(self, section: str, known: Sequence[str]) -> None:
+        """Report unknown keys as mistakes, where one without effect would be dangerous."""
+        for key in self.keys(section):
+            if key not in known:
+                self.add_mistake(section, key, f"is unknown; must be {', '.join(known)}")
+                self._known.setdefault(section, set()).add(key)  # no warning as well
 
     def warn_unused(self, section: str, key: str, reason: str) -> None:
         """Warn about a known option that has no effect, if it is set."""

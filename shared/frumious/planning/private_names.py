@@ -35,7 +35,7 @@ def without_private(snapshot: Snapshot, private: PrivateProjects) -> Snapshot:
     if not names:
         return snapshot
     extra = {"projects": len(names), "names": sorted(names)[:_MAX_LOGGED]}
-    logger.warning("upstream has projects with private names: ignored", extra=extra)
+    logger.warning("upstream has projects with private names, which are passed over", extra=extra)
     if changes is not None:
         changes = structs.replace(
             changes,

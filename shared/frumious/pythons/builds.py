@@ -10,26 +10,27 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from frumious.model.blobs import Blob
 from frumious.model.checksums import ExpectedContent
-from frumious.pythons.listing import Build, InvalidList, parse, render, select
+from frumious.pythons.listing import Build, InvalidList, parse, platforms, render, select
 from frumious.pythons.published import LIST, is_intact, read_published
 from frumious.syncing.transfer import Transfer
 from frumious.upstream.client import Client
 from frumious.upstream.upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from frumious.config.pythons import PythonBuilds
     from frumious.mirror import Mirror
     from frumious.model.types import Key
 
 _MAX_LIST: Final = 64 * 1024**2  # bytes
+_SHOWN: Final = 30  # platforms
 
 
 class Mirrored(NamedTuple):
@@ -55,10 +56,10 @@ async def mirror_builds(
     client = Client(config, mirror.clock)
     async with aclosing(Upstream(config, client)) as upstream:
         body = await _read(policy.list, client)
-        selected, problems = select(parse(body, policy.list), policy)
+        entries = parse(body, policy.list)
+        selected, problems = select(entries, policy)
         if not selected:
-            msg = f"{policy.list} has none of the builds that [pythons] selects"
-            raise InvalidList(msg)
+            raise InvalidList(_none_selected(entries, problems, policy.list))
         current = await _current(mirror)
         if deep and (damaged := await _damaged(current, mirror)):
             current = {key: build for key, build in current.items() if key not in damaged}
@@ -66,7 +67,7 @@ async def mirror_builds(
             await mirror.storage.delete(damaged)
         for key in selected.keys() & current.keys():
             if selected[key].sha256 != current[key].sha256:
-                problems.append(f"{key!r}: the list has another digest than before")
+                problems.append(f"{key!r}: the list has another digest now; the stored build stays")
         new = [build for key, build in selected.items() if key not in current]
         transfer = Transfer(
             canonicalize_name("python-builds"),
@@ -97,6 +98,21 @@ async def _read(source: str, client: Client) -> bytes:
     response = await client.fetch(source, limit=_MAX_LIST, headers=accept)
     response.check_status()
     return response.body
+
+
+def _none_selected(
+    entries: Mapping[str, Mapping[str, Any]], problems: Sequence[str], source: str
+) -> str:
+    """Return why nothing is selected: what the list has, or the first build that is refused."""
+    known = sorted(platforms(entries))
+    found = f"the list is of these platforms: {', '.join(known[:_SHOWN])}"
+    if problems:
+        found = problems[0]
+    elif not known:
+        found = "it names no builds"
+    elif len(known) > _SHOWN:
+        found += f" and {len(known) - _SHOWN} more"
+    return f"{source!r} has none of the builds that [pythons] selects; {found}"
 
 
 async def _current(mirror: Mirror) -> Mapping[Key, Build]:

@@ -8,6 +8,7 @@ makes addresses: UV_PYTHON_INSTALL_MIRROR takes the place of an address up to an
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -88,9 +89,22 @@ def parse(body: bytes, source: str) -> dict[str, Any]:
     try:
         entries = msgspec.convert(json_object(body, source), dict[str, dict[str, Any]])
     except (ValueError, InvalidPage) as error:
-        msg = f"{source} is no list of builds in the format of uv's download-metadata.json: {error}"
+        reason = str(error) if isinstance(error, InvalidPage) else "is no object of objects"
+        msg = (
+            f"{source!r} is no list of builds in the format of uv's download-metadata.json:"
+            f" it {reason.removeprefix(f'{source} ')}"
+        )
         raise InvalidList(msg) from error
     return dict(entries)
+
+
+def platforms(entries: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the platforms of a list; builds that are not valid have none."""
+    found = set()
+    for values in entries.values():
+        with suppress(ValueError):
+            found.add(msgspec.convert(values, _Entry).platform)
+    return found
 
 
 def render(builds: Iterable[Build]) -> bytes:

@@ -59,9 +59,7 @@ class Closure(Value, frozen=True):
         found = reader.get(NAME, "environments", environments, nowhere)
         no_entries: tuple[Requirement, ...] = ()
         entries = reader.get(NAME, "extras", values.requirements, no_entries)
-        for key in reader.keys(NAME):
-            if key not in _KEYS:
-                reader.add_mistake(NAME, key, f"is unknown; must be {', '.join(_KEYS)}")
+        reader.refuse_unknown(NAME, _KEYS)
         if choice == "false":
             return None
         extras = _extras((*entries, *options.allowed, *options.required.entries))

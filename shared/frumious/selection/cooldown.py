@@ -146,9 +146,7 @@ def read_exceptions(text: str) -> Mapping[NormalizedName, Exceptions]:
 def _check_keys(reader: Reader) -> None:
     """Refuse what would be no cooldown, or a weaker one, by a slip."""
     keys = [*reader.keys(Cooldown.name)]
-    for key in keys:
-        if key not in _KEYS:
-            reader.add_mistake(Cooldown.name, key, f"is unknown; must be {', '.join(_KEYS)}")
+    reader.refuse_unknown(Cooldown.name, _KEYS)
     if not {"days", "not-after"} & {*keys}:
         for key in {"exceptions", "simple-all"}.intersection(keys):
             reader.add_mistake(Cooldown.name, key, "has no effect without days or not-after")

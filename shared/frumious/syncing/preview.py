@@ -12,7 +12,9 @@ from frumious.model import layout
 from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.blobs import keys_of, mirrored_files
 from frumious.model.jobs import Outcome
+from frumious.model.simple_all import own_files
 from frumious.selection.advisories import blocked_on_page
+from frumious.state.simple_all import without_cooldown
 from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.blocking import Blocked
 from frumious.syncing.comparison import compare
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
     from frumious.model.advisories import ProjectAdvisories
     from frumious.model.blobs import Blob
     from frumious.model.jobs import Job
-    from frumious.model.pages import ProjectPage
+    from frumious.model.pages import File, ProjectPage
     from frumious.model.types import Key
     from frumious.storage.protocol import Storage
+    from frumious.syncing.exclusion import SelectedPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +103,47 @@ async def _preview(job: Job, mirror: Mirror, advisories: ProjectAdvisories) -> P
     if job.continuation:
         new = [blob for blob in new if not await _is_stored(blob.key, mirror.storage)]
     built = build_page(change, {}, current_page, Recovery(job.run), mirror.config)
-    if manifest is not None and shows_the_same(manifest, built.page):
+    early, dropped = await _preview_simple_all(project, built.page, chosen, mirror)
+    if manifest is not None and shows_the_same(manifest, built.page) and not (early or dropped):
         return Preview(Outcome.UNCHANGED)
     sizes = [
         blob.expected.size
         for blob in new
         if blob.expected is not None and layout.count_files([blob.key])
     ]
+    sizes += [file.size for file in early]
     return Preview(
         Outcome.QUARANTINED if built.page.quarantined else Outcome.UPDATED,
         new_files=len(sizes),
         new_bytes=sum(size or 0 for size in sizes),
         sizes_known=None not in sizes,
-        removed_files=layout.count_files(keys_of(files) - keys_of(built.files)),
+        removed_files=layout.count_files(keys_of(files) - keys_of(built.files)) + dropped,
         held_back=len(chosen.held_back),
         ripens=chosen.ripens,
         unverified=len(verified.faults),
         fault=next((f"{name}: {fault}" for name, fault in verified.faults.items()), ""),
         error="" if not built.refused else next(iter(built.refused.values())),
     )
+
+
+async def _preview_simple_all(
+    project: NormalizedName, live: ProjectPage, chosen: SelectedPage, mirror: Mirror
+) -> tuple[list[File], int]:
+    """Return what the index without the cooldown stores for itself, and how many files it drops.
+
+    Files that are old enough now are none of these: the live index stores them.
+    """
+    if not mirror.selection.simple_all:
+        return [], 0
+    second = without_cooldown(mirror)
+    manifest = await second.pages.read_manifest(project)
+    own = own_files(project, manifest.page if manifest is not None else None)
+    stored = {each.file.filename for each in own}
+    anytime = () if chosen.anytime is None or live.quarantined else chosen.anytime.files
+    shown = {file.filename for file in live.files}
+    wanted = [file for file in anytime if file.filename not in shown]
+    named = shown.union(file.filename for file in wanted)
+    return [file for file in wanted if file.filename not in stored], len(stored - named)
 
 
 def _preview_private(

@@ -109,6 +109,23 @@ def test_pages_of_few_projects_are_read(conf: str, index: Index, upstream: Serve
     assert upstream.requests_for("/simple/project-") == []
 
 
+def test_a_plan_counts_what_the_index_without_the_cooldown_stores(conf: str, index: Index) -> None:
+    with Path(conf).open("a") as file:
+        file.write("[cooldown]\ndays = 7\nsimple-all = true\n")
+    now = datetime.now(UTC)
+    index.upload(wheel("one", "1.0"), upload_time=now - timedelta(days=8))
+
+    for new, dist in ((2, wheel("one", "2.0")), (1, sdist("one", "2.0"))):
+        index.upload(dist, upload_time=now)
+        plan = planned(conf)
+        done = json.loads(frumious("mirror", "--json", "-c", conf).stdout)
+        assert plan["new_files"] == done["files"] == new
+        assert plan["files"]["one"]["held_back"] == 3 - new
+        assert frumious("plan", "-c", conf).stdout.splitlines()[-1] == NOTHING
+    index.remove_release("one", "2.0")
+    assert planned(conf)["files"]["one"]["removed_files"] == 2
+
+
 def test_what_waits_is_shown_with_its_time(conf: str, index: Index) -> None:
     with Path(conf).open("a") as file:
         file.write("[cooldown]\ndays = 7\n")

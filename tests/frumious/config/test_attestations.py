@@ -73,5 +73,6 @@ def test_each_rule_changes_the_fingerprint_of_its_projects_alone() -> None:
 def test_mistakes_are_errors(section: str, mistake: str) -> None:
     text = "[mirror]\ndirectory = /srv/mirror\n[attestations]\n"
     trust_root = "" if "trust-root" in section else "trust-root = /etc/root.json\n"
-    with pytest.raises(ConfigError, match=mistake):
+    with pytest.raises(ConfigError, match=mistake) as caught:
         parse(f"{text}{trust_root}{section}", {})
+    assert "has no effect" not in str(caught.value), "one line for one slip"

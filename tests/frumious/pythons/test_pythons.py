@@ -220,6 +220,29 @@ def test_versions_platforms_variants_and_implementations_are_selected(builds: Bu
     assert (builds.folder / "mirror/web/python-builds/pypy" / pypy_file).exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("[1]", "", "download-metadata.json: it is not a JSON object"),
+        ('{"a": 1}', "", "download-metadata.json: it is no object of objects"),
+        ("{}", "", "selects; it names no builds"),
+        (None, "platforms = linux", f"of these platforms: linux-{platform.machine()}-gnu"),
+    ],
+)
+def test_a_list_without_builds_is_an_error_that_says_why(
+    builds: Builds, content: str | None, options: str, message: str
+) -> None:
+    builds.write_list({NAME: entry(FILE)})
+    if content is not None:
+        (builds.folder / "list.json").write_text(content)
+
+    done = frumious("-c", builds.configure(options), "pythons")
+
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("list.json") == 1
+
+
 def test_wrong_bytes_and_missing_digests_are_refused(builds: Builds) -> None:
     builds.write_list(
         {
@@ -272,7 +295,7 @@ def test_a_published_build_never_changes(builds: Builds) -> None:
 
     (problem,) = builds.mirrored(status=1)["problems"]
 
-    assert "another digest than before" in problem
+    assert "another digest now; the stored build stays" in problem
     assert builds.listed()[NAME]["sha256"] == hashlib.sha256(ARCHIVE).hexdigest()
 
 

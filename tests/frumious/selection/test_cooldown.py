@@ -146,6 +146,7 @@ def test_a_slip_is_no_weaker_cooldown(options: str, text: str) -> None:
     with pytest.raises(loading.ConfigError) as caught:
         configured(options)
     assert text in str(caught.value)
+    assert "no effect; did you mean" not in str(caught.value), "one line for one slip"
 
 
 def test_an_exception_changes_the_pages_of_its_project_alone() -> None:
