@@ -80,6 +80,20 @@ def mirror(tmp_path: Path, upstream: Server) -> Mirror:
     return Mirror(tmp_path, upstream)
 
 
+def test_the_breaker_for_what_upstream_takes_away_does_not_stop_private_removals(
+    mirror: Mirror,
+) -> None:
+    mirror.configure(f"[private]\ndirectory = {mirror.private}\n", "max-losses = 0% 0 0GiB")
+    for version in ("1.0", "2.0"):
+        mirror.put(wheel("acme-lib", version))
+    mirror.run("mirror")
+
+    (mirror.private / wheel("acme-lib", "1.0").filename).unlink()
+    mirror.run("mirror")
+
+    assert mirror.files("acme-lib") == {wheel("acme-lib", "2.0").filename}
+
+
 def test_private_projects_are_published_beside_the_mirrored_ones(
     mirror: Mirror, index: Index
 ) -> None:

@@ -116,6 +116,7 @@ def test_a_wrong_serial_of_the_first_run_freezes_nothing(
     world.index.upload(wheel("other", "2.0"))
     settle(world)
     assert versions(world, "other") == {"1.0", "2.0"}
+    assert max(root(world).values()) <= world.index.serial
 
     world.upstream.faults.remove(lie)
     for name in ("demo", "other"):
@@ -136,6 +137,7 @@ def test_a_wrong_serial_later_freezes_nothing(mirrored: World, lie: Fault) -> No
         world.index.upload(wheel(name, "2.0"))
     settle(world)
     assert versions(world, "other") == {"1.0", "2.0"}
+    assert max(root(world).values()) <= world.index.serial
 
     world.upstream.faults.remove(lie)
     for name in ("demo", "other"):
@@ -210,6 +212,18 @@ def test_a_replica_that_lags_a_little_delays_and_loses_nothing(mirrored: World) 
     assert versions(world, "demo") == {"1.0", "2.0", "3.0"}
     assert status(world)["serial"] == world.index.serial
     assert not world.cursor().regressed
+
+
+def test_a_process_that_lives_on_believes_serials_that_upstream_has_reached_since(
+    mirrored: World,
+) -> None:
+    world = mirrored
+    for version in ("2.0", "3.0"):
+        world.index.upload(wheel("demo", version))
+
+        assert world.sync("demo").error is None
+
+    assert versions(world, "demo") == {"1.0", "2.0", "3.0"}
 
 
 # An upstream that counts anew

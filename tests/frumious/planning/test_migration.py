@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.upstream import wheel
 
 if TYPE_CHECKING:
@@ -39,12 +41,14 @@ def test_a_mirror_of_html_pages_is_migrated_without_downloading_its_files(world:
     assert world.read("status") == str(world.index.serial).encode()
 
 
-def test_projects_removed_before_the_migration_are_removed(world: World) -> None:
+@pytest.mark.parametrize("options", ["", "max-losses = 0% 0 0GiB"])
+def test_projects_removed_before_the_migration_are_removed(world: World, options: str) -> None:
     world.index.upload(wheel("one", "1.0"))
     begun_by_another(world, json_pages=True)
     world.s3.put_object(Bucket=world.bucket, Key="todo", Body=b"1\none 1\n")
     world.index.upload(wheel("one", "2.0"))
     world.index.remove_release("one", "1.0")
+    world.configure(options)
 
     world.mirror_run()
 

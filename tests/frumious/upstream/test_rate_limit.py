@@ -73,7 +73,14 @@ def test_retry_after_precedes_the_quota() -> None:
     assert requested_pause(headers, NOW, refused=True) == 7
 
 
-@pytest.mark.parametrize("reset", ["99999999", "999999999999999", "1"])
+def test_retry_after_counts_in_refusals_alone_and_may_be_past() -> None:
+    past = {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+
+    assert requested_pause(past, NOW, refused=True) == 0
+    assert requested_pause({"Retry-After": "7"}, NOW, refused=False) is None
+
+
+@pytest.mark.parametrize("reset", ["99999999", "999999999999999", "1", f"{NOW - 100:.0f}"])
 def test_a_pause_is_neither_negative_nor_longer_than_a_day(reset: str) -> None:
     headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
 
