@@ -51,8 +51,8 @@ class Notes(logging.Handler):
         """Return whether a record is worth a line: its reason was not shown just now."""
         if record.levelno >= logging.ERROR:
             return True
-        if "errors" in fields or fields.get("retry", 0) is None:
-            return False  # the project's own line says it
+        if {"errors", "problems"} & fields.keys() or fields.get("retry", 0) is None:
+            return False  # the project's own line says it, or the end of the run
         reason = f"{record.msg}: {str(fields.get('error', '')).partition(':')[0]}"
         now = time.monotonic()
         if now - self._shown.get(reason, -_INTERVAL) < _INTERVAL:

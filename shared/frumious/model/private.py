@@ -61,12 +61,15 @@ class PrivateListing(Struct, frozen=True, kw_only=True):
 
     directory: _Text = ""  # where they were found
     projects: Mapping[ProjectName, PrivateProject] = {}
-    problems: Mapping[_Text, _Text] = {}  # path -> why a file is not published
+    problems: Mapping[_Text, _Text] = {}  # path -> why it is not published or read
 
     @property
     def problem_lines(self) -> tuple[str, ...]:
-        """A sentence for each file that is passed over."""
-        return tuple(f"private file {path!r}: {why}" for path, why in self.problems.items())
+        """A sentence for each file that is passed over, and for a directory that is not read."""
+        return tuple(
+            f"private {'directory' if path == self.directory else 'file'} {path!r}: {why}"
+            for path, why in self.problems.items()
+        )
 
     @property
     def has_lost(self) -> bool:

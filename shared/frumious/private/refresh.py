@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from frumious.errors import FrumiousError, explain
+from frumious.errors import FrumiousError
 from frumious.model.private import PrivateListing
 from frumious.private.listing import merge
 from frumious.state.objects import LedgerCorrupt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_LOGGED: Final = 20  # problems in one log record
+_MAX_TEXT: Final = 2000  # characters of an error
 
 
 async def refresh(mirror: Mirror) -> tuple[PrivateListing, PrivateListing]:
@@ -40,13 +41,14 @@ async def refresh(mirror: Mirror) -> tuple[PrivateListing, PrivateListing]:
     except FrumiousError as error:
         if stored.directory != private.directory:
             raise
-        listing = replace(stored, problems={private.directory: explain(error)})
+        problem = f"it cannot be read, and all projects stay: {error!s:.{_MAX_TEXT}}"
+        listing = replace(stored, problems={private.directory: problem})
     else:
         listing = merge(found, stored, private.released)
     if listing.problems:
         problems = dict([*listing.problems.items()][:_MAX_LOGGED])
         extra = {"files": len(listing.problems), "problems": problems}
-        logger.warning("private files are passed over", extra=extra)
+        logger.warning("the private directory has problems", extra=extra)
     private.listing = listing
     return stored, listing
 
