@@ -24,6 +24,7 @@ from frumious.planning.absent_names import absent_names, absent_texts
 from frumious.planning.lists import failing_lists, follow_lists
 from frumious.planning.notices import keep_notices
 from frumious.planning.plan import plan_changes
+from frumious.signing.checkpoints import check_secret_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -174,6 +175,8 @@ async def carry_out(
     try:
         mirror = await _follow(mirror, advisories, again=True)
         planned = await plan(mirror)
+        if planned.reasons and mirror.config.changes is not None:
+            await check_secret_key(mirror.config.changes)
     except FrumiousError:  # earlier runs are done whatever keeps this one from planning
         await run_here(None, mirror, report, meter, update)
         raise

@@ -31,17 +31,32 @@ async def sign_checkpoint(made: Checkpoint, config: ChangesConfig) -> SignatureL
     """Sign a checkpoint; None where no key is configured.
 
     Raises:
-        SigningFailed, InvalidKey: the key cannot be used.
+        SigningFailed: the key cannot be used.
     """
     if config.secret_key is None and not config.kms_key:
         return None
     return await asyncio.to_thread(_sign, made, config)
 
 
-def _sign(made: Checkpoint, config: ChangesConfig) -> SignatureLine:
+async def check_secret_key(config: ChangesConfig) -> None:
+    """Check the key file, if there is one, before work is done that has to be signed.
+
+    Raises:
+        SigningFailed: the key cannot be used.
+    """
+    if config.secret_key is not None:
+        await asyncio.to_thread(_signer, config)
+
+
+def _signer(config: ChangesConfig) -> _File | _Kms:
     signer = _signers.get(config)
     if signer is None:
         signer = _signers[config] = _open(config)
+    return signer
+
+
+def _sign(made: Checkpoint, config: ChangesConfig) -> SignatureLine:
+    signer = _signer(config)
     signature = signer.sign(made.text.encode())
     return SignatureLine(
         config.name, checkpoint.key_hash(config.name, signer.public_key), signature
@@ -51,9 +66,17 @@ def _sign(made: Checkpoint, config: ChangesConfig) -> SignatureLine:
 def _open(config: ChangesConfig) -> _File | _Kms:
     if config.kms_key:
         return _Kms.open(config.kms_key)
-    from frumious.signing.keys import read_signing_key  # noqa: PLC0415 (imports cryptography)
+    from frumious.signing.keys import InvalidKey, read_signing_key  # noqa: PLC0415 (imports cryptography)
 
-    key = read_signing_key(str(config.secret_key))
+    try:
+        key = read_signing_key(str(config.secret_key))
+    except InvalidKey as error:
+        path = str(config.secret_key)
+        msg = (
+            f"the change feed cannot be signed by [changes] secret-key = {path!r}: {error};"
+            f" name the secret key of 'frumious keys generate', without a password"
+        )
+        raise SigningFailed(msg) from error
     return _File(key.public.raw, key.sign)
 
 

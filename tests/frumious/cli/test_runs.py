@@ -7,13 +7,21 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from frumious.signing.keys import SigningKey
 from tests.frumious.cli.test_cli import ENVIRONMENT, frumious
 from tests.upstream import Edit, Fault, Headers, Slow, Status, Together, sdist, wheel
 
 if TYPE_CHECKING:
     from tests.upstream import Index, Server
+
+PLAIN = SigningKey.generate().file()
+# A key is encrypted if its algorithms are Ed25519 and scrypt: "EdSc" in place of two zero bytes.
+ENCRYPTED = PLAIN.replace("RWQAAE", "RWRTY0")
 
 
 def running(*arguments: str) -> subprocess.Popen[str]:
@@ -161,3 +169,32 @@ def test_what_upstream_lost_is_confirmed_by_the_command_that_the_error_names(
 
     assert (refused.returncode, named) == (1, "sync one --may-lose")
     assert frumious(*named.split(), "-c", conf).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("RWQ=\n", "not a minisign secret key"),
+        (ENCRYPTED, "its password is needed"),
+    ],
+)
+def test_a_key_that_cannot_sign_stops_a_run_before_its_work(
+    conf: str, index: Index, content: str | None, reason: str
+) -> None:
+    key = Path(conf).with_name("minisign.key")
+    with Path(conf).open("a") as file:
+        file.write(f"[changes]\nsecret-key = {key}\n")
+    if content is not None:
+        key.write_text(content)
+    index.upload(wheel("one", "1.0"))
+
+    refused = frumious("mirror", "-c", conf)
+
+    assert refused.returncode == 1
+    assert f"[changes] secret-key = {str(key)!r}: " in refused.stderr
+    assert reason in refused.stderr
+    assert "without a password" in refused.stderr
+    assert not [*Path(conf).parent.rglob("one*")]
+    key.write_text(PLAIN)
+    assert frumious("mirror", "-c", conf).returncode == 0
