@@ -193,6 +193,26 @@ def test_files_of_a_quarantined_release_are_deleted_at_once(mirror: World) -> No
     assert named(mirror) == files(mirror) == {"2.0"}
 
 
+def test_all_releases_can_be_quarantined(mirror: World) -> None:
+    for version in ("1.0", "2.0"):
+        mirror.index.quarantine_release("demo", version)
+    mirror.mirror_run()
+
+    assert not named(mirror)
+    assert not files(mirror)
+
+
+def test_files_wait_although_a_quarantine_ends_at_the_same_time(mirror: World) -> None:
+    mirror.index.quarantine_release("demo", "2.0")
+    mirror.mirror_run()
+    mirror.index.remove_release("demo", "1.0")
+    mirror.index.clear_release_quarantine("demo", "2.0")
+    mirror.mirror_run()
+
+    assert named(mirror) == {"2.0"}
+    assert files(mirror) == {"1.0", "2.0"}
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_file_that_came_back_stays_when_another_release_is_quarantined(
     mirror: World, *, at_once: bool
