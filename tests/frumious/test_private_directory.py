@@ -153,7 +153,7 @@ def test_private_wins_over_what_was_mirrored_and_upstream_is_asked_no_more(
 ) -> None:
     index.upload(wheel("acme-lib", "1.0", filling=b"hostile"))
     index.upload(wheel("acme-lib", "9.0"))
-    mirror.run("mirror")
+    mirror.run("mirror", code=1)  # the directory has no file yet
     assert len(mirror.files("acme-lib")) == 2
     upstream.clear()
     ours = wheel("acme-lib", "1.0")
@@ -229,6 +229,17 @@ def test_an_empty_or_unreachable_folder_is_an_outage(
     assert mirror.listed == {"acme-lib", "six"}
     assert mirror.files("acme-lib") == {wheel("acme-lib", "1.0").filename}
     assert mirror.leaks("acme") == []
+
+
+def test_a_directory_that_never_had_a_file_is_a_problem(mirror: Mirror, index: Index) -> None:
+    index.upload(wheel("six", "1.0"))
+    for verb, code in (("mirror", 1), ("mirror", 1), ("status", 0)):
+        shown = mirror.run(verb, code=code)
+        assert f"private directory {str(mirror.private)!r}: it has no wheel or sdist" in shown
+    assert mirror.listed == {"six"}
+    mirror.put(wheel("acme-lib", "1.0"))
+    mirror.run("mirror")
+    assert mirror.listed == {"acme-lib", "six"}
 
 
 def test_nothing_is_planned_while_no_run_has_ever_read_the_folder(

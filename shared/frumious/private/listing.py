@@ -95,6 +95,13 @@ def merge(
     directory must not let upstream's project of that name in. A directory without any file is an
     outage: everything stays.
     """
+    known = stored.projects if stored.directory == found.directory else {}
+    if not found.projects and not known:
+        problem = (
+            "it has no wheel or sdist, so that it makes no name private; correct [private]"
+            " directory if it should have some"
+        )
+        return replace(found, problems={**found.problems, found.directory: problem})
     if stored.directory != found.directory:
         return found
     if not found.projects and any(each.files for each in stored.projects.values()):
