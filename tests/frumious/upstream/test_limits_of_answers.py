@@ -1,0 +1,37 @@
+"""Every kind of answer has a limit of its bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from frumious.upstream.failures import TooLarge
+from frumious.upstream.upstream import MAX_ROOT_INDEX_BYTES
+from tests.upstream import Fault, Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from frumious.upstream.upstream import Upstream
+    from tests.world import World
+
+DEMO = canonicalize_name("demo")
+CALLS: dict[str, Callable[[Upstream, str], Awaitable[object]]] = {
+    "changelog_last_serial": lambda upstream, _: upstream.last_serial(),
+    "changelog_since_serial": lambda upstream, _: upstream.changes_since(1),
+    "root index": lambda upstream, _: upstream.root_index(),
+    "project page": lambda upstream, _: upstream.project_page(DEMO, at_least=0),
+    "legacy JSON": lambda upstream, _: upstream.legacy_json(DEMO),
+    "legacy JSON of a release": lambda upstream, _: upstream.release_json(DEMO, "1.0"),
+    "provenance": lambda upstream, url: upstream.provenance(f"{url}/integrity/demo/1.0/demo"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_answer_that_is_too_long_is_refused(world: World, call: str) -> None:
+    world.upstream.faults.add(Fault(Raw(200, {}, bytes(MAX_ROOT_INDEX_BYTES + 1))))
+
+    with pytest.raises(TooLarge, match=r"sent more than [0-9]+ bytes"):
+        world.run(lambda mirror: CALLS[call](mirror.upstream, world.upstream.url))
