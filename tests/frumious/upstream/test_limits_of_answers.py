@@ -1,4 +1,4 @@
-"""Every kind of answer has a limit of its bytes."""
+"""Every kind of answer has a limit of its bytes, and the changelog one of its elements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.upstream.failures import TooLarge
+from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import MAX_ROOT_INDEX_BYTES
 from tests.upstream import Fault, Raw
 
@@ -35,3 +35,12 @@ def test_an_answer_that_is_too_long_is_refused(world: World, call: str) -> None:
 
     with pytest.raises(TooLarge, match=r"sent more than [0-9]+ bytes"):
         world.run(lambda mirror: CALLS[call](mirror.upstream, world.upstream.url))
+
+
+def test_a_changelog_of_too_many_elements_is_refused(world: World) -> None:
+    values = "<value/>" * 2_000_000
+    body = f"<methodResponse><params><param><value><array><data>{values}".encode()
+    world.upstream.faults.add(Fault(Raw(200, {"Content-Type": "text/xml"}, body)))
+
+    with pytest.raises(UpstreamUnavailable, match="elements"):
+        world.run(lambda mirror: mirror.upstream.changes_since(1))
