@@ -66,7 +66,7 @@ class Site:
     """The URLs of a mirror, and the files of its `folder` that they stand for."""
 
     def __init__(self, folder: Path, pages: PageLayout, *, simple_all: bool = False) -> None:
-        """With `simple_all` there is the index without the cooldown, for whoever gets here."""
+        """With `simple_all` there is the index without the cooldown, for all who get here."""
         self._folder = folder
         self._pages = pages
         self._simple_all = simple_all

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.airgap.sides import Side, pair
+from tests.builds import CPYTHON
 from tests.upstream import wheel
 
 if TYPE_CHECKING:
@@ -39,13 +40,7 @@ def publish(source: Side, **bodies: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
         listed[name] = {
-            "name": "cpython",
-            "arch": {"family": "x86_64"},
-            "os": "linux",
-            "libc": "gnu",
-            "major": 3,
-            "minor": 13,
-            "patch": 9,
+            **CPYTHON,
             "url": f"{HOST}/20251014/{name}.tar.gz",
             "sha256": hashlib.sha256(body).hexdigest(),
         }

@@ -27,6 +27,7 @@ from frumious.pythons.builds import mirror_builds
 from frumious.redaction import redact, redact_record
 from frumious.upstream.client import Client
 from frumious.upstream.failures import UpstreamUnavailable
+from tests.builds import CPYTHON
 from tests.clients import get
 from tests.frumious.planning.site import site
 from tests.upstream import Fault, Index, Raw, Redirect, Server, Status, sdist, wheel
@@ -222,24 +223,15 @@ def test_a_list_that_was_never_read_is_reported_without_its_secrets(
 
 def test_the_published_list_of_builds_has_no_signatures(private: World) -> None:
     folder = "/astral-sh/python-build-standalone/releases/download/20251014"
-    build = {
-        "name": "cpython",
-        "arch": {"family": "x86_64"},
-        "os": "linux",
-        "libc": "gnu",
-        "major": 3,
-        "minor": 13,
-        "patch": 9,
-    }
     with site() as web:
         web.files[f"{folder}/a.tar.gz{SIGNATURE}"] = "build"
         signed = f"{web.url}{folder}/a.tar.gz{SIGNATURE}"
         with_login = f"{web.url.replace('//', f'//user:{CANARY * 90}@')}{folder}/b.tar.gz"
         sha256 = hashlib.sha256(b"build").hexdigest()
         entries = {
-            "a": {**build, "url": signed, "sha256": sha256},
-            "b": {**build, "url": with_login, "sha256": sha256},
-            "c": {**build, "url": f"https://x:{CANARY * 90}@a.example", "sha256": sha256},
+            "a": {**CPYTHON, "url": signed, "sha256": sha256},
+            "b": {**CPYTHON, "url": with_login, "sha256": sha256},
+            "c": {**CPYTHON, "url": f"https://x:{CANARY * 90}@a.example", "sha256": sha256},
         }
         web.files["/list.json"] = json.dumps(entries)
         private.configure(sections=f"[pythons]\nlist = {web.url}/list.json\n")

@@ -16,6 +16,7 @@ from frumious.errors import FrumiousError
 from frumious.planning.lists import read_lists
 from frumious.pythons.builds import mirror_builds
 from frumious.upstream.addresses import HostRefused, is_permitted
+from tests.builds import CPYTHON
 from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
 from tests.upstream.actions import Edit
 from tests.world import World
@@ -341,13 +342,7 @@ def other(
 
     def ask(origin: str, options: str) -> str:
         build = {
-            "name": "cpython",
-            "arch": {"family": "x86_64"},
-            "os": "linux",
-            "libc": "gnu",
-            "major": 3,
-            "minor": 13,
-            "patch": 9,
+            **CPYTHON,
             "url": f"{origin}{ASKED}",
             "sha256": "0" * 64,
         }
