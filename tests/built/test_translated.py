@@ -230,7 +230,7 @@ def test_two_stacks_in_one_account_give_no_name_twice(resources: dict[str, Any])
         *names(resources, stack(LONGEST_STACK_NAME)),
         *names(resources, stack(LONGEST_STACK_NAME)),  # in another region
     ]
-    assert len(given) == len({*given}) == 27
+    assert len(given) == len({*given}) == 30
 
 
 @pytest.mark.timeout(300)

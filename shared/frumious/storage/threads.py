@@ -26,7 +26,8 @@ class ThreadPool:
     asyncio's default pool has a few threads for each core, and the whole process shares it.
 
     The timeouts of the libraries begin anew with each byte that arrives. A call that takes `limit`
-    seconds is therefore interrupted, and one whose caller is cancelled after `grace` seconds.
+    seconds is therefore interrupted, and one whose caller is cancelled after `grace` seconds. No
+    other call is: an interruption may leave a socket or a file to the garbage collector.
     """
 
     def __init__(
@@ -36,9 +37,12 @@ class ThreadPool:
         self._limit = limit
         self._grace = grace
         self._current = threading.local()
+        self._left: set[_Interruptible] = set()  # calls that nobody waits for
 
     def close(self) -> None:
         """Let the threads end with the calls that they run."""
+        for call in [*self._left]:
+            call.end()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def run(
@@ -67,6 +71,8 @@ class ThreadPool:
                 loop.call_soon_threadsafe(_set, outcome.set_exception, error, outcome)
             else:
                 loop.call_soon_threadsafe(_set, outcome.set_result, result, outcome)
+            finally:
+                self._left.discard(interruptible)
 
         submitted = self._executor.submit(run)
         timer = None if self._limit is None else loop.call_later(self._limit, interruptible.end)
@@ -86,12 +92,14 @@ class ThreadPool:
         self, interruptible: _Interruptible, ended: asyncio.Future[None], *, read_only: bool
     ) -> None:
         """End a call whose caller is cancelled."""
-        if not read_only:
-            _, running = await asyncio.wait([ended], timeout=self._grace)
-            if not running:
-                return
-        interruptible.end()
-        if not read_only:
+        if read_only:
+            if self._grace is not None and not ended.done():
+                self._left.add(interruptible)
+                asyncio.get_running_loop().call_later(self._grace, interruptible.end)
+            return
+        _, running = await asyncio.wait([ended], timeout=self._grace)
+        if running:
+            interruptible.end()
             await asyncio.wait([ended])
 
     def check_cancelled(self) -> None:
