@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
-from unittest.mock import patch
 
 from click.testing import CliRunner
 
@@ -32,8 +30,7 @@ class Side:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run the command in this process: a new one for each verb would take minutes."""
-        with patch.dict(os.environ):  # `follow` sets variables of its process
-            done = CliRunner().invoke(main, ["-c", str(self.conf), *arguments])
+        done = CliRunner().invoke(main, ["-c", str(self.conf), *arguments])
         problem = (arguments, done.output, done.exception)
         assert done.exit_code == code, problem
         return done.output

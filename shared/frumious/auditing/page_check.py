@@ -12,6 +12,7 @@ from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
 from frumious.model.blobs import readable_files
 from frumious.model.checksums import md5
+from frumious.model.page_layout import age_of_version
 from frumious.model.release_json import is_release_key, stored_releases
 from frumious.simple import gzipped, render
 from frumious.state.page_store import UnreadableManifest
@@ -109,7 +110,7 @@ async def check_pages(objects: ProjectObjects, mirror: Mirror, *, deep: bool = F
             for key, entry in objects.entries.items()
             if key not in known
             and not is_placeholder(key)
-            and layout.age_of_version(key) is None
+            and age_of_version(key) is None
             and not (unreadable and key.startswith(layout.PROVENANCE))
             and not (has_page and page is None and is_release_key(key, project))
         ),

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from frumious.bundles.errors import InvalidBundle
 from frumious.model import layout
+from frumious.model.page_layout import age_of_version
 from frumious.model.release_json import is_release_key
 from frumious.model.types import Count, Key, ProjectName, Seconds, Serial
 from frumious.pythons.published import LIST, is_build_key
@@ -196,7 +197,7 @@ def is_page(key: str, project: NormalizedName | None, page_layout: PageLayout) -
         return True
     versions = page_layout.versions(project)
     name = key.removeprefix(versions)
-    return key == versions + name and "/" not in name and bool(layout.age_of_version(Key(name)))
+    return key == versions + name and "/" not in name and bool(age_of_version(Key(name)))
 
 
 def site_keys(page_layout: PageLayout) -> tuple[Key, ...]:

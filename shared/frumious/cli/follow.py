@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ def follow(  # noqa: PLR0913 (one parameter for each option)
         "FRUMIOUS_MASTER": url,
         "FRUMIOUS_FEED_KEY": key,
     }
-    os.environ.update({name: value for name, value in settings.items() if value})
+    options = options._replace(variables={k: v for k, v in settings.items() if v})
 
     async def make_plan(mirror: Mirror) -> Plan:
         planned = await plan_changes(mirror)

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from frumious.errors import FrumiousError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +25,7 @@ class Options(NamedTuple):
     path: Path = Path(_DEFAULT)  # of the configuration
     verbose: bool = False  # name each file
     quiet: bool = False  # show errors alone
+    variables: Mapping[str, str] = {}  # for the configuration, besides those of the environment
 
 
 class Interrupted(click.ClickException):

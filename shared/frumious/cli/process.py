@@ -127,7 +127,7 @@ def load_config(options: Options) -> Config:
     path = options.path
     sys.excepthook = _print_exception
     try:
-        settings = loading.load(path, os.environ)
+        settings = loading.load(path, {**os.environ, **options.variables})
         _configure_logging(settings, options)
     except loading.ConfigError as error:
         raise _InvalidConfig(str(error)) from error

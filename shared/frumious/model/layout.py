@@ -77,7 +77,6 @@ GZIP_FOLDER = "web/gzip/"
 _MAX_NAME_BYTES = 255  # the limit of file systems
 _MAX_KEY_BYTES = 1024  # the limit of S3
 _PYPI_PATH = re.compile(r"(?P<digest>[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60})/(?P<filename>[^/]+)")
-_VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
 _DELETION = re.compile(r"(?P<hour>\d{8}T\d\d)/(?P<project>[^/]+)\.json")
 _OWN_FOLDER = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28,124}")  # of a digest's length
 _RESERVED = re.compile(r"index\.(?:html|v1_html|v1_json)(?:\..*)?|.*\.metadata|\.frumious.*")
@@ -92,20 +91,6 @@ class UnsafeName(FrumiousError):
 def root_page(form: str) -> Key:
     """Return the key of a published root index; `form` is HTML, V1_HTML or V1_JSON."""
     return Key(f"web/simple/{form}")
-
-
-def version_of_page(serial: int | None, run: RunId, form: str) -> str:
-    """Return the filename of an older page: its serial and the time at which its run began."""
-    began, _, _ = run.partition("-")
-    if began[:8].isdecimal():
-        began = f"{began[:4]}-{began[4:6]}-{began[6:]}Z"
-    return f"index_{serial or 0}_{began}.{form.removeprefix('index.')}"
-
-
-def age_of_version(key: Key) -> tuple[int, str] | None:
-    """Return the sort key of an older page, the same for all forms; None for any other key."""
-    found = _VERSION.fullmatch(filename(key))
-    return (int(found["serial"]), found["time"]) if found is not None else None
 
 
 def file_key(file: File) -> Key:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from frumious.model.layout import GZIP_FOLDER, HTML, V1_HTML, V1_JSON, is_project, root_page
+from frumious.model.layout import (
+    GZIP_FOLDER,
+    HTML,
+    V1_HTML,
+    V1_JSON,
+    filename,
+    is_project,
+    root_page,
+)
 from frumious.model.types import Key
 from frumious.value import Value
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
+
+    from frumious.model.types import RunId
+
+_VERSION = re.compile(r"index_(?P<serial>\d+)_(?P<time>[^/]+)\.(?:html|v1_html|v1_json)")
 
 
 class Gzip(StrEnum):
@@ -121,3 +134,17 @@ class PageLayout(Value, frozen=True):
 
     def _folder(self, project: str) -> str:
         return f"{project[0]}/{project}" if self.hashed else project
+
+
+def version_of_page(serial: int | None, run: RunId, form: str) -> str:
+    """Return the filename of an older page: its serial and the time at which its run began."""
+    began, _, _ = run.partition("-")
+    if began[:8].isdecimal():
+        began = f"{began[:4]}-{began[4:6]}-{began[6:]}Z"
+    return f"index_{serial or 0}_{began}.{form.removeprefix('index.')}"
+
+
+def age_of_version(key: Key) -> tuple[int, str] | None:
+    """Return the sort key of an older page, the same for all forms; None for any other key."""
+    found = _VERSION.fullmatch(filename(key))
+    return (int(found["serial"]), found["time"]) if found is not None else None

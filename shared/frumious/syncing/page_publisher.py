@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files
-from frumious.model.page_layout import PageLayout
+from frumious.model.page_layout import PageLayout, age_of_version, version_of_page
 from frumious.model.types import Key
 from frumious.simple import gzipped, render
 from frumious.syncing.deletion import delete_files
@@ -174,12 +174,12 @@ class PagePublisher(Value, frozen=True):
         prefix = self.pages.layout.versions(self.project)
         kept = {*await self._versions(prefix)}
         for key, body in self._bodies(page):
-            name = layout.version_of_page(page.serial, page.publication.run, layout.filename(key))
+            name = version_of_page(page.serial, page.publication.run, layout.filename(key))
             version = Key(f"{prefix}{name}")
             await self.pages.storage.write(version, body)
             kept.add(version)
-        ages = sorted({age for key in kept if (age := layout.age_of_version(key)) is not None})
-        old = [key for key in kept if layout.age_of_version(key) in ages[:-max_versions]]
+        ages = sorted({age for key in kept if (age := age_of_version(key)) is not None})
+        old = [key for key in kept if age_of_version(key) in ages[:-max_versions]]
         if old:
             await self.pages.storage.delete(sorted(old))
 
@@ -188,7 +188,7 @@ class PagePublisher(Value, frozen=True):
         return [
             entry.key
             async for entry in self.pages.storage.list(prefix)
-            if entry.key == prefix + layout.filename(entry.key) and layout.age_of_version(entry.key)
+            if entry.key == prefix + layout.filename(entry.key) and age_of_version(entry.key)
         ]
 
     async def _earlier_layouts(self) -> Sequence[PageLayout]:
