@@ -96,6 +96,11 @@ class SimpleAllPage(LiveAlone):
         return self.attempt.job.project
 
     @property
+    def _may_exist(self) -> bool:
+        """Whether there may be a page: a killed job may have written its HTML alone."""
+        return self.before is not None or self._resuming
+
+    @property
     def _publisher(self) -> PagePublisher:
         return PagePublisher.of(self.attempt, self.mirror)
 
@@ -137,7 +142,7 @@ class SimpleAllPage(LiveAlone):
     def marked(self, built: BuiltPage) -> BuiltPage:
         """Return the live page; it says whether there may be a page here."""
         publication = built.page.publication
-        if publication is None or (self.wanted is None and self.before is None):
+        if publication is None or (self.wanted is None and not self._may_exist):
             return built
         publication = replace(publication, simple_all=True)
         return replace(built, page=replace(built.page, publication=publication))
@@ -175,7 +180,7 @@ class SimpleAllPage(LiveAlone):
             UpstreamUnavailable, StorageUnavailable: own files cannot be stored for now.
             Conflict: another job of the project is at work.
         """
-        if self._published or (self.wanted is None and self.before is None):
+        if self._published or (self.wanted is None and not self._may_exist):
             return
         if self.wanted is None:
             await self._retire(live.page.files)
@@ -191,15 +196,13 @@ class SimpleAllPage(LiveAlone):
 
     async def remove(self) -> None:
         """Delete the page and its own files, before the live page is removed."""
-        if self.before is not None:
-            await self._retire(self.before.page.files)
+        if self._may_exist:
+            await self._retire(() if self.before is None else self.before.page.files)
 
     async def _retire(self, live: Iterable[File]) -> None:
         """Delete own files, and then the page: until then it names live files alone."""
-        assert self.before is not None  # noqa: S101 (for type checkers)
-        page = self.before.page
-        if self.own or self._undeleted:
-            named = _names(live)
+        if self.before is not None and (self.own or self._undeleted):
+            page, named = self.before.page, _names(live)
             files = tuple(
                 file
                 for file in page.files

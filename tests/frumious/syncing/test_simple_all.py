@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from frumious.model.jobs import Job
+from frumious.model.jobs import AllowedRemoval, Job
 from frumious.model.types import RunId
 from frumious.planning.named import delete
 from frumious.syncing.comparison import MassLoss
@@ -336,8 +336,38 @@ def test_a_killed_job_is_finished_by_the_next_one(
     assert (NEW in own(mirror)) == (days == "20")
 
 
-async def job(mirror: Mirror, run: str, *, again: bool = False) -> None:
-    planned = Job(RunId(run), canonicalize_name("demo"), 0)
+@pytest.mark.parametrize("removal", [AllowedRemoval.FILES, AllowedRemoval.PROJECT])
+def test_html_of_a_killed_job_goes_with_what_it_shows(
+    world: World, removal: AllowedRemoval
+) -> None:
+    uploaded(world, "demo", "1.0", days=30)
+    uploaded(world, "demo", "2.0")
+    world.configure(sections=SECTIONS)
+
+    def kill(request: Any, **_: Any) -> None:
+        if request.method == "PUT" and request.url.endswith("/simple-all/demo/index.v1_json"):
+            raise Killed
+
+    with suppress(Killed):
+        world.run(lambda opened: during(opened, kill, lambda: job(opened, "run-1")))
+    pages = ["web/simple-all/demo/index.html", "web/simple-all/demo/index.v1_html"]
+    assert [*world.stored("web/simple-all/demo/")] == pages
+    if removal is AllowedRemoval.PROJECT:
+        world.index.remove_project("demo")
+    else:
+        world.index.remove_release("demo", "2.0")
+    world.run(lambda opened: job(opened, "run-2", again=True, removal=removal))
+    assert not world.stored("web/simple-all/demo/")
+
+
+async def job(
+    mirror: Mirror,
+    run: str,
+    *,
+    again: bool = False,
+    removal: AllowedRemoval = AllowedRemoval.NOTHING,
+) -> None:
+    planned = Job(RunId(run), canonicalize_name("demo"), 0, allowed_removal=removal)
     attempt = Attempt(planned, resuming=again, unreported=again)
     await sync_project(attempt, mirror, Transfer.of(attempt, mirror))
 
