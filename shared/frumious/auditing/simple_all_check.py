@@ -17,6 +17,7 @@ from frumious.concurrency import in_groups
 from frumious.model import layout, simple_all
 from frumious.model.audits import Finding, Kind
 from frumious.model.blobs import keys_of, mirrored_files
+from frumious.model.types import Key
 from frumious.selection.filenames import owners_of
 from frumious.simple import render
 from frumious.state.page_store import UnreadableManifest
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.pages import ProjectPage
-    from frumious.model.types import Key
     from frumious.state.page_store import Manifest
 
 _AT_ONCE: Final = 64
@@ -63,7 +63,8 @@ async def check_simple_all(mirror: Mirror, *, deep: bool = False) -> list[Findin
             confirmed = await _check_all(suspects, mirror, deep=deep)
             findings += [each for check in confirmed for each in check.findings]
         for project, check in zip(group, checks, strict=True):
-            known.update(map(key_hash, check.keys or ()))
+            pages = without_cooldown(mirror).pages.layout.keys(project)
+            known.update(map(key_hash, (*map(simple_all.stored_at, pages), *(check.keys or ()))))
             if check.keys is None:
                 unknown.add(project)
     return findings + await _unnamed(known, unknown, mirror)
@@ -167,15 +168,19 @@ async def _check_forms(
 
 
 async def _unnamed(known: set[bytes], unknown: set[str], mirror: Mirror) -> list[Finding]:
-    """Return the files of the index that none of its pages names."""
+    """Return the files of the index that none of its pages names, and pages of no JSON page."""
     findings: list[Finding] = []
     oldest = mirror.clock.now() - MAX_JOB_AGE
     pages = {layout.HTML, layout.V1_HTML, layout.V1_JSON}
     async with aclosing(mirror.storage.list(layout.SIMPLE_ALL)) as listing:
         async for entry in listing:
             is_young = entry.modified is not None and entry.modified > oldest
-            name = layout.filename(entry.key)
-            if is_young or key_hash(entry.key) in known or name in pages:
+            if is_young or key_hash(entry.key) in known:
+                continue
+            folder, _, name = entry.key.rpartition("/")
+            project = cast("NormalizedName", layout.filename(Key(folder)))
+            if name in pages and layout.is_project(project):
+                findings.append(_finding(entry.key, project, "there is no JSON page for it"))
                 continue
             owners = _owners(entry.key)
             if unknown.intersection(owners):

@@ -82,6 +82,20 @@ def test_pages_that_are_not_what_they_should_be_are_made_again(both: AuditedMirr
     assert both.found(deep=True) == set()
 
 
+def test_pages_without_their_json_page_are_made_again(both: AuditedMirror) -> None:
+    stored = [*both.keys("web/simple-all/"), *both.keys("state/simple-all/")]
+    pages = [key for key in stored if "/demo/index." in key]
+    before = {key: both.read(key) for key in pages if not key.endswith("json")}
+    both.delete(*(key for key in pages if key.endswith("json")))
+    both.clock.advance(2 * 24 * 3600)
+
+    assert {("damaged-simple-all", key) for key in before} <= both.found()
+    both.repair()
+
+    assert {key: both.read(key) for key in before} == before
+    assert "damaged-simple-all" not in {kind for kind, _ in both.found(deep=True)}
+
+
 def test_files_that_no_page_names_are_deleted(both: AuditedMirror) -> None:
     key = own(both)
     stray = Key(key.replace(NEW, "demo-3.0-py3-none-any.whl"))
