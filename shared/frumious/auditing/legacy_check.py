@@ -41,7 +41,7 @@ async def check_legacy_json(
     if publication is None or not mirror.config.json:
         return []
     listed = entries.get(manifest.key)
-    has_md5 = listed is not None and lists_md5(listed, md5(manifest.stored.body))
+    has_md5 = listed is not None and listed.has_md5(md5(manifest.stored.body))
     has_md5 = has_md5 and not deep
     findings = await _check_releases(project, manifest.page, entries, mirror, has_md5=has_md5)
     if publication.legacy is None:
@@ -55,7 +55,7 @@ async def check_legacy_json(
             findings += [Finding(Kind.MISSING_LEGACY, key, project)] if copy.md5 else []
             continue
         is_copy, headers = bool(copy.md5), None
-        if copy.md5 and not (has_md5 and lists_md5(entry, copy.md5)):
+        if copy.md5 and not (has_md5 and entry.has_md5(copy.md5)):
             stored = await mirror.storage.read(key)
             is_copy = stored is not None and md5(stored.body) == copy.md5
             headers = stored.headers if stored is not None else None
@@ -84,7 +84,7 @@ async def _check_releases(
         if entry is None:
             findings.append(Finding(Kind.MISSING_LEGACY, key, project))
             continue
-        is_copy, headers = has_md5 and (entry.etag or "").strip('"').startswith(copy), None
+        is_copy, headers = has_md5 and entry.has_md5(copy), None
         if not is_copy:
             stored = await mirror.storage.read(key)
             is_copy = stored is not None and md5(stored.body).startswith(copy)
@@ -133,8 +133,3 @@ def _older(serial: int | None, page_serial: int | None) -> str:
     if serial is None or page_serial is None or serial >= page_serial:
         return ""
     return f"its serial is {serial}, and that of the page {page_serial}"
-
-
-def lists_md5(entry: Entry, md5: str) -> bool:
-    """Return whether a listing says that an object has an MD5."""
-    return entry.etag is not None and entry.etag.strip('"') == md5

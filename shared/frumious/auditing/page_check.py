@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frumious.auditing.headers_check import wrong_headers, wrong_type
-from frumious.auditing.legacy_check import check_legacy_json, lists_md5
+from frumious.auditing.legacy_check import check_legacy_json
 from frumious.model import layout
 from frumious.model.audits import Finding, Kind, NamedPage
 from frumious.model.blobs import readable_files
@@ -206,7 +206,7 @@ class _Comparer:
         manifest = self.entries.get(self.manifest.key)
         if entry.size != len(body) or manifest is None:
             return False
-        return lists_md5(manifest, md5(self.manifest.stored.body)) and lists_md5(entry, md5(body))
+        return manifest.has_md5(md5(self.manifest.stored.body)) and entry.has_md5(md5(body))
 
 
 def is_placeholder(key: Key) -> bool:

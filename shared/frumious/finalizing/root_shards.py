@@ -8,7 +8,6 @@ that to do it twice changes nothing, and a finalizer that was overtaken takes ba
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import defaultdict
 from contextlib import suppress
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from frumious.concurrency import in_groups
+from frumious.model.checksums import md5
 from frumious.model.root_shards import HEAD, SHARDS, is_shard, shard_key, shard_of
 from frumious.simple import root_index, root_shards
 from frumious.simple.root_shards import Shards
@@ -121,7 +121,7 @@ async def _correct(key: Key, body: bytes, entry: Entry | None, storage: Storage)
         with suppress(Conflict):  # listings of a container may lag
             await storage.create(key, body)
             return
-    elif (entry.etag or "").strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest():
+    elif entry.has_md5(md5(body)):
         return
     await _replace(key, body, storage)
 

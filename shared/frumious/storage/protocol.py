@@ -100,6 +100,10 @@ class Entry(Value, frozen=True):
     etag: str | None = None  # on many servers the content's MD5; not always that of Stored
     content_type: str | None = None
 
+    def has_md5(self, digits: str) -> bool:
+        """Return whether the listing says that the content has this MD5, or one that begins so."""
+        return (self.etag or "").strip('"').startswith(digits)
+
 
 async def join_chunks(chunks: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
     """Join and split chunks into parts of `size` bytes, and a last one that may be smaller."""

@@ -140,7 +140,7 @@ async def _intact(
         if not is_release_key(entry.key, project):
             continue
         copy = noted.get(entry.key, "")
-        if copy and not (entry.etag or "").strip('"').startswith(copy):
+        if copy and not entry.has_md5(copy):
             stored = await storage.read(entry.key)
             copy = copy if stored is not None and md5(stored.body).startswith(copy) else ""
         found[entry.key] = copy
