@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,8 +29,7 @@ class ThreadPool:
     asyncio's default pool has a few threads for each core, and the whole process shares it.
 
     The timeouts of the libraries begin anew with each byte that arrives. A call that takes `limit`
-    seconds is therefore interrupted, and one whose caller is cancelled after `grace` seconds. No
-    other call is: an interruption may leave a socket or a file to the garbage collector.
+    seconds is therefore interrupted, and one whose caller is cancelled after `grace` seconds.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class ThreadPool:
             self._current.outcome = outcome
             try:
                 result = interruptible.run(call)
-            except Abandoned:  # without the traceback, whose frames keep sockets open
+            except Abandoned as error:
+                _close_sockets(error)
                 loop.call_soon_threadsafe(_set, outcome.set_exception, Abandoned(), outcome)
             except BaseException as error:  # noqa: BLE001 (the caller gets it)
                 loop.call_soon_threadsafe(_set, outcome.set_exception, error, outcome)
@@ -126,7 +129,8 @@ def at_most(seconds: float, target: str) -> Iterator[None]:
     try:
         with interruptible:
             yield
-    except Abandoned:
+    except Abandoned as error:
+        _close_sockets(error)
         raise _too_long(target, seconds) from None
     finally:
         timer.cancel()
@@ -172,6 +176,18 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
 
     raised = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+def _close_sockets(error: BaseException) -> None:
+    """Close the sockets that an interrupted call had at hand.
+
+    No library expects an exception between the creation of a socket and its connection. One that
+    is only being created has no `close` yet.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, socket.socket) and (descriptor := value.detach()) != -1:
+                os.close(descriptor)
 
 
 def _too_long(target: str, seconds: float | None) -> StorageUnavailable:

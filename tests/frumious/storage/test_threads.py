@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from contextlib import ExitStack, aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from frumious.model.types import Key
 from frumious.storage.filesystem.lock import open_locked
 from frumious.storage.filesystem.storage import FilesystemStorage
+from frumious.storage.protocol import StorageUnavailable
 from frumious.storage.s3.storage import S3Storage
 from frumious.storage.swift.storage import SwiftStorage
+from frumious.storage.threads import ThreadPool, at_most
 from tests.servers.raw import Connection, RawServer, s3_config, swift_config
 
 if TYPE_CHECKING:
@@ -153,3 +156,68 @@ def test_a_write_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(
     with RawServer(Connection.hang) as server:
         asyncio.run(work())
         assert len(server.requests) == 1  # and it is not sent again
+
+
+def half_created() -> socket.socket:
+    """Return what `socket.socket()` leaves if it is interrupted: without its last attributes."""
+    half = socket.socket.__new__(socket.socket)
+    super(socket.socket, half).__init__()
+    return half
+
+
+class Connecting:
+    """What libraries do between the creation of a socket and its connection, for ever."""
+
+    def __init__(self, create: Callable[[], socket.socket]) -> None:
+        self.sockets: list[socket.socket] = []
+        self._create = create
+
+    def __call__(self) -> NoReturn:
+        unconnected = self._create()
+        self.sockets.append(unconnected)
+        while True:
+            time.sleep(0.01)
+
+    @property
+    def is_closed(self) -> bool:
+        return [unconnected.fileno() for unconnected in self.sockets] == [-1]
+
+
+@pytest.fixture(params=[socket.socket, half_created])
+def connecting(request: pytest.FixtureRequest) -> Connecting:
+    return Connecting(request.param)
+
+
+def test_the_socket_of_a_call_in_a_pool_that_takes_too_long_is_closed(
+    connecting: Connecting,
+) -> None:
+    async def work() -> None:
+        pool = ThreadPool(1, limit=0.1)
+        with pytest.raises(StorageUnavailable, match=r"took more than 0\.1 seconds"):
+            await pool.run(connecting)
+        pool.close()
+
+    asyncio.run(work())
+    assert connecting.is_closed
+
+
+def test_the_socket_of_a_call_that_takes_too_long_is_closed(connecting: Connecting) -> None:
+    with pytest.raises(StorageUnavailable), at_most(0.1, "a request"):
+        connecting()
+    assert connecting.is_closed
+
+
+def test_the_socket_of_a_call_that_nobody_waits_for_is_closed_with_the_storage(
+    connecting: Connecting,
+) -> None:
+    async def work() -> None:
+        pool = ThreadPool(1, grace=PATIENCE)
+        task = asyncio.create_task(pool.run(connecting, read_only=True))
+        await until(lambda: bool(connecting.sockets))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        pool.close()
+        await until(lambda: connecting.is_closed)
+
+    asyncio.run(work())

@@ -33,9 +33,6 @@ CONFIGS: dict[str, Any] = {
     "s3": (S3Storage, s3_config),
     "swift": (SwiftStorage, swift_config),
 }
-# A call that is interrupted may leave its socket to the garbage collector, which closes it.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
 SECONDS = 1.5  # the limit on the whole; between two bytes there are fewer
 PATIENCE = 10  # an operation may be several requests
 
