@@ -14,7 +14,7 @@ import msgspec
 
 from tests.faults.pages import FORMS, V1_JSON
 from tests.simulation.changes import PROJECTS
-from tests.simulation.reports import ROOT, SNAPSHOTS
+from tests.simulation.reports import CURSOR, ROOT, SNAPSHOTS
 from tests.simulation.seen import Kind, Violation, seen
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class SnapshotViews:
         self._fixed: dict[str, float] = {}  # snapshot -> when it is, in seconds since the epoch
         self._frozen: dict[str, dict[str, frozenset[Links]]] = {}  # its pages at that time
         self.served: str | None = None  # what readers get as the live index
+        self._cursor: tuple[int, int | None] | None = None  # its resets and serial
+        self._unread = 0  # serial up to which the mirror has read no event
 
     def named(self) -> set[str]:
         """Return the files that snapshots show."""
@@ -75,6 +77,14 @@ class SnapshotViews:
             self._fixed[name] = max(entry["fixed"], self._now())
             self._check_new(name, entry.get("as_of"))
 
+    def _follow(self, cursor: bytes, *, is_new: bool) -> None:
+        """Take note of where the mirror begins to read events: it knows of none before."""
+        payload: dict[str, Any] = msgspec.json.decode(cursor)
+        now = payload["resets"], payload["serial"]
+        if is_new or self._cursor is None or self._cursor[1] is None or self._cursor[0] != now[0]:
+            self._unread = now[1] or 0
+        self._cursor = now
+
     def _check_new(self, name: str, as_of: float | None) -> None:
         """Check that readers get the root index of a snapshot, and no file of a later time.
 
@@ -98,6 +108,8 @@ class SnapshotViews:
         """
         if key == SNAPSHOTS and after is not None:
             self._learn(after.body)
+        if key == CURSOR and after is not None:
+            self._follow(after.body, is_new=before is None)
         now = self._now()
         for name in [each for each, fixed in self._fixed.items() if fixed <= now]:
             if name not in self._frozen:
@@ -153,8 +165,8 @@ class SnapshotViews:
     def judge(self, deleted: Container[str], *, knows_events: bool) -> None:
         """Check that snapshots show nothing that has to be withheld, once all is done.
 
-        `deleted`: projects that an operator deleted. Only events tell which releases are in
-        quarantine.
+        `deleted`: projects that an operator deleted. Only events that were read tell which
+        releases are in quarantine.
 
         Raises:
             Violation: one of them does.
@@ -163,12 +175,24 @@ class SnapshotViews:
             for project in PROJECTS:
                 state = self._index.state(project)
                 is_banned = project in deleted or (state and state.status == "quarantined")
-                versions = state.quarantined if state and knows_events else frozenset()
+                versions = self._quarantined(project) if knows_events else frozenset()
                 views = self._views(name, project, self._disk.objects.get)
                 for link in chain.from_iterable(views):
                     if is_banned or self._version(link) in versions:
                         text = f"snapshot {name} shows {link.filename}, which is to be withheld"
                         raise Violation(Kind.WITHHELD, text)
+
+    def _quarantined(self, project: str) -> frozenset[str]:
+        """Return the versions that are in quarantine, if the mirror can know."""
+        state = self._index.state(project)
+        if state is None:
+            return frozenset()
+        read = (event for event in self._index.changes_since(0) if event.serial > self._unread)
+        return state.quarantined & {
+            event.version or ""
+            for event in read
+            if event.name.lower() == project and event.action.startswith(_QUARANTINES)
+        }
 
     def _version(self, link: Link) -> str:
         return self._index.files_named(link.filename)[0].version
