@@ -15,6 +15,7 @@ WORK: Final = CHECKOUT / ".fuzz"  # what fuzzing learned, for the next time
 PYTHON: Final = CHECKOUT / ".venv-fuzz/bin/python"
 
 _FINDING: Final = re.compile(r"Test unit written to (\S+)")
+_UNCAUGHT: Final = " === Uncaught Python exception"
 _MAX_LENGTH: Final = 16 * 1024  # bytes of an input
 _SECONDS: Final = 10  # that an input may take
 _MEBIBYTES: Final = 512
@@ -31,13 +32,15 @@ def main() -> int:
     findings = 0
     for target in targets:
         log = _search(target, seconds)
-        found = [Path(path).relative_to(CHECKOUT) for path in _FINDING.findall(log)]
+        found = _has_finding(log)
         executed = re.findall(r"number_of_executed_units: (\d+)", log) or ["?"]
-        print(f"{target:16} {executed[-1]:>12} inputs, {len(found)} findings", flush=True)
+        print(f"{target:16} {executed[-1]:>12} inputs, {int(found)} findings", flush=True)
         if found:
-            print(log[log.rfind(" === Uncaught Python exception") :][:3000])
-            print(f"{found[-1]} has the input; make test ARGS=tests/fuzz repeats it", flush=True)
-        findings += len(found)
+            print(log[log.rfind(_UNCAUGHT) :][:3000], flush=True)
+        for path in _FINDING.findall(log):  # libFuzzer does not always write it
+            kept = Path(path).relative_to(CHECKOUT)
+            print(f"{kept} has the input; make test ARGS=tests/fuzz repeats it", flush=True)
+        findings += found
     print(f"{len(targets)} targets, {seconds} seconds each: {findings} findings")
     return 1 if findings else 0
 
@@ -55,6 +58,10 @@ def _search(target: str, seconds: int) -> str:
     )
 
 
+def _has_finding(log: str) -> bool:
+    return _UNCAUGHT in log or _FINDING.search(log) is not None
+
+
 def fuzz(target: str, *arguments: str | Path) -> str:
     """Run libFuzzer with these arguments; return its log.
 
@@ -70,7 +77,7 @@ def fuzz(target: str, *arguments: str | Path) -> str:
         check=False,
     )
     log = done.stdout.decode(errors="replace")
-    if done.returncode and not _FINDING.search(log):
+    if done.returncode and not _has_finding(log):
         msg = f"{target} did not run: {log[-3000:]}"
         raise RuntimeError(msg)
     return log
