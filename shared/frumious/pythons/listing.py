@@ -23,7 +23,7 @@ from frumious.model import layout
 from frumious.model.types import Key
 from frumious.redaction import redact
 from frumious.simple.parse_json import json_object
-from frumious.simple.values import InvalidPage
+from frumious.simple.values import InvalidPage, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +87,8 @@ def parse(body: bytes, source: str) -> dict[str, Any]:
         InvalidList: it is no JSON object of objects.
     """
     try:
-        entries = msgspec.convert(json_object(body, source), dict[str, dict[str, Any]])
+        payload = json_object(without_lone_surrogates(body), source)
+        entries = msgspec.convert(payload, dict[str, dict[str, Any]])
     except (ValueError, InvalidPage) as error:
         reason = str(error) if isinstance(error, InvalidPage) else "is no object of objects"
         msg = (
