@@ -69,7 +69,7 @@ def test_upstream_does_not_change_a_mirror_that_imports_bundles(
     target.configure(f"master = {upstream.url}\nallow-non-https = true\n{target.options}")
     asked = len(upstream.requests)
 
-    for arguments in (["mirror"], ["sync", "one"], ["follow", upstream.url, "--once"]):
+    for arguments in (["mirror"], ["plan"], ["sync", "one"], ["follow", upstream.url, "--once"]):
         refused = target.run(*arguments, code=1)
         assert "bundles keep this mirror in step" in refused
         assert "'frumious import'" in refused

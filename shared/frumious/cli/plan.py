@@ -28,6 +28,7 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     Exit status 1 also where removals wait for a confirmation, or the allowlist has a name that
     upstream does not have.
     """
+    from frumious.bundles.target import check_follows_upstream
     from frumious.cli.confirmation import doubtful_text, stopped_text
     from frumious.cli.forecast import make_forecast
     from frumious.cli.process import with_mirror
@@ -38,6 +39,7 @@ def plan(options: Options, *, force_check: bool, reset_serials: bool, as_json: b
     from frumious.planning.plan import plan_changes
 
     async def work(mirror: Mirror) -> tuple[Forecast, list[str], str | None]:
+        await check_follows_upstream(mirror)
         mirror = await follow_lists(mirror, store=False)
         update = await plan_advisories(mirror)
         planned = await plan_changes(mirror, force=force_check, reset=reset_serials)
