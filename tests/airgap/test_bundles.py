@@ -82,6 +82,23 @@ def test_upstream_does_not_change_a_mirror_that_imports_bundles(
     target.run("mirror")
 
 
+def test_a_complete_bundle_repairs_what_the_target_has_lost(
+    sides: tuple[Side, Side, Path],
+) -> None:
+    source, target, gap = sides
+    target.run("import", str(export(source, gap)))
+    web = target.mirror / "web"
+    one, two = sorted(web.glob("packages/**/*.whl"))[:2]
+    one.unlink()
+    two.write_bytes(two.read_bytes()[::-1])
+    (web / "simple/three/index.v1_json").unlink()
+    (web / "simple/two/index.html").write_bytes(b"")
+    target.run("verify", "--deep", code=1)
+
+    target.run("import", str(export(source, gap, "--since", "0")))
+    target.run("verify", "--deep")
+
+
 def test_a_missing_bundle_is_named(index: Index, sides: tuple[Side, Side, Path]) -> None:
     source, target, gap = sides
     first = export(source, gap)
