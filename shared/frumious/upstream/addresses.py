@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -16,7 +16,6 @@ from frumious.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from ipaddress import IPv6Address
 
     from frumious.config.settings import Config
 
@@ -49,13 +48,26 @@ class HostRefused(FrumiousError):
     reason = Reason.ADDRESS_REFUSED
 
 
+class Origin(NamedTuple):
+    """Whom a request is for; two spellings of one origin are equal."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def of(cls, target: URL) -> Origin:
+        """Return the origin of a URL, which may have been parsed as it was given."""
+        return cls(target.scheme, (target.raw_host or "").lower(), target.port)
+
+
 class AddressPolicy:
     """The allowed hosts, and the credentials of some."""
 
     def __init__(self, config: Config) -> None:
         self._hosts = config.allowed_hosts
         self._insecure = config.allow_non_https
-        self._logins = {URL(url).origin(): login for url, login in config.logins.items()}
+        self._logins = {Origin.of(URL(url)): login for url, login in config.logins.items()}
 
     def check(self, url: str) -> URL:
         """Return an allowed URL; it is sent byte for byte.
@@ -67,7 +79,7 @@ class AddressPolicy:
         """
         try:
             target = URL(url, encoded=_SENDABLE.fullmatch(url) is not None)
-            address = (target.raw_host or "").lower(), target.port
+            origin = Origin.of(target)
         except (ValueError, IndexError) as error:  # yarl raises both
             msg = f"{redact(url)!r:.300} is not a valid URL"
             raise HostRefused(msg) from error
@@ -77,7 +89,7 @@ class AddressPolicy:
             msg = f"{url} is not https, and allow-non-https is not set"
         elif target.raw_user is not None or target.raw_password is not None:
             msg = f"{url} has a user name or password; only those of master are used"
-        elif address not in self._hosts:
+        elif (origin.host, origin.port) not in self._hosts:
             msg = (
                 f"the host and port of {url} are not allowed;"
                 " if they are upstream's, add them to allowed-hosts"
@@ -88,7 +100,7 @@ class AddressPolicy:
 
     def login(self, target: URL) -> dict[str, str]:
         """Return the Authorization header for the configured scheme, host and port."""
-        login = self._logins.get(target.origin()) if self._logins else None
+        login = self._logins.get(Origin.of(target)) if self._logins else None
         return {} if login is None else {"Authorization": login}
 
 
@@ -113,7 +125,7 @@ class Resolver(AbstractResolver):
             HostRefused: it has others only.
         """
         found = await self._resolver.resolve(host, port, family)
-        public = host in self._public_hosts
+        public = host.lower() in self._public_hosts  # it is spelled as in the URL
         permitted = [each for each in found if is_permitted(each["host"], public=public)]
         if found and not permitted:
             msg = (
@@ -137,7 +149,8 @@ def is_permitted(text: str, *, public: bool) -> bool:
         return False
     if not public or any(address in network for network in _DOCUMENTATION):
         return True
-    return address.is_global and not address.is_reserved
+    is_site_local = isinstance(address, IPv6Address) and address.is_site_local  # RFC 3879
+    return address.is_global and not (address.is_reserved or is_site_local)
 
 
 def _embedded(text: str) -> IPv4Address | IPv6Address:

@@ -16,7 +16,7 @@ from frumious import __version__
 from frumious.backoff import Backoff
 from frumious.redaction import redact
 from frumious.simple.values import resolve
-from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver
+from frumious.upstream.addresses import AddressPolicy, HostRefused, Origin, Resolver
 from frumious.upstream.failures import Overloaded, TooLarge, TooSlow, UpstreamUnavailable
 from frumious.upstream.large_pages import LARGE
 from frumious.upstream.pace import CHUNK, Pace
@@ -26,8 +26,6 @@ from frumious.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-
-    from yarl import URL
 
     from frumious.clock import Clock
     from frumious.config.settings import Config
@@ -84,7 +82,7 @@ class Client:
     def __init__(self, config: Config, clock: Clock) -> None:
         self.clock = clock
         self.requests = 0
-        self._quota_resets: dict[URL, float] = {}  # origin -> when, by the monotonic clock
+        self._quota_resets: dict[Origin, float] = {}  # when, by the monotonic clock
         self._config = config
         self._policy = AddressPolicy(config)
         contact = f" ({config.contact})" if config.contact else ""
@@ -179,9 +177,10 @@ class Client:
         method = "GET" if data is None else "POST"
         try:
             target = self._policy.check(url)
-            origin, login = target.origin(), self._policy.login(target)
+            origin, login = Origin.of(target), self._policy.login(target)
+            first = origin
             for _ in range(_MAX_REDIRECTS + 1):
-                await self._wait_for_quota(target.origin())
+                await self._wait_for_quota(origin)
                 self.requests += 1
                 response = await self._router.session_for(url).request(
                     method,
@@ -192,7 +191,7 @@ class Client:
                     **options,
                 )
                 status = response.status
-                self._note_quota(target.origin(), response)
+                self._note_quota(origin, response)
                 if status not in _TRANSIENT and status not in _REDIRECTS:
                     return response
                 response.release()
@@ -203,7 +202,8 @@ class Client:
                     raise kind(msg, retry_after=pause)
                 url = _location(response, url)
                 target = self._policy.check(url)
-                if target.origin() != origin:
+                origin = Origin.of(target)
+                if origin != first:
                     login = {}
         except aiohttp.InvalidURL:
             msg = f"{redact(url)!r:.300} is not a valid URL"
@@ -232,12 +232,12 @@ class Client:
             except UpstreamUnavailable as error:
                 await backoff.wait(error)
 
-    async def _wait_for_quota(self, origin: URL) -> None:
+    async def _wait_for_quota(self, origin: Origin) -> None:
         """Wait until the quota of a server is reset, if a response said that it is used up."""
         if (pause := self._quota_resets.get(origin, 0.0) - self.clock.monotonic()) > 0:
             await self.clock.sleep(pause)
 
-    def _note_quota(self, origin: URL, response: aiohttp.ClientResponse) -> None:
+    def _note_quota(self, origin: Origin, response: aiohttp.ClientResponse) -> None:
         """Note when a quota that is used up is reset; other responses may have been sent before."""
         if pause := self._pause(response, refused=False):
             resets = self.clock.monotonic() + min(pause, _MAX_QUOTA_PAUSE)

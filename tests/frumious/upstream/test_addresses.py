@@ -12,10 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from frumious.advisories.feed import fetch_feed
+from frumious.config import loading
 from frumious.errors import FrumiousError
 from frumious.planning.lists import read_lists
 from frumious.pythons.builds import mirror_builds
-from frumious.upstream.addresses import HostRefused, is_permitted
+from frumious.upstream.addresses import AddressPolicy, HostRefused, is_permitted
 from tests.builds import CPYTHON
 from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
 from tests.upstream.actions import Edit
@@ -89,6 +90,18 @@ def test_the_login_survives_a_redirect_on_the_same_host(private: World) -> None:
     private.upstream.faults.add(Fault(RequireLogin(LOGIN)))
 
     assert private.sync("demo").error is None
+
+
+@pytest.mark.parametrize(
+    "master", ["https://user:p%40ss@Index.example", "https://user:p%40ss@index.example:443/a"]
+)
+@pytest.mark.parametrize("host", ["index.example", "INDEX.example", "index.example:443"])
+def test_the_login_is_sent_however_the_host_is_spelled(master: str, host: str) -> None:
+    policy = AddressPolicy(loading.parse(f"[mirror]\ndirectory = /m\nmaster = {master}\n", {}))
+
+    target = policy.check(f"https://{host}/packages/x")
+
+    assert policy.login(target) == {"Authorization": LOGIN}
 
 
 @pytest.mark.parametrize("redirected", [False, True])
@@ -213,10 +226,13 @@ def test_another_port_of_upstream_s_host_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("redirected", [False, True])
-def test_a_name_of_a_private_address_is_refused(world: World, *, redirected: bool) -> None:
+@pytest.mark.parametrize("name", ["localhost", "LocalHost"])
+def test_a_name_of_a_private_address_is_refused(
+    world: World, name: str, *, redirected: bool
+) -> None:
     """The name is allowed, but not configured, as that of PyPI's files: its DNS has changed."""
     world.index.upload(sdist("demo", "1.0"))
-    url = world.upstream.url.replace("127.0.0.1", "localhost")
+    url = world.upstream.url.replace("127.0.0.1", name)
     port = int(url.rpartition(":")[2])
     hosts = world.config.allowed_hosts | {("localhost", port)}
     world.config = replace(world.config, allowed_hosts=hosts, public_hosts=frozenset({"localhost"}))
@@ -272,6 +288,7 @@ def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
         ("100.64.0.1", False, True),
         ("::1", False, True),
         ("fd00::1", False, True),
+        ("fec0::1", False, True),  # RFC 3879
         ("::ffff:10.0.0.1", False, True),
         ("64:ff9b::a00:1", False, True),
         ("2002:a00:1::", False, True),

@@ -1,4 +1,4 @@
-"""Every kind of answer has a limit of its bytes, and the changelog one of its elements."""
+"""Each kind of answer has a limit of its bytes, the changelog one of its elements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import MAX_ROOT_INDEX_BYTES
-from tests.upstream import Fault, Raw
+from tests.upstream import Fault, Raw, Redirect, sdist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,3 +44,17 @@ def test_a_changelog_of_too_many_elements_is_refused(world: World) -> None:
 
     with pytest.raises(UpstreamUnavailable, match="elements"):
         world.run(lambda mirror: mirror.upstream.changes_since(1))
+
+
+def test_five_redirects_are_followed_and_no_more(world: World) -> None:
+    world.index.upload(sdist("demo", "1.0"))
+    redirect = Redirect("/simple/demo/")
+    world.upstream.faults.add(Fault(redirect, "/simple/demo/", times=5))
+    assert world.sync("demo").error is None
+    world.upstream.faults.add(Fault(redirect, "/simple/demo/"))
+    world.upstream.clear()
+
+    with pytest.raises(UpstreamUnavailable, match="more than 5 redirects"):
+        world.sync("demo")
+
+    assert len(world.upstream.requests) == 4 * 6, "each of four attempts"
