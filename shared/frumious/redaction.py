@@ -8,10 +8,15 @@ from __future__ import annotations
 import logging
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 _USERINFO: Final = re.compile(r"""(?<=://)[^\s/?#"\\]*@""")
+# A quote within a query is followed by more of it, and one around the URL is not.
+_REST: Final = r"""(?:[^\s'"<>\\]|['"<>]+(?=[\w%&=+/~-])|\\(?=[%&=+/~-]))*"""
 # The query of an absolute URL; of a relative one, if it begins like a query.
-_QUERY: Final = re.compile(r"""(://[^\s?#'"<>\\]*)\?[^\s'"<>\\]*|\?[\w.~%+-]+=[^\s'"<>\\]*""")
+_QUERY: Final = re.compile(
+    rf"""(://(?:[^\s?#'"<>\\]|'(?=[\w%&=+/~-]))*)\?{_REST}|\?[\w.~%+-]+={_REST}"""
+)
 _AUTHORIZATION: Final = re.compile(r"\b(Basic|Bearer) +[\w+/=.~-]{8,}")
 
 
@@ -24,6 +29,17 @@ def redact(text: str) -> str:
     text = _USERINFO.sub("***@", text)
     text = _QUERY.sub(lambda match: f"{match[1] or ''}?***", text)
     return _AUTHORIZATION.sub(r"\1 ***", text)
+
+
+def check_login(url: str) -> None:
+    """Check that `redact` recognizes all of a URL's user name and password.
+
+    Raises:
+        ValueError: they have white space, quotes or backslashes, which URLs cannot have.
+    """
+    if urlsplit(redact(url)).netloc.rpartition("@")[0] not in {"", "***"}:
+        msg = "the user name or password has characters that URLs cannot have: percent-encode them"
+        raise ValueError(msg)
 
 
 class SecretText(str):

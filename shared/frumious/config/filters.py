@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from frumious.config import values
 from frumious.locks.requirements import logical_lines, without_hashes
-from frumious.redaction import SecretText
+from frumious.redaction import SecretText, check_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +121,7 @@ def check_address(source: str) -> None:
     Raises:
         ValueError: it is neither s3://bucket/key nor an https address, or a pattern.
     """
+    check_login(source)
     scheme, _, path = source.partition("://")
     if scheme not in {"s3", "https", "http"}:
         msg = f"{source!r} must be a file, s3://bucket/key or https://..."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from frumious.redaction import check_login
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -55,6 +57,7 @@ def _proxy_url(default_scheme: str) -> Callable[[str], str]:
         except ValueError:  # the port is invalid
             valid = False
         if valid:
+            check_login(url)
             return url
         msg = f"must be <scheme>://[user:password@]host:port with one of {', '.join(_SCHEMES)}"
         raise ValueError(msg)

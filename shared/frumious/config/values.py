@@ -19,6 +19,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from frumious.config.choices import Backend, LossLimit, Removals
 from frumious.model.checksums import DIGEST_LENGTHS
 from frumious.model.types import MAX_NAME_LENGTH
+from frumious.redaction import check_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,6 +281,7 @@ def url(*, insecure: bool, login: bool = False) -> Callable[[str], str]:
         if "@" in parts.netloc and not login:
             msg = "must be a URL without a user name and password"
             raise ValueError(msg)
+        check_login(text)
         return text.rstrip("/")
 
     return parse
