@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 200_000  # OSV has some 25,000 for PyPI
 MAX_ENTRY: Final = 8 * 1024**2  # bytes; those with the most versions have some hundred KB
 MAX_TOTAL: Final = 2 * 1024**3  # bytes of all entries
+MAX_STEPS: Final = 200_000_000  # of the evaluation of all entries; see osv.MAX_STEPS
+MAX_MEMORY: Final = 256 * 1024**2  # bytes that all entries take
 MAX_KEPT: Final = 100_000  # advisories that block or report
 _MAX_DIRECTORY: Final = 24 * 1024**2  # bytes that are read at once
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
@@ -60,6 +62,36 @@ class _Entries:
     valid: int = 0
     malware: int = 0
     skipped: int = 0
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What the entries of an archive have cost, those that are invalid as well.
+
+    All methods raise InvalidFeed: it is too much.
+    """
+
+    bytes_: int = 0
+    steps: int = 0
+    memory: int = 0  # bytes
+
+    def add_bytes(self, more: int) -> None:
+        self.bytes_ += more
+        _limit(self.bytes_, MAX_TOTAL, "bytes")
+
+    def add_steps(self, more: int) -> None:
+        self.steps += more
+        _limit(self.steps, MAX_STEPS, "steps")
+
+    def add_memory(self, more: int) -> None:
+        self.memory += more
+        _limit(self.memory, MAX_MEMORY, "bytes of memory")
+
+
+def _limit(spent: int, limit: int, unit: str) -> None:
+    if spent > limit:
+        msg = f"the entries of the archive take more than {limit} {unit}"
+        raise InvalidFeed(msg)
 
 
 def read_archive(file: IO[bytes], action_of: Callable[[Severity], Action]) -> Advisories:
@@ -103,27 +135,24 @@ def _read_entries(archive: zipfile.ZipFile) -> _Entries:
     if len(members) > MAX_ENTRIES:
         msg = f"the archive has {len(members)} entries, more than {MAX_ENTRIES}"
         raise InvalidFeed(msg)
-    entries, total, seen = _Entries(), 0, set[str]()
+    entries, spent, seen = _Entries(), _Spent(), set[str]()
     for member in members:
+        spent.add_bytes(min(member.file_size, MAX_ENTRY + 1))  # zipfile reads no more
         try:
-            body = _read(member, archive)
-            total += len(body)
-            entry = parse_entry(body)
+            entry = parse_entry(_read(member, archive), spent.add_steps)
         except (InvalidEntry, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             entries.skipped += 1
             if entries.skipped <= _MAX_LOGGED:
                 extra = {"entry": member.filename[:200], "error": str(error)[:500]}
                 logger.warning("an advisory is invalid: it does not count", extra=extra)
             continue
-        if total > MAX_TOTAL:
-            msg = f"the entries of the archive have more than {MAX_TOTAL} bytes"
-            raise InvalidFeed(msg)
         if entry.id in seen:
             continue
         seen.add(entry.id)
         entries.valid += 1
         entries.malware += entry.severity is Severity.MALWARE
         if not entry.withdrawn and (entry.projects or entry.severity is not Severity.UNKNOWN):
+            spent.add_memory(entry.size)
             entries.found.append(entry)
     return entries
 

@@ -24,10 +24,16 @@ from frumious.model.advisories import (
 from frumious.model.layout import is_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _ECOSYSTEM: Final = "PyPI"
 _MALWARE: Final = "MAL-"
+# Steps that the evaluation of an entry may take, each less than a microsecond: it compares each
+# version with each range.
+MAX_STEPS: Final = 5_000_000
+_PARSING: Final = 10  # steps that a version or a vector takes by itself
+_TEXT_BYTES: Final = 57  # of a text in a tuple, and one for each character
+_STRUCT_BYTES: Final = 200
 _MAX_AFFECTED: Final = 1000
 _MAX_EVENTS: Final = 1000
 # GitHub's words, in `database_specific`.
@@ -92,6 +98,17 @@ class Parsed(Struct, frozen=True):
     withdrawn: bool
     projects: dict[NormalizedName, list[Advisory]]  # of PyPI
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        kept = [advisory for each in self.projects.values() for advisory in each]
+        texts = [*self.aliases]
+        for advisory in kept:
+            texts += (*advisory.versions, *advisory.sha256)
+        spans = sum(len(advisory.spans) for advisory in kept)
+        structs = (1 + len(kept) + spans) * _STRUCT_BYTES
+        return structs + sum(_TEXT_BYTES + len(text) for text in texts)
+
 
 class InvalidEntry(ValueError):
     """An entry that does not follow the schema, or does not say what it affects."""
@@ -100,17 +117,22 @@ class InvalidEntry(ValueError):
 _decoder = msgspec.json.Decoder(_Entry)
 
 
-def parse_entry(body: bytes) -> Parsed:
-    """Parse an entry.
+def parse_entry(body: bytes, count: Callable[[int], None] = lambda _: None) -> Parsed:
+    """Parse an entry; `count` gets the steps that this takes, before they are taken.
 
     Raises:
-        InvalidEntry: it is invalid.
+        InvalidEntry: it is invalid, or takes more than MAX_STEPS.
     """
     try:
         entry = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"it does not follow the schema: {error}"
         raise InvalidEntry(msg) from error
+    steps = _steps(entry)
+    if steps > MAX_STEPS:
+        msg = f"its versions and ranges take more than {MAX_STEPS} steps"
+        raise InvalidEntry(msg)
+    count(steps)
     projects: dict[NormalizedName, list[Advisory]] = {}
     severity = _severity(entry)
     aliases = tuple(entry.aliases or ())
@@ -137,6 +159,16 @@ def parse_entry(body: bytes) -> Parsed:
             raise InvalidEntry(msg)
         projects.setdefault(project, []).append(advisory)
     return Parsed(entry.id, aliases, severity, bool(entry.withdrawn), projects)
+
+
+def _steps(entry: _Entry) -> int:
+    """Return about how many steps the evaluation of an entry takes."""
+    steps = _PARSING * len(entry.severity or ())
+    for affected in entry.affected or ():
+        events = sum(len(each.events) for each in affected.ranges or ())
+        rated = events + len(affected.severity or ())
+        steps += _PARSING * rated + len(affected.versions or ()) * (_PARSING + events)
+    return steps
 
 
 def _severity(entry: _Entry) -> Severity:

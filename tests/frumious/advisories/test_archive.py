@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import tempfile
+import time
 import zipfile
 from typing import Any
 
@@ -267,8 +268,52 @@ def test_a_bomb_costs_no_more_than_an_entry_may_have(monkeypatch: pytest.MonkeyP
 def test_all_entries_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_TOTAL", 100_000)
 
-    with pytest.raises(InvalidFeed, match="more than 100000 bytes"):
-        read(zipped(*({**MALWARE, "summary": "x" * 50_000, "id": f"MAL-{n}"} for n in range(3))))
+    valid = [{**MALWARE, "summary": "x" * 50_000, "id": f"MAL-{n}"} for n in range(3)]
+    for entries in (valid, [b" " * 50_000] * 3, [b" " * 9_000_000] * 3):
+        with pytest.raises(InvalidFeed, match="more than 100000 bytes"):
+            read(zipped(*entries))
+
+
+def test_the_memory_of_all_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMORY", 1_000_000)
+    many = {
+        "package": {"ecosystem": "PyPI", "name": "demo"},
+        "versions": [f"1.{n}" for n in range(9000)],
+    }
+
+    with pytest.raises(InvalidFeed, match="bytes of memory"):
+        read(zipped(*({"id": f"MAL-{n}", "affected": [many]} for n in range(3))))
+
+
+def test_versions_and_ranges_that_take_long_to_compare_are_refused() -> None:
+    events = [{"introduced": f"{n}.1"} if n % 2 else {"fixed": f"{n}"} for n in range(1000)]
+    bomb = {
+        "id": "MAL-2026-1",
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": "demo"},
+                "ranges": [{"type": "ECOSYSTEM", "events": events}] * 200,
+                "versions": [f"9999.{n}" for n in range(20_000)],
+            }
+        ],
+    }
+    assert len(json.dumps(bomb)) < archives.MAX_ENTRY
+    begun = time.monotonic()
+
+    with pytest.raises(InvalidEntry, match="steps"):
+        parsed(bomb)
+
+    assert time.monotonic() - begun < 5
+
+
+def test_the_time_for_all_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_STEPS", 100)
+
+    nothing = {"package": {"ecosystem": "PyPI", "name": "demo"}, "versions": [""] * 4}
+
+    for entry in ({**REVIEWED, "id": "GHSA-1"}, {"id": "GHSA-1", "affected": [nothing]}):
+        with pytest.raises(InvalidFeed, match="more than 100 steps"):
+            read(zipped(entry, entry, entry))
 
 
 def test_the_number_of_entries_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
