@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from frumious.bundles.errors import InvalidBundle
+from frumious.bundles.importing import Signed, import_bundles
+from frumious.bundles.locations import Bundle
+from frumious.bundles.manifest import Head
 from frumious.storage.filesystem.atomic_write import Folder
 from frumious.storage.filesystem.lock import lock
 from tests.airgap.sides import Side, pair
 from tests.upstream import sdist, wheel
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from frumious.mirror import Mirror
     from tests.upstream import Index, Server
     from tests.world import World
 
@@ -470,3 +477,37 @@ def test_a_folder_is_locked_while_another_is_copied_to_it(
         assert "uses the mirror" in source.run("sync-to", str(target.conf), code=1)
     source.run("sync-to", str(target.conf))
     assert target.objects() == source.objects()
+
+
+def test_a_manifest_without_an_end_is_broken_off(world: World) -> None:
+    """Only the head is signed: somebody who carries a bundle may put anything into its place."""
+
+    async def endless(name: str) -> AsyncGenerator[bytes, None]:
+        for _ in range(8):
+            yield bytes(1024**2)
+        pytest.fail(f"{name} is read beyond its signed size")
+
+    async def run(mirror: Mirror) -> None:
+        head = Head(
+            format=1,
+            source="0" * 32,
+            id="1" * 32,
+            sequence=1,
+            previous=None,
+            since=0,
+            serial=7,
+            created=0.0,
+            layout=mirror.pages.layout.name,
+            changed=1,
+            removed=0,
+            objects=1,
+            bytes=1,
+            manifest="0" * 64,
+            manifest_size=1000,
+            volumes=(),
+        )
+        async for _ in import_bundles([Signed(Bundle("endless", endless), head)], mirror):
+            pass
+
+    with pytest.raises(InvalidBundle, match="copy the bundle again"):
+        world.run(run)

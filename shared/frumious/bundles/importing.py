@@ -151,6 +151,8 @@ class _Import:
             async for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
+                if file.tell() > self._head.manifest_size:  # which is signed
+                    break
         if (digest.hexdigest(), file.tell()) != (self._head.manifest, self._head.manifest_size):
             msg = f"{MANIFEST} of {self._bundle.name} is damaged: copy the bundle again"
             raise InvalidBundle(msg)
