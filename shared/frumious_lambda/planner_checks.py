@@ -38,7 +38,7 @@ class Beginning:
             return None
         config, lists, until, plan = self._waiting
         is_same = config is mirror.config and lists == mirror.selection.lists
-        return plan if is_same and mirror.clock.now() < until else None
+        return plan if is_same and mirror.clock.monotonic() < until else None
 
     async def check(self, plan: Plan, mirror: Mirror) -> Plan:
         """Return the plan, which does not start if it begins a mirror that nobody has confirmed."""
@@ -49,7 +49,7 @@ class Beginning:
             self._waiting = None
             return plan
         without_jobs = Plan(base=plan.base, cursor=plan.cursor, unconfirmed=projects)
-        until = mirror.clock.now() + _PAUSE
+        until = mirror.clock.monotonic() + _PAUSE
         self._waiting = (mirror.config, mirror.selection.lists, until, without_jobs)
         return replace(plan, unconfirmed=projects)
 
@@ -90,7 +90,7 @@ class Names:
         absent = await absent_names(mirror, {*plan.jobs, *lagging})
         if not at_once:
             self.count = len(absent)
-            self._checked = (mirror.config, mirror.selection.lists, mirror.clock.now())
+            self._checked = (mirror.config, mirror.selection.lists, mirror.clock.monotonic())
         return absent
 
     def _is_due(self, mirror: Mirror) -> bool:
@@ -98,4 +98,4 @@ class Names:
             return True
         config, lists, at = self._checked
         is_new = config is not mirror.config or lists != mirror.selection.lists
-        return is_new or mirror.clock.now() >= at + _PAUSE
+        return is_new or mirror.clock.monotonic() >= at + _PAUSE

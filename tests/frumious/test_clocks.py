@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from frumious.messaging.job_queue import JobQueue
 from frumious.model.changes import Position
+from frumious.planning import everything
 from frumious.snapshots.create import begin
+from frumious_lambda.planner import Planner
+from frumious_lambda.planner_event import PlannerEvent
 from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
@@ -88,6 +92,52 @@ def test_a_mirror_that_nobody_plans_is_not_fresh_by_a_time_in_the_future(world: 
     world.clock.advance(-YEARS)
 
     assert not world.finalize().freshness.checked, "LagAlarm takes this for a breach"
+
+
+def test_names_that_upstream_lacks_are_looked_for_each_hour(world: World) -> None:
+    names = "[plugins]\nenabled = allowlist_project\n[allowlist]\npackages =\n demo\n dmeo\n"
+    world.configure(sections=names)
+    world.index.upload(wheel("demo", "1.0"))
+    planner = Planner(JobQueue(world.queue_url))  # of a function that stays
+
+    def found() -> list[object]:
+        """Return what three ticks find; while jobs are planned, they do not look."""
+        absent: list[object] = []
+        for _ in range(3):
+            planned = world.run(lambda mirror: planner.plan_and_send(PlannerEvent(), mirror))
+            world.work(last=True)
+            world.finalize()
+            absent += [] if planned.absent is None else [planned.absent]
+        return absent
+
+    world.clock.advance(YEARS)
+    assert found() == [{"dmeo": "demo"}]
+    world.clock.advance(-YEARS)
+
+    world.clock.advance(2 * HOUR)
+    assert found() == [{"dmeo": "demo"}], "once an hour"
+
+
+def test_a_mirror_that_nobody_has_confirmed_asks_upstream_again_after_an_hour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everything, "_MANY", 1)
+    for name in ("one", "two"):
+        world.index.upload(wheel(name, "1.0"))
+    planner = Planner(JobQueue(world.queue_url))
+
+    def unconfirmed() -> int:
+        planned = world.run(lambda mirror: planner.plan_and_send(PlannerEvent(), mirror))
+        return planned.plan.unconfirmed
+
+    world.clock.advance(YEARS)
+    assert unconfirmed() == 2
+    world.clock.advance(-YEARS)
+    world.index.upload(wheel("three", "1.0"))
+
+    assert unconfirmed() == 2, "without a request"
+    world.clock.advance(2 * HOUR)
+    assert unconfirmed() == 3
 
 
 def test_a_lagging_project_is_retried(world: World, wrong: int) -> None:
