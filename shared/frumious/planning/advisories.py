@@ -20,7 +20,7 @@ from frumious.model.jobs import AllowedRemoval
 from frumious.model.plans import Plan, Reason
 from frumious.planning.dispatch import start_runs
 from frumious.planning.named import read_named
-from frumious.simple.values import InvalidPage
+from frumious.simple.values import InvalidPage, valid_etag
 from frumious.state.advisories import NOTHING
 from frumious.state.objects import LedgerCorrupt
 from frumious.value import Value
@@ -198,7 +198,7 @@ async def _read_feed(
     from frumious.advisories.archive import InvalidFeed  # noqa: PLC0415
     from frumious.advisories.feed import FeedUnavailable, fetch_feed  # noqa: PLC0415
 
-    etag = before.etag if before.policy == policy.fingerprint else ""
+    etag = valid_etag(before.etag) if before.policy == policy.fingerprint else ""
     try:
         after = await fetch_feed(policy, etag, mirror.config, mirror.clock)
     except (FeedUnavailable, InvalidFeed) as error:

@@ -34,6 +34,7 @@ from frumious.redaction import redact
 from frumious.selection.locks import UnreadLocks
 from frumious.selection.required import UnreadPins, UnreadRequirements
 from frumious.selection.top import UnreadTop, parse_counts, ranked_projects
+from frumious.simple.values import valid_etag
 from frumious.state.objects import LedgerCorrupt
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class _Reading:
         self, name: str, source: str, last: L | None, parse: Callable[[str, bytes], L]
     ) -> L:
         """Read a list; return the last one if it has not changed, or if it cannot be read."""
-        etag = last.etag if last is not None and self.is_current else ""
+        etag = valid_etag(last.etag) if last is not None and self.is_current else ""
         try:
             body, new_etag = await fetch_list(source, etag, self.config, self.clock)
             if body is None and last is not None:

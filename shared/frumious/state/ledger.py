@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from frumious.model import layout
 from frumious.model.closure import Needed
@@ -24,13 +23,15 @@ from frumious.model.losses import Losses
 from frumious.model.named import NO_NAMED_PROJECTS, NamedProjects
 from frumious.model.page_layout import PageLayout
 from frumious.model.runs import Cursor, Lagging, Run, RunProgress, Selected
-from frumious.model.types import Count
+from frumious.model.types import Count, ProjectName
 from frumious.state.objects import LedgerCorrupt, parse, render
 from frumious.state.replacing import ATTEMPTS, replace_object, too_many_conflicts
 from frumious.storage.protocol import Conflict, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from packaging.utils import NormalizedName
 
     from frumious.model.types import Key, RunId
     from frumious.storage.protocol import Storage
@@ -43,7 +44,7 @@ T = TypeVar("T", bound=Struct)
 class LaggingFile(Struct):
     """The projects that lag, as they are stored."""
 
-    projects: Mapping[NormalizedName, Lagging]
+    projects: Mapping[ProjectName, Lagging]
     # The cursor's, when projects were last added: if it has more, others may be adding some.
     failures: Count = 0
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.losses import WINDOW
-from frumious.model.types import Hour, PublicKey
+from frumious.model.types import Count, Hour, PublicKey
 from frumious.state.objects import read_or_set_aside, render
 from frumious.state.replacing import replace_object
 
@@ -39,8 +39,8 @@ class Booked(Struct, frozen=True, array_like=True):
     """Files that the project lost, as they are booked with those of all projects."""
 
     digest: str  # of their names
-    hour: str  # (`layout.hour`) in which they were
-    unannounced: int  # how many of them upstream removed without an event
+    hour: Hour  # in which they were
+    unannounced: Count  # how many of them upstream removed without an event
 
 
 class RemovedFiles(Struct, frozen=True):

@@ -82,6 +82,20 @@ def test_malware_leaves_pages_files_and_index_within_one_run(mirror: World) -> N
     assert mirror.cursor().advisories.malware == 2
 
 
+def test_a_damaged_etag_of_the_feed_is_not_sent(mirror: World) -> None:
+    key = layout.advisories(mirror.cursor().advisories.digest)
+    kept = json.loads(mirror.read(key))
+    assert kept["etag"]
+    kept["etag"] = '"a"\r\nX-Other: b'
+    mirror.s3.put_object(Bucket=mirror.bucket, Key=key, Body=json.dumps(kept).encode())
+    mirror.close()
+    mirror.index.osv.add("MAL-2026-1", "Demo")
+
+    run(mirror)
+
+    assert listed(mirror) == ["good", "other"]
+
+
 def test_malware_in_one_version_leaves_the_others(mirror: World) -> None:
     mirror.index.osv.add("MAL-2026-1", "demo", "2.0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -120,3 +121,23 @@ def test_an_etag_that_cannot_be_stored_is_none(world: World) -> None:
     world.dry_run()
 
     assert b"demo" in world.read("state/lists.json")
+
+
+def test_a_damaged_etag_of_a_list_is_not_sent(world: World) -> None:
+    source = f"{world.upstream.url}/list.txt"
+    world.configure(sections=KINDS["locks"][0].format(source))
+    plain = {"Content-Type": "text/plain"}
+    fault = world.upstream.faults.add(Fault(Raw(200, plain, b"demo==1.0\n"), "/list.txt"))
+    world.dry_run()
+    lists = json.loads(world.read("state/lists.json"))
+    lists["lists"][0]["etag"] = '"a"\r\nX-Other: b'
+    world.s3.put_object(
+        Bucket=world.bucket, Key="state/lists.json", Body=json.dumps(lists).encode()
+    )
+    world.close()
+    world.upstream.faults.remove(fault)
+    world.upstream.faults.add(Fault(Raw(200, plain, b"other==1.0\n"), "/list.txt"))
+
+    world.dry_run()
+
+    assert b"other" in world.read("state/lists.json")

@@ -39,6 +39,7 @@ JUNK = [
     b'"text"',
     b'{"version": 1, "serial": "many", "runs": [7], "projects": [7], "jobs": 7, "pending": 7}',
     b'{"version": 1, "serial": 1, "runs": 7, "projects": {"a": 7}, "jobs": {"a": "b"}}',
+    b'{"version": 1, "runs": 7, "projects": {"A/..": {"serial": 7}}, "jobs": {"A/..": 7}}',
 ]
 
 
