@@ -144,11 +144,15 @@ def test_each_guarantee_names_its_adversary_mechanism_and_test() -> None:
         "\n## What is not promised\n"
     )[0]
     rows = [line.strip("| ").split(" | ") for line in tables.splitlines() if line.startswith("|")]
+    files = Repository.read(CHECKOUT).files
     assert ["guarantee", "adversary", "mechanism", "test"] in rows
     for row in rows:
         assert len(row) == 4, row[0]
         assert all(row), row
-        assert re.search("`test_|`make |^(test|---|AWS|review)", row[3]), row
+        assert re.search("`tests?[_/]|`make |^(test|---|AWS|review)", row[3]), row
+        for name in re.findall(r"`(test_\w+\.py)`", row[3]):
+            found = [path for path in files if path.name == name]
+            assert len(found) == 1 or re.search("(of|in) (`tests/|`make )", row[3]), (row[0], found)
 
 
 @pytest.fixture
