@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -192,8 +193,12 @@ async def _send(
     await asyncio.sleep(response.delay)
     record.status = response.status
     if response.wire is not None:
-        record.sent = len(response.wire)
-        _write_to_socket(request, response.wire)
+        wire = response.wire
+        record.sent = len(wire)
+        for chunk in _chunks(replace(response, body=lambda: iter((wire,)))):
+            _write_to_socket(request, chunk)
+            if response.rate:
+                await asyncio.sleep(len(chunk) / response.rate)
         _close(request, reset=response.reset)
         return _Sent()
     stream = web.StreamResponse(status=response.status, headers=response.headers)

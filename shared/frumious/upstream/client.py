@@ -19,7 +19,7 @@ from frumious.simple.values import resolve
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Origin, Resolver
 from frumious.upstream.failures import Overloaded, TooLarge, TooSlow, UpstreamUnavailable
 from frumious.upstream.large_pages import LARGE
-from frumious.upstream.pace import CHUNK, Pace
+from frumious.upstream.pace import CHUNK, Pace, arriving
 from frumious.upstream.proxy import ProxyRouter, explain_error
 from frumious.upstream.rate_limit import requested_pause
 from frumious.value import Value
@@ -85,6 +85,7 @@ class Client:
         self._quota_resets: dict[Origin, float] = {}  # when, by the monotonic clock
         self._config = config
         self._policy = AddressPolicy(config)
+        self._window = _SPEED_WINDOW * config.timeout
         contact = f" ({config.contact})" if config.contact else ""
         # `timeout` limits connecting and each read; `total` limits everything, also slow bodies.
         self._router = ProxyRouter(
@@ -172,6 +173,7 @@ class Client:
 
         Raises:
             UpstreamUnavailable: upstream did not respond, or with an error that may pass.
+            TooSlow: the head of its response trickles.
             HostRefused: the URL or a redirect leads to a host that is not allowed.
         """
         method = "GET" if data is None else "POST"
@@ -182,14 +184,15 @@ class Client:
             for _ in range(_MAX_REDIRECTS + 1):
                 await self._wait_for_quota(origin)
                 self.requests += 1
-                response = await self._router.session_for(url).request(
-                    method,
-                    target,
-                    headers={**headers, **login},
-                    data=data,
-                    allow_redirects=False,
-                    **options,
-                )
+                async with arriving(url, self._window):
+                    response = await self._router.session_for(url).request(
+                        method,
+                        target,
+                        headers={**headers, **login},
+                        data=data,
+                        allow_redirects=False,
+                        **options,
+                    )
                 status = response.status
                 self._note_quota(origin, response)
                 if status not in _TRANSIENT and status not in _REDIRECTS:
@@ -248,8 +251,8 @@ class Client:
 
     def pace(self, url: str) -> Pace:
         """Return what limits the time of a response, or of several with parts of one file."""
-        window = _SPEED_WINDOW * self._config.timeout
-        return Pace(url, self.clock, window, self._config.lowest_speed, self._config.global_timeout)
+        config = self._config
+        return Pace(url, self.clock, self._window, config.lowest_speed, config.global_timeout)
 
 
 async def _body(chunks: AsyncIterator[bytes], limit: int, url: str, room: PageRoom | None) -> bytes:

@@ -114,6 +114,7 @@ class ResumableDownload:
 
         Raises:
             FileMissing: upstream does not serve the file.
+            DownloadTooSlow: its response trickles.
             UpstreamUnavailable: no attempt to connect succeeded.
             HostRefused: the URL or a redirect leads to a host that is not allowed.
         """
@@ -188,6 +189,8 @@ class ResumableDownload:
                 self._response = await self._client.send(
                     self._pace.url, headers=headers, auto_decompress=False
                 )
+            except TooSlow as error:
+                raise DownloadTooSlow(str(error)) from error
             except UpstreamUnavailable as error:
                 if isinstance(error, Overloaded):
                     self._slots.refused(reductions)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from frumious.upstream.failures import TooSlow
@@ -50,7 +51,8 @@ class Pace:
             TooSlow: it is below the lowest speed, or exceeds the limit.
         """
         started = self._clock.monotonic()
-        chunk = await response.content.read(CHUNK)
+        async with arriving(self.url, self._window):
+            chunk = await response.content.read(CHUNK)
         self._received += len(chunk)
         self._count(started)
         return chunk
@@ -81,3 +83,24 @@ class Pace:
                 )
                 raise TooSlow(msg)
             self._waited, self._received = 0.0, 0
+
+
+@asynccontextmanager
+async def arriving(url: str, seconds: float) -> AsyncIterator[None]:
+    """Limit the time in which something of a response has to arrive: its head, or a chunk.
+
+    The timeout between two bytes does not notice a head that trickles, nor bytes without content:
+    extensions of chunks, or those that a decompressor swallows.
+
+    Raises:
+        TooSlow: it has not.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        msg = f"{url} is too slow: what it sent in {seconds:g} s has no content"
+        raise TooSlow(msg) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ from tests.upstream import (
     Together,
     Truncated,
     UntilClose,
+    Wire,
     WrongBytes,
     sdist,
     wheel,
@@ -130,6 +132,52 @@ def test_a_file_that_trickles_over_one_connection_is_fetched_over_another(world:
     world.upstream.faults.add(Fault(Slow(rate=100), "/packages/", times=1))
 
     assert is_mirrored(world, content)
+
+
+NO_END = b"x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;extension=",
+    ],
+    ids=["head", "chunk"],
+)
+def test_a_file_of_which_only_the_framing_trickles_is_left_out(world: World, head: bytes) -> None:
+    world.configure("timeout = 0.3\nglobal-timeout = 20")
+    upload(world)
+    world.index.upload(wheel("demo", "1.0"))
+    trickling = Together([Wire(head + NO_END), Slow(rate=20)])
+    world.upstream.faults.add(Fault(trickling, re.compile("tar.gz$")))
+    begun = time.monotonic()
+
+    result = world.sync("demo")
+
+    assert "is too slow" in str(result.error)
+    assert time.monotonic() - begun < 10
+    assert [file["filename"] for file in world.page("demo")["files"]] == [
+        "demo-1.0-py3-none-any.whl"
+    ]
+
+
+def test_a_page_of_which_no_byte_says_anything_is_retried_later(world: World) -> None:
+    world.configure("timeout = 0.3\nglobal-timeout = 20")
+    upload(world)
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
+        b"Content-Encoding: gzip\r\nContent-Length: 20000\r\n\r\n"
+    )
+    named = b"\x1f\x8b\x08\x08" + bytes(6)  # a name follows, which has no end (RFC 1952)
+    trickling = Together([Wire(head + named + NO_END), Slow(rate=20)])
+    world.upstream.faults.add(Fault(trickling, "/simple/"))
+    begun = time.monotonic()
+
+    with pytest.raises(UpstreamUnavailable, match="is too slow"):
+        world.sync("demo")
+    assert time.monotonic() - begun < 10
+    assert len(world.upstream.requests) == 1
 
 
 def test_a_slow_storage_is_no_slow_upstream(world: World) -> None:
