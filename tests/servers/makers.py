@@ -29,6 +29,7 @@ class Checksums(Enum):
 
     NOWHERE = auto()
     EVERYWHERE = auto()
+    PUT = auto()
     HEAD = auto()
     CREATE = auto()  # of a multipart upload
     PARTS = auto()
@@ -75,6 +76,8 @@ class Traits:
         match self.refused_checksums:
             case Checksums.NOWHERE | Checksums.EVERYWHERE:
                 return self.refused_checksums is Checksums.EVERYWHERE
+            case Checksums.PUT:
+                return request.method == "PUT" and not request.query
             case Checksums.HEAD:
                 return request.method == "HEAD"
             case Checksums.CREATE:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from frumious.config import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from frumious.config.settings import Config
@@ -48,11 +48,15 @@ class Connection:
 class RawServer:
     """A context manager that passes each connection to `behave` in a thread, then closes it.
 
-    It accepts every login of a Swift client, and responds as if every container existed.
+    It accepts every login of a Swift client, responds as if every container existed, and has the
+    capabilities that `info` names.
     """
 
-    def __init__(self, behave: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, behave: Callable[[Connection], None], info: Mapping[str, object] | None = None
+    ) -> None:
         self._behave = behave
+        self._info = json.dumps(info or {}).encode()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self._threads = [threading.Thread(target=self._accept)]
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
@@ -98,7 +102,7 @@ class RawServer:
                 account = f"X-Storage-Url: {self.url}/v1/AUTH_test"
                 connection.respond(200, account, "X-Auth-Token: t", "Connection: close")
             elif path == "/info":
-                connection.respond(200, "Connection: close", body=json.dumps({}).encode())
+                connection.respond(200, "Connection: close", body=self._info)
             elif path.startswith("/v1/AUTH_test/") and path.count("/") == 3:  # a container
                 connection.respond(204, "Connection: close")
             else:

@@ -48,12 +48,13 @@ class WrongRegion:
 
 @dataclass(slots=True)
 class Fault:
-    """A response to the next requests with a method."""
+    """A response to the next requests with a method, to paths that contain a text."""
 
     method: str
     status: int
     code: str
     count: int = 1
+    path: str = ""
 
 
 class RecordingProxy(LoopbackServer):
@@ -111,7 +112,7 @@ class RecordingProxy(LoopbackServer):
 
     def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
         for fault in self.faults:
-            if fault.count and fault.method == request.method:
+            if fault.count and fault.method == request.method and fault.path in request.path:
                 fault.count -= 1
                 return _error(fault.status, fault.code)
         if refused := self._traits.refusal(request, body):

@@ -43,6 +43,10 @@ class StorageFull(StorageRefused):
     reason = Reason.STORAGE_FULL
 
 
+class ObjectRefused(StorageRefused):
+    """The storage refuses this object for its size or its name; it may take others."""
+
+
 class Conflict(Retryable):
     """Another writer has changed the object since it was read."""
 
@@ -58,12 +62,15 @@ _TEMPORARY = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+_OBJECT_REFUSED = frozenset({HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_URI_TOO_LONG})
 
 
 def refusal(status: int, text: str) -> StorageUnavailable | StorageRefused:
     """Return the error for an HTTP status: temporary for 5xx, 429, 408 and some redirects."""
     if status in _TEMPORARY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StorageUnavailable(text)
+    if status in _OBJECT_REFUSED:
+        return ObjectRefused(text)
     return StorageRefused(text)
 
 

@@ -19,12 +19,14 @@ from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageUnavailable
 from frumious.value import Value
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Mapping
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import StreamWriter
 
 _PIECE: Final = 64 * 1024  # bytes that must be sent within the timeout
+_CONNECTIONS: Final = 256  # more than `downloads` can be: who waits for one is given up
 
 
 class PutResponse(Value, frozen=True):
@@ -44,7 +46,7 @@ class PutClient:
         *,
         timeout: float,
         global_timeout: float,
-        connector: aiohttp.TCPConnector | None = None,
+        tls: ssl.SSLContext | bool = True,
         trust_env: bool = False,
     ) -> None:
         self._server = server
@@ -53,7 +55,7 @@ class PutClient:
             timeout=aiohttp.ClientTimeout(
                 total=global_timeout, connect=timeout, sock_read=RESPONSE_TIMEOUTS * timeout
             ),
-            connector=connector,
+            connector=aiohttp.TCPConnector(ssl=tls, limit=_CONNECTIONS),
             trust_env=trust_env,
         )
 

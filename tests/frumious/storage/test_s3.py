@@ -191,6 +191,7 @@ UNVERIFIED = Capabilities(signed_sha256=False)  # as moto
             for where, status, verifies in (
                 (Checksums.EVERYWHERE, 400, True),
                 (Checksums.EVERYWHERE, 501, False),
+                (Checksums.PUT, 400, False),
                 (Checksums.HEAD, 400, False),
                 (Checksums.CREATE, 501, False),
                 (Checksums.PARTS, 501, True),
@@ -374,6 +375,37 @@ def test_a_role_is_assumed_again_when_its_credentials_expire(aws: Aws) -> None:
     assert first != second
 
 
+def test_credentials_that_cannot_be_renewed_now_are_a_passing_fault(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = S3Server(aws.s3.meta.endpoint_url, "testing", "testing").bucket()
+    settings = loading.parse(
+        f"[mirror]\nstorage-backend = s3\ndirectory = /{bucket}\n"
+        f"[s3]\nregion_name = us-east-1\nrole_arn = arn:aws:iam::{ACCOUNT}:role/other\n",
+        {},
+    )
+
+    async def use(storage: S3Storage) -> None:
+        await store(storage, FILE, b"file")
+        fields = vars(storage._bucket.signed_put._credentials)
+        fields["_expiry_time"] = fields["_time_fetcher"]()
+        fields["_refresh_using"].__self__._cache.clear()
+        sts.faults.append(Fault("POST", 400, "ThrottledForNow", count=9))
+        for request in (
+            store(storage, FILE, b"file"),
+            storage.write(PAGE, b"page"),
+            storage.read(PAGE),
+        ):
+            with pytest.raises(StorageUnavailable, match="cannot renew the AWS credentials"):
+                await request
+        sts.faults.clear()
+        await store(storage, FILE, b"file")
+
+    with RecordingProxy(aws.s3.meta.endpoint_url) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        with_storage(settings, use)
+
+
 @pytest.mark.parametrize("token", ["", "aws_session_token = some-token"])
 def test_a_session_token_is_sent_with_every_request(server: S3Server, token: str) -> None:
     with RecordingProxy(server.endpoint) as proxy:
@@ -469,6 +501,7 @@ def test_files_are_sent_to_the_region_s_endpoint(
             assert (url, signed) == (expected_url, region)
 
 
+@pytest.mark.parametrize("is_aws", [True, False])
 @pytest.mark.parametrize(
     "wrong_region",
     [
@@ -479,18 +512,23 @@ def test_files_are_sent_to_the_region_s_endpoint(
     ],
 )
 def test_a_file_for_another_region_is_accepted_at_the_second_attempt(
-    server: S3Server, wrong_region: WrongRegion, caplog: pytest.LogCaptureFixture
+    server: S3Server,
+    wrong_region: WrongRegion,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    is_aws: bool,
 ) -> None:
     settings = server.config()
 
     async def put_twice(storage: S3Storage) -> None:
-        with pytest.raises(StorageUnavailable, match=str(wrong_region.status)):
-            await store(storage, FILE, b"file")
+        if is_aws:  # else the probes have found it
+            with pytest.raises(StorageUnavailable, match=str(wrong_region.status)):
+                await store(storage, FILE, b"file")
         await store(storage, FILE, b"file")
 
     with RecordingProxy(server.endpoint, wrong_region=wrong_region) as proxy:
         moved = structs.replace(
-            settings, s3=structs.replace(settings.s3, endpoint_url=proxy.url, is_aws=True)
+            settings, s3=structs.replace(settings.s3, endpoint_url=proxy.url, is_aws=is_aws)
         )
         with_storage(moved, put_twice)
 
@@ -678,6 +716,57 @@ def test_a_temporary_refusal_of_a_request_is_no_answer(
 
     with RecordingProxy(server.endpoint) as proxy:
         with_storage(replace(server, endpoint=proxy.url).config("max_attempts = 1"), use)
+
+
+class _Deleting(RecordingProxy):
+    """Responds to DeleteObjects with errors for single keys."""
+
+    codes: tuple[str, ...] = ()
+
+    def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
+        if not self.codes or request.query != "delete":
+            return super()._refuse(request, body)
+        errors = (f"<Error><Key>x</Key><Code>{code}</Code></Error>" for code in self.codes)
+        answer = f"<DeleteResult>{''.join(errors)}</DeleteResult>".encode()
+        return 200, {"Content-Length": str(len(answer))}, answer
+
+
+def test_deleting_what_is_missing_is_no_error(server: S3Server) -> None:
+    async def use(storage: S3Storage) -> None:
+        await storage.prepare()
+        proxy.codes = ("NoSuchKey", "NoSuchKey")
+        await storage.delete([PAGE, FILE])
+        proxy.codes = ("NoSuchKey", "AccessDenied")
+        with pytest.raises(StorageRefused, match="cannot delete"):
+            await storage.delete([PAGE, FILE])
+        proxy.codes = ("NoSuchKey", "SlowDown")
+        with pytest.raises(StorageUnavailable):
+            await storage.delete([PAGE, FILE])
+
+    with _Deleting(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
+
+
+class _OldListings(RecordingProxy):
+    """Knows no ListObjectsV2: responds as to ListObjects, whose pages have no token."""
+
+    def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
+        if "list-type=2" not in request.query:
+            return super()._refuse(request, body)
+        key = "<Contents><Key>x</Key><Size>1</Size><ETag>x</ETag></Contents>"
+        answer = f"<ListBucketResult><IsTruncated>true</IsTruncated>{key}</ListBucketResult>"
+        return 200, {"Content-Length": str(len(answer))}, answer.encode()
+
+
+def test_a_listing_without_its_continuation_is_not_taken_for_all_there_is(
+    server: S3Server,
+) -> None:
+    async def use(storage: S3Storage) -> None:
+        with pytest.raises(StorageRefused, match="a listing is incomplete"):
+            await listed(storage)
+
+    with _OldListings(server.endpoint) as proxy:
+        with_storage(replace(server, endpoint=proxy.url).config(), use)
 
 
 def test_a_refusal_is_not_taken_for_a_missing_object(server: S3Server) -> None:

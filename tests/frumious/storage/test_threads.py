@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import threading
 import time
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from frumious.model.checksums import ExpectedContent, FileStream
 from frumious.model.types import Key
 from frumious.storage.filesystem.lock import open_locked
 from frumious.storage.filesystem.storage import FilesystemStorage
@@ -22,12 +24,13 @@ from frumious.storage.threads import ThreadPool, at_most
 from tests.servers.raw import Connection, RawServer, s3_config, swift_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     Opener = Callable[..., S3Storage | SwiftStorage]
 
 PAGE = Key("web/simple/demo/index.html")
+BODY = b"file"
 PATIENCE = 20  # seconds, far more than anything here takes
 
 
@@ -68,6 +71,41 @@ def test_as_many_requests_as_there_are_connections_run_at_once(opened: Opener, c
     with RawServer(respond_when_all_have_arrived) as server:
         asyncio.run(work())
         assert len(server.requests) == calls
+
+
+@both
+def test_as_many_files_as_can_be_downloaded_are_uploaded_at_once(opened: Opener) -> None:
+    files = 200  # the maximum of `downloads`
+    arrived = threading.Barrier(files)
+
+    def respond_when_all_have_arrived(connection: Connection) -> None:
+        body = connection.socket.recv(len(BODY))
+        md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        with suppress(threading.BrokenBarrierError):
+            arrived.wait(PATIENCE)
+            status = 200 if opened is open_s3 else 201
+            connection.respond(status, f'ETag: "{md5}"', "Connection: close")
+
+    async def upload(storage: S3Storage | SwiftStorage, number: int) -> None:
+        expected = ExpectedContent("sha256", hashlib.sha256(BODY).hexdigest(), len(BODY))
+        file = Key(f"web/packages/{number}.tar.gz")
+        await storage.store(file, FileStream(chunks_of(BODY), expected, "upstream"))
+
+    async def work() -> None:
+        async with (
+            aclosing(opened(server, "timeout = 3")) as storage,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(files):
+                group.create_task(upload(storage, number))
+
+    with RawServer(respond_when_all_have_arrived) as server:
+        asyncio.run(work())
+        assert len(server.requests) == files
+
+
+async def chunks_of(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def test_as_many_files_are_written_at_once_as_a_folder_has_threads(tmp_path: Path) -> None:

@@ -6,20 +6,22 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from frumious.config.s3_parameters import for_call
 from frumious.model.headers import headers_of
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
-from frumious.storage.s3.errors import NoSuchObject, error_for
+from frumious.storage.s3.errors import NoSuchObject, error_for, no_credentials
 from frumious.storage.s3.session import CONNECTIONS, is_amazon, open_client, open_session
 from frumious.storage.s3.signed_get import SignedGet
 from frumious.storage.s3.signed_put import SignedPut
 from frumious.storage.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
+    from mypy_boto3_s3.type_defs import MultipartUploadTypeDef, ObjectTypeDef
 
     from frumious.config.settings import Config
     from frumious.model.types import Key
@@ -87,7 +89,9 @@ class Bucket:
             target = f"{key!r} in {self.name!r}"
             return await self.threads.run(call, read_only=read_only, target=target)
         except ClientError as error:
-            details = error.response["Error"]
+            if error.operation_name.startswith("AssumeRole"):
+                raise no_credentials(error) from error
+            details = error.response.get("Error", {})
             code = details.get("Code", "")
             msg = f"S3 responds {code} for {key!r} in {self.name!r}: {details.get('Message')}"
             if code == "NoSuchBucket":
@@ -96,6 +100,10 @@ class Bucket:
             raise error_for(status, code, msg) from error
         except BotoCoreError as error:
             msg = f"cannot reach S3 for {key!r} in {self.name!r}: {error}"
+            raise StorageUnavailable(msg) from error
+        except (ResponseParserError, HTTPError, KeyError) as error:
+            # XML that is none, a body that broke off, or a header that is missing.
+            msg = f"S3's response for {key!r} in {self.name!r} is not valid: {error!r:.300}"
             raise StorageUnavailable(msg) from error
 
     async def find(self, call: Callable[[], T], key: str) -> T | None:
@@ -133,7 +141,19 @@ class Bucket:
         page = await self.run(
             lambda: self.client.list_objects_v2(Bucket=self.name, **options), key, read_only=True
         )
-        return any(entry["Key"] == name for entry in page.get("Contents", ()))
+        return any(entry["Key"] == name for entry in self.listed(page))
+
+    def listed(self, page: Mapping[str, Any]) -> Sequence[ObjectTypeDef]:
+        """Return the objects of a page of a listing.
+
+        Raises:
+            StorageUnavailable: it is none, but a response that broke off, or another one.
+        """
+        if "IsTruncated" not in page:
+            msg = f"{self.endpoint} responds to a listing of {self.name!r} with something else"
+            raise StorageUnavailable(msg)
+        objects: Sequence[ObjectTypeDef] = page.get("Contents", ())
+        return objects
 
     def _before_send(self, **_: object) -> None:
         self.threads.check_cancelled()  # botocore would retry for nobody

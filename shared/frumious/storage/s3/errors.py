@@ -5,7 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from frumious.storage.protocol import Conflict, StorageRefused, StorageUnavailable, refusal
+from frumious.storage.protocol import (
+    Conflict,
+    ObjectRefused,
+    StorageRefused,
+    StorageUnavailable,
+    refusal,
+)
 
 _CONFLICT: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 _NOT_FOUND: Final = frozenset({"NoSuchKey", "NoSuchUpload", "404"})
@@ -23,6 +29,7 @@ _TEMPORARY: Final = frozenset(
         "SlowDown",
     }
 )
+_OBJECT_REFUSED: Final = frozenset({"EntityTooLarge", "KeyTooLongError"})
 
 
 class NoSuchObject(Exception):
@@ -37,6 +44,13 @@ def error_for(status: int, code: str, text: str) -> Exception:
         return NoSuchObject(text)
     if code in _TEMPORARY or status == HTTPStatus.CONFLICT:
         return StorageUnavailable(text)
+    if code in _OBJECT_REFUSED:
+        return ObjectRefused(text)
     if status == HTTPStatus.NOT_IMPLEMENTED:
         return StorageRefused(text)
     return refusal(status, text)
+
+
+def no_credentials(error: Exception) -> StorageUnavailable:
+    """Return the error for credentials of a role that have expired and cannot be renewed."""
+    return StorageUnavailable(f"cannot renew the AWS credentials: {error}")

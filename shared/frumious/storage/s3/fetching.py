@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
+from frumious.storage.s3.errors import error_for
 from frumious.storage.s3.session import open_client, open_session
 from frumious.storage.threads import at_most
 
@@ -27,7 +28,7 @@ def fetch_object(  # noqa: PLR0913, PLR0917 (a request and its limits)
     """Write an object to a file, and return its ETag; the given ETag: the object still has it.
 
     Raises:
-        StorageUnavailable: S3 did not respond, or not completely within `seconds`.
+        StorageUnavailable: S3 did not respond, not completely within `seconds`, or refused for now.
         StorageRefused: S3 refuses it, or the object has more than `limit` bytes.
     """
     bucket, _, key = address.removeprefix("s3://").partition("/")
@@ -48,8 +49,7 @@ def fetch_object(  # noqa: PLR0913, PLR0917 (a request and its limits)
     except ClientError as error:
         if etag and error.response["Error"]["Code"] == "304":
             return etag
-        msg = f"S3 responds {error.response['Error'].get('Code')} for {address}"
-        raise StorageRefused(msg) from error
+        raise _error(error, address) from error
     except (BotoCoreError, OSError) as error:
         msg = f"cannot read {address}: {error}"
         raise StorageUnavailable(msg) from error
@@ -59,20 +59,29 @@ def list_objects(bucket: str, prefix: str, after: str, config: Config) -> list[s
     """Return the keys with a prefix behind another key, at most a thousand.
 
     Raises:
-        StorageUnavailable: S3 did not respond.
+        StorageUnavailable: S3 did not respond in time, or refused for now.
         StorageRefused: S3 refuses it.
     """
+    target = f"a listing of s3://{bucket}"
     try:
-        response = _client(config.s3, config.timeout).list_objects_v2(
-            Bucket=bucket, Prefix=prefix, StartAfter=after
-        )
+        with at_most(config.global_timeout, target):
+            response = _client(config.s3, config.timeout).list_objects_v2(
+                Bucket=bucket, Prefix=prefix, StartAfter=after
+            )
     except ClientError as error:
-        msg = f"S3 responds {error.response['Error'].get('Code')} for a listing of s3://{bucket}"
-        raise StorageRefused(msg) from error
+        raise _error(error, target) from error
     except (BotoCoreError, OSError) as error:
         msg = f"cannot list s3://{bucket}: {error}"
         raise StorageUnavailable(msg) from error
     return [entry["Key"] for entry in response.get("Contents", [])]
+
+
+def _error(error: ClientError, target: str) -> StorageUnavailable | StorageRefused:
+    details = error.response["Error"]
+    code = details.get("Code", "")
+    msg = f"S3 responds {code} for {target}"
+    found = error_for(error.response["ResponseMetadata"]["HTTPStatusCode"], code, msg)
+    return found if isinstance(found, StorageUnavailable) else StorageRefused(msg)
 
 
 @cache

@@ -127,8 +127,8 @@ class Objects:
             Delete={"Objects": [{"Key": bucket.prefix + key} for key in keys], "Quiet": True},
             **bucket.options("DeleteObjects"),
         )
-        if errors := response.get("Errors"):
-            code, message = errors[0].get("Code", ""), errors[0].get("Message")
-            raise error_for(
-                HTTPStatus.OK, code, f"cannot delete {errors[0].get('Key')!r}: {message}"
-            )
+        for each in response.get("Errors", ()):
+            msg = f"cannot delete {each.get('Key')!r}: {each.get('Message')}"
+            error = error_for(HTTPStatus.OK, each.get("Code", ""), msg)
+            if not isinstance(error, NoSuchObject):  # which some servers report
+                raise error

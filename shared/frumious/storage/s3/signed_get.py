@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import aiohttp
-from botocore.exceptions import BotoCoreError
 from yarl import URL
 
 from frumious.model.headers import Headers
-from frumious.storage.protocol import RESPONSE_TIMEOUTS, Stored
+from frumious.storage.protocol import RESPONSE_TIMEOUTS, StorageUnavailable, Stored
 from frumious.storage.s3.session import CONNECTIONS
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class SignedGet:
         """
         try:
             return await self._read(key)
-        except (aiohttp.ClientError, TimeoutError, BotoCoreError, NotRead) as error:
+        except (aiohttp.ClientError, TimeoutError, StorageUnavailable, NotRead) as error:
             self._signer.pause()
             raise NotRead from error
 

@@ -27,7 +27,7 @@ from botocore.utils import get_environ_proxies
 
 from frumious.model.checksums import WrongBytes
 from frumious.storage.protocol import StorageRefused, StorageUnavailable
-from frumious.storage.s3.errors import error_for
+from frumious.storage.s3.errors import error_for, no_credentials
 from frumious.storage.s3.session import is_amazon
 from frumious.storage.s3.signature import sign
 from frumious.storage.streamed_put import PutClient
@@ -119,9 +119,8 @@ class SignedPut:
         """
         sha256 = hashlib.sha256(body).hexdigest()
         try:
-            if etag := await self.send(key, body, options, sha256=sha256, size=len(body)):
-                return etag
-        except (StorageUnavailable, StorageRefused, WrongBytes, BotoCoreError) as error:
+            return await self.send(key, body, options, sha256=sha256, size=len(body))
+        except (StorageUnavailable, StorageRefused, WrongBytes) as error:
             logger.debug("botocore writes %r, as %s", key, error)
         self.pause()
         raise NotWritten
@@ -157,8 +156,8 @@ class SignedPut:
             response = await self._client.put(
                 url, body, headers, size=size, name=repr(key), proxy=self.proxy
             )
-        if response.status == HTTPStatus.OK:
-            return response.headers.get("ETag", "")
+        if response.status == HTTPStatus.OK and "ETag" in response.headers:
+            return response.headers["ETag"]
         msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
         found = _CODE.search(response.text)
         code = found[1] if found is not None else ""
@@ -169,22 +168,31 @@ class SignedPut:
             await self._find_region(response)
             if self.target != target:
                 raise StorageUnavailable(msg)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:  # something else than S3 responds
+            raise StorageUnavailable(msg)
         raise error_for(response.status, code, msg)
 
     async def sign(
         self, method: str, url: str, headers: Mapping[str, str], sha256: str, region: str
     ) -> dict[str, str]:
-        """Return the headers of a request whose body has this sha256, with its signature."""
+        """Return the headers of a request whose body has this sha256, with its signature.
+
+        Raises:
+            StorageUnavailable: credentials that have expired cannot be renewed.
+        """
         if self._credentials is None:  # which existed when the session was opened
             msg = "the AWS credentials are no longer available"
             raise StorageRefused(msg)
-        if isinstance(self._credentials, RefreshableCredentials):
-            # It may request new ones, which blocks.
-            credentials = await self._threads.run(
-                self._credentials.get_frozen_credentials, read_only=True
-            )
-        else:
-            credentials = self._credentials.get_frozen_credentials()
+        try:
+            if isinstance(self._credentials, RefreshableCredentials):
+                # It may request new ones, which blocks.
+                credentials = await self._threads.run(
+                    self._credentials.get_frozen_credentials, read_only=True
+                )
+            else:
+                credentials = self._credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise no_credentials(error) from error
         return sign(method, url, headers, sha256, region, credentials, datetime.now(UTC))
 
     def _headers(self, key: str, options: Mapping[str, Any], size: int) -> dict[str, str]:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final
 from frumious.model import layout
 from frumious.model.headers import Headers, http_time
 from frumious.model.types import Key
-from frumious.storage.protocol import CHUNK, Conflict, Entry, Head, Opened, Stored
+from frumious.storage.protocol import (
+    CHUNK,
+    Conflict,
+    Entry,
+    Head,
+    Opened,
+    StorageRefused,
+    StorageUnavailable,
+    Stored,
+)
 from frumious.storage.s3.bucket import Bucket
 from frumious.storage.s3.capabilities import Capabilities
 from frumious.storage.s3.errors import NoSuchObject
@@ -91,7 +100,8 @@ class S3Storage:
                 Bucket=bucket.name, Key=bucket.prefix + key, **options
             )
             headers = Headers.received(response["ResponseMetadata"]["HTTPHeaders"])
-            return Stored(response["Body"].read(), response["ETag"], headers)
+            with closing(response["Body"]) as body:
+                return Stored(body.read(), response["ETag"], headers)
 
         return await bucket.find(get, key)
 
@@ -103,16 +113,19 @@ class S3Storage:
         """Open an object to read it as chunks (GetObject); return None if it does not exist."""
         bucket = self._bucket
         options = bucket.options("GetObject")
-        response = await bucket.find(
-            lambda: bucket.client.get_object(
+
+        def get() -> Opened:
+            response = bucket.client.get_object(
                 Bucket=bucket.name, Key=bucket.prefix + key, **options
-            ),
-            key,
-        )
-        if response is None:
-            return None
-        headers = Headers.received(response["ResponseMetadata"]["HTTPHeaders"])
-        return Opened(self._chunks(key, response["Body"]), headers)
+            )
+            headers = dict(response["ResponseMetadata"]["HTTPHeaders"])
+            if "etag" not in headers:
+                response["Body"].close()
+                msg = f"S3's response for {key!r} broke off in its head"
+                raise StorageUnavailable(msg)
+            return Opened(self._chunks(key, response["Body"]), Headers.received(headers))
+
+        return await bucket.find(get, key)
 
     async def _chunks(self, key: Key, body: StreamingBody) -> AsyncGenerator[bytes, None]:
         with closing(body):
@@ -203,7 +216,10 @@ class S3Storage:
         )
         page_iterator = iter(pages)
         while page := await bucket.run(lambda: next(page_iterator, None), prefix, read_only=True):
-            for entry in page.get("Contents", ()):
+            if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+                msg = f"{bucket.endpoint} does not support ListObjectsV2: a listing is incomplete"
+                raise StorageRefused(msg)
+            for entry in bucket.listed(page):
                 yield entry
 
     async def _compare_and_write(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import urllib3
 from keystoneauth1 import exceptions as keystone
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
@@ -39,6 +40,9 @@ _MAX_CONNECTIONS: Final = 32
 swiftclient.logger_settings["reveal_sensitive_prefix"] = 0
 
 _CONFLICT: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+# 422: other bytes arrived than were sent; 498: too many requests (Swift's middleware ratelimit);
+# 499: the request broke off, as Swift sees it.
+_TEMPORARY: Final = frozenset({HTTPStatus.UNPROCESSABLE_ENTITY, 498, 499})
 _ADVICE: Final = {
     HTTPStatus.UNAUTHORIZED: "check username, password and project in [swift]",
     HTTPStatus.FORBIDDEN: "check the user's role in the project, and who may write the container",
@@ -181,6 +185,10 @@ class SwiftAccount:
                 msg = f"{msg}; set cacert in [swift] to the certificate of its authority"
                 raise StorageRefused(msg) from error
             raise StorageUnavailable(msg) from error
+        except (urllib3.exceptions.HTTPError, KeyError, ValueError) as error:
+            # A body that broke off, a header that is missing, or JSON that is none.
+            msg = f"Swift's response for {target} is not valid: {error!r:.300}"
+            raise StorageUnavailable(msg) from error
         except keystone.ClientException as error:
             msg = f"cannot log in to Swift for {target}: {error}; check [swift]"
             raise StorageRefused(msg) from error
@@ -193,10 +201,10 @@ def response_error(status: int, target: str, text: str) -> FrumiousError:
         return NotFound(msg)
     if status in _CONFLICT:
         return Conflict(msg)
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:  # other bytes arrived than were sent
+    if status in _TEMPORARY:
         return StorageUnavailable(msg)
     if status in _ADVICE:
-        return StorageRefused(f"{msg}; {_ADVICE[HTTPStatus(status)]}")
+        msg = f"{msg}; {_ADVICE[HTTPStatus(status)]}"
     return refusal(status, msg)
 
 

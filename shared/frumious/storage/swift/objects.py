@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -84,6 +85,9 @@ def _delete_in_bulk(swift: Any, locations: Sequence[Location]) -> None:  # noqa:
     result = json.loads(body)
     if errors := result.get("Errors"):
         name, status = errors[0]
+        if _number(status) == HTTPStatus.UNAUTHORIZED:  # while it was deleting
+            msg = f"the token expired before the deletion of {name!r}"
+            raise StorageUnavailable(msg)
         raise response_error(_number(status), f"the deletion of {name!r}", status)
     # The response itself always has the status 200; 404 means that none of them existed.
     if _number(result["Response Status"]) not in {200, 404}:

@@ -13,8 +13,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import aiohttp
-
 from frumious.storage.protocol import StorageUnavailable
 from frumious.storage.streamed_put import PutClient
 from frumious.storage.swift.account import response_error
@@ -44,7 +42,7 @@ class SwiftPut:
             "Swift",
             timeout=timeout,
             global_timeout=global_timeout,
-            connector=aiohttp.TCPConnector(ssl=account.tls),
+            tls=account.tls,
             trust_env=True,  # as swiftclient does
         )
 
@@ -98,5 +96,8 @@ class SwiftPut:
         if response.status == HTTPStatus.UNAUTHORIZED:  # the token expired just now
             await self._account.forget_token()
             msg = f"the token has expired for {location}"
+            raise StorageUnavailable(msg)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
+            msg = f"something else than Swift responds {response.status} for {location}"
             raise StorageUnavailable(msg)
         raise response_error(response.status, str(location), response.text)

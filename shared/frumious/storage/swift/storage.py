@@ -12,7 +12,7 @@ import io
 import logging
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from frumious.model.headers import Headers, headers_of, http_time
@@ -34,12 +34,14 @@ from frumious.storage.swift.put import SwiftPut
 from frumious.storage.swift.segments import ChunkSplitter, Segments
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection
+    from collections.abc import AsyncGenerator, Callable, Collection
 
     from frumious.config.settings import Config
     from frumious.model.checksums import FileStream
     from frumious.storage.swift.capabilities import Capabilities
     from frumious.storage.swift.locations import Location
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -80,30 +82,23 @@ class SwiftStorage:
     async def read(self, key: Key) -> Stored | None:
         """Read a whole object; return None if it does not exist."""
         location = await self._readable(key)
-        try:
-            headers, body = await self._account.run(
-                lambda swift: swift.get_object(location.container, location.name, headers=_NEWEST),
-                str(location),
-                read_only=True,
-            )
-        except NotFound:
-            return None
-        return Stored(body, _etag(headers), Headers.received(headers))
+
+        def get(swift: Any) -> Stored:  # noqa: ANN401
+            headers, body = swift.get_object(location.container, location.name, headers=_NEWEST)
+            return Stored(body, _etag(headers), Headers.received(headers))
+
+        return await self._find(get, location)
 
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata; return None if it does not exist."""
         location = await self._readable(key)
-        try:
-            headers = await self._account.run(
-                lambda swift: swift.head_object(location.container, location.name, headers=_NEWEST),
-                str(location),
-                read_only=True,
-            )
-        except NotFound:
-            return None
-        sha256 = headers.get(_SHA256.lower())
-        size = int(headers["content-length"])
-        return Head(size, _etag(headers), sha256, Headers.received(headers))
+
+        def head(swift: Any) -> Head:  # noqa: ANN401
+            headers = swift.head_object(location.container, location.name, headers=_NEWEST)
+            sha256, size = headers.get(_SHA256.lower()), int(headers["content-length"])
+            return Head(size, _etag(headers), sha256, Headers.received(headers))
+
+        return await self._find(head, location)
 
     async def stream(self, key: Key) -> Opened | None:
         """Open an object to read it as chunks; return None if it does not exist."""
@@ -201,6 +196,13 @@ class SwiftStorage:
         await self._segments.delete(
             [key for key in keys if key.startswith("web/packages/")], in_bulk=in_bulk
         )
+
+    async def _find(self, call: Callable[[Any], T], location: Location) -> T | None:
+        """Make a call that reads an object; return None if there is none."""
+        try:
+            return await self._account.run(call, str(location), read_only=True)
+        except NotFound:
+            return None
 
     async def _readable(self, key: Key) -> Location:
         """Return the location of an object in a container that can be read."""

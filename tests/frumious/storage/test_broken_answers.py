@@ -1,0 +1,134 @@
+"""Answers that break off or make no sense are faults that may pass, whatever was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec import structs
+
+from frumious.errors import FrumiousError
+from frumious.storage.protocol import StorageUnavailable
+from tests.frumious.storage.test_trickling import CONFIGS, OPERATIONS, PAGE, read_body
+from tests.servers.raw import Connection, RawServer, swift_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from frumious.config.settings import Config
+    from frumious.storage.protocol import Storage
+
+    Behaviour = Callable[[Connection], None]
+
+READS = ("read", "stream", "list")
+SORRY = b"<html><body>We are being maintained<br></body></html>"
+
+
+def breaks_off_in_its_head(connection: Connection) -> None:
+    read_body(connection)
+    connection.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
+
+
+def breaks_off_in_its_body(connection: Connection) -> None:
+    read_body(connection)
+    connection.socket.sendall(b'HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: 1000\r\n\r\nhalf')
+
+
+def is_reset_in_its_body(connection: Connection) -> None:
+    breaks_off_in_its_body(connection)
+    connection.reset()
+
+
+def is_another_page(connection: Connection) -> None:
+    read_body(connection)
+    connection.respond(200, "Content-Type: text/html", "Connection: close", body=SORRY)
+
+
+def is_text(connection: Connection) -> None:
+    read_body(connection)
+    connection.respond(503, "Connection: close", body=b"busy")
+
+
+IN_BODY = (breaks_off_in_its_body, is_reset_in_its_body)
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swiftclient.client.sleep", lambda _: None)
+
+
+def impatient(config: Config) -> Config:
+    return structs.replace(config, s3=structs.replace(config.s3, max_attempts=1))
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        breaks_off_in_its_head,
+        breaks_off_in_its_body,
+        is_reset_in_its_body,
+        is_another_page,
+        is_text,
+    ],
+)
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_an_answer_that_is_none_may_be_better_at_the_next_attempt(
+    kind: str, behave: Behaviour
+) -> None:
+    async def outcome(name: str, storage: Storage) -> Exception | None:
+        try:
+            await OPERATIONS[name](storage)
+        except FrumiousError as error:
+            return error
+        return None
+
+    async def work() -> None:
+        opened, config = CONFIGS[kind]
+        async with aclosing(opened(impatient(config(server, "timeout = 5")))) as storage:
+            outcomes = await asyncio.gather(*(outcome(name, storage) for name in OPERATIONS))
+        for name, error in zip(OPERATIONS, outcomes, strict=True):
+            # The status may say that something is written; the answer to a HEAD has no body.
+            is_done = error is None and behave is not is_text and name not in READS
+            is_done = is_done and (name not in {"head", "store"} or behave in IN_BODY)
+            assert is_done or isinstance(error, StorageUnavailable), f"{name}: {error!r}"
+
+    with RawServer(behave) as server:
+        asyncio.run(work())
+
+
+@pytest.mark.parametrize("status", [498, 499])
+@pytest.mark.parametrize("name", ["read", "head", "write", "list", "delete", "store"])
+def test_statuses_of_swift_s_own_for_what_passes(status: int, name: str) -> None:
+    """Its middleware ratelimit answers 498; 499 says that the request broke off."""
+
+    def behave(connection: Connection) -> None:
+        read_body(connection)
+        connection.respond(status, "Connection: close", body=b"Slow down")
+
+    async def work() -> None:
+        opened, _ = CONFIGS["swift"]
+        async with aclosing(opened(swift_config(server, "timeout = 5"))) as storage:
+            with pytest.raises(StorageUnavailable, match=str(status)):
+                await OPERATIONS[name](storage)
+
+    with RawServer(behave) as server:
+        asyncio.run(work())
+
+
+def test_a_token_that_expires_during_a_deletion_is_renewed() -> None:
+    answer = b'{"Response Status": "401 Unauthorized", "Errors": [["/c/n", "401 Unauthorized"]]}'
+
+    def behave(connection: Connection) -> None:
+        read_body(connection)
+        connection.respond(200, "Content-Type: application/json", body=answer)
+
+    async def work() -> None:
+        opened, _ = CONFIGS["swift"]
+        async with aclosing(opened(swift_config(server, "timeout = 5"))) as storage:
+            with pytest.raises(StorageUnavailable, match="token expired"):
+                await storage.delete([PAGE])
+
+    with RawServer(behave, {"bulk_delete": {}}) as server:
+        asyncio.run(work())
