@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from msgspec import field
 from msgspec.structs import replace
@@ -16,7 +16,8 @@ from frumious.meter import Meter
 from frumious.model import layout
 from frumious.model.checksums import MAX_FILE_SIZE, FileStream, WrongBytes
 from frumious.simple.values import InvalidPage
-from frumious.storage.protocol import StorageUnavailable
+from frumious.storage.protocol import ObjectRefused, StorageUnavailable
+from frumious.syncing.passage import Passage
 from frumious.upstream.addresses import HostRefused
 from frumious.upstream.download import DownloadInterrupted, DownloadTooSlow, FileMissing
 from frumious.upstream.failures import TooLarge, UpstreamUnavailable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from frumious.clock import Clock
+    from frumious.errors import FrumiousError, Retryable
     from frumious.mirror import Mirror
     from frumious.model.blobs import Blob
     from frumious.model.checksums import ExpectedContent
@@ -46,14 +48,15 @@ FILE_FAULTS: Final = (
     FileMissing,
     HostRefused,
     InvalidPage,
+    ObjectRefused,
     TooLarge,
     WrongBytes,
 )
 _TURNS: Final = 2  # of a file that is too slow; other files have theirs in between
 _MAX_SLOW: Final = 20  # transfers in a row that are too slow; the job ends before its deadline
+_MAX_FAULTS: Final = 20  # in a row that may pass; more of them take only time
 # Bytes. Core metadata has no known size, and a limit that is lower.
 _LARGE: Final = 16 * 1024**2
-_LOG_EVERY: Final = 4 * 1024**2  # bytes of a file that is under way
 
 
 class Transfer(Mutable):
@@ -61,12 +64,14 @@ class Transfer(Mutable):
 
     Attributes:
         resuming: Earlier attempts may have stored some.
-        final: What upstream does not deliver now is left out.
+        final: What cannot be fetched or stored now is left out.
         on_last_file: Called when no file waits for its turn any more.
         undeleted: Files that the page does not name, and that are stored nevertheless.
         verified: Provenance that was stored when it was verified.
         stored: How many have been stored.
         slow: How many in a row were too slow.
+        faults: How many in a row failed for a reason that may pass.
+        fault: The last such reason.
         waiting: How many blobs wait for their turn.
         meter: Counts what passes.
         sha256: Of the stored files for which upstream publishes none.
@@ -86,6 +91,8 @@ class Transfer(Mutable):
     verified: set[Key] = field(default_factory=set)
     stored: int = 0
     slow: int = 0
+    faults: int = 0
+    fault: Retryable | None = None
     waiting: int = 0
     meter: Meter = field(default_factory=Meter)
     sha256: dict[Key, str] = field(default_factory=dict)
@@ -119,6 +126,9 @@ class Transfer(Mutable):
     async def store(self, blobs: Collection[Blob]) -> dict[Key, str]:
         """Store the blobs, and return why some of them cannot be stored.
 
+        After a fault that may pass, what is under way goes on to its end, and nothing else begins,
+        unless this is the last chance of the others.
+
         Raises:
             UpstreamUnavailable, StorageUnavailable: the rest cannot be stored for now.
         """
@@ -126,6 +136,8 @@ class Transfer(Mutable):
         self.meter.begun += 1
         self.meter.expected += sum(map(_known_size, blobs))
         errors = await run_all(self._store(blob) for blob in blobs)
+        if self.fault is not None and not self.final:
+            raise self.fault
         return {blob.key: error for blob, error in zip(blobs, errors, strict=True) if error}
 
     async def _store(self, blob: Blob) -> str:
@@ -137,35 +149,55 @@ class Transfer(Mutable):
 
     async def _store_in_turn(self, blob: Blob) -> str:
         """Store a blob, and return why it cannot be stored; empty: it is."""
-        faults = (*FILE_FAULTS, UpstreamUnavailable) if self.final else FILE_FAULTS
         for turn in range(1, _TURNS + 1):
             async with self.upstream.downloads.use(self.project):
                 self._count_begun(turn)
-                known = self.resuming or blob.key in self.undeleted or blob.key in self.verified
-                if known and await self._is_stored(blob):
-                    self.meter.expected -= _known_size(blob)
-                    return ""
+                if self.fault is not None and not self.final:
+                    return self._leave_out(blob, self.fault)
                 try:
+                    known = self.resuming or blob.key in self.undeleted or blob.key in self.verified
+                    if known and await self._is_stored(blob):
+                        self.meter.expected -= _known_size(blob)
+                        return ""
                     if self.slow >= _MAX_SLOW:
                         msg = f"upstream sent {_MAX_SLOW} files of {self.project!r} too slowly"
-                        raise UpstreamUnavailable(msg)
+                        raise UpstreamUnavailable(msg)  # noqa: TRY301 (as others may raise it)
                     if blob.expected is None:
                         await self._store_provenance(blob)
                     elif not await self._copy(blob.key, blob.expected):
                         await self._store_file(blob, blob.expected)
                     break
-                except faults as error:
+                except FILE_FAULTS as error:
                     is_slow = isinstance(error, DownloadTooSlow)
                     self.slow += is_slow
                     if turn == _TURNS or not is_slow:
-                        self.meter.expected -= _known_size(blob)
-                        return explain(error)
+                        return self._leave_out(blob, error)
                     extra = {"project": self.project, "error": str(error)}
                     logger.warning("file is fetched later", extra=extra)
+                except (StorageUnavailable, UpstreamUnavailable) as error:
+                    self._note_fault(error)
+                    return self._leave_out(blob, error)
         self.stored += 1
-        self.slow = 0
+        self.slow = self.faults = 0
         logger.debug("file stored", extra={"project": self.project, "key": blob.key})
         return ""
+
+    def _leave_out(self, blob: Blob, error: FrumiousError) -> str:
+        self.meter.expected -= _known_size(blob)
+        return explain(error)
+
+    def _note_fault(self, error: StorageUnavailable | UpstreamUnavailable) -> None:
+        """Note a fault that may pass.
+
+        Raises:
+            StorageUnavailable, UpstreamUnavailable: the fault itself, as there were too many.
+        """
+        self.fault = error
+        self.faults += 1
+        # Upstream may lack many files of one host; without its storage, the mirror can do nothing.
+        is_left_out = self.final and isinstance(error, UpstreamUnavailable)
+        if self.faults >= _MAX_FAULTS and not is_left_out:
+            raise error
 
     def _count_begun(self, turn: int) -> None:
         self.waiting -= turn == 1
@@ -272,7 +304,7 @@ class Transfer(Mutable):
     async def _store_content(
         self, key: Key, content: AsyncIterator[bytes], expected: ExpectedContent, url: str
     ) -> None:
-        passage = _Passage(content, self.project, self.meter)
+        passage = Passage(content, self.project, self.meter)
         stream = FileStream(passage, expected, url)
         try:
             await self.storage.store(key, stream)
@@ -283,36 +315,6 @@ class Transfer(Mutable):
             self.meter.count(self.project, passage.bytes_)
         if expected.sha256 is None:
             self.sha256[key] = stream.sha256
-
-
-class _Passage(Mutable):
-    """The chunks of one file as they pass: counted, and logged now and then."""
-
-    content: AsyncIterator[bytes]
-    project: NormalizedName
-    meter: Meter
-    bytes_: int = 0  # that have passed
-    _logged: int = 0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self.bytes_ - self._logged >= _LOG_EVERY:
-            self._log()
-        try:
-            chunk = await anext(self.content)
-        except StopAsyncIteration:
-            self._log()
-            raise
-        self.bytes_ += len(chunk)
-        self.meter.transferred += len(chunk)
-        return chunk
-
-    def _log(self) -> None:
-        extra = {"project": self.project, "bytes": self.bytes_ - self._logged}
-        logger.debug("bytes stored", extra=extra)
-        self._logged = self.bytes_
 
 
 def _known_size(blob: Blob) -> int:

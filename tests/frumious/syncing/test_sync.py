@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +13,19 @@ from packaging.utils import canonicalize_name
 from frumious.model.jobs import AllowedRemoval, Job, Outcome, Report, Result
 from frumious.model.types import RunId
 from frumious.state import inbox
-from frumious.storage.protocol import StorageRefused
+from frumious.storage.protocol import StorageRefused, StorageUnavailable
+from frumious.syncing.delivery import RetryLater
 from frumious.syncing.recovery import Attempt
 from frumious.syncing.sync import sync_project
 from frumious.syncing.transfer import Transfer
 from frumious.upstream.failures import UpstreamUnavailable
 from frumious.upstream.upstream import StalePage
 from tests.servers import recording_proxy
-from tests.upstream import Fault, Stale, Status, WrongBytes, WrongLength, sdist, wheel
+from tests.upstream import Fault, Slow, Stale, Status, WrongBytes, WrongLength, sdist, wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from frumious.mirror import Mirror
     from tests.upstream import Action
     from tests.world import World
@@ -294,6 +298,79 @@ def test_a_temporary_refusal_of_s3_costs_no_file(world: World, status: int, code
 
     assert len(world.page("demo")["files"]) == 2
     assert [fault.count for fault in proxy.faults] == [0]
+
+
+@contextmanager
+def s3_refuses(world: World, fault: recording_proxy.Fault) -> Iterator[None]:
+    with recording_proxy.RecordingProxy(world.s3.meta.endpoint_url) as proxy:
+        world.configure(sections=f"[s3]\nendpoint_url = {proxy.url}\nregion_name = eu-central-1\n")
+        proxy.faults.append(fault)
+        yield
+        world.configure()
+
+
+def names_on_page(world: World) -> list[str]:
+    return [file["filename"] for file in world.page("demo")["files"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(413, ""), (400, "EntityTooLarge"), (400, "KeyTooLongError")]
+)
+def test_a_file_that_the_storage_cannot_take_costs_no_other(
+    world: World, status: int, code: str
+) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        world.index.upload(wheel("demo", version))
+    with s3_refuses(world, recording_proxy.Fault("PUT", status, code, 99, "demo-2.0")):
+        result = world.sync("demo")
+
+        assert str(status) in str(result.error)
+        assert names_on_page(world) == ["demo-1.0-py3-none-any.whl", "demo-3.0-py3-none-any.whl"]
+
+    assert world.sync("demo", run="run-2").error is None
+    assert len(names_on_page(world)) == 3
+
+
+def test_a_file_that_the_storage_does_not_take_for_now_costs_no_other(world: World) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        world.index.upload(wheel("demo", version))
+    with s3_refuses(world, recording_proxy.Fault("PUT", 503, "SlowDown", 999, "demo-2.0")):
+        world.plan(["demo"])
+        (later,) = world.work()
+        assert isinstance(later, RetryLater)
+
+        world.plan(["demo"])
+        (result,) = world.work(last=True)
+
+        assert isinstance(result, Result)
+        assert "503" in str(result.error)
+        assert names_on_page(world) == ["demo-1.0-py3-none-any.whl", "demo-3.0-py3-none-any.whl"]
+
+
+def test_a_storage_that_takes_nothing_is_given_up_early(world: World) -> None:
+    for number in range(200):
+        world.index.add_file("demo", f"demo-{number}.tar.gz", size=1000)
+    fault = recording_proxy.Fault("PUT", 503, "SlowDown", 10**6, "/packages/")
+    with s3_refuses(world, fault):
+        world.plan(["demo"])
+
+        (result,) = world.work(last=True)
+
+        assert isinstance(result, Result)
+        assert result.outcome is Outcome.FAILED
+        assert fault.count > 10**6 - 400, "each file is tried a few times"
+
+
+def test_a_file_under_way_is_stored_although_another_one_fails(world: World) -> None:
+    world.index.add_file("demo", "demo-1.0.tar.gz", size=300_000)
+    world.index.add_file("demo", "demo-2.0.tar.gz", size=1000)
+    large = world.index.files_named("demo-1.0.tar.gz")[0]
+    world.upstream.faults.add(Fault(Slow(rate=100_000), large.path))
+    with s3_refuses(world, recording_proxy.Fault("PUT", 503, "SlowDown", 99, "demo-2.0")):
+        with pytest.raises(StorageUnavailable):
+            world.sync("demo")
+
+        assert [key for key in world.files() if key.endswith(large.path)]
 
 
 def test_a_failing_upstream_is_retried_later(world: World) -> None:
