@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from frumious.config import values
+from frumious.encodings import encoding_of
 from frumious.locks.requirements import logical_lines, without_hashes
 from frumious.redaction import SecretText, check_login
 
@@ -263,7 +264,7 @@ def decode(data: bytes) -> str:
             return data.decode(encoding)
     for line in data.splitlines()[:2]:
         if found := _ENCODING.match(line):
-            return data.decode(found[1].decode("ascii"))
+            return data.decode(encoding_of(found[1]))
     return data.decode()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -15,7 +16,7 @@ from packaging.version import Version
 from frumious.config.filters import decode
 from frumious.errors import FrumiousError
 from frumious.locks import formats
-from frumious.locks.found import Found
+from frumious.locks.found import Found, check_version
 from frumious.locks.requirements import parse_requirements
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from frumious.locks.formats import Table
 
 T = TypeVar("T")
+
+_MAX_DOTS: Final = 50
+_STRING: Final = re.compile(r""""(?:[^"\\]|\\.)*(?:"|\\?$)|'[^']*(?:'|$)""")  # within a line
 
 
 class InvalidList(FrumiousError):
@@ -58,6 +62,7 @@ def _parse(path: str, text: str, found: Found) -> None:
     if text.lstrip().startswith("{"):
         _pipfile(json.loads(text), found)
         return
+    _check_keys(text)
     table = tomllib.loads(text)
     metadata = table.get("metadata")
     keys = metadata.keys() if isinstance(metadata, dict) else ()
@@ -75,6 +80,18 @@ def _parse(path: str, text: str, found: Found) -> None:
             " requirements file ends in .txt or .in"
         )
         raise ValueError(msg)
+
+
+def _check_keys(text: str) -> None:
+    """Check that no line has a key of many parts: tomllib takes time by the square of their number.
+
+    Raises:
+        ValueError: one has.
+    """
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.count(".") > _MAX_DOTS and _STRING.sub("", line).count(".") > _MAX_DOTS:
+            msg = f"line {number} has more than {_MAX_DOTS} dots outside of strings"
+            raise ValueError(msg)
 
 
 def _pylock(table: Table, found: Found) -> None:
@@ -224,6 +241,7 @@ def _exactly(version: str) -> str:
     Raises:
         ValueError: it is invalid (PEP 440).
     """
+    check_version(version)
     return f"=={Version(version)}" if version else ""
 
 

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from frumious.model.lists import MAX_REQUIREMENT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from frumious.locks.found import Found
+
+MAX_ENTRIES: Final = 100_000  # that a list may have
 
 _HASH: Final = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _COMMENT: Final = re.compile(r"(^|\s)#.*")
@@ -49,12 +53,32 @@ def _add(line: str, index: str, found: Found) -> None:
 
 
 def without_hashes(line: str) -> str:
-    """Return a requirement without its `--hash` options."""
-    return _HASH.sub("", line).strip()
+    """Return a requirement without its `--hash` options.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    requirement = _HASH.sub("", line).strip()
+    if len(requirement) > MAX_REQUIREMENT:
+        msg = f"{requirement!r:.80} is longer than {MAX_REQUIREMENT} characters"
+        raise ValueError(msg)
+    return requirement
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines, of which a backslash joins several, without comments."""
+    """Yield the lines, of which a backslash joins several, without comments.
+
+    Raises:
+        ValueError: while iterating; there are more than `MAX_ENTRIES`.
+    """
+    for count, line in enumerate(_logical_lines(text)):
+        if count == MAX_ENTRIES:
+            msg = f"it has more than {MAX_ENTRIES:,} entries"
+            raise ValueError(msg)
+        yield line
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     joined, first = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
         first = first or number

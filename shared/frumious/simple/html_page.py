@@ -5,12 +5,12 @@ Limits the cost of hostile HTML. Does not know the meaning of the links.
 
 from __future__ import annotations
 
-import codecs
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
+from frumious.encodings import encoding_of
 from frumious.simple.values import InvalidPage, check_decoded_size
 from frumious.value import Value
 
@@ -22,8 +22,6 @@ _CHARSET: Final = re.compile(
     rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w:.-]{1,40})", re.IGNORECASE
 )
 _CHARSET_WITHIN: Final = 1024  # bytes; required by HTML
-# Other codecs of Python are no encodings of pages, and some are slow.
-_ENCODING: Final = re.compile(r"ascii|iso8859-\d+|cp\d+|koi8-[rtu]|shift_jis|euc_\w+|gb\w+|big5")
 _WHITESPACE: Final = " \t\n\r\f"
 _MAX_HEADINGS: Final = 8
 _MAX_HEADING_LENGTH: Final = 1000  # characters
@@ -184,7 +182,7 @@ def _decode(body: bytes) -> str:
         pass
     match = _CHARSET.search(body[:_CHARSET_WITHIN])
     try:
-        encoding = codecs.lookup(match[1].decode()).name if match else ""
+        encoding = encoding_of(match[1]) if match else "utf-8"
     except (LookupError, UnicodeDecodeError):
-        encoding = ""
-    return body.decode(encoding if _ENCODING.fullmatch(encoding) else "utf-8", errors="replace")
+        encoding = "utf-8"
+    return body.decode(encoding, errors="replace")

@@ -6,11 +6,14 @@ another one at `second.example`, and of packages from Git, folders and single ad
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from frumious.locks import found as found_module
+from frumious.locks import requirements
 from frumious.locks.parse import InvalidList, parse_list
 from frumious.model.pages import File
 
@@ -172,3 +175,49 @@ def test_passwords_in_lists_are_not_shown() -> None:
     text = UV.replace("https://", "https://user:secret@").replace("upstream.example", "x.example")
     found = parse_list("uv.lock", text.encode(), INDEX)
     assert "secret" not in str(found.left_out)
+
+
+MANY = 300_000
+_HEAD, _, PACKAGE = UV.partition("\n")
+SLOW = {
+    "packages": ("a.txt", "demo==1\n" * 1001),
+    "paths": ("a.txt", "./x\n" * 1001),
+    "specifiers": ("a.txt", f"demo{','.join(['==1'] * MANY)}\n"),
+    "extras": ("a.txt", f"demo[{','.join(['x'] * MANY)}]\n"),
+    "codec": ("a.txt", f"# coding: punycode\n{'b' * MANY}-{'a' * MANY}"),
+    "tables": ("uv.lock", f"{_HEAD}\n{PACKAGE * 1001}"),
+    "key": ("uv.lock", f"{'.'.join(['a'] * MANY)} = 1"),
+    "table": ("uv.lock", f"[{'.'.join(['a'] * MANY)}]"),
+    "quoted key": ("uv.lock", ".".join(['"a b"'] * MANY) + " = 1"),
+    "open quotes": ("uv.lock", "." * 60 + '"' + '\\"' * MANY),
+    "version": ("uv.lock", f"{UV}version = '{'.'.join(['1'] * MANY)}'"),
+    "specifier": ("Pipfile.lock", PIPFILE % f'{{"version": "{",".join(["==1"] * MANY)}"}}'),
+}
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_lists_that_would_take_hours_are_refused_within_seconds(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found_module, "MAX_ENTRIES", 1000)
+    monkeypatch.setattr(requirements, "MAX_ENTRIES", 1000)
+    name, text = SLOW[case]
+    begun = time.process_time()
+
+    with pytest.raises(InvalidList, match=r"more than|longer than|not an encoding"):
+        parse_list(name, text.encode(), INDEX)
+
+    assert time.process_time() - begun < 5
+
+
+def test_lines_of_a_lock_may_be_long() -> None:
+    wheels = ", ".join(
+        f'{{ name = "demo-1.{n}.0.whl", url = "https://a.b.c/d.e" }}' for n in range(100)
+    )
+    text = (
+        f'lock-version = "1.0"\n[[packages]]\nname = "demo"\nversion = "1.0"\nwheels = [{wheels}]\n'
+    )
+
+    (pin,) = parse_list("pylock.toml", text.encode(), INDEX).pins[DEMO]
+
+    assert len(pin.files) == 100
