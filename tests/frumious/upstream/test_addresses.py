@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -16,7 +17,7 @@ from frumious.config import loading
 from frumious.errors import FrumiousError
 from frumious.planning.lists import read_lists
 from frumious.pythons.builds import mirror_builds
-from frumious.upstream.addresses import AddressPolicy, HostRefused, is_permitted
+from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver, is_permitted
 from tests.builds import CPYTHON
 from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
 from tests.upstream.actions import Edit
@@ -216,6 +217,17 @@ def test_the_address_of_a_list_is_requested_byte_for_byte(world: World, login: s
 # Hosts
 
 
+def test_an_allowed_host_is_not_asked_without_tls() -> None:
+    text = (
+        "[mirror]\ndirectory = /m\nmaster = https://index.example\nallowed-hosts = files.example\n"
+    )
+    policy = AddressPolicy(loading.parse(text, {}))
+
+    assert policy.check("https://files.example/x")
+    with pytest.raises(HostRefused, match="allow-non-https"):
+        policy.check("http://files.example/x")
+
+
 def test_another_port_of_upstream_s_host_is_refused(world: World) -> None:
     world.index.upload(sdist("demo", "1.0"))
     with elsewhere() as other:
@@ -274,6 +286,35 @@ def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
 
 
 @pytest.mark.parametrize(
+    ("addresses", "permitted"),
+    [
+        (("10.0.0.1", "151.101.0.223", "fd00::1"), ["151.101.0.223"]),
+        (("169.254.169.254", "127.0.0.1", "fe80::1", "::1"), ["127.0.0.1", "::1"]),
+    ],
+)
+def test_of_several_addresses_of_a_name_only_the_permitted_ones_are_contacted(
+    monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...], permitted: list[str]
+) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda _host, *args, **options: [
+            info for each in addresses for info in resolve(each, *args, **options)
+        ],
+    )
+    public = {"files.example"} if "151.101.0.223" in addresses else set[str]()
+
+    async def resolved() -> list[str]:
+        resolver = Resolver(public)
+        found = await resolver.resolve("files.example", 443, socket.AF_UNSPEC)
+        await resolver.close()
+        return [each["host"] for each in found]
+
+    assert asyncio.run(resolved()) == permitted
+
+
+@pytest.mark.parametrize(
     ("address", "as_public", "as_configured"),
     [
         ("151.101.0.223", True, True),
@@ -289,6 +330,8 @@ def test_a_configured_name_does_not_lead_to_a_cloud_s_metadata(
         ("::1", False, True),
         ("fd00::1", False, True),
         ("fec0::1", False, True),  # RFC 3879
+        ("::ffff:0:a00:1", False, True),  # RFC 2765
+        ("240.0.0.1", False, True),
         ("::ffff:10.0.0.1", False, True),
         ("64:ff9b::a00:1", False, True),
         ("2002:a00:1::", False, True),
