@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,15 @@ from frumious.pythons.builds import mirror_builds
 from frumious.redaction import redact, redact_record
 from frumious.upstream.client import Client
 from frumious.upstream.failures import UpstreamUnavailable
+from frumious_lambda.auditor import continue_audit
+from tests.airgap.sides import pair
 from tests.builds import CPYTHON
 from tests.clients import get
 from tests.frumious.planning.site import site
+from tests.snapshots import SnapshotReader
 from tests.upstream import Fault, Index, Raw, Redirect, Server, Status, sdist, wheel
 from tests.upstream.actions import Edit
+from tests.upstream.osv import ARCHIVE
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -158,6 +163,64 @@ def test_a_file_that_is_refused_is_reported_without_its_url(
     assert len(page["files"]) == 2
     assert set(page["meta"]["_frumious"]["refused"].values()) <= set(Reason)
     assert CANARY not in written(private, caplog)
+
+
+@pytest.mark.timeout(300)
+def test_no_feature_keeps_secrets(private: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="frumious")
+    for version in ("2.1", "6.6.6"):
+        private.index.upload(wheel("demo", version, requires=["lib"]))
+    private.index.upload(wheel("lib", "1.0"), provenance={"version": 1})
+    private.index.osv.add("MAL-2026-1", "demo", "6.6.6")
+    for project in ("demo", "lib"):
+        private.upstream.faults.add(Fault(Edit(sign), f"/simple/{project}/"))
+        body = signed_json(private, f"/pypi/{project}/json")
+        headers = {"Content-Type": "application/json"}
+        private.upstream.faults.add(Fault(Raw(200, headers, body), f"/pypi/{project}/"))
+    with site() as web:
+        web.files[SECRET_LIST] = BODIES["[allowlist]"]
+        address = f"{web.url.replace('//', f'//user:{CANARY}@')}{SECRET_LIST}"
+        private.configure(
+            f"json = true\nrelease-json = true\ndiff-file = /{private.bucket}/mirrored-files",
+            "[plugins]\nenabled = project_requirements\n"
+            f"[allowlist]\nrequirements = {address}\n[closure]\nclosure = true\n"
+            "[cooldown]\ndays = 1\nsimple-all = true\n[changes]\nname = pypi.example.org\n"
+            f"[advisories]\nfeed = {private.upstream.url}{ARCHIVE}\n",
+        )
+        private.clock.advance(2 * 24 * 3600)
+        for _ in range(3):
+            private.follow_advisories()
+            private.mirror_run()
+            private.clock.advance(3600)
+        SnapshotReader.create(private)
+        now = datetime.fromtimestamp(private.clock.now(), UTC)
+        private.index.upload(wheel("demo", "9.0"), upload_time=now)
+        private.mirror_run()
+        private.index.yank("demo", "1.0")
+        private.upstream.faults.add(Fault(Status(404), "/packages/"))
+        private.index.upload(wheel("lib", "2.0"))
+        private.mirror_run()
+        private.run(lambda mirror: continue_audit(mirror, restart=True, deadline=0))
+
+    kept = {key.split("/")[1] for key in private.stored("web/")}
+    assert kept >= {"changes", "integrity", "packages", "pypi", "simple", "simple-all", "snapshot"}
+    assert private.page("lib")["files"]
+    assert "6.6.6" not in private.page("demo")["versions"]
+    assert CANARY not in written(private, caplog)
+
+
+def test_bundles_have_no_secrets(index: Index, tmp_path: Path) -> None:
+    index.upload(wheel("demo", "1.0"), provenance={"version": 1})
+    with Server(index) as upstream:
+        upstream.faults.add(Fault(Edit(sign), "/simple/demo/"))
+        url = upstream.url.replace("//", f"//user:{CANARY}@")
+        source, _, gap = pair(tmp_path, url)
+        output = source.run("mirror") + source.run("export", "--to", str(gap), "--json")
+
+    files = [path for folder in (gap, source.mirror) for path in folder.rglob("*")]
+    bodies = [path.read_bytes() for path in files if path.is_file()]
+    assert any(b"demo-1.0" in body for body in bodies)
+    assert CANARY.encode() not in b"".join([output.encode(), *bodies])
 
 
 def test_details_of_a_failure_are_in_the_state(private: World) -> None:

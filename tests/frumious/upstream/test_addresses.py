@@ -19,7 +19,16 @@ from frumious.planning.lists import read_lists
 from frumious.pythons.builds import mirror_builds
 from frumious.upstream.addresses import AddressPolicy, HostRefused, Resolver, is_permitted
 from tests.builds import CPYTHON
-from tests.upstream import Fault, Index, Redirect, RequireLogin, Server, sdist
+from tests.upstream import (
+    Fault,
+    Headers,
+    Index,
+    Redirect,
+    RequireLogin,
+    Server,
+    Together,
+    sdist,
+)
 from tests.upstream.actions import Edit
 from tests.world import World
 
@@ -149,6 +158,18 @@ def test_a_redirect_cannot_bring_a_login_of_its_own(world: World) -> None:
         world.sync("demo")
 
     assert "hush" not in str(caught.value)
+
+
+def test_cookies_of_upstream_are_not_sent_back(aws: Aws, index: Index) -> None:
+    index.upload(sdist("demo", "1.0"))
+    with Server(index) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        cookie = Headers({"Set-Cookie": "a=b; Path=/"})
+        server.faults.add(Fault(Together([edit_url(server.url, url), cookie])))
+        with World(aws, server, master=url) as world:
+            assert world.sync("demo").error is None
+        assert len(server.requests) > 1
+        assert not [request for request in server.requests if "cookie" in request.headers]
 
 
 # Bytes
@@ -341,6 +362,7 @@ def test_of_several_addresses_of_a_name_only_the_permitted_ones_are_contacted(
         ("64:ff9b::a9fe:a9fe", False, False),
         ("::a9fe:a9fe", False, False),
         ("fd00:ec2::254", False, False),
+        ("fd00:ec2::254%eth0", False, False),
         ("fd00:ec2::23", False, False),
         ("fd20:ce::254", False, False),
         ("100.100.100.200", False, False),
