@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from frumious.bundles.errors import InvalidBundle
-from frumious.bundles.importing import Signed, import_bundles
+from frumious.bundles.importing import Signed, import_bundles, read_signed
 from frumious.bundles.locations import Bundle
 from frumious.bundles.manifest import Head
 from frumious.storage.filesystem.atomic_write import Folder
@@ -479,13 +480,19 @@ def test_a_folder_is_locked_while_another_is_copied_to_it(
     assert target.objects() == source.objects()
 
 
+async def endless(name: str) -> AsyncGenerator[bytes, None]:
+    for _ in range(32):
+        yield bytes(1024**2)
+    pytest.fail(f"{name} is read beyond its limit")
+
+
+def test_a_head_without_an_end_is_broken_off() -> None:
+    with pytest.raises(InvalidBundle, match="has more than"):
+        asyncio.run(read_signed(Bundle("endless", endless), []))
+
+
 def test_a_manifest_without_an_end_is_broken_off(world: World) -> None:
     """Only the head is signed: somebody who carries a bundle may put anything into its place."""
-
-    async def endless(name: str) -> AsyncGenerator[bytes, None]:
-        for _ in range(8):
-            yield bytes(1024**2)
-        pytest.fail(f"{name} is read beyond its signed size")
 
     async def run(mirror: Mirror) -> None:
         head = Head(

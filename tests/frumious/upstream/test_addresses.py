@@ -519,3 +519,22 @@ def test_an_object_that_is_no_provenance_is_not_published(
 
     assert "is not a provenance" in str(world.sync("demo").error)
     assert not world.stored("web/integrity/")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "is_published"),
+    [
+        ("application/vnd.pypi.integrity.v1+json", True),
+        ("application/json; charset=utf-8", True),  # a folder's server knows no more
+        ("text/html", False),
+        ("application/vnd.pypi.simple.v1+json", False),
+    ],
+)
+def test_only_what_has_the_media_type_of_a_provenance_is_published(
+    world: World, media_type: str, *, is_published: bool
+) -> None:
+    world.index.upload(sdist("demo", "1.0"), provenance={"version": 1})
+    world.upstream.faults.add(Fault(Headers({"Content-Type": media_type}), "/integrity/"))
+
+    assert (world.sync("demo").error is None) is is_published
+    assert bool(world.stored("web/integrity/")) is is_published

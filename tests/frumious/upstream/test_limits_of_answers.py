@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.utils import canonicalize_name
 
+from frumious.model.changes import MAX_BUNDLE_BYTES, Position
+from frumious.model.checkpoint import Checkpoint, render
+from frumious.model.merkle import Tree
 from frumious.upstream.failures import TooLarge, UpstreamUnavailable
 from frumious.upstream.upstream import MAX_ROOT_INDEX_BYTES
 from tests.upstream import Fault, Raw, Redirect, sdist
@@ -25,6 +28,7 @@ CALLS: dict[str, Callable[[Upstream, str], Awaitable[object]]] = {
     "project page": lambda upstream, _: upstream.project_page(DEMO, at_least=0),
     "legacy JSON": lambda upstream, _: upstream.legacy_json(DEMO),
     "legacy JSON of a release": lambda upstream, _: upstream.release_json(DEMO, "1.0"),
+    "checkpoint of a change feed": lambda upstream, _: upstream.follow_feed(Position(), 0.0),
     "provenance": lambda upstream, url: upstream.provenance(f"{url}/integrity/demo/1.0/demo"),
 }
 
@@ -35,6 +39,22 @@ def test_an_answer_that_is_too_long_is_refused(world: World, call: str) -> None:
 
     with pytest.raises(TooLarge, match=r"sent more than [0-9]+ bytes"):
         world.run(lambda mirror: CALLS[call](mirror.upstream, world.upstream.url))
+
+
+@pytest.mark.parametrize(
+    "position",
+    [Position(), Position.of("feed", Tree().append([bytes(32)]))],
+    ids=["tile", "bundle"],
+)
+def test_a_part_of_a_change_feed_that_is_too_long_is_refused(
+    world: World, position: Position
+) -> None:
+    note = render(Checkpoint("feed", 2, bytes(32)))
+    world.upstream.faults.add(Fault(Raw(200, {}, note), "/changes/checkpoint"))
+    world.upstream.faults.add(Fault(Raw(200, {}, bytes(MAX_BUNDLE_BYTES + 1)), "/changes/"))
+
+    with pytest.raises(TooLarge, match=r"sent more than [0-9]+ bytes"):
+        world.run(lambda mirror: mirror.upstream.follow_feed(position, 0.0))
 
 
 def test_a_changelog_of_too_many_elements_is_refused(world: World) -> None:
