@@ -178,7 +178,7 @@ def check_url(url: str) -> str:
 def resolve(base: str, url: str) -> str:
     """Return the absolute form of a URL; it stays as it is, byte for byte, where it can.
 
-    Signatures cover the bytes. urljoin drops a second slash and an empty query.
+    Signatures cover the bytes. urljoin drops empty parameters, and slashes of relative paths.
 
     Raises:
         ValueError: it is invalid.
@@ -190,7 +190,24 @@ def resolve(base: str, url: str) -> str:
         if path.startswith("/") and not path.startswith("//") and "/." not in path:
             parts = urlsplit(base)
             return f"{parts.scheme}://{parts.netloc}{url}" if parts.netloc else url
+        if "//" in path[1:] and not path.startswith("/") and "#" not in url:
+            joined, parts = urlsplit(url), urlsplit(base)
+            if parts.netloc and not (joined.scheme or joined.netloc):
+                absolute = _without_dots(f"{parts.path.rpartition('/')[0]}/{path}")
+                return f"{parts.scheme}://{parts.netloc}{absolute}{url[len(path) :]}"
     return urljoin(base, url)
+
+
+def _without_dots(path: str) -> str:
+    """Return an absolute path without `.` and `..` (RFC 3986, 5.2.4), and with all its slashes."""
+    *folders, last = path.split("/")[1:]
+    kept: list[str] = []
+    for folder in [*folders, *([last, ""] if last in {".", ".."} else [])]:
+        if folder == "..":
+            del kept[-1:]
+        elif folder != ".":
+            kept.append(folder)
+    return "/".join(["", *kept] if last in {".", ".."} else ["", *kept, last])
 
 
 def check_decoded_size(body: bytes, url: str) -> None:

@@ -195,17 +195,34 @@ def test_a_signed_redirect_is_followed_byte_for_byte(world: World) -> None:
     assert world.upstream.requests_for("/packages/")[-1].target == f"{path}?{SIGNED}"
 
 
-@pytest.mark.parametrize("path", ["/a//b/%7Edemo/", "/a/%2e/b;c=d/e!*'()/"])
-def test_the_path_of_a_relative_link_is_requested_byte_for_byte(world: World, path: str) -> None:
+FILE = "demo-1.0.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        (f"/a//b/%7Edemo/{FILE}", f"/a//b/%7Edemo/{FILE}"),
+        (f"/a/%2e/b;c=d/e!*'()/{FILE}", f"/a/%2e/b;c=d/e!*'()/{FILE}"),
+        (f"/a/{FILE};?b=%2f", f"/a/{FILE};?b=%2f"),
+        (f"{{url}}/a//{FILE};?b=%2f", f"/a//{FILE};?b=%2f"),
+        (f"../../a//b/%7E/{FILE}?c//../d", f"/a//b/%7E/{FILE}?c//../d"),
+        (f"a//{FILE}", f"/simple/demo/a//{FILE}"),
+        (f".././../../a/./b/../c//{FILE}", f"/a/c//{FILE}"),
+        (f"/a/./b/../c//{FILE}", f"/a/c//{FILE}"),
+    ],
+)
+def test_a_link_is_requested_byte_for_byte_but_for_its_dots(
+    world: World, link: str, target: str
+) -> None:
     world.index.upload(sdist("demo", "1.0"))
 
     def change(page: dict[str, Any]) -> None:
-        page["files"][0]["url"] = f"{path}demo-1.0.tar.gz"
+        page["files"][0]["url"] = link.format(url=world.upstream.url)
 
     world.upstream.faults.add(Fault(Edit(change), "/simple/"))
     world.sync("demo")
 
-    assert f"{path}demo-1.0.tar.gz" in {each.target for each in world.upstream.requests}
+    assert target in {each.target for each in world.upstream.requests}
 
 
 @pytest.mark.parametrize("folder", ["/a//b/%7Edemo/", "/a:b/", "/http://c.example/"])
