@@ -148,6 +148,22 @@ def test_a_cancelled_user_neither_takes_nor_keeps_a_slot() -> None:
     run(test())
 
 
+def test_a_user_that_is_cancelled_when_it_gets_a_slot_gives_it_to_the_next() -> None:
+    async def test() -> None:
+        slots = FairSlots(1)
+        await slots.take("a")
+        granted = asyncio.create_task(slots.take("a"))
+        waiting = asyncio.create_task(slots.take("a"))
+        await settle()
+        slots.free("a")
+        granted.cancel()
+        await settle()
+        assert granted.cancelled()
+        assert waiting.done()
+
+    run(test())
+
+
 def test_slots_adapt_to_what_a_server_refuses() -> None:
     async def test() -> None:
         users = Users(8)

@@ -831,6 +831,19 @@ def test_a_read_with_another_checksum_than_the_stored_one_is_not_trusted() -> No
     assert not is_intact(b"hello world", {})
 
 
+def test_two_processes_that_try_out_a_server_at_once_find_the_same(server: S3Server) -> None:
+    async def prepare_both() -> list[Capabilities]:
+        async with aclosing(S3Storage(settings)) as one, aclosing(S3Storage(settings)) as other:
+            return [*await asyncio.gather(one.prepare(), other.prepare())]
+
+    with RecordingProxy(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config()
+        assert asyncio.run(prepare_both()) == [UNVERIFIED, UNVERIFIED]
+        tried = {request.path for request in proxy.requests if "state/probe/" in request.path}
+
+    assert len(tried) == 2
+
+
 def test_probes_of_another_process_are_not_deleted_before_it_has_ended(server: S3Server) -> None:
     async def use(storage: S3Storage) -> None:
         probe = Key("state/probe/of-another-process")

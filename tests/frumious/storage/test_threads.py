@@ -184,11 +184,11 @@ def test_a_write_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(
     opened: Opener,
 ) -> None:
     async def work() -> None:
-        async with aclosing(opened(server, "timeout = 0.5")) as storage:
+        async with aclosing(opened(server, "timeout = 1")) as storage:
             writing = asyncio.ensure_future(storage.write(PAGE, b"page"))
             await until(lambda: bool(server.requests))
             writing.cancel()
-            await asyncio.wait([writing], timeout=PATIENCE)
+            await asyncio.wait([writing], timeout=4)  # responses have six times the timeout
             assert writing.cancelled()
 
     with RawServer(Connection.hang) as server:

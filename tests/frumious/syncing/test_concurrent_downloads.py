@@ -11,7 +11,7 @@ import pytest
 from frumious.config import loading
 from tests.frumious.cli.test_cli import frumious
 from tests.frumious.syncing.test_downloads import requests, sync
-from tests.upstream import Action, AtOnce, Fault, Reset, Slow, Status
+from tests.upstream import Action, AtOnce, Fault, Reset, Slow, Status, Truncated
 from tests.world import sync_projects
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def stored(folder: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    "refusal", [Status(429), Status(503), Reset()], ids=["429", "503", "reset"]
+    "refusal",
+    [Status(429), Status(503), Reset(), Truncated(100)],
+    ids=["429", "503", "reset", "cut"],
 )
 def test_a_server_that_refuses_many_downloads_at_once_gets_fewer(
     index: Index, upstream: Server, tmp_path: Path, refusal: Action
