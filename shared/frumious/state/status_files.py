@@ -57,7 +57,7 @@ def parse_status(stored: Stored | None) -> JsonObject:
     if stored is None:
         return {}
     try:
-        payload = json.loads(stored.body)
+        payload = msgspec.json.decode(stored.body)  # which refuses Infinity, unlike json.loads
         msgspec.convert(payload, _Status)
     except (ValueError, RecursionError) as error:
         logger.error("%r is damaged (%s): it is made again", layout.STATUS_JSON, error)  # noqa: TRY400
