@@ -205,6 +205,7 @@ FILE = "demo-1.0.tar.gz"
         (f"/a/%2e/b;c=d/e!*'()/{FILE}", f"/a/%2e/b;c=d/e!*'()/{FILE}"),
         (f"/a/{FILE};?b=%2f", f"/a/{FILE};?b=%2f"),
         (f"{{url}}/a//{FILE};?b=%2f", f"/a//{FILE};?b=%2f"),
+        (f"//{{host}}/a/{FILE}", f"/a/{FILE}"),
         (f"../../a//b/%7E/{FILE}?c//../d", f"/a//b/%7E/{FILE}?c//../d"),
         (f"a//{FILE}", f"/simple/demo/a//{FILE}"),
         (f".././../../a/./b/../c//{FILE}", f"/a/c//{FILE}"),
@@ -215,9 +216,10 @@ def test_a_link_is_requested_byte_for_byte_but_for_its_dots(
     world: World, link: str, target: str
 ) -> None:
     world.index.upload(sdist("demo", "1.0"))
+    url = world.upstream.url
 
     def change(page: dict[str, Any]) -> None:
-        page["files"][0]["url"] = link.format(url=world.upstream.url)
+        page["files"][0]["url"] = link.format(url=url, host=url.partition("//")[2])
 
     world.upstream.faults.add(Fault(Edit(change), "/simple/"))
     world.sync("demo")
