@@ -97,6 +97,24 @@ def test_a_damaged_status_counts_the_mirror_again(mirror: World) -> None:
     assert {name: status(mirror)[name] for name in sizes} == sizes
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"resets": "7"}, {"resets": None}, {"updated": "2026-01-01T00:00:00.5+02:00"}],
+    ids=str,
+)
+def test_a_value_of_another_form_in_status_json_stops_no_tick(
+    mirror: World, change: dict[str, Any]
+) -> None:
+    write(mirror, "web/status.json", json.dumps({**status(mirror), **change}).encode())
+
+    mirror.finalize()
+    mirror.clock.advance(600)
+    mirror.finalize()
+
+    assert (status(mirror)["resets"], status(mirror)["projects"]) == (0, 3)
+    assert status(mirror)["updated"].endswith("Z")
+
+
 def test_a_damaged_root_index_is_made_again_from_the_pages(mirror: World) -> None:
     check(mirror, "web/simple/index.v1_json")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from frumious.planning.named import delete, parse_names
+from frumious.planning.plan import plan_deletions
 from frumious.upstream.upstream import ImplausibleSerial
 from tests.upstream import (
     NO_CHANGELOG,
@@ -560,6 +562,56 @@ def test_a_reset_follows_another_master(mirrored: World, other_upstream: Server)
     assert status(world)["lagging"].keys() == {"demo"}, "most of its files are gone"
     world.run(lambda mirror: mirror.ledger.change_lagging(lambda _: {}))
     assert not world.plan(), "from here on the other index's changelog is followed"
+
+
+@pytest.mark.parametrize("how", ["on the queue", "by name", "lagging"])
+def test_no_job_takes_anything_from_another_master(
+    mirrored: World, other_upstream: Server, how: str
+) -> None:
+    world = mirrored
+    world.index.upload(wheel("demo", "2.0"))
+    if how == "lagging":
+        fault = world.upstream.faults.add(Fault(Status(503), "/simple/demo/"))
+        world.mirror_run()
+        world.upstream.faults.remove(fault)
+        world.retry()
+    if how != "by name":
+        world.plan()
+    before = world.page("demo")
+    world.master = other_upstream.url
+    world.configure()
+
+    if how == "by name":
+        world.plan(["demo"])
+    world.work(last=True)
+    world.finalize()
+
+    assert world.page("demo") == before
+    assert not other_upstream.requests
+    reason = "the mirror follows another index than 'master' in mirror.conf"
+    assert status(world)["lagging"]["demo"]["reason"] == reason
+
+    world.master = world.upstream.url
+    world.configure()
+    settle(world, ticks=1)
+    assert versions(world, "demo") == {"1.0", "2.0"}
+    assert status(world)["lagging"] == {}
+
+
+def test_a_project_can_be_deleted_although_master_is_another_index(
+    mirrored: World, other_upstream: Server
+) -> None:
+    world = mirrored
+    world.master = other_upstream.url
+    world.configure()
+
+    world.run(lambda mirror: delete(mirror, parse_names(["demo"])))
+    world.start(plan_deletions(["demo"]))
+    world.work(last=True)
+    world.finalize()
+
+    assert root(world).keys() == {"other"}
+    assert not other_upstream.requests
 
 
 def test_while_the_changelog_fails_no_page_is_ahead_of_the_root_index(mirrored: World) -> None:

@@ -115,7 +115,7 @@ async def check_state(mirror: Mirror) -> AsyncIterator[Finding]:
 async def check_cursor(mirror: Mirror) -> AsyncIterator[Finding]:
     """Check the cursor, which can be read, against the configuration, the clock and its runs."""
     cursor, now = await mirror.ledger.cursor(), mirror.clock.now()
-    if cursor.master not in {"", mirror.config.master_fingerprint}:
+    if cursor.is_foreign(mirror.config.master_fingerprint):
         yield Finding(
             subject=layout.CURSOR,
             problem="the mirror follows another index than master: nothing is planned",

@@ -56,7 +56,7 @@ def status(options: Options, *, as_json: bool) -> None:
 
     cursor, lagging, master = state.cursor, state.lagging, state.config.master
     freshness = Freshness.of(cursor, state.now)
-    if cursor.master not in {"", state.config.master_fingerprint}:
+    if cursor.is_foreign(state.config.master_fingerprint):
         freshness = replace(freshness, problem=Reason.ANOTHER_UPSTREAM)
     if as_json:
         import json

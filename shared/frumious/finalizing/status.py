@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self, cast
 
 import msgspec
@@ -47,7 +47,7 @@ GENERATION: Final = b"5"  # bandersnatch's number for this layout
 NO_FEED: Final = Feed()
 NO_CLOSURE: Final = ClosureMark()
 _MAX_RUNS: Final = 10  # in status.json
-_REFRESH: Final = 300  # seconds after which status.json is written although nothing happened
+_REFRESH: Final = timedelta(minutes=5)  # after which status.json is written all the same
 # What time changes, and upstream's changes of projects that are not mirrored.
 _VOLATILE: Final = frozenset({"updated", "checked", "lag_seconds", "serial", "upstream_serial"})
 _ATTEMPTS: Final = 5
@@ -252,8 +252,9 @@ def _is_outdated(before: JsonObject, status: JsonObject, now: float) -> bool:
     """Return whether status.json is to be written although nothing was published."""
     if _lasting(status) != _lasting(before):
         return True
-    updated = time.strptime(cast("str", before["updated"]), "%Y-%m-%dT%H:%M:%SZ")
-    return abs(now - calendar.timegm(updated)) >= _REFRESH
+    updated = msgspec.convert(before["updated"], datetime)
+    age = datetime.fromtimestamp(now, UTC) - updated.replace(tzinfo=updated.tzinfo or UTC)
+    return abs(age) >= _REFRESH
 
 
 async def _publish_serial(

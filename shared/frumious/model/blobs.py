@@ -119,6 +119,21 @@ def readable_files(
         return None
 
 
+def known_hashes(files: Iterable[File]) -> dict[str, Mapping[str, str]]:
+    """Return the hashes of files and of their core metadata, by the names under which they are."""
+    hashes: dict[str, Mapping[str, str]] = {}
+    for file in files:
+        hashes[file.filename] = file.hashes
+        if not isinstance(file.core_metadata, bool):
+            hashes[metadata_name(file)] = file.core_metadata
+    return hashes
+
+
+def metadata_name(file: File) -> str:
+    """Return the name of a file's core metadata."""
+    return f"{file.filename}.metadata"
+
+
 def keys_of(files: Iterable[MirroredFile]) -> frozenset[Key]:
     """Return the keys of everything that the files consist of."""
     return frozenset(blob.key for file in files for blob in file.blobs)

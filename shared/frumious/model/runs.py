@@ -191,6 +191,10 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         waiting = [run.since for run in self.runs if run.since is not None]
         return min([self.serial, *waiting]) or None  # a lost run takes the cursor back
 
+    def is_foreign(self, master: str) -> bool:
+        """Return whether `master`, by its fingerprint, is another index than the one followed."""
+        return self.master not in {"", master}
+
     def is_regressed(self, now: float) -> bool:
         """Return whether upstream's serials are lower than before for longer than caches lag."""
         return bool(self.regressed) and now - self.regressed >= REGRESSION_PATIENCE

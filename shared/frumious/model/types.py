@@ -35,12 +35,16 @@ Hour = Annotated[str, Meta(pattern=r"\A[0-9]{8}T[0-9]{2}\Z")]
 
 Serial = Annotated[int, Meta(ge=0, le=MAX_SERIAL)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Seconds = Annotated[float, Meta(ge=0, lt=253_402_300_800)]
-"""Since the epoch, and before the year 10000; 0 stands for never."""
+END_OF_TIME: Final = 253_402_300_800
+"""The year 10000, in seconds since the epoch."""
+
+Seconds = Annotated[float, Meta(ge=0, lt=END_OF_TIME)]
+"""Since the epoch; 0 stands for never."""
 
 Sha256 = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 """Hexadecimal; empty: it is not known."""
 
 Filename = Annotated[str, Meta(min_length=1, max_length=255)]
-IsoTime = Annotated[str, Meta(max_length=40)]
+MAX_TIME_LENGTH: Final = 40
+IsoTime = Annotated[str, Meta(max_length=MAX_TIME_LENGTH)]
 """ISO 8601; empty: it is not known."""

@@ -140,7 +140,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     master = mirror.config.master_fingerprint
     if reset:
         cursor = cursor.rewound(master)
-    elif cursor.master not in {"", master}:
+    elif cursor.is_foreign(master):
         return Snapshot(now=now, cursor=cursor, foreign=True)
     overdue = now >= cursor.reconciled + COMPARISON_INTERVAL
     named = await read_named(cursor, mirror.ledger, verify=overdue or force)

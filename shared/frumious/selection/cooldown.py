@@ -11,10 +11,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from msgspec import field
+from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from frumious.config import filters, values
+from frumious.model.blobs import same_bytes
+from frumious.model.types import END_OF_TIME
 from frumious.selection.filenames import is_filename, owners_of, parse_version
 from frumious.value import Value
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from frumious.config.filters import FilterOptions
     from frumious.config.reader import Reader
+    from frumious.model.pages import File, ProjectPage
     from frumious.selection.subject import ReleaseFile, Subject
 
 _KEYS: Final = ("days", "not-after", "exceptions", "simple-all")
@@ -87,7 +91,29 @@ class Cooldown(Value, frozen=True):
             return math.inf
         if exceptions.has(each):
             return 0.0
-        return math.inf if uploaded is None else uploaded + self.seconds
+        until = math.inf if uploaded is None else uploaded + self.seconds
+        return until if until < END_OF_TIME else math.inf
+
+
+def with_known_times(page: ProjectPage, known: ProjectPage | None) -> ProjectPage:
+    """Return upstream's page with the upload times that the mirror's has, where those are earlier.
+
+    The same bytes are uploaded once: a time that upstream loses, or changes, must not take away
+    what readers have.
+    """
+    before = {} if known is None else {file.filename: file for file in known.files}
+    files = (_with_known_time(file, before.get(file.filename)) for file in page.files)
+    return replace(page, files=tuple(files))
+
+
+def _with_known_time(file: File, known: File | None) -> File:
+    if known is None or known.upload_time == file.upload_time:
+        return file
+    earlier, now = _seconds(known.upload_time), _seconds(file.upload_time)
+    is_earlier = earlier is not None and (now is None or earlier < now)
+    if not is_earlier or not same_bytes(file.hashes, known.hashes):
+        return file
+    return replace(file, upload_time=known.upload_time)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from frumious.model import layout
+from frumious.model.blobs import known_hashes
 from frumious.model.losses import WINDOW
 from frumious.model.types import Count, Hour, PublicKey
 from frumious.state.objects import read_or_set_aside, render
@@ -46,7 +47,8 @@ class Booked(Struct, frozen=True, array_like=True):
 class RemovedFiles(Struct, frozen=True):
     """What is kept of the files that a project's page named once."""
 
-    hashes: Mapping[str, Mapping[str, str]] = {}  # filename -> algorithm -> digest
+    # Filename, or that of core metadata -> algorithm -> digest.
+    hashes: Mapping[str, Mapping[str, str]] = {}
     due: Mapping[Hour, tuple[PublicKey, ...]] = {}  # hour (`layout.hour`) -> what is deleted then
     booked: tuple[Booked, ...] = ()  # of the last days
 
@@ -132,11 +134,7 @@ async def keep_removed_files(  # noqa: PLR0913, PLR0917 (what is kept)
     Raises:
         Conflict: another job keeps some too.
     """
-    hashes = {
-        each.file.filename: each.file.hashes
-        for each in files
-        if not layout.may_change(each.file.filename)
-    }
+    hashes = known_hashes(each.file for each in files if not layout.may_change(each.file.filename))
     if not hashes and not keys and booked is None:
         return
     due = layout.hour(delete_at + _HOUR)

@@ -48,6 +48,7 @@ class _Status(Struct):
     projects: Count = 0
     files: Count = 0
     bytes: Count = 0
+    resets: Count = 0
     runs: list[_Run] = []
     notices: _Notices | None = None
 

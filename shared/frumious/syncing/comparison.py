@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Reason, explain
 from frumious.model import layout
-from frumious.model.blobs import MirroredFile, same_bytes
+from frumious.model.blobs import MirroredFile
 from frumious.model.checksums import strong_hashes
 from frumious.model.jobs import AllowedRemoval
 from frumious.selection.filenames import owners_of
+from frumious.syncing.known_bytes import keep_known_bytes
 from frumious.value import Value
 
 if TYPE_CHECKING:
@@ -166,20 +167,22 @@ def compare(
     """
     current = current_page.files if config.release_files else ()
     quarantined = parsed.page.quarantined
-    safe, unsafe = _safe_files(project, () if quarantined else parsed.page.files, config)
+    files_upstream = () if quarantined else parsed.page.files
+    safe, unsafe = _safe_files(project, files_upstream, current, config)
     invalid = parsed.refused
     if parsed.identities is None:
         invalid = {name: Reason.UPSTREAM_INVALID.explain(why) for name, why in invalid.items()}
     refused = {} if quarantined else {**invalid, **unsafe}
     removed = current_page.removed.hashes if config.release_files else {}
-    files, changed = _keep_changed_files(project, safe, current, removed, config)
-    if current_page.fingerprint == fingerprint:  # else they may no longer be wanted
-        names = {mirrored.file.filename for mirrored in files}
-        files += [
-            mirrored
-            for mirrored in current
-            if mirrored.file.filename in refused and mirrored.file.filename not in names
-        ]
+    files, changed = keep_known_bytes(project, safe, current, removed, config)
+    # By another configuration, those that nobody has selected may no longer be wanted.
+    kept = refused if current_page.fingerprint == fingerprint else unsafe
+    names = {mirrored.file.filename for mirrored in files}
+    files += [
+        mirrored
+        for mirrored in current
+        if mirrored.file.filename in kept and mirrored.file.filename not in names
+    ]
     keys = {mirrored.key for mirrored in files}
     advertised = tuple(_as_mirrored(project, mirrored, keys, config) for mirrored in files)
     wanted = {blob.key: blob for mirrored in advertised for blob in mirrored.blobs}
@@ -201,8 +204,27 @@ def compare(
     )
 
 
+def with_refused_files(
+    parsed: ParsedPage, current: ProjectPage | None, config: Config, fingerprint: str
+) -> ParsedPage:
+    """Return upstream's page with the mirror's entries of known files that it names in a wrong way.
+
+    Where the configuration has changed since the `current` page, filters have to decide on them as
+    on all others: else a faulty upstream would take them away at that moment.
+    """
+    publication = current.publication if current is not None else None
+    is_stored = publication is None or publication.stored
+    if current is None or not parsed.refused or is_stored is not config.release_files:
+        return parsed
+    if publication is not None and publication.selection == fingerprint:
+        return parsed
+    names = parsed.refused.keys() - {file.filename for file in parsed.page.files}
+    known = (file for file in current.files if file.filename in names)
+    return replace(parsed, page=replace(parsed.page, files=(*parsed.page.files, *known)))
+
+
 def _safe_files(
-    project: NormalizedName, files: Iterable[File], config: Config
+    project: NormalizedName, files: Iterable[File], current: Iterable[MirroredFile], config: Config
 ) -> tuple[list[MirroredFile], dict[str, str]]:
     """Separate files that can be stored, each at a key of its own, from those that cannot.
 
@@ -211,7 +233,11 @@ def _safe_files(
     """
     safe: list[MirroredFile] = []
     refused: dict[str, str] = {}
+    stored = {mirrored.file.filename: mirrored for mirrored in current}
     for file in files:
+        if (known := stored.get(file.filename)) is not None and known.file == file:
+            safe.append(known)  # an entry of the mirror's own
+            continue
         owners = owners_of(file.filename)
         if owners and project not in owners:
             continue
@@ -228,38 +254,6 @@ def _safe_files(
         except layout.UnsafeName as error:
             refused[file.filename[:_MAX_REFUSED_NAME]] = explain(error)
     return safe, refused
-
-
-def _keep_changed_files(
-    project: NormalizedName,
-    files: Iterable[MirroredFile],
-    current: Iterable[MirroredFile],
-    removed_hashes: Mapping[str, Mapping[str, str]],
-    config: Config,
-) -> tuple[list[MirroredFile], dict[str, str]]:
-    """Keep the stored file where upstream has other bytes under its name, unless that is allowed.
-
-    Upstream never does that by itself: users who pinned the old hash must still get it.
-    """
-    stored = {mirrored.file.filename: mirrored for mirrored in current}
-    kept: list[MirroredFile] = []
-    changed: dict[str, str] = {}
-    for mirrored in files:
-        file = mirrored.file
-        old = stored.get(file.filename)
-        hashes = old.file.hashes if old is not None else removed_hashes.get(file.filename)
-        if hashes is None or same_bytes(file.hashes, hashes):
-            kept.append(mirrored if old is None else mirrored.with_stored_sha256(project, old.file))
-        elif config.allow_changed_files or layout.may_change(file.filename):
-            kept.append(mirrored)
-        else:
-            if old is not None:
-                kept.append(old.showing(replace(old.file, yanked=file.yanked)))
-            changed[file.filename] = Reason.FILE_CHANGED.explain(
-                f"the name {file.filename!r} has other bytes than before;"
-                " allow-changed-files = true takes them"
-            )
-    return kept, changed
 
 
 def _as_claimed(page: ProjectPage, files: Iterable[MirroredFile]) -> ProjectPage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from frumious.model.blobs import mirrored_files
+from frumious.model.blobs import known_hashes, mirrored_files
 from frumious.model.pages import ProjectPage
 from frumious.state.objects import set_aside
 from frumious.state.page_store import Manifest, UnreadableManifest
@@ -70,11 +70,11 @@ async def _relevant_removed_files(
     It does if a file on it may be one of them, or if it forbids to offer any of them.
     """
     if current is not None:
-        named = {file.filename for file in current.files}
         publication = current.publication
         if publication is not None and not publication.removed_files:
             return RemovedFiles()
-        if not page.quarantined and named.issuperset(file.filename for file in page.files):
+        new = known_hashes(page.files).keys() - known_hashes(current.files).keys()
+        if not (page.quarantined or new):
             return RemovedFiles()
     removed, _ = await read_removed_files(project, storage)  # a project may be created again
     return removed

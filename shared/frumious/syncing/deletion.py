@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from frumious.model import layout
-from frumious.model.blobs import keys_of, mirrored_files
+from frumious.model.blobs import keys_of, known_hashes, mirrored_files
 from frumious.selection.filenames import owners_of
 from frumious.simple.values import InvalidPage
 from frumious.state.removed_files import (
@@ -168,8 +168,8 @@ async def settle_removed(  # noqa: PLR0913, PLR0917 (what decides)
         return built
     project, pages, current = job.project, mirror.pages, current_page.page
     before = current.publication if current is not None else None
-    named = {file.filename for file in built.page.files}
-    dropped = [each for each in current_page.files if each.file.filename not in named]
+    named = known_hashes(built.page.files)
+    dropped = [each for each in current_page.files if known_hashes([each.file]).keys() - named]
     dropped += others
     delay = mirror.config.delete_after
     removed = {*publication.removed}

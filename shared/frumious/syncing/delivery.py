@@ -106,6 +106,7 @@ class Batch:
         self._lagging = lagging
         self._totals = totals
         self.budget = MirrorBudget.of(mirror.config.max_mirror_size, totals.bytes_)
+        self.foreign = False  # as in Attempt
         self._locks: defaultdict[NormalizedName, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._retried_later: dict[NormalizedName, RetryLater] = {}
 
@@ -134,6 +135,7 @@ class Batch:
         totals = Loss(cursor.files, cursor.bytes_)
         batch = cls(mirror, open_runs, lagging, totals, named, advisories)
         batch.budget = budget or batch.budget
+        batch.foreign = cursor.is_foreign(mirror.config.master_fingerprint)
         return batch
 
     async def work(self, delivery: Delivery) -> Disposition:
@@ -154,6 +156,7 @@ class Batch:
                 recovering=lagging or not is_open,
                 totals=self._totals,
                 budget=self.budget,
+                foreign=self.foreign,
                 named=self._named,
                 advisories=self._advisories_of(project),
             )
@@ -180,6 +183,7 @@ async def work(  # noqa: PLR0913 (what is known)
     recovering: bool = False,
     totals: Loss = NOTHING,
     budget: MirrorBudget | None = None,
+    foreign: bool = False,
     named: NamedProjects = NO_NAMED_PROJECTS,
     advisories: ProjectAdvisories = NO_ADVISORIES,
 ) -> Disposition:
@@ -198,6 +202,7 @@ async def work(  # noqa: PLR0913 (what is known)
         totals=totals,
         budget=budget or MirrorBudget(),
         open_runs=open_runs,
+        foreign=foreign,
         deleted=job.project in named.deleted,
         advisories=advisories,
     )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from frumious.model.advisories import NO_ADVISORIES
 from frumious.model.jobs import Outcome
 from frumious.selection.advisories import PREFIX
+from frumious.selection.cooldown import with_known_times
 from frumious.selection.subject import Context
 from frumious.simple import legacy_json
 from frumious.syncing.blocking import remove_blocked
@@ -51,7 +52,7 @@ async def remove_excluded(  # noqa: PLR0913, PLR0917 (what decides)
     It does not if advisories alone exclude it.
     """
     job = attempt.job
-    if attempt.advisories and select_files(job, page, legacy, mirror).page is not None:
+    if attempt.advisories and select_files(job, page, legacy, mirror, known=current).page:
         return await remove_blocked(attempt, page.serial or 0, current, publisher, mirror)
     booked = await book_loss(attempt, None, current, mirror)
     result = await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
@@ -95,18 +96,24 @@ class SelectedPage(Value, frozen=True):
         return [until for until in self.held_back.values() if until < math.inf]
 
 
-def select_files(
+def select_files(  # noqa: PLR0913, PLR0917 (what decides)
     job: Job,
     page: ProjectPage,
     legacy: bytes | None,
     mirror: Mirror,
     advisories: ProjectAdvisories = NO_ADVISORIES,
+    known: ProjectPage | None = None,
 ) -> SelectedPage:
-    """Return what filters, cooldown and advisories select of a page: all of a private one."""
+    """Return what filters, cooldown and advisories select of a page: all of a private one.
+
+    `known` is what the mirror has of the project.
+    """
     project, selection = job.project, mirror.selection
     is_filtered = selection.filters_pages_of(project) or bool(advisories.blocking)
     if selection.private.has(project) or not is_filtered:
         return SelectedPage(page, anytime=page)
+    if selection.cooldown is not None:
+        page = with_known_times(page, known)
     context = selection_context(legacy, mirror, advisories, named=job.named)
     decision = selection.decide(project, page, context)
     selected = anytime = decision.page(page)

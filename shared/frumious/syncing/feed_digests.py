@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from frumious.errors import FrumiousError, Reason, Retryable
 from frumious.model import layout
+from frumious.model.types import MAX_TIME_LENGTH
 from frumious.simple import render
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def with_digests(
     by_key = {each.key: each.file for each in files}
     named = [key for key in (*result.added, *result.removed) if layout.is_file(key)]
     digests = ((key, by_key[key].hashes.get("sha256", "")) for key in named if key in by_key)
-    times = (by_key[key].upload_time or "" for key in result.added if key in by_key)
+    uploads = (by_key[key].upload_time or "" for key in result.added if key in by_key)
+    times = (each for each in uploads if len(each) <= MAX_TIME_LENGTH)
     body = None
     if page is not None and config.page_layout.json:
         body = render.project_page_json(page)

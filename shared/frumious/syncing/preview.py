@@ -17,7 +17,7 @@ from frumious.selection.advisories import blocked_on_page
 from frumious.state.simple_all import without_cooldown
 from frumious.syncing.attestations import verify_attestations
 from frumious.syncing.blocking import Blocked
-from frumious.syncing.comparison import compare
+from frumious.syncing.comparison import compare, with_refused_files
 from frumious.syncing.current_page import has_moved, read_current_page
 from frumious.syncing.exclusion import read_legacy_json, select_files
 from frumious.syncing.page_builder import build_page, shows_the_same
@@ -88,13 +88,14 @@ async def _preview(job: Job, mirror: Mirror, advisories: ProjectAdvisories) -> P
         outcome = Outcome.ABSENT if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     legacy = await read_legacy_json(project, parsed.page, mirror)
-    chosen = select_files(job, parsed.page, legacy, mirror, advisories)
+    known, fingerprint = None if moved else current, mirror.fingerprint(project)
+    parsed = with_refused_files(parsed, known, mirror.config, fingerprint)
+    chosen = select_files(job, parsed.page, legacy, mirror, advisories, known)
     if chosen.page is None:
         outcome = Outcome.EXCLUDED if current is None else Outcome.REMOVED
         return Preview(outcome, removed_files=len(files))
     selected = replace(parsed, page=chosen.page)
     current_page = await read_current_page(project, selected.page, current, mirror, moved=moved)
-    fingerprint = mirror.fingerprint(project)
     change = compare(project, selected, current_page, mirror.config, fingerprint)
     transfer = Transfer.of(Attempt(job), mirror)
     verified = await verify_attestations(change, current_page, transfer, mirror, read_only=True)

@@ -39,6 +39,7 @@ class Attempt(Value, frozen=True):
     totals: Loss = NOTHING  # what the mirror has
     budget: MirrorBudget = field(default_factory=MirrorBudget)
     open_runs: frozenset[RunId] = frozenset()  # whose jobs may still have to be reported
+    foreign: bool = False  # `master` is another index than the one that the mirror follows
     deleted: bool = False  # somebody deleted the project by name: it leaves at once
     advisories: ProjectAdvisories = NO_ADVISORIES  # that concern the project now
     room: PageRoom | None = None  # for upstream's page, if that is large

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from frumious.model import simple_all
 from frumious.model.attestations import MAX_TEXT
-from frumious.model.blobs import keys_of
+from frumious.model.blobs import keys_of, known_hashes
 from frumious.model.layout import attestations
 from frumious.state.removed_files import RemovedFiles
 from frumious.state.simple_all import without_cooldown
@@ -334,5 +334,4 @@ def _names(files: Iterable[File]) -> set[str]:
 
 def _adding(removed: RemovedFiles, files: Iterable[File]) -> RemovedFiles:
     """Return the hashes of removed files and of others."""
-    hashes = {file.filename: file.hashes for file in files}
-    return RemovedFiles({**removed.hashes, **hashes}, removed.due, removed.booked)
+    return RemovedFiles({**removed.hashes, **known_hashes(files)}, removed.due, removed.booked)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from frumious.errors import FrumiousError
+from frumious.errors import FrumiousError, Reason
 from frumious.model import layout
 from frumious.model.jobs import AllowedRemoval, Result
 from frumious.storage.protocol import Conflict
@@ -23,6 +23,7 @@ from frumious.syncing.comparison import (
     check_losses,
     check_selection,
     compare,
+    with_refused_files,
 )
 from frumious.syncing.current_page import has_moved, read_current_page, read_manifest
 from frumious.syncing.deletion import delete_due, delete_files, settle_removed
@@ -63,6 +64,12 @@ logger = logging.getLogger(__name__)
 _MAX_RACES = 3  # that are lost in a row before the job is retried later
 
 
+class ForeignUpstream(FrumiousError):
+    """`master` is another index than the one that the mirror follows."""
+
+    reason = Reason.ANOTHER_UPSTREAM
+
+
 async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Result:
     """Bring one project in step with upstream.
 
@@ -72,6 +79,7 @@ async def sync_project(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> 
         StorageUnavailable: the storage did not.
         InvalidPage, TooLarge, HostRefused: upstream's answer is no project page.
         MassLoss: upstream's page lacks most of the files, and no event says why.
+        ForeignUpstream: upstream is not the one that the mirror follows.
         NothingSelected: the configuration selects none of the files.
         TooManyLosses: upstream has taken away too many files of all projects.
         Conflict: others publish the same project again and again.
@@ -124,7 +132,10 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     if parsed is None:
         booked = await book_loss(attempt, None, known, mirror)
         return await remove_project(attempt, current, publisher, mirror.clock.now(), booked)
-    chosen = select_files(attempt.job, parsed.page, legacy, mirror, attempt.advisories)
+    parsed = with_refused_files(
+        parsed, None if moved else current, mirror.config, mirror.fingerprint(project)
+    )
+    chosen = select_files(attempt.job, parsed.page, legacy, mirror, attempt.advisories, known)
     if chosen.page is None:
         result = await remove_excluded(attempt, parsed.page, legacy, current, publisher, mirror)
         return chosen.reported(result)
@@ -132,8 +143,10 @@ async def _sync_once(attempt: Attempt, mirror: Mirror, transfer: Transfer) -> Re
     selected = blocked.refuse(replace(parsed, page=chosen.page))
     second.want(selected, chosen.anytime, transfer)
     wanted = selected.page if second.wanted is None else second.wanted.page
-    current_page = await read_current_page(project, wanted, current, mirror, moved=moved)
-    current_page = replace(current_page, damaged=manifest is not None and manifest.damaged)
+    current_page = replace(
+        await read_current_page(project, wanted, current, mirror, moved=moved),
+        damaged=manifest is not None and manifest.damaged,
+    )
     compared = _compare(project, selected, current_page, second, mirror)
     verified = await verify_attestations(compared, current_page, transfer, mirror)
 
@@ -256,8 +269,15 @@ async def read_upstream(
     Raises:
         StalePage: it is older than the job, a page of the mirror's, or the project's last event.
         MassLoss: it lacks most of the files, and no event says why.
+        ForeignUpstream: it is another upstream's: their files and serials do not mix.
     """
     job = attempt.job
+    if attempt.foreign:
+        msg = (
+            f"master is another index than the one that the mirror follows: {job.project!r} stays"
+            " as it is until master is corrected, or the serials are counted anew"
+        )
+        raise ForeignUpstream(msg)
     min_serial = 0 if job.delisted else job.serial
     if not job.rewinding:
         min_serial = max(min_serial, (current and current.serial) or 0)

@@ -225,3 +225,94 @@ def test_removed_files_are_looked_up_only_if_there_are_any(world: World) -> None
 
     assert not world.stored("state/removed/")
     assert "removed_files" not in world.page("demo")["meta"]["_frumious"]
+
+
+METADATA = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
+OTHER_METADATA = METADATA + b"Requires-Dist: malware\n"
+
+
+def metadata(world: World) -> list[bytes]:
+    return [body for key, body in world.files().items() if key.endswith(".metadata")]
+
+
+def with_metadata_hash(world: World, name: str, content: bytes) -> None:
+    """Let upstream state one hash of the core metadata."""
+
+    def edit(page: dict[str, Any]) -> None:
+        for file in page["files"]:
+            if file["filename"] == NAME:
+                file["core-metadata"] = {name: digest(name, content)}
+
+    world.upstream.faults.clear()
+    world.upstream.faults.add(Fault(Edit(edit), "/simple/demo/"))
+
+
+@pytest.mark.parametrize("after", ["sha256", "sha512", "md5"])
+def test_other_core_metadata_is_refused_whichever_hash_upstream_names(
+    world: World, after: str
+) -> None:
+    world.index.add_file("demo", NAME, core_metadata=METADATA)
+    world.mirror_run()
+    before = world.page("demo")["files"]
+    world.index.backfill_metadata("demo", NAME, OTHER_METADATA)
+    with_metadata_hash(world, after, OTHER_METADATA)
+    world.index.add_file("demo", "demo-2.0.tar.gz")
+
+    (result,) = world.mirror_run().results
+
+    assert "other bytes" in str(result.error)
+    assert metadata(world) == [METADATA]
+    assert world.page("demo")["files"][:1] == before
+    assert "demo-2.0.tar.gz" in {file["filename"] for file in world.page("demo")["files"]}
+
+
+def test_other_core_metadata_is_taken_if_allowed(world: World) -> None:
+    world.index.add_file("demo", NAME, core_metadata=METADATA)
+    world.mirror_run()
+    world.index.backfill_metadata("demo", NAME, OTHER_METADATA)
+    world.index.journal("demo", "create")
+    world.configure("allow-changed-files = true")
+
+    (result,) = world.mirror_run().results
+
+    assert result.error is None
+    assert metadata(world) == [OTHER_METADATA]
+
+
+@pytest.mark.parametrize("taken", ["metadata", "file", "project"])
+def test_core_metadata_that_was_taken_away_comes_back_only_with_its_bytes(
+    world: World, taken: str
+) -> None:
+    world.index.add_file("demo", NAME, content=b"first", core_metadata=METADATA)
+    world.index.add_file("demo", "demo-2.0.tar.gz", content=b"other")
+    world.mirror_run()
+    if taken == "metadata":
+        lack = Edit(lambda page: page["files"][0].update({"core-metadata": False}))
+        world.upstream.faults.add(Fault(lack, "/simple/demo/"))
+        world.index.journal("demo", "create")
+    elif taken == "file":
+        world.index.remove_file("demo", NAME)
+    else:
+        world.index.remove_project("demo")
+    world.mirror_run()
+    assert not metadata(world)
+    world.upstream.faults.clear()
+    if taken == "metadata":
+        world.index.backfill_metadata("demo", NAME, OTHER_METADATA)
+        world.index.journal("demo", "create")
+    else:
+        world.index.add_file("demo", NAME, content=b"first", core_metadata=OTHER_METADATA)
+
+    (result,) = world.mirror_run().results
+
+    assert "other bytes" in str(result.error)
+    assert not metadata(world)
+    files = {file["filename"]: file for file in world.page("demo")["files"]}
+    assert files[NAME]["core-metadata"] is False
+    assert stored(world) == [b"first"]
+
+    world.index.backfill_metadata("demo", NAME, METADATA)
+    world.retry()
+    (result,) = world.mirror_run().results
+    assert result.error is None
+    assert metadata(world) == [METADATA]

@@ -449,6 +449,47 @@ def test_a_stored_file_with_a_bad_upstream_entry_is_kept(world: World) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"hashes": {"sha256": "no digest"}},
+        {"url": "ftp://example.org/demo-1.0.tar.gz"},
+        {"size": -1},
+        {"hashes": {"md5": "0" * 32}},
+    ],
+    ids=str,
+)
+def test_so_is_it_when_the_configuration_changes_at_the_same_time(
+    world: World, spoiled: dict[str, Any]
+) -> None:
+    for version in ("1.0", "2.0"):
+        world.index.add_file("demo", f"demo-{version}.tar.gz", size=10)
+    world.index.add_file("demo", "demo-1.0.zip", version="1.0", size=10)
+    world.sync("demo")
+
+    def spoil(page: dict[str, Any]) -> None:
+        page["files"][0].update(spoiled)
+
+    world.upstream.faults.add(Fault(Edit(spoil), "/simple/"))
+    world.configure(
+        "root_uri = https://pypi.example.org",
+        "[plugins]\nenabled = exclude_platform\n  blocklist_release\n"
+        "[blocklist]\npackages = demo==2.0",
+    )
+
+    result = world.sync("demo", run="run-2")
+
+    assert result.error
+    shown = {file["filename"]: file["url"] for file in world.page("demo")["files"]}
+    assert shown.keys() == {"demo-1.0.tar.gz", "demo-1.0.zip"}, "the filters still decide"
+    assert all(url.startswith("https://pypi.example.org/packages/") for url in shown.values())
+    assert {key.rpartition("/")[2] for key in world.files()} == shown.keys()
+
+    world.upstream.faults.clear()
+    assert world.sync("demo", run="run-3").error is None
+    assert {file["filename"] for file in world.page("demo")["files"]} == shown.keys()
+
+
 # Places that must not be reached
 
 

@@ -247,10 +247,11 @@ def tombstone(data: bytes) -> None:
 
 def status(data: bytes) -> None:
     """The mirror's `status.json`, which each tick reads and replaces."""
-    storage = MemoryStorage({layout.STATUS_JSON: data})
     freshness = Freshness(serial=7, upstream_serial=9, checked=_NOW, lag_seconds=1.0)
-    run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=True))
-    json.loads(storage.objects[layout.STATUS_JSON])
+    for changed in (False, True):
+        storage = MemoryStorage({layout.STATUS_JSON: data})
+        run(publish_status([], freshness, None, {}, _pages(storage), now=_NOW, changed=changed))
+        json.loads(storage.objects[layout.STATUS_JSON])
 
 
 def serial(data: bytes) -> None:
