@@ -251,6 +251,23 @@ def test_a_lagging_project_is_retried_after_its_pause_by_one_run() -> None:
     assert plan.retries == {"due"}
 
 
+def test_so_many_projects_that_lag_are_not_all_retried_at_once() -> None:
+    known = {project: entry for n in range(1500) for project, entry in lagging(f"p{n}").items()}
+
+    plan = decide(lagging={name: structs.replace(each, due=NOW) for name, each in known.items()})
+
+    assert len(plan.jobs) == len(plan.retries) == 1000
+
+
+def test_a_project_that_lags_since_a_reset_may_go_back_when_it_is_retried() -> None:
+    known = lagging("one", due=NOW, rewinding=True) | lagging("two", due=NOW)
+
+    plan = decide(lagging=known, serial=9)
+
+    assert plan.jobs == {"one": 3, "two": 3}
+    assert plan.rewinding == {"one"}
+
+
 @pytest.mark.parametrize(
     ("limit", "stopped"),
     [

@@ -180,6 +180,7 @@ def test_metadata_that_no_page_names_is_deleted(world: World) -> None:
     def spoil(page: dict[str, Any]) -> None:
         page["files"][0]["core-metadata"] = {"sha256": "0" * 64}
 
+    world.configure("allow-changed-files = true")
     world.index.upload(wheel("demo", "1.0"))
     world.sync("demo", run="run-1")
     world.index.journal("demo", "docs")
