@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -115,6 +116,7 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
     from frumious.downloads.line_formats import InvalidLogFormat, LogFormat
     from frumious.downloads.logs import find_logs
     from frumious.downloads.reading import Reading, read_requests
+    from frumious.downloads.tally import Tally
 
     days = Days(first, last)
     if days.begin >= days.end:
@@ -132,11 +134,13 @@ def downloads(  # noqa: PLR0913 (one parameter for each option)
     requests = counting.file_requests(read_requests(logs, days, parsed_format, reading), statuses)
     form = reports.Form.of(as_json=as_json, as_csv=as_csv)
     if wanted:
-        tally = counting.count_clients(requests, wanted)
-        reports.show(reports.CLIENTS, tally.in_order_of_time(), form, reading, days)
+        with closing(Tally()) as tally:
+            counting.count_clients(tally, requests, wanted)
+            reports.show(reports.CLIENTS, tally.in_order_of_time(), form, reading, days)
     elif top is not None:
-        tally = counting.count_projects(requests)
-        reports.show(reports.PROJECTS, tally.top(top), form, reading, days)
+        with closing(Tally()) as tally:
+            counting.count_projects(tally, requests)
+            reports.show(reports.PROJECTS, tally.top(top), form, reading, days)
     else:
         unused = counting.without_downloads(requests, listed)
         reports.show(reports.UNUSED, unused, form, reading, days)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frumious.downloads.files import filename_of, projects_of
-from frumious.downloads.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from frumious.downloads.fields import Request
     from frumious.downloads.files import Subject
+    from frumious.downloads.tally import Tally
 
 
 def file_requests(
@@ -27,23 +27,21 @@ def file_requests(
                 yield filename, request
 
 
-def count_clients(requests: Iterable[tuple[str, Request]], subjects: Collection[Subject]) -> Tally:
+def count_clients(
+    tally: Tally, requests: Iterable[tuple[str, Request]], subjects: Collection[Subject]
+) -> None:
     """Count requests for the subjects, by file and client."""
-    tally = Tally()
     for filename, request in requests:
         if any(subject.has(filename) for subject in subjects):
             _, _, _, _, _, address, forwarded_for, user, agent = request
             tally.add((filename, address, forwarded_for, user, agent), request)
-    return tally
 
 
-def count_projects(requests: Iterable[tuple[str, Request]]) -> Tally:
+def count_projects(tally: Tally, requests: Iterable[tuple[str, Request]]) -> None:
     """Count requests by project: the likeliest one, where a file's name allows several."""
-    tally = Tally()
     for filename, request in requests:
         for project in projects_of(filename)[:1]:
             tally.add((project,), request)
-    return tally
 
 
 def without_downloads(

@@ -47,6 +47,11 @@ class Tally:
         self._counts: dict[tuple[str, ...], list[int]] = {}
         self._database: sqlite3.Connection | None = None
 
+    def close(self) -> None:
+        """Close the database, which deletes its file."""
+        if self._database is not None:
+            self._database.close()
+
     def add(self, key: tuple[str, ...], request: Request) -> None:
         """Count a request."""
         is_partial = request.status == _PARTIAL

@@ -22,14 +22,17 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SHARED), "COLUMNS": "120"}
 
 
 def frumious(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "frumious.cli", *arguments],
+    """Run the command, which must close what it opens."""
+    done = subprocess.run(
+        [sys.executable, "-W", "default::ResourceWarning", "-m", "frumious.cli", *arguments],
         env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
+    assert "ResourceWarning" not in done.stderr, done.stderr
+    return done
 
 
 def configured(world: World, folder: Path, options: str = "") -> str:
