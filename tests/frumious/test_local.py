@@ -133,10 +133,10 @@ def test_a_stopped_run_ends_cleanly_and_is_resumed(
     command = [sys.executable, "-m", "frumious.cli", "-c", conf, "mirror"]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
         try:
-            done = tmp_path / "mirror/web/simple/project-0/index.v1_json"
-            while len(files(tmp_path)) < 20 or not done.exists():
+            assert running.stderr is not None
+            assert any(line.startswith("project-0: ") for line in running.stderr), "its job ends"
+            while len(files(tmp_path)) < 20:
                 time.sleep(0.05)
-            time.sleep(0.5)  # its job ends
             running.send_signal(sign)
             _, output = running.communicate(timeout=20)
         finally:
