@@ -831,6 +831,23 @@ def test_a_read_with_another_checksum_than_the_stored_one_is_not_trusted() -> No
     assert not is_intact(b"hello world", {})
 
 
+class _RefusingFiles(RecordingProxy):
+    """Refuses each streamed file with 400, whatever its bytes are."""
+
+    def _refuse(self, request: RecordedRequest, body: bytes) -> Response | None:
+        if request.method == "PUT" and "x-amz-meta-sha256" in request.headers:
+            return 400, {"Content-Length": "0"}, b""
+        return super()._refuse(request, body)
+
+
+def test_a_server_that_refuses_right_bytes_as_well_is_not_said_to_verify(server: S3Server) -> None:
+    with _RefusingFiles(server.endpoint) as proxy:
+        settings = replace(server, endpoint=proxy.url).config()
+        capabilities = with_storage(settings, lambda storage: storage.prepare())
+
+    assert not capabilities.signed_sha256
+
+
 def test_two_processes_that_try_out_a_server_at_once_find_the_same(server: S3Server) -> None:
     async def prepare_both() -> list[Capabilities]:
         async with aclosing(S3Storage(settings)) as one, aclosing(S3Storage(settings)) as other:

@@ -134,6 +134,17 @@ def test_a_file_that_trickles_over_one_connection_is_fetched_over_another(world:
     assert is_mirrored(world, content)
 
 
+def test_a_file_that_trickles_only_in_its_end_is_given_up_as_soon(world: World) -> None:
+    world.configure("timeout = 0.3\nglobal-timeout = 20")
+    upload(world)
+    world.upstream.faults.add(Fault(CUT, "/packages/", times=1))
+    world.upstream.faults.add(Fault(Slow(rate=100), "/packages/"))
+    begun = time.monotonic()
+
+    assert "less than 1024 bytes per second" in str(world.sync("demo").error)
+    assert time.monotonic() - begun < 15
+
+
 NO_END = b"x" * 10_000
 
 

@@ -301,9 +301,10 @@ def test_a_temporary_refusal_of_s3_costs_no_file(world: World, status: int, code
 
 
 @contextmanager
-def s3_refuses(world: World, fault: recording_proxy.Fault) -> Iterator[None]:
+def s3_refuses(world: World, fault: recording_proxy.Fault, options: str = "") -> Iterator[None]:
     with recording_proxy.RecordingProxy(world.s3.meta.endpoint_url) as proxy:
-        world.configure(sections=f"[s3]\nendpoint_url = {proxy.url}\nregion_name = eu-central-1\n")
+        s3 = f"[s3]\nendpoint_url = {proxy.url}\nregion_name = eu-central-1\n"
+        world.configure(options, s3)
         proxy.faults.append(fault)
         yield
         world.configure()
@@ -359,6 +360,23 @@ def test_a_storage_that_takes_nothing_is_given_up_early(world: World) -> None:
         assert isinstance(result, Result)
         assert result.outcome is Outcome.FAILED
         assert fault.count > 10**6 - 400, "each file is tried a few times"
+
+
+def test_many_files_that_the_storage_does_not_take_cost_no_other_between_them(
+    world: World,
+) -> None:
+    for number in range(42):
+        refused = "+refused" if number % 2 else ""
+        world.index.add_file("demo", f"demo-{number}{refused}.tar.gz", size=100)
+    fault = recording_proxy.Fault("PUT", 503, "SlowDown", 999, "refused")
+    with s3_refuses(world, fault, "downloads = 1"):
+        world.plan(["demo"])
+
+        (result,) = world.work(last=True)
+
+        assert isinstance(result, Result)
+        assert "and 20 more files" in str(result.error)
+        assert len(names_on_page(world)) == 21
 
 
 def test_a_file_under_way_is_stored_although_another_one_fails(world: World) -> None:
