@@ -64,7 +64,7 @@ def test_a_retry_after_a_kill_within_a_file_leaves_the_same_bucket(
     index.upload(wheel("demo", "1.0"))
     index.add_file("demo", "demo-1.0.tar.gz", size=4_000_000)
     large = index.files_named("demo-1.0.tar.gz")[0]
-    slow = upstream.faults.add(Fault(Slow(rate=1_000_000), large.path))
+    slow = upstream.faults.add(Fault(Slow(rate=100_000), large.path))
     with ThreadPoolExecutor(1) as pool:
         killed = pool.submit(cloud.invoke, "WorkerFunction", event("demo"))
         while not upstream.requests_for(large.path):

@@ -154,7 +154,7 @@ def test_giving_up_ends_what_runs_and_keeps_its_messages(cloud: LocalCloud) -> N
     until = time.monotonic() + 1
     pumped = cloud.pump(give_up=lambda: time.monotonic() > until)
     assert (pumped.failed, pumped.remaining) == (1, 1)
-    assert time.monotonic() < until + 5
+    assert time.monotonic() < until + 30  # of 60 seconds
 
 
 def test_running_ticks_by_the_schedules_and_pumps(cloud: LocalCloud) -> None:

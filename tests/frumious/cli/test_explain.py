@@ -68,7 +68,7 @@ def test_a_project_that_is_kept_out_is_explained(world: World, tmp_path: Path) -
     ):
         done = frumious("-c", conf, "explain", name)
         assert done.returncode == 1
-        assert done.stdout == f"{name}: kept out by {reason}\n"
+        assert done.stdout == f"{name}: kept out by {reason}\n", done.stderr
 
 
 def test_a_file_that_waits_is_explained(world: World, tmp_path: Path) -> None:
