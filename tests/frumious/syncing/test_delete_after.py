@@ -341,6 +341,57 @@ def test_a_job_that_is_done_twice_does_not_put_the_deletion_off(mirror: World) -
     assert mirror.stored("state/deletions/") == marks
 
 
+def recovering(world: World) -> None:
+    """Do a job of the project whose last one may have left no report."""
+    job = Job(RunId("run-3"), canonicalize_name("demo"), world.index.serial, recovering=True)
+    attempt = Attempt(job, resuming=True, unreported=True)
+    world.run(lambda mirror: sync_project(attempt, mirror, Transfer.of(attempt, mirror)))
+
+
+def test_nor_does_a_job_that_recovers_one_without_a_report(mirror: World) -> None:
+    mirror.index.remove_release("demo", "1.0")
+    mirror.sync("demo", run="run-2", serial=mirror.index.serial)
+    marks = mirror.stored("state/deletions/")
+
+    mirror.clock.advance(DAY)
+    mirror.index.upload(wheel("demo", "3.0"), provenance={"version": 1})
+    recovering(mirror)
+
+    assert named(mirror) == {"2.0", "3.0"}
+    assert mirror.stored("state/deletions/") == marks
+
+
+def test_nor_does_the_removal_of_the_project(mirror: World) -> None:
+    mirror.index.remove_release("demo", "1.0")
+    mirror.mirror_run()
+    mirror.index.remove_project("demo")
+    later(mirror, DAY)
+
+    later(mirror, 2 * DAY + 2 * HOUR)
+    assert files(mirror) == {"2.0"}
+    later(mirror, DAY)
+    assert not files(mirror)
+
+
+def test_what_came_back_with_its_project_waits_as_long_when_it_is_removed_again(
+    mirror: World,
+) -> None:
+    mirror.index.remove_project("demo")
+    mirror.mirror_run()
+    for version in ("1.0", "2.0"):
+        mirror.index.upload(wheel("demo", version), provenance={"version": 1})
+    later(mirror, DAY)
+    mirror.clock.advance(DAY)
+    mirror.index.remove_release("demo", "1.0")
+    recovering(mirror)
+    assert named(mirror) == {"2.0"}
+
+    later(mirror, DAY + 2 * HOUR)  # three days after the first removal, one after the second
+    assert files(mirror) == {"1.0", "2.0"}
+    later(mirror, 2 * DAY)
+    assert files(mirror) == {"2.0"}
+
+
 def test_a_file_that_came_back_while_its_deletion_was_under_way_stays(mirror: World) -> None:
     """The job that deletes reads the page after it has brought it up to date."""
     mirror.index.remove_release("demo", "1.0")
