@@ -90,6 +90,7 @@ def test_projects_whose_files_wait_do_not_overlap(
 
 
 def test_large_files_do_not_hold_up_small_ones(world: World) -> None:
+    world.configure("downloads = 8")
     for number in range(12):
         file = world.index.add_file("demo", f"demo-{number}.0.zip", size=LARGE)
         _ = file.path, file.content.sha256  # now, so that the mirror does not wait
@@ -100,7 +101,7 @@ def test_large_files_do_not_hold_up_small_ones(world: World) -> None:
     async def sync_for_a_while(mirror: Mirror) -> None:
         job: asyncio.Task[Result] = asyncio.create_task(sync(mirror, "demo"))
         async with asyncio.timeout(60):
-            while requests(world) < 40:  # noqa: ASYNC110 (in another thread)
+            while requests(world) < 34:  # noqa: ASYNC110 (in another thread)
                 await asyncio.sleep(0.05)
         paths = [request.path for request in world.upstream.requests_for("/packages/")]
         assert sum(path.endswith("gz") for path in paths) == 30
