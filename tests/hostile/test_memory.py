@@ -140,6 +140,7 @@ CASES: dict[str, tuple[str, Callable[[], Action], str | None]] = {
         ),
         None,
     ),
+    "html-one-tag": ("page", lambda: _html((f"<a {'b ' * 4_000_000}>",)), "InvalidPage"),
     "html-wide-text": (
         "page",
         lambda: _html((), text=WIDE + "a" * (MAX_PAGE_BYTES // 2 - 200)),
@@ -246,7 +247,13 @@ CASES |= {
 }
 
 
-_QUICK: Final = {"too-many-files", "too-wide-text", "html-long-base", "changelog-nested"}
+_QUICK: Final = {
+    "too-many-files",
+    "too-wide-text",
+    "html-long-base",
+    "html-one-tag",
+    "changelog-nested",
+}
 
 
 @pytest.mark.timeout(600)
