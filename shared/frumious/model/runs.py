@@ -199,7 +199,7 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
         """Return whether upstream's serials are lower than before for longer than caches lag."""
         return bool(self.regressed) and now - self.regressed >= REGRESSION_PATIENCE
 
-    def rewound(self, master: str) -> Cursor:
+    def rewound(self) -> Cursor:
         """Return the cursor that counts anew, as before the first run."""
         return replace(
             self,
@@ -210,7 +210,6 @@ class Cursor(Struct, frozen=True, kw_only=True, rename=_CURSOR_KEYS):
             no_change_feed=False,
             root_etag="",
             reconciled=0.0,
-            master=master,
             regressed=0.0,
             feed=Position(),
             resets=self.resets + 1,

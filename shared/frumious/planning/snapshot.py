@@ -139,7 +139,7 @@ async def read_snapshot(mirror: Mirror, *, force: bool, reset: bool) -> Snapshot
     open_runs = cursor.runs
     master = mirror.config.master_fingerprint
     if reset:
-        cursor = cursor.rewound(master)
+        cursor = cursor.rewound()
     elif cursor.is_foreign(master):
         return Snapshot(now=now, cursor=cursor, foreign=True)
     overdue = now >= cursor.reconciled + COMPARISON_INTERVAL
