@@ -36,9 +36,9 @@ class Beginning:
         """Return the plan that waits, without a request; None: plan again."""
         if self._waiting is None:
             return None
-        config, lists, until, plan = self._waiting
+        config, lists, since, plan = self._waiting
         is_same = config is mirror.config and lists == mirror.selection.lists
-        return plan if is_same and mirror.clock.monotonic() < until else None
+        return plan if is_same and _is_recent(since, mirror) else None
 
     async def check(self, plan: Plan, mirror: Mirror) -> Plan:
         """Return the plan, which does not start if it begins a mirror that nobody has confirmed."""
@@ -49,8 +49,8 @@ class Beginning:
             self._waiting = None
             return plan
         without_jobs = Plan(base=plan.base, cursor=plan.cursor, unconfirmed=projects)
-        until = mirror.clock.monotonic() + _PAUSE
-        self._waiting = (mirror.config, mirror.selection.lists, until, without_jobs)
+        now = mirror.clock.now()
+        self._waiting = (mirror.config, mirror.selection.lists, now, without_jobs)
         return replace(plan, unconfirmed=projects)
 
 
@@ -90,7 +90,7 @@ class Names:
         absent = await absent_names(mirror, {*plan.jobs, *lagging})
         if not at_once:
             self.count = len(absent)
-            self._checked = (mirror.config, mirror.selection.lists, mirror.clock.monotonic())
+            self._checked = (mirror.config, mirror.selection.lists, mirror.clock.now())
         return absent
 
     def _is_due(self, mirror: Mirror) -> bool:
@@ -98,4 +98,9 @@ class Names:
             return True
         config, lists, at = self._checked
         is_new = config is not mirror.config or lists != mirror.selection.lists
-        return is_new or mirror.clock.monotonic() >= at + _PAUSE
+        return is_new or not _is_recent(at, mirror)
+
+
+def _is_recent(at: float, mirror: Mirror) -> bool:
+    """Return whether a time is within the last hour: one in the future is a wrong clock's."""
+    return 0 <= mirror.clock.now() - at < _PAUSE

@@ -113,6 +113,7 @@ def test_names_that_upstream_lacks_are_looked_for_each_hour(world: World) -> Non
     world.clock.advance(YEARS)
     assert found() == [{"dmeo": "demo"}]
     world.clock.advance(-YEARS)
+    assert found() == [{"dmeo": "demo"}]
 
     world.clock.advance(2 * HOUR)
     assert found() == [{"dmeo": "demo"}], "once an hour"
@@ -132,12 +133,15 @@ def test_a_mirror_that_nobody_has_confirmed_asks_upstream_again_after_an_hour(
 
     world.clock.advance(YEARS)
     assert unconfirmed() == 2
-    world.clock.advance(-YEARS)
     world.index.upload(wheel("three", "1.0"))
-
     assert unconfirmed() == 2, "without a request"
-    world.clock.advance(2 * HOUR)
+    world.clock.advance(-YEARS)
     assert unconfirmed() == 3
+
+    world.index.upload(wheel("four", "1.0"))
+    assert unconfirmed() == 3, "without a request"
+    world.clock.advance(2 * HOUR)
+    assert unconfirmed() == 4
 
 
 def test_a_lagging_project_is_retried(world: World, wrong: int) -> None:

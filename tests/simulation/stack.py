@@ -38,7 +38,7 @@ _TIMEOUT = 900.0  # seconds of a function
 # Errors that may end a planner, a finalizer or the command while something is wrong.
 _EXPECTED = frozenset(
     {"StorageUnavailable", "Conflict", "UpstreamUnavailable", "QueueUnavailable", "InvalidPage"}
-    | {"_RateLimited", "Overloaded", "NoChangelog"}
+    | {"_RateLimited", "Overloaded", "TooSlow", "NoChangelog"}
 )
 _CONFIG = f"""\
 [mirror]

@@ -181,7 +181,7 @@ SLIPS = (
     Slip(
         "may-lose",
         1,
-        "no root index either, so nothing is removed",
+        "the mirror follows another index than 'master'",
         master("/pypi"),
         ("sync", "idna", "--may-lose"),
         corrected=("sync", "idna"),
@@ -189,7 +189,7 @@ SLIPS = (
     Slip(
         "sync-elsewhere",
         1,
-        "no event reports its removal",
+        "the mirror follows another index than 'master'",
         arguments=("sync", "idna"),
         other=True,
         corrected=("sync", "idna"),

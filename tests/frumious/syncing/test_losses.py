@@ -13,7 +13,7 @@ from frumious.model.losses import Loss, Losses
 from frumious.model.types import RunId
 from frumious.planning.retry import confirm_losses
 from frumious.syncing.comparison import MassLoss
-from tests.upstream import wheel
+from tests.upstream import Fault, Status, wheel
 
 if TYPE_CHECKING:
     from frumious.finalizing.finalize import Finalized
@@ -274,16 +274,28 @@ def test_an_event_that_the_planner_does_not_know_allows_a_loss(world: World) -> 
 def test_a_project_that_an_operator_names_may_lose_its_files(mirror: World) -> None:
     mirror.configure("max-losses = 0% 0 0GiB")
     mirror.index.remove_project("demo-a")
-    job = Job(
+
+    assert mirror.attempt(named("demo-a")).outcome is Outcome.REMOVED
+
+
+def test_an_index_that_serves_nothing_takes_no_project_away(mirror: World) -> None:
+    mirror.upstream.faults.add(Fault(Status(404), "/"))
+
+    with pytest.raises(MassLoss, match="no root index either, so nothing is removed"):
+        mirror.attempt(named("demo-a"))
+    assert files(mirror) == 4 * len(PROJECTS)
+
+
+def named(project: str) -> Job:
+    """Return the job of `frumious sync PROJECT --may-lose`."""
+    return Job(
         RunId("run-2"),
-        canonicalize_name("demo-a"),
+        canonicalize_name(project),
         0,
         allowed_removal=AllowedRemoval.PROJECT,
         named=True,
         confirmed=True,
     )
-
-    assert mirror.attempt(job).outcome is Outcome.REMOVED
 
 
 def test_jobs_that_lose_nothing_do_not_read_what_was_lost(mirror: World) -> None:
