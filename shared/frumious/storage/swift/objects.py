@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -57,21 +58,28 @@ def _page(swift: Any, span: Span, after: str) -> list[dict[str, Any]]:  # noqa: 
 async def delete_locations(
     account: SwiftAccount, locations: Sequence[Location], *, in_bulk: bool
 ) -> None:
-    """Delete objects; ignore those that do not exist."""
+    """Delete objects; ignore those that do not exist.
+
+    swiftclient tries a failed request again, but not what a deletion in bulk reports as failed.
+    """
     requests = asyncio.Semaphore(_MAX_REQUESTS)
 
     async def delete(batch: Sequence[Location]) -> None:
         async with requests:
-            with suppress(NotFound):
-                await account.run(lambda swift: call(swift, batch), str(batch[0]))
+            if in_bulk:
+                with suppress(StorageUnavailable):
+                    await account.run(lambda swift: _delete_in_bulk(swift, batch), str(batch[0]))
+                    return
+            for each in batch:
+                with suppress(NotFound):
+                    await account.run(partial(_delete, location=each), str(each))
 
-    call, size = (_delete_in_bulk, _BULK_SIZE) if in_bulk else (_delete_one, 1)
+    size = _BULK_SIZE if in_bulk else 1
     starts = range(0, len(locations), size)
     await run_all(delete(locations[start : start + size]) for start in starts)
 
 
-def _delete_one(swift: Any, locations: Sequence[Location]) -> None:  # noqa: ANN401
-    (location,) = locations
+def _delete(swift: Any, location: Location) -> None:  # noqa: ANN401
     swift.delete_object(location.container, location.name)
 
 
