@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener, install_opener
 
 import pytest
 
+from frumious.storage.threads import Abandoned
 from localcloud.moto_server import MotoServer
 from tests.upstream import Index, Server
 from tests.world import REGION, Aws, World
@@ -32,6 +34,20 @@ def _log_everything() -> None:
     """Undo what a command, which an earlier test ran in this process, set."""
     for name in ("frumious", "frumious.backoff"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ignore_what_finalizers_ignore() -> Iterator[None]:
+    """Let no test fail because a finalizer was interrupted: that is repeated."""
+    report = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not Abandoned:
+            report(unraisable)
+
+    sys.unraisablehook = hook
+    yield
+    sys.unraisablehook = report
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from frumious.storage.protocol import StorageUnavailable
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+_AGAIN: Final = 1.0  # seconds between two attempts to interrupt a call
 
 
 class Abandoned(BaseException):
@@ -164,10 +166,15 @@ class _Interruptible:
                 _raise_in(threading.get_ident(), None)
 
     def end(self) -> None:
+        """Raise Abandoned in the thread, again and again: a finalizer may have ignored it."""
         with self._lock:
-            if self._thread is not None and not self._ended:
-                _raise_in(self._thread, Abandoned)
             self._ended = True
+            if self._thread is None:
+                return
+            _raise_in(self._thread, Abandoned)
+        again = threading.Timer(_AGAIN, self.end)
+        again.daemon = True
+        again.start()
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -259,3 +259,27 @@ def test_the_socket_of_a_call_that_nobody_waits_for_is_closed_with_the_storage(
         await until(lambda: connecting.is_closed)
 
     asyncio.run(work())
+
+
+class Finalized:
+    """Its finalizer takes until it is interrupted, and Python ignores what finalizers raise."""
+
+    def __del__(self) -> None:
+        while True:
+            time.sleep(0.01)
+
+
+def test_an_interruption_that_is_ignored_is_repeated() -> None:
+    def forget_and_go_on() -> NoReturn:
+        Finalized()
+        while True:
+            time.sleep(0.01)
+
+    async def work() -> None:
+        pool = ThreadPool(1, limit=0.1)
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(StorageUnavailable):
+                await pool.run(forget_and_go_on)
+        pool.close()
+
+    asyncio.run(work())
