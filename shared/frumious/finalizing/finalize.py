@@ -119,7 +119,7 @@ async def finalize(
     if any(report.result.error is not None for report in accepted):
         lagging = await ledger.add_lagging(lambda lagging: {**lagging, **updated(lagging)})
     totals = None
-    if accepted or closed or _divides(cursor, mirror):
+    if accepted or closed or (root_etag is not None and _divides(cursor, mirror)):
         changes = changes_of(accepted, cursor.departures, now)
         totals = await publish_root_index(
             changes,
@@ -186,7 +186,7 @@ async def finalize(
 
 def _divides(cursor: Cursor, mirror: Mirror) -> bool:
     """Return whether `root-index-shards` has changed since the root index was published."""
-    return cursor.projects is not None and cursor.shards != mirror.config.root_index_shards
+    return cursor.shards != mirror.config.root_index_shards
 
 
 async def _refresh_status(cursor: Cursor, mirror: Mirror, now: float) -> Finalized:
