@@ -77,6 +77,7 @@ class ThreadPool:
             else:
                 loop.call_soon_threadsafe(_set, outcome.set_result, result, outcome)
             finally:
+                interruptible.leave()
                 self._left.discard(interruptible)
 
         submitted = self._executor.submit(run)
@@ -135,6 +136,7 @@ def at_most(seconds: float, target: str) -> Iterator[None]:
         _close_sockets(error)
         raise _too_long(target, seconds) from None
     finally:
+        interruptible.leave()
         timer.cancel()
 
 
@@ -160,6 +162,10 @@ class _Interruptible:
             self._thread = threading.get_ident()
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Let nothing interrupt this thread any more; again where `__exit__` was interrupted."""
         with self._lock:
             self._thread = None
             if self._ended:  # what was not raised yet must not be raised in another call
