@@ -120,15 +120,18 @@ def test_statuses_of_swift_s_own_for_what_passes(status: int, name: str) -> None
         asyncio.run(work())
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "503 Service Unavailable"])
-def test_what_fails_in_a_deletion_in_bulk_is_deleted_singly(status: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(200, "401 Unauthorized"), (200, "503 Service Unavailable"), (404, "404 Not Found")],
+)
+def test_what_fails_in_a_deletion_in_bulk_is_deleted_singly(code: int, status: str) -> None:
     """The token may expire while the cluster deletes, and one of its servers may be down."""
     errors = {"Response Status": status, "Errors": [["/c/n", status]]}
 
     def behave(connection: Connection) -> None:
         read_body(connection)
         if connection.method == "POST":
-            connection.respond(200, body=json.dumps(errors).encode())
+            connection.respond(code, body=json.dumps(errors).encode())
         else:
             connection.respond(204)
 

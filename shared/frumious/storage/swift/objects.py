@@ -67,7 +67,7 @@ async def delete_locations(
     async def delete(batch: Sequence[Location]) -> None:
         async with requests:
             if in_bulk:
-                with suppress(StorageUnavailable):
+                with suppress(StorageUnavailable, NotFound):
                     await account.run(lambda swift: _delete_in_bulk(swift, batch), str(batch[0]))
                     return
             for each in batch:
