@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from frumious.auditing.page_check import other_pages
 from frumious.model import layout
-from frumious.model.blobs import mirrored_files, readable_files, same_bytes
+from frumious.model.blobs import keys_of, mirrored_files, readable_files, same_bytes
 from frumious.simple import gzipped, parse_html, parse_json, render
 from frumious.simple.values import InvalidPage, InvalidValue, check_name
 from frumious.state.objects import set_aside
@@ -138,13 +138,17 @@ async def _publish(
     """
     files = mirrored_files(project, manifest.page)
     disputed = await _disputed(manifest.page, mirror)
-    dropped = [each for each in files if each.key in damaged and each.file.filename not in disputed]
-    await keep_removed_files(project, dropped, (), 0.0, None, mirror.storage)
+    leaving = [each for each in files if each.key in damaged or each.file.filename in disputed]
+    dropped = [each for each in leaving if each.file.filename not in disputed]
+    # The next job need not come to know what belongs to these, as upstream may lack it by then.
+    whole = keys_of(leaving).difference(damaged)
+    delete_at = mirror.clock.now() + mirror.config.delete_after
+    await keep_removed_files(project, dropped, whole, delete_at, None, mirror.storage)
     page = _undamaged(render.as_published(manifest.page, mirror.config.root_uri), damaged, disputed)
     publication = page.publication
     if publication is not None:  # with no etag, the sweep takes it for outdated
         publication = replace(
-            publication, etag="", removed_files=publication.removed_files or bool(dropped)
+            publication, etag="", removed_files=publication.removed_files or bool(leaving)
         )
     page, pages = replace(page, publication=publication), mirror.pages.layout
     body = render.project_page_json(page)

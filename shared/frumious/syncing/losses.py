@@ -54,15 +54,16 @@ async def unannounced_losses(
 
 
 async def announced_removal(
-    project: NormalizedName, current: ProjectPage | None, mirror: Mirror
+    project: NormalizedName, since: int, upstream: Upstream
 ) -> AllowedRemoval:
-    """Return what upstream's changelog allows to remove since the mirror's page, if that is recent.
+    """Return what upstream's changelog allows to remove since a serial, if that is recent.
 
     The planner may not know these events: a page that came by name is older than the first run
-    where upstream's caches were stale, and a lost first run takes its serial along.
+    where upstream's caches were stale, and a lost first run takes its serial along. Nor does a
+    repair know them, which begins while a removal is under way.
     """
     with suppress(UpstreamUnavailable):
-        changes = await mirror.upstream.recent_changes((current and current.serial) or 0)
+        changes = await upstream.recent_changes(since)
         if changes is not None:
             return changes.allowed_removals.get(project, AllowedRemoval.NOTHING)
     return AllowedRemoval.NOTHING
@@ -79,8 +80,10 @@ async def check_beginning(job: Job, parsed: ParsedPage | None, upstream: Upstrea
     """
     project, serial = job.project, (parsed and parsed.page.serial) or 0
     if parsed is None and job.serial and job.allowed_removal < AllowedRemoval.PROJECT:
-        msg = f"upstream has no page of {project!r} yet, and serial {job.serial} is due"
-        raise StalePage(msg)
+        allowed = await announced_removal(project, job.serial - 1, upstream)  # also at the serial
+        if allowed < AllowedRemoval.PROJECT:
+            msg = f"upstream has no page of {project!r} yet, and serial {job.serial} is due"
+            raise StalePage(msg)
     if parsed is not None and not job.serial:
         await check_last_event(project, serial, upstream)
 

@@ -297,7 +297,8 @@ async def read_upstream(
     try:
         check_losses(job, page, current, earlier)
     except MassLoss:
-        allowed = await announced_removal(job.project, current, mirror)
+        since = (current and current.serial) or 0
+        allowed = await announced_removal(job.project, since, mirror.upstream)
         check_losses(replace(job, allowed_removal=allowed), page, current, earlier)
     if parsed is None and current is not None and job.named and job.confirmed:
         await require_root_index(mirror.upstream)

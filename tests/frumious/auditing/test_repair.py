@@ -246,7 +246,28 @@ def test_what_upstream_no_longer_has_is_taken_from_the_page(
     assert names(audited) == {OTHER, "demo-1.0.tar.gz"}
     assert wrong not in audited.keys("web/packages/")
     assert kept in audited.keys("web/packages/")
-    assert {kind for kind, _ in audited.found(deep=True)} <= {"orphan"}
+    assert audited.found(deep=True) == set()
+
+
+def test_what_belongs_to_a_damaged_file_does_not_outlive_it(
+    audited: AuditedMirror, upstream: Server
+) -> None:
+    """Its provenance is gone upstream before the file is: the page of the repair lacks it."""
+    audited.index.upload(wheel("demo", "3.0"), provenance={"version": 1})
+    audited.sync()
+    audited.delete(audited.file("demo-3.0-py3-none-any.whl"))
+    upstream.faults.add(Fault(Status(404), match="/integrity/"))
+    audited.repair()
+    upstream.faults.clear()
+    assert {key.rpartition("/")[2] for key in audited.keys("web/integrity/")} == {"provenance"}
+
+    audited.index.remove_release("demo", "3.0")
+    audited.sync()
+    audited.sync()  # what is due is deleted
+
+    assert audited.keys("web/integrity/") == []
+    assert not [key for key in audited.keys("web/packages/") if "demo-3.0" in key]
+    assert audited.found() == set()
 
 
 def test_what_upstream_does_not_deliver_now_comes_back_later(

@@ -131,6 +131,15 @@ def test_a_page_that_does_not_exist_yet_is_retried_later(world: World) -> None:
     assert world.sync("demo", serial=world.index.serial).outcome is Outcome.UPDATED
 
 
+def test_a_project_that_left_after_its_job_was_planned_is_absent(world: World) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    planned = world.index.serial
+    world.index.remove_project("demo")
+
+    for serial in (planned, world.index.serial):  # a repair need not know what that event is
+        assert world.sync("demo", serial=serial).outcome is Outcome.ABSENT
+
+
 def test_a_project_that_was_created_and_removed_is_absent(world: World) -> None:
     world.index.upload(wheel("demo", "1.0"))
     world.index.remove_project("demo")
