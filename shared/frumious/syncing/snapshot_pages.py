@@ -278,12 +278,19 @@ class SnapshotPages(Value, frozen=True):
     ) -> set[str]:
         """Return the files of a kept page that go because of a quarantine.
 
-        They leave the live page now, or have left it a short time ago: the event came later.
+        They leave the live page now, or have left it a short time ago: the event came later. Of
+        those that the live page had only in HTML of a killed job, nothing says when they left.
         """
         removed, _ = await read_removed_files(self.project, self.pages.storage)
-        gone = (self._keys(live.page) | removed.undeleted) - self._keys(after)
-        files = mirrored_files(self.project, page)
-        return {each.file.filename for each in files if each.key in gone}
+        gone = self._keys(live.page) | removed.undeleted
+        keys = {each.file.filename: each.key for each in mirrored_files(self.project, page)}
+        stay = {file.filename for file in after.files} if after is not None else set()
+        return {
+            file.filename
+            for file in page.files
+            if file.filename not in stay
+            and (keys.get(file.filename) in gone or file.filename not in removed.hashes)
+        }
 
     def _keys(self, page: ProjectPage | None) -> frozenset[Key]:
         return keys_of(mirrored_files(self.project, page))

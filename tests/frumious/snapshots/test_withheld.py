@@ -8,6 +8,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from frumious.local import run_here
+from frumious.model.types import Key
 from frumious.planning import named
 from frumious.planning.plan import plan_deletions, plan_projects
 from tests.snapshots import SnapshotReader
@@ -156,6 +157,33 @@ def test_a_quarantine_whose_event_comes_after_the_page_changes_a_snapshot(
 
     assert snapshot.files() == {OLD}
     assert stored(mirrored) == {OLD}
+
+
+def test_a_quarantine_changes_a_snapshot_of_html_that_a_killed_job_has_left(
+    mirrored: World, request: pytest.FixtureRequest
+) -> None:
+    """No JSON page ever named the files, so that nothing is kept of their removal."""
+    manifest = Key("web/simple/demo/index.v1_json")
+    mirrored.run(lambda mirror: mirror.storage.delete([manifest]))
+    snapshot: SnapshotReader = request.getfixturevalue("snapshot")
+    mirrored.index.quarantine_release("demo", "2.0")
+    mirrored.mirror_run(["demo"])
+    run(mirrored)
+
+    assert snapshot.files() == {OLD}
+
+
+def test_a_quarantined_release_leaves_snapshots_of_an_index_without_files(
+    mirrored: World, request: pytest.FixtureRequest
+) -> None:
+    mirrored.configure("release-files = false")
+    mirrored.mirror_run(["demo"])
+    snapshot: SnapshotReader = request.getfixturevalue("snapshot")
+    assert snapshot.files() == {OLD, NEW}
+    mirrored.index.quarantine_release("demo", "2.0")
+    run(mirrored)
+
+    assert snapshot.files() == {OLD}
 
 
 @pytest.mark.parametrize("before", ["a release", "a removal"])
