@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from frumious.syncing.page_publisher import PagePublisher
 
 
-def unchanged_result(publisher: PagePublisher, current: ProjectPage | None) -> Result:
-    """Return that the mirror's page stays as it is."""
+def unchanged_result(
+    publisher: PagePublisher, current: ProjectPage | None, *, report: bool = False
+) -> Result:
+    """Return that the mirror's page stays as it is; `report` as for `result_of`."""
     if current is None:
         return Result(project=publisher.project, outcome=Outcome.ABSENT)
     files = mirrored_files(publisher.project, current)
-    return result_of(publisher, BuiltPage(current, files, {}), report=False)
+    return result_of(publisher, BuiltPage(current, files, {}), report=report)
 
 
 def result_of(

@@ -242,7 +242,8 @@ async def _remove_unwanted(
     """
     permitted = attempt.job.allowed_removal is AllowedRemoval.PROJECT and not attempt.job.due
     if current is not None and not permitted and not attempt.deleted:
-        return unchanged_result(publisher, current)
+        recovery = await find_recovery(attempt, current, mirror.storage)
+        return unchanged_result(publisher, current, report=recovery.report)
     return await remove_project(attempt, current, publisher, mirror.clock.now())
 
 

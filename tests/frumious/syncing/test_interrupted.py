@@ -202,3 +202,16 @@ def test_a_project_whose_removal_was_interrupted_leaves_the_root_index(world: Wo
 
     listed = json.loads(world.read("web/simple/index.v1_json"))["projects"]
     assert [project["name"] for project in listed] == ["other"]
+
+
+def test_a_killed_job_reports_its_files_although_its_project_is_not_selected_any_more(
+    world: World,
+) -> None:
+    world.index.upload(wheel("demo", "1.0"))
+    added = world.sync("demo", run="run-1").added
+    blocked = "[plugins]\nenabled = blocklist_project\n[blocklist]\npackages = demo"
+    world.configure(sections=blocked)
+
+    result = world.sync("demo", run="run-1", resuming=True)
+
+    assert (result.added, set(result.added)) == (added, set(world.files()))
