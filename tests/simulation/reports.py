@@ -11,6 +11,8 @@ from tests.simulation.changes import PROJECTS
 from tests.simulation.seen import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.simulation.storage import Disk
 
 STATUS = "status"
@@ -19,6 +21,7 @@ CURSOR = "state/cursor.json"
 LAGGING = "state/lagging.json"
 SELECTION = "state/selection.json"
 NAMED = "state/named.json"
+_DIFF_FILES = (("mirrored-files", "added"), ("mirrored-files.removed", "removed"))
 SNAPSHOTS = "state/snapshots.json"
 ROOT = f"web/simple/{V1_JSON}"
 
@@ -64,6 +67,18 @@ class Reports:
         """Return the serial that the mirror claims."""
         stored = self._disk.objects.get(STATUS)
         return 0 if stored is None else int(stored.body)
+
+    def unannounced(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what the finalizer of the next run writes into diff-files, as these have it.
+
+        While no run is open, nobody reads the report of a job that is delivered once more.
+        """
+        for key, stored in self._disk.objects.items():
+            if key.startswith("state/inbox/"):
+                for report in msgspec.json.decode(stored.body)["reports"]:
+                    for name, kind in _DIFF_FILES:
+                        paths = (f"/mirror/{path}" for path in report["result"][kind])
+                        yield name, "\n".join(paths).encode()
 
     def snapshots_known(self) -> dict[str, dict[str, Any]]:
         """Return what the mirror knows of snapshots, by name."""

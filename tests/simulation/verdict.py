@@ -57,7 +57,8 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     if not (witness.spoilt or witness.repairs):
         # What came back is due all the same; what only snapshots show counts as removed.
         stored = {*disk.objects} - undeleted - kept | witness.named()
-        for problem in unreported(witness.diffs, "mirror", stored, witness.visible):
+        diffs = (*witness.diffs, *witness.unannounced())
+        for problem in unreported(diffs, "mirror", stored, witness.visible):
             raise Violation(Kind.DIFF_FILE, problem)
     expected |= undeleted | kept
     for key in disk.objects:
