@@ -13,7 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from frumious.finalizing.root_shards import NextIndex, update_shards
+from frumious.finalizing.root_shards import (
+    NextIndex,
+    ShardsOvertaken,
+    noting_overtaken,
+    restore_shards,
+    update_shards,
+)
 from frumious.model import layout
 from frumious.simple import gzipped, root_index
 from frumious.simple.values import InvalidPage
@@ -89,15 +95,19 @@ async def publish_root_index(  # noqa: PLR0913 (what it is made of)
     Raises:
         Conflict: another finalizer has written the root index since.
     """
-    if not verify:
-        verify = not pages.layout.has_json_variants
+    overtaken, message = False, ""
+    for all_shards in (True,) if verify else (False, True):
+        verifies = all_shards or not pages.layout.has_json_variants
         try:
             return await _publish(
-                changes, serial, pages, resets, replacing, verify=verify, all_shards=False
+                changes, serial, pages, resets, replacing, verify=verifies, all_shards=all_shards
             )
-        except Conflict:
+        except Conflict as error:
             logger.info("a page of the root index is not the one that was expected")
-    return await _publish(changes, serial, pages, resets, replacing, verify=True, all_shards=True)
+            overtaken, message = overtaken or isinstance(error, ShardsOvertaken), str(error)
+    if overtaken:
+        await restore_shards(pages)
+    raise Conflict(message)
 
 
 async def _publish(  # noqa: PLR0913 (as above)
@@ -151,15 +161,14 @@ async def _publish(  # noqa: PLR0913 (as above)
     if renders_html:
         writes = is_new()  # perhaps only an HTML page was missing
     trusts_shards = before.shards == pages.root_shards and not all_shards
-    if (before.shards or pages.root_shards) and (writes or not trusts_shards):
-        after = NextIndex(changes, projects, serial, merge.totals.projects)
-        await update_shards(after, pages, trusted=trusts_shards)
-    if writes:
-        page = _json_page(projects, serial, before, etags, numbers)
-        if stored_at != key:
-            await storage.create(key, page)
-        else:
-            await _write(key, page, before.etag, storage)
+    has_shards = bool(before.shards or pages.root_shards) and (writes or not trusts_shards)
+    with noting_overtaken(written=has_shards):
+        if has_shards:
+            after = NextIndex(changes, projects, serial, merge.totals.projects)
+            await update_shards(after, pages, trusted=trusts_shards)
+        if writes:
+            page = _json_page(projects, serial, before, etags, numbers)
+            await _write(key, page, before.etag if stored_at == key else None, storage)
     await _delete_former(pages)
     return merge.totals
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -24,7 +24,7 @@ from frumious.state.replacing import replace_object
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -34,6 +34,27 @@ if TYPE_CHECKING:
     from frumious.storage.protocol import Entry, Storage
 
 logger = logging.getLogger(__name__)
+
+_MAX_RACES = 3  # that are lost in a row
+
+
+class ShardsOvertaken(Conflict):
+    """Another process has published the root index while this one wrote shards of an older one."""
+
+
+@contextmanager
+def noting_overtaken(*, written: bool) -> Iterator[None]:
+    """Let a conflict of the block say that shards have been `written` before it.
+
+    Raises:
+        ShardsOvertaken: instead of another conflict.
+    """
+    try:
+        yield
+    except Conflict as error:
+        if not written:
+            raise
+        raise ShardsOvertaken(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,26 @@ async def publish_shards(page: bytes, pages: PageStore) -> None:
         await _correct(HEAD, shards.head(serial), found.pop(HEAD, None), storage)
     if found:
         await storage.delete(sorted(found))
+
+
+async def restore_shards(pages: PageStore) -> None:
+    """Make the shards those of the root index that another finalizer has published.
+
+    It published them before that, and this process has overwritten them.
+
+    Raises:
+        Conflict: others publish again and again.
+    """
+    for _ in range(_MAX_RACES):
+        _, stored = await pages.read_root_index()
+        if stored is None:
+            return
+        await publish_shards(stored.body, pages)
+        head = await pages.storage.head(pages.layout.root_manifest)
+        if head is not None and head.etag == stored.etag:
+            return
+    msg = f"the root index was replaced {_MAX_RACES} times while its shards were written"
+    raise Conflict(msg)
 
 
 async def _change_shards(index: NextIndex, pages: PageStore) -> None:

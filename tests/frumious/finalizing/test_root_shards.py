@@ -21,10 +21,12 @@ from tests.root_shards import FOLDER, HEAD, ROOT, digest, found_in_shards, probl
 from tests.upstream import wheel
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from frumious.mirror import Mirror
     from frumious.model.types import Key
+    from frumious.storage.protocol import Entry
     from frumious.storage.s3.storage import S3Storage
     from tests.upstream import Server
     from tests.world import World
@@ -135,6 +137,29 @@ def test_a_run_writes_only_shards_that_change(sharded: World) -> None:
     after = etags(sharded)
     written = {key for key in after if after[key] != before[key]}
     assert written == {HEAD, *map(shard, [first, second, "new"])}
+    assert problems(sharded.contents(), 16) == []
+
+
+def test_a_finalizer_that_was_overtaken_leaves_the_shards_of_the_other_one(
+    sharded: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes all shards of an older root index after those of the newer one."""
+
+    async def overtaken(mirror: Mirror) -> None:
+        storage, list_objects = mirror.storage, mirror.storage.list
+
+        async def list_later(prefix: str, *, after: str = "") -> AsyncIterator[Entry]:
+            monkeypatch.undo()
+            await publish(mirror, new=ListedProject("new", 10))
+            async for entry in list_objects(prefix, after=after):
+                yield entry
+
+        monkeypatch.setattr(storage, "list", list_later)
+        with pytest.raises(Conflict):
+            await publish(mirror, verify=True, other=ListedProject("other", 9))
+
+    sharded.run(overtaken)
+
     assert problems(sharded.contents(), 16) == []
 
 
