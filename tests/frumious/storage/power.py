@@ -68,9 +68,10 @@ class Recorder:
 
     def _key(self, path: str | Path) -> str | None:
         try:
-            return Path(path).relative_to(self.top).as_posix()
+            key = Path(path).relative_to(self.top).as_posix()
         except (TypeError, ValueError):
             return None  # not in the folder
+        return "" if key == "." else key
 
     def on_open(self, descriptor: int, path: str | Path, flags: int, *_: object) -> None:
         key = self._key(path)
@@ -106,7 +107,7 @@ class Recorder:
                     self._opened[descriptor] = new
 
     def on_mkdir(self, _: None, path: Path, *__: object) -> None:
-        if (key := self._key(path)) is not None:
+        if key := self._key(path):
             self.operations.append(Operation("mkdir", key))
 
     def on_rmdir(self, _: None, path: Path) -> None:
@@ -141,18 +142,24 @@ def after_power_cut(operations: Iterable[Operation], chance: random.Random) -> d
     found: dict[str, int] = {"": 0}
     for number, name in enumerate(names):
         if (number in certain or chance.random() < 0.5) and name.directory in found:
-            found.pop(name.source, None)
-            if name.kind == "remove":
-                inside = f"{name.path}/"
-                for path in [path for path in found if f"{path}/".startswith(inside)]:
-                    del found[path]
-            else:
-                found[name.path] = name.file
+            _rename(name, found)
     return {
         path: _survived(written.get(file, b""), flushed.get(file, b""), chance)
         for path, file in found.items()
         if file
     }
+
+
+def _rename(operation: Operation, found: dict[str, int]) -> None:
+    """Create, move or remove a name among those that are `found`."""
+    if operation.kind == "remove":
+        inside = f"{operation.path}/"
+        for path in [path for path in found if f"{path}/".startswith(inside)]:
+            del found[path]
+        return
+    if operation.kind == "move":
+        found.pop(operation.source, None)
+    found[operation.path] = operation.file
 
 
 def _survived(written: bytes, flushed: bytes, chance: random.Random) -> bytes:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,28 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def storage(folder: Path) -> FilesystemStorage:
     return FilesystemStorage(folder)
+
+
+def test_small_files_are_left_to_threads_while_the_disk_is_slow(
+    storage: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    replace = os.replace
+
+    def slow_replace(source: str, target: str) -> None:
+        time.sleep(0.02)
+        replace(source, target)
+        threads.append(threading.current_thread())
+
+    async def store() -> None:
+        for number in range(3):
+            body = b"%d" % number
+            await storage.store(Key(f"web/{number}"), stream(several(body), body))
+
+    monkeypatch.setattr(os, "replace", slow_replace)
+    run(store())
+
+    assert [each is threading.main_thread() for each in threads] == [True, False, False]
 
 
 # Processes

@@ -13,31 +13,29 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from frumious.model.snapshots import ROLLBACK
 from frumious.storage.filesystem import barrier
 from frumious.storage.filesystem.atomic_write import (
     INTERNAL,
-    TEMP_NAME,
     Folder,
     TempFile,
     flush_directory,
 )
 from frumious.storage.filesystem.barrier import Barrier
-from frumious.storage.filesystem.lock import LOCK
 from frumious.storage.filesystem.os_errors import storage_error
+from frumious.storage.filesystem.paths import is_internal, path_of
 from frumious.storage.filesystem.walk import Walk
 from frumious.storage.protocol import (
     CHUNK,
     Conflict,
     Head,
     Opened,
-    StorageRefused,
     Stored,
 )
 from frumious.storage.threads import ThreadPool
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
         Callable,
         Collection,
         Iterator,
-        Sequence,
     )
     from io import BufferedReader
 
@@ -62,7 +59,10 @@ _BLOCK_SIZE = 1024**2  # bytes that are written in one call of a thread
 _BLOCK_CHUNKS = 1000  # that they consist of, in case these are tiny
 _PAGE_SIZE = 1000  # entries of a listing
 _MAX_CALLS = 32  # at once
-_ROLLBACK = ROLLBACK.split("/")
+_CORES = min(os.cpu_count() or 1, _MAX_CALLS)
+_SMALL = 256 * 1024  # bytes of a file that the event loop's thread stores
+_SLOW = 0.01  # seconds
+_PAUSE = 10.0  # seconds
 
 
 class FilesystemStorage:
@@ -77,11 +77,14 @@ class FilesystemStorage:
         self._top = str(self._folder.top).rstrip("/")
         self._barrier = Barrier()
         self._threads = ThreadPool(_MAX_CALLS)
+        self._hashing = ThreadPool(_CORES)
+        self._slow_until = 0.0  # by the monotonic clock
         self._requests = 0
 
     async def aclose(self) -> None:
         """Let the threads end."""
         self._threads.close()
+        self._hashing.close()
 
     def pop_request_count(self) -> int:
         """Return how many operations there were since the last call."""
@@ -98,7 +101,7 @@ class FilesystemStorage:
 
     async def read(self, key: Key) -> Stored | None:
         """Read a whole object; return None if it does not exist."""
-        path = self._path(key)
+        path = path_of(self._top, key)
 
         def read() -> Stored | None:
             with _open_file(path) as file:
@@ -112,13 +115,13 @@ class FilesystemStorage:
 
     async def head(self, key: Key) -> Head | None:
         """Read an object's metadata, and the object itself: its sha256 is that of the disk."""
-        path = self._path(key)
+        path = path_of(self._top, key)
         self._requests += 1
         return await self._run(lambda: _head(path), key, read_only=True)
 
     async def stream(self, key: Key) -> Opened | None:
         """Open an object to read it as chunks; return None if it does not exist."""
-        path = self._path(key)
+        path = path_of(self._top, key)
         self._requests += 1
         opened = ExitStack()
         file = await self._run(lambda: opened.enter_context(_open_file(path)), key, read_only=True)
@@ -158,9 +161,11 @@ class FilesystemStorage:
     async def store(self, key: Key, stream: FileStream) -> None:
         """Write a file as its chunks arrive; hash it and write it in the same thread.
 
-        It reaches the disk before the next page does.
+        It reaches the disk before the next page does. On a quick disk, a small one is stored in the
+        event loop's thread: a system call takes less time there than to change threads, as Python
+        runs one at a time.
         """
-        path = self._path(key)
+        path = path_of(self._top, key)
         file = TempFile(self._folder, path)
         self._requests += 1
 
@@ -169,38 +174,80 @@ class FilesystemStorage:
                 stream.update(chunk)
                 file.write(chunk)
 
-        def publish(chunks: list[bytes]) -> None:
+        def publish(chunks: list[bytes], *, flush: bool = True) -> None:
             with file:
                 write(chunks or [b""])
                 stream.finish()
-                file.flush()  # else its path may have other bytes after a power failure
+                if flush:
+                    file.flush()  # else its path may have other bytes after a power failure
                 file.publish(flush=not barrier.IS_SUPPORTED)
                 self._barrier.add(self._folder.disk_of(path))
 
         chunks: list[bytes] = []  # are not joined, which would copy them
-        size = 0
+        size, is_small = 0, True
         try:
             async for chunk in stream.chunks:
                 if size >= _BLOCK_SIZE or len(chunks) >= _BLOCK_CHUNKS:
-                    await self._run(partial(write, chunks), key, size=stream.expected.size)
-                    chunks, size = [], 0
+                    await self._run_hashing(partial(write, chunks), key, stream)
+                    chunks, size, is_small = [], 0, False
                 chunks.append(chunk)
                 size += len(chunk)
-            await self._run(partial(publish, chunks), key, size=stream.expected.size)
+            if is_small and size <= _SMALL and self._is_storable_here(path, stream):
+                self._run_here(partial(publish, chunks, flush=False), key, stream)
+            else:
+                await self._run_hashing(partial(publish, chunks), key, stream)
         except BaseException:
             await self._run(file.discard, key)
             raise
+
+    def _is_storable_here(self, path: str, stream: FileStream) -> bool:
+        """Return whether a small file needs no other thread: nothing waits for the disk.
+
+        It is not flushed, and so must not replace what a page may name already. Without a sha256,
+        its size alone would say whether it is whole.
+        """
+        return (
+            not self._is_slow
+            and barrier.IS_SUPPORTED
+            and stream.expected.sha256 is not None
+            and not os.path.lexists(path)
+        )
+
+    @property
+    def _is_slow(self) -> bool:
+        """Whether the disk was slow a short time ago."""
+        return time.monotonic() < self._slow_until
+
+    def _run_here(self, call: Callable[[], None], key: Key, stream: FileStream) -> None:
+        """Run a blocking call in this thread; for a while there is none after a slow one."""
+        started = time.monotonic()
+        try:
+            call()
+        except OSError as error:
+            raise storage_error(error, key, self._folder.top, stream.expected.size) from error
+        finally:
+            now = time.monotonic()
+            if now - started > _SLOW:
+                self._slow_until = now + _PAUSE
+
+    async def _run_hashing(self, call: Callable[[], None], key: Key, stream: FileStream) -> None:
+        """Run a call that mostly hashes, in as many threads as there are cores.
+
+        More of them would compete for the interpreter; but a slow disk is kept busy by many.
+        """
+        threads = self._threads if self._is_slow else self._hashing
+        await self._run(call, key, size=stream.expected.size, threads=threads)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncGenerator[Entry, None]:
         """Yield the objects with a prefix, in order, with one directory at a time in memory."""
         folder, _, _ = prefix.rpartition("/")
         if folder:
-            self._path(folder)
+            path_of(self._top, folder)
         walk = Walk(
             os.fsencode(self._folder.top),
             os.fsencode(prefix),
             os.fsencode(after),
-            _is_internal_path,
+            is_internal,
         ).entries(os.fsencode(folder and f"{folder}/"))
         self._requests += 1
         while page := await self._run(
@@ -211,7 +258,7 @@ class FilesystemStorage:
 
     async def delete(self, keys: Collection[Key]) -> None:
         """Delete objects, and the directories that become empty."""
-        paths = {key: self._path(key) for key in keys}
+        paths = {key: path_of(self._top, key) for key in keys}
 
         def delete() -> None:
             changed = set()
@@ -231,7 +278,7 @@ class FilesystemStorage:
         await self._run(delete, "")
 
     async def _write(self, key: Key, body: bytes, check: Callable[[str], None]) -> str:
-        path = self._path(key)
+        path = path_of(self._top, key)
 
         def write() -> str:
             with TempFile(self._folder, path) as file:
@@ -246,55 +293,20 @@ class FilesystemStorage:
         self._requests += 1
         return await self._run(write, key, size=len(body))
 
-    def _path(self, key: str) -> str:
-        """Return the path of a key.
-
-        Raises:
-            StorageRefused: no file can have it.
-        """
-        segments = key.split("/")
-        try:
-            os.fsencode(key)
-        except UnicodeEncodeError:
-            problem = "cannot be encoded as a file name"
-        else:
-            if not {"", ".", ".."}.isdisjoint(segments):
-                problem = "has a segment that is empty or dots, and could leave the mirror"
-            elif "\0" in key:
-                problem = "contains a NUL"
-            elif _is_internal(segments):
-                problem = "is reserved for the storage itself"
-            else:
-                return f"{self._top}/{key}"
-        msg = f"the key {key!r:.200} {problem}"
-        raise StorageRefused(msg)
-
     async def _run(
-        self, call: Callable[[], T], key: str, *, read_only: bool = False, size: int | None = None
+        self,
+        call: Callable[[], T],
+        key: str,
+        *,
+        read_only: bool = False,
+        size: int | None = None,
+        threads: ThreadPool | None = None,
     ) -> T:
         """Run a blocking call in a thread, and map its errors; `size` is how much it writes."""
         try:
-            return await self._threads.run(call, read_only=read_only)
+            return await (threads or self._threads).run(call, read_only=read_only)
         except OSError as error:
             raise storage_error(error, key, self._folder.top, size) from error
-
-
-def _is_internal(segments: Sequence[str]) -> bool:
-    """Return whether a path is a lock, a marker or a temporary file, or below a rollback's link.
-
-    All but the link occur at any depth: the diff-file's storage may be a folder in the mirror's.
-    What is below the link is stored elsewhere.
-    """
-    return (
-        INTERNAL in segments
-        or segments[0] == LOCK
-        or TEMP_NAME.fullmatch(segments[-1]) is not None
-        or list(segments[:2]) == _ROLLBACK
-    )
-
-
-def _is_internal_path(key: bytes) -> bool:
-    return _is_internal(os.fsdecode(key).rstrip("/").split("/"))
 
 
 @contextmanager
