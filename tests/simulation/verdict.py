@@ -46,7 +46,7 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
             continue
         is_unwanted = project == witness.blocked or project in witness.deleted()
         view = None if is_unwanted else index.project(project)
-        if view is not None and not _may_be_missing(view, disk):
+        if view is not None and not _may_be_missing(view, disk, witness):
             expected |= _judge_project(view, disk)
     _judge_root(index, disk, witness)
     knows_events = not witness.hid_changelog
@@ -64,8 +64,8 @@ def judge(index: Index, disk: Disk, witness: Witness, now: float) -> None:
     for key in disk.objects:
         if not key.startswith(_PREFIXES) or key in expected:
             continue
-        if witness.dropped and key not in witness.visible:
-            continue  # HTML of a job whose run is forgotten: `frumious verify` finds it
+        if _is_forgotten(key, witness):
+            continue
         # Files that were stored for a page that was never published may stay.
         if key in witness.published or not key.startswith(("web/packages/", "web/integrity/")):
             raise Violation(Kind.LEFT_OVER, f"{key} is left over")
@@ -162,15 +162,19 @@ def _undeleted(disk: Disk, now: float) -> Iterator[str]:
                     yield from keys
 
 
-def _may_be_missing(view: ProjectView, disk: Disk) -> bool:
+def _may_be_missing(view: ProjectView, disk: Disk, witness: Witness) -> bool:
     """Whether a project is quarantined, and the mirror has none of its pages.
 
     No index lists it, and a 404 of a stale cache after the event counts as its removal.
     """
     directory = f"web/simple/{view.normalized_name}/"
-    return view.status == "quarantined" and not any(
-        key.startswith(directory) for key in disk.objects
-    )
+    pages = (key for key in disk.objects if key.startswith(directory))
+    return view.status == "quarantined" and all(_is_forgotten(key, witness) for key in pages)
+
+
+def _is_forgotten(key: str, witness: Witness) -> bool:
+    """Whether a page is HTML of a job whose run is forgotten: `frumious verify` finds it."""
+    return witness.dropped and key not in witness.visible
 
 
 def _variant(key: str, disk: Disk) -> str:
