@@ -63,7 +63,8 @@ diff-append-epoch = {epoch}
 _PAUSES = (60.0, 60.0, 300.0, 900.0, 2 * _HOUR)  # between two rounds, by the soak's clock
 # Errors with which a tick or a batch may fail under faults; the next one retries.
 _EXPECTED = re.compile(
-    r"(StorageUnavailable|Conflict|UpstreamUnavailable|_RateLimited|QueueUnavailable|InvalidPage)\b"
+    r"(StorageUnavailable|Conflict|UpstreamUnavailable|Overloaded|TooSlow|_RateLimited"
+    r"|QueueUnavailable|InvalidPage)\b"
 )
 _EXPECTED_WHEN_QUIET = re.compile(r"^Conflict\b")  # by a tick that slept until now
 # What the runtime client prints when a handler raises, and Powertools when it has no metrics.

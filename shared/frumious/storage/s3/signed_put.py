@@ -158,7 +158,7 @@ class SignedPut:
             )
         if response.status == HTTPStatus.OK and "ETag" in response.headers:
             return response.headers["ETag"]
-        msg = f"S3 responds {response.status} for {key!r}: {response.text:.300}"
+        msg = f"S3 responds {response.status} for {key!r}: {' '.join(response.text.split()):.300}"
         found = _CODE.search(response.text)
         code = found[1] if found is not None else ""
         if code in _WRONG_BYTES:

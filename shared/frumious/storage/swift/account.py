@@ -196,7 +196,7 @@ class SwiftAccount:
 
 def response_error(status: int, target: str, text: str) -> FrumiousError:
     """Return the error for a response of Swift about `target`."""
-    msg = f"Swift responds {status} for {target}: {text:.300}"
+    msg = f"Swift responds {status} for {target}: {' '.join(text.split()):.300}"
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(msg)
     if status in _CONFLICT:
