@@ -125,7 +125,7 @@ def test_small_files_are_left_to_threads_while_the_disk_is_slow(
     replace = os.replace
 
     def slow_replace(source: str, target: str) -> None:
-        time.sleep(0.02)
+        time.sleep(0.06)
         replace(source, target)
         threads.append(threading.current_thread())
 

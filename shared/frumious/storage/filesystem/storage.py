@@ -61,7 +61,8 @@ _PAGE_SIZE = 1000  # entries of a listing
 _MAX_CALLS = 32  # at once
 _CORES = min(os.cpu_count() or 1, _MAX_CALLS)
 _SMALL = 256 * 1024  # bytes of a file that the event loop's thread stores
-_SLOW = 0.01  # seconds
+_SLOW = 0.01  # seconds for a small file, on average
+_WEIGHT = 0.2  # of the last one in the average
 _PAUSE = 10.0  # seconds
 
 
@@ -78,6 +79,7 @@ class FilesystemStorage:
         self._barrier = Barrier()
         self._threads = ThreadPool(_MAX_CALLS)
         self._hashing = ThreadPool(_CORES)
+        self._seconds = 0.0  # for a small file, on average
         self._slow_until = 0.0  # by the monotonic clock
         self._requests = 0
 
@@ -219,7 +221,7 @@ class FilesystemStorage:
         return time.monotonic() < self._slow_until
 
     def _run_here(self, call: Callable[[], None], key: Key, stream: FileStream) -> None:
-        """Run a blocking call in this thread; for a while there is none after a slow one."""
+        """Run a blocking call in this thread; for a while there is none after slow ones."""
         started = time.monotonic()
         try:
             call()
@@ -227,8 +229,9 @@ class FilesystemStorage:
             raise storage_error(error, key, self._folder.top, stream.expected.size) from error
         finally:
             now = time.monotonic()
-            if now - started > _SLOW:
-                self._slow_until = now + _PAUSE
+            self._seconds += _WEIGHT * (now - started - self._seconds)
+            if self._seconds > _SLOW:
+                self._seconds, self._slow_until = 0.0, now + _PAUSE
 
     async def _run_hashing(self, call: Callable[[], None], key: Key, stream: FileStream) -> None:
         """Run a call that mostly hashes, in as many threads as there are cores.
