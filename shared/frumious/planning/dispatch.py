@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from frumious.errors import FrumiousError
 from frumious.model import layout
+from frumious.model.plans import Reason
 from frumious.model.runs import OpenRun, Run, run_id
 from frumious.model.types import RunId
 from frumious.planning.named import settle
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from frumious.mirror import Mirror
     from frumious.model.jobs import Job
-    from frumious.model.plans import Plan, Reason
+    from frumious.model.plans import Plan
     from frumious.model.runs import Cursor
     from frumious.selection.private import PrivateProjects
     from frumious.state.ledger import Ledger
@@ -200,7 +201,8 @@ def _log_removals(plan: Plan) -> None:
 def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run]:
     """Split a plan into runs: stages of its changes, and one run of its retries.
 
-    Retries make up for the past: they do not hold back the mirror's serial.
+    Retries make up for the past: they do not hold back the mirror's serial. A project with a new
+    event does, also if it is retried: a late result of an earlier job may end that it lags.
     """
     since = until = None
     if plan.base is not None and plan.cursor is not None:
@@ -233,12 +235,13 @@ def _split(plan: Plan, created: float, private: PrivateProjects) -> Sequence[Run
             digests={project: plan.digests[project] for project in plan.digests.keys() & names},
         )
 
-    changes = sorted(plan.jobs.keys() - plan.retries)
+    retries = [name for name in sorted(plan.retries) if plan.reasons[name] is Reason.LAGGING]
+    changes = sorted(plan.jobs.keys() - {*retries})
     starts = range(0, len(changes), _MAX_RUN_SIZE)
     stages = (changes[start : start + _MAX_RUN_SIZE] for start in starts)
     runs = [run(number, stage) for number, stage in enumerate(stages)]
-    if plan.retries:
-        runs.append(replace(run(len(runs), sorted(plan.retries)), since=None, until=None))
+    if retries:
+        runs.append(replace(run(len(runs), retries), since=None, until=None))
     return runs
 
 

@@ -15,7 +15,7 @@ from frumious.model.types import RunId
 from frumious.state import inbox
 from frumious.storage.protocol import Conflict
 from frumious.syncing.delivery import Batch, Delivery
-from tests.upstream import Fault, Status, wheel
+from tests.upstream import Fault, Stale, Status, wheel
 from tests.world import before_requests_to_s3
 
 if TYPE_CHECKING:
@@ -137,6 +137,29 @@ def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
 
     assert root(world) == {"late"}
     assert not unreported(world)
+
+
+def test_a_late_result_does_not_let_the_status_pass_a_new_event_of_its_project(
+    world: World,
+) -> None:
+    """The project lags, has a new event, and is in step with the one before."""
+    world.configure("run-deadline = 1000")
+    upload(world, "demo")
+    world.plan()
+    (late,) = world.jobs()
+    world.clock.advance(1001)
+    world.finalize()
+    world.retry()
+    before = world.index.serial
+    world.index.upload(wheel("demo", "2.0"))
+    world.plan()
+    world.upstream.faults.add(Fault(Stale(before), "/simple/"))
+
+    world.record(Report(late, world.attempt(late)))
+    world.finalize()
+
+    assert status(world)["lagging"] == {}
+    assert status(world)["serial"] <= before
 
 
 def test_changes_of_an_old_duplicate_are_reported_although_the_next_run_is_empty(
