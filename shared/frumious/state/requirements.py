@@ -39,9 +39,7 @@ class RequirementsFile(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError if a file has a line that does not exist."""
-        if any(
-            max(each.lines, default=0) > max(len(self.lines) - 1, 0) for each in self.files.values()
-        ):
+        if any(max(each.lines, default=-1) >= len(self.lines) for each in self.files.values()):
             msg = "a file has a requirement that is not in the list"
             raise ValueError(msg)
 
