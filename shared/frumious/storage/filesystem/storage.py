@@ -63,7 +63,7 @@ _CORES = min(os.cpu_count() or 1, _MAX_CALLS)
 _SMALL = 256 * 1024  # bytes of a file that the event loop's thread stores
 _SLOW = 0.01  # seconds for a small file, on average
 _WEIGHT = 0.2  # of the last one in the average
-_PAUSE = 10.0  # seconds
+_PAUSE = 10.0  # seconds in which a slow disk is left to other threads
 
 
 class FilesystemStorage:
