@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
+from frumious.auditing.confirm import check_blob
 from frumious.auditing.page_check import other_pages
+from frumious.concurrency import in_groups
 from frumious.model import layout
 from frumious.model.blobs import keys_of, mirrored_files, readable_files, same_bytes
 from frumious.simple import gzipped, parse_html, parse_json, render
@@ -48,9 +50,12 @@ async def withhold(
     Raises:
         Conflict: a job has published the project since.
     """
-    manifest = await _read_manifest(project, mirror)
+    manifest, remade = await _read_manifest(project, mirror)
     if manifest is None:
         return
+    if remade:  # nobody has looked at the files that it names
+        unseen = await _find_damaged(project, manifest, mirror)
+        damaged, wrong = unseen.union(damaged), unseen.union(wrong)
     interrupted = await _is_interrupted(project, manifest, mirror)
     if damaged or not interrupted:
         await _publish(project, manifest, damaged, mirror, interrupted=interrupted)
@@ -63,14 +68,23 @@ async def _is_interrupted(project: NormalizedName, manifest: Manifest, mirror: M
     return first_page is not None and (first_page.serial or 0) > (manifest.page.serial or 0)
 
 
-async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | None:
-    """Return the JSON page; make it again from another page if it is missing or damaged."""
+async def _find_damaged(
+    project: NormalizedName, manifest: Manifest, mirror: Mirror
+) -> frozenset[Key]:
+    """Return what a page names, and what is missing or wrong."""
+    blobs = [blob for each in mirrored_files(project, manifest.page) for blob in each.blobs]
+    findings = await in_groups(check_blob(project, blob, mirror) for blob in blobs)
+    return frozenset(each.key for each in findings if each is not None and each.kind.is_content)
+
+
+async def _read_manifest(project: NormalizedName, mirror: Mirror) -> tuple[Manifest | None, bool]:
+    """Return the JSON page, and whether it was missing or damaged and is made of another one."""
     pages, storage = mirror.pages, mirror.storage
     etag: str | None = None
     try:
         manifest = await pages.read_manifest(project)
         if manifest is not None and readable_files(project, manifest.page) is not None:
-            return manifest
+            return manifest, False
         key = pages.layout.manifest(project)
         if manifest is not None:  # a job could not read the names of its files
             await set_aside(manifest.key, manifest.stored, InvalidPage("unsafe names"), storage)
@@ -79,12 +93,12 @@ async def _read_manifest(project: NormalizedName, mirror: Mirror) -> Manifest | 
         key, etag = error.key, error.stored.etag
     body = await _read_variant(project, key, mirror) or await _render_html_page(project, mirror)
     if body is None:
-        return None  # a job finds the stored files by their keys
+        return None, False  # a job finds the stored files by their keys
     if etag is None:
         await storage.create(key, body)
     else:
         await storage.write(key, body, replacing=etag)
-    return await pages.read_manifest(project)
+    return await pages.read_manifest(project), True
 
 
 async def _read_variant(project: NormalizedName, key: Key, mirror: Mirror) -> bytes | None:

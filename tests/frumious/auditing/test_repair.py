@@ -249,6 +249,19 @@ def test_what_upstream_no_longer_has_is_taken_from_the_page(
     assert audited.found(deep=True) == set()
 
 
+def test_files_of_a_damaged_page_are_looked_at_as_well(audited: AuditedMirror) -> None:
+    missing, wrong = audited.file(WHEEL), audited.file(OTHER)
+    before = {key: audited.read(key) for key in (missing, wrong)}
+    audited.delete(missing)
+    audited.write(wrong, before[wrong][:-1])
+    audited.write("web/simple/demo/index.v1_json", b"{")
+
+    audited.repair()
+
+    assert {key: audited.read(key) for key in before} == before
+    assert audited.found(deep=True) == set()
+
+
 def test_what_belongs_to_a_damaged_file_does_not_outlive_it(
     audited: AuditedMirror, upstream: Server
 ) -> None:
