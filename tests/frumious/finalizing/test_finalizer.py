@@ -122,7 +122,8 @@ def test_a_job_without_a_result_is_waited_for(world: World) -> None:
     assert world.finalize().open == 1
 
 
-def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
+def late_job(world: World) -> Job:
+    """Close a run whose job nobody has done, so that its project lags; return the job."""
     world.configure("diff-file = {{mirror_directory}}/mirrored-files\nrun-deadline = 1000")
     upload(world, "late")
     world.plan()
@@ -130,6 +131,11 @@ def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
     world.clock.advance(1001)
     world.finalize()
     assert status(world)["lagging"].keys() == {"late"}
+    return job
+
+
+def test_changes_of_a_late_job_are_reported_by_the_next(world: World) -> None:
+    job = late_job(world)
     world.sync(job.project, serial=job.serial, run=job.run)  # its run is closed
 
     world.retry()
@@ -143,15 +149,10 @@ def test_a_late_result_does_not_let_the_status_pass_a_new_event_of_its_project(
     world: World,
 ) -> None:
     """The project lags, has a new event, and is in step with the one before."""
-    world.configure("run-deadline = 1000")
-    upload(world, "demo")
-    world.plan()
-    (late,) = world.jobs()
-    world.clock.advance(1001)
-    world.finalize()
+    late = late_job(world)
     world.retry()
     before = world.index.serial
-    world.index.upload(wheel("demo", "2.0"))
+    world.index.upload(wheel("late", "2.0"))
     world.plan()
     world.upstream.faults.add(Fault(Stale(before), "/simple/"))
 
