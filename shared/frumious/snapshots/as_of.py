@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from frumious.concurrency import run_all
 from frumious.model import layout
 from frumious.model.pages import DelistedProject, ListedProject
-from frumious.model.snapshots import KeptPage, kept_page_key
+from frumious.model.snapshots import GRACE, KeptPage, kept_page_key
 from frumious.selection.cooldown import Cooldown
 from frumious.selection.kept_pages import shown_page, shown_pages
 from frumious.selection.subject import Context, Subject
@@ -26,6 +26,7 @@ from frumious.snapshots.delete import kept_projects
 from frumious.snapshots.errors import SnapshotError, check_name
 from frumious.state.objects import parse
 from frumious.state.objects import render as render_state
+from frumious.state.removed_files import keep_removed_files
 from frumious.state.replacing import ATTEMPTS, replace_object, too_many_conflicts
 from frumious.state.snapshots import read_kept_page, read_snapshots
 from frumious.storage.protocol import Conflict
@@ -173,8 +174,11 @@ async def _keep_once(project: NormalizedName, past: _Past) -> None:
         return
     shown = then if page is not None and (names or not page.files) else None
     withheld = () if kept is None else tuple(each for each in kept.withheld if each in names)
-    body = render_state(KeptPage(page=_payload(shown, mirror), withheld=withheld))
+    new = KeptPage(page=_payload(shown, mirror), withheld=withheld)
+    body = render_state(new)
     if stored is None or body != stored.body:
+        if kept is not None:
+            await _schedule_deletion(project, kept, new, past)
         await replace_object(key, body, None if stored is None else stored.etag, mirror.storage)
     # Also where nothing is new: a command may have been killed before it wrote them.
     for each, content in shown_pages(past.name, project, shown, withheld, mirror.config):
@@ -182,6 +186,19 @@ async def _keep_once(project: NormalizedName, past: _Past) -> None:
     past.found.count(page, then, live)
     past.found.pages += 1
     past.found.root[project] = _entry(shown)
+
+
+async def _schedule_deletion(
+    project: NormalizedName, kept: KeptPage, new: KeptPage, past: _Past
+) -> None:
+    """Delete the files that the snapshot stops showing, unless something else names them then.
+
+    A job may have left them to the snapshot: it has kept the page of now, with all its files.
+    """
+    before = kept_page.shown_keys(past.name, project, kept)
+    keys = before - kept_page.shown_keys(past.name, project, new)
+    storage, delete_at = past.mirror.storage, past.mirror.clock.now() + GRACE
+    await keep_removed_files(project, (), keys, delete_at, None, storage)
 
 
 def _at(time: float, project: NormalizedName, page: ProjectPage) -> ProjectPage:

@@ -1,15 +1,22 @@
-"""Where jobs may be at work, they delete the files of a deleted snapshot."""
+"""Where jobs may be at work, they delete the files that a snapshot does not show any more."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
+from frumious.snapshots.as_of import create_as_of
 from frumious.snapshots.create import create_snapshot
 from frumious.snapshots.delete import delete_snapshot
 from frumious.snapshots.readers import readers_of
+from tests.snapshots import SnapshotReader
 from tests.upstream import wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.world import World
 
 
@@ -42,3 +49,42 @@ def test_jobs_delete_the_files_that_nothing_names_any_more(world: World) -> None
         world.mirror_run()
     assert names(world) == {"demo-2.0-py3-none-any.whl"}
     assert not [key for key in world.stored() if "/monday/" in key or "/snapshot/" in key]
+
+
+def test_jobs_delete_what_was_removed_before_a_snapshot_of_an_earlier_time_was_complete(
+    world: World,
+) -> None:
+    """A job keeps all files of its page for the snapshot, which is then to show the older ones."""
+    readers = readers_of(world.config)
+    world.index.upload(wheel("demo", "1.0"), upload_time=datetime(2026, 1, 1, tzinfo=UTC))
+    world.index.upload(wheel("demo", "2.0"), upload_time=datetime(2026, 1, 3, tzinfo=UTC))
+    world.mirror_run()
+
+    def create(on_begin: Callable[[int, str | None, float], None]) -> None:
+        as_of = datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+        world.run(
+            lambda mirror: create_as_of(
+                "early", as_of, mirror, readers, alone=False, on_begin=on_begin, on_page=nothing
+            )
+        )
+
+    with pytest.raises(InterruptedError):
+        create(interrupt)
+    world.index.remove_project("demo")
+    world.mirror_run()
+    create(nothing)
+    snapshot = SnapshotReader(world, "early")
+    for _ in range(3):
+        world.clock.advance(3600)
+        world.mirror_run()
+
+    assert snapshot.files() == names(world) == {"demo-1.0-py3-none-any.whl"}
+
+
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
+def interrupt(*_: object) -> None:
+    """Stop the command."""
+    raise InterruptedError
