@@ -31,7 +31,7 @@ from frumious.state.changes import FeedState
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
 from frumious.state.snapshots import change_snapshots
-from frumious.state.status_files import parse_serial, parse_status
+from frumious.state.status_files import parse_serial, parse_status, publish_snapshots
 from frumious.state.tombstones import Tombstone
 
 if TYPE_CHECKING:
@@ -271,6 +271,7 @@ async def _replace(key: Key, stored: Stored, error: Exception, mirror: Mirror) -
         served = await readers_of(mirror.config).served()
         found = replace(found, served=served if served in found.snapshots else None)
         await change_snapshots(lambda _: found, storage)
+        await publish_snapshots(storage)
 
 
 async def _rebuilt_named(mirror: Mirror) -> NamedProjects:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -23,8 +24,9 @@ from frumious.model.closure import ClosureMark
 from frumious.model.notices import Notices
 from frumious.state.notices import read_notices
 from frumious.state.objects import LedgerCorrupt
+from frumious.state.replacing import replace_object
 from frumious.state.snapshots import read_snapshots
-from frumious.state.status_files import parse_serial, parse_status
+from frumious.state.status_files import parse_serial, parse_status, publish_snapshots
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -148,10 +150,10 @@ async def publish_status(  # noqa: PLR0913 (what it is made of)
             if cast("int", before.get("serial") or 0) > (freshness.serial or 0) and not rewound:
                 return
             body = msgspec.json.format(json.dumps(status).encode(), indent=1)
-            if stored is None:
-                await storage.create(layout.STATUS_JSON, body)
-            else:
-                await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
+            etag = None if stored is None else stored.etag
+            await replace_object(layout.STATUS_JSON, body, etag, storage)
+            if not before:
+                await _publish_snapshots(storage)
             return  # noqa: TRY300
         except Conflict:
             continue  # another finalizer wrote in between: what it wrote counts as well
@@ -224,6 +226,12 @@ async def _snapshots(storage: Storage) -> JsonObject:
     return {"snapshots": known.payload} if known.snapshots else {}
 
 
+async def _publish_snapshots(storage: Storage) -> None:
+    """Say which snapshots there are by now: commands change status.json only where it is sound."""
+    with suppress(LedgerCorrupt):  # which the log says already
+        await publish_snapshots(storage)
+
+
 def feed_payload(feed: Feed) -> JsonObject:
     """Return what is to say of the advisories that count; nothing if no feed is followed."""
     if feed == NO_FEED:
@@ -272,11 +280,8 @@ async def _publish_serial(
             await storage.write(layout.GENERATION, GENERATION)
     if not moved:
         return
-    body = str(serial).encode()
-    if before is None:
-        await storage.create(layout.STATUS, body)
-    else:
-        await storage.write(layout.STATUS, body, replacing=before.etag)
+    etag = None if before is None else before.etag
+    await replace_object(layout.STATUS, str(serial).encode(), etag, storage)
 
 
 def _last_runs(before: JsonObject, closed: Sequence[RunReview]) -> list[Json]:

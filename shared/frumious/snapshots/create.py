@@ -86,7 +86,7 @@ async def begin(name: str, mirror: Mirror, *, alone: bool, as_of: float | None =
     if existing is None:
         await _delete_leftovers(name, mirror)
     elif not (existing.creating or existing.deleting):
-        await publish_snapshots(known, mirror.storage)  # a command may have been killed before
+        await publish_snapshots(mirror.storage)  # a command may have been killed before
     now = mirror.clock.now()
     cursor = await mirror.ledger.cursor()
     new = Snapshot(
@@ -133,7 +133,7 @@ async def finish(
     if known is None:
         msg = f"somebody has deleted the snapshot {name!r} while it was being created"
         raise SnapshotError(msg)
-    await publish_snapshots(known, mirror.storage)
+    await publish_snapshots(mirror.storage)
     return Created(created, len(known.snapshots), offered)
 
 

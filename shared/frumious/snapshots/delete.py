@@ -74,9 +74,8 @@ async def delete_snapshot(name: str, mirror: Mirror, readers: Readers, *, alone:
         deleting = replace(snapshot, deleting=True)
         return replace(known, snapshots={**known.snapshots, name: deleting})
 
-    known = await change_snapshots(mark, mirror.storage)
-    if known is not None:
-        await publish_snapshots(known, mirror.storage)
+    await change_snapshots(mark, mirror.storage)
+    await publish_snapshots(mirror.storage)
     mirror.pages.snapshots.forget()
     await readers.withdraw(name)
     await mirror.storage.delete([snapshot_key(name, layout.root_page(form)) for form in _FORMS])

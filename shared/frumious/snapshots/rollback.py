@@ -35,10 +35,9 @@ async def roll_back(name: str, mirror: Mirror, readers: Readers) -> None:
         _check_fixed(name, find(name, known), now)
         return replace(known, served=name)
 
-    known = await change_snapshots(serve, mirror.storage)
+    await change_snapshots(serve, mirror.storage)
     await readers.point(name)
-    if known is not None:
-        await publish_snapshots(known, mirror.storage)
+    await publish_snapshots(mirror.storage)
 
 
 async def roll_forward(mirror: Mirror, readers: Readers) -> str | None:
@@ -55,9 +54,8 @@ async def roll_forward(mirror: Mirror, readers: Readers) -> str | None:
         served.append(known.served)
         return replace(known, served=None)
 
-    known = await change_snapshots(serve_live, mirror.storage)
-    if known is not None:
-        await publish_snapshots(known, mirror.storage)
+    await change_snapshots(serve_live, mirror.storage)
+    await publish_snapshots(mirror.storage)
     return served[-1]
 
 

@@ -17,13 +17,13 @@ from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.types import MAX_SERIAL, Count, RunName, Serial
+from frumious.state.snapshots import read_snapshots
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from frumious.model.audits import AuditProgress, Kind
-    from frumious.model.snapshots import Snapshots
     from frumious.model.types import JsonObject
     from frumious.storage.protocol import Storage, Stored
 
@@ -86,31 +86,48 @@ async def publish_audit(
         "repaired": repaired,
         "left": dict(left),
     }
-    await _amend({"audit": audit}, storage)
+
+    async def values(_: JsonObject) -> Mapping[str, object]:
+        return {"audit": audit}
+
+    await _amend(values, storage)
 
 
-async def publish_snapshots(snapshots: Snapshots, storage: Storage) -> None:
+async def publish_snapshots(storage: Storage) -> None:
     """Say in status.json which snapshots there are, and which of them readers get.
 
     Raises:
         Conflict: as `publish_audit`.
+        LedgerCorrupt: nobody knows which snapshots there are.
     """
-    await _amend({"snapshots": snapshots.payload}, storage)
+
+    async def values(before: JsonObject) -> Mapping[str, object]:
+        known = await read_snapshots(storage)
+        return {"snapshots": known.payload} if known.snapshots or "snapshots" in before else {}
+
+    await _amend(values, storage)
 
 
-async def _amend(values: Mapping[str, object], storage: Storage) -> None:
+async def _amend(
+    values: Callable[[JsonObject], Awaitable[Mapping[str, object]]], storage: Storage
+) -> None:
     """Replace values of status.json; if there is none, the finalizer will make one.
+
+    `values` reads them after status.json was read: older ones never replace newer ones.
 
     Raises:
         Conflict: others wrote it again and again.
     """
     for _ in range(_ATTEMPTS):
         stored = await storage.read(layout.STATUS_JSON)
-        payload = parse_status(stored)
-        if stored is None or not payload:
+        before = parse_status(stored)
+        if stored is None or not before:
             return
-        body = json.dumps({**payload, **values}, indent=1).encode()
+        after = {**before, **await values(before)}
+        if after == before:
+            return
         with suppress(Conflict):
+            body = json.dumps(after, indent=1).encode()
             await storage.write(layout.STATUS_JSON, body, replacing=stored.etag)
             return
     msg = f"{layout.STATUS_JSON!r} was replaced by others {_ATTEMPTS} times in a row"
