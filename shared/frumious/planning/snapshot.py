@@ -89,7 +89,8 @@ class Snapshot(Value, frozen=True, kw_only=True):
     closure: FoundNeeds = NO_NEEDS
     own_index: Iterable[tuple[NormalizedName, ListedProject]] = ()  # a stream: it is read once
     # Projects that may have a page although no index lists them: quarantined ones that are not
-    # wanted any more, and in the first comparison those of jobs whose results were not read yet.
+    # wanted any more, and in the first comparison those of jobs whose results were not read yet,
+    # or that took them out of the index a short time ago.
     unlisted: frozenset[NormalizedName] = frozenset()
     private: PrivateListing = field(default_factory=PrivateListing)  # the private directory
     keeps_private: bool = False  # it is not what is stored
@@ -211,6 +212,7 @@ async def _unlisted(
     wants = mirror.selection.wants
     unlisted: set[NormalizedName] = set()
     if snapshot.upstream_index is not None and not snapshot.cursor.reconciled:
+        unlisted |= {*filter(wants, snapshot.cursor.departures)}
         async for run in _plans(open_runs, mirror.ledger):
             unlisted |= {*filter(wants, run.jobs)}
     if snapshot.config.projects:

@@ -398,6 +398,16 @@ def test_the_sweep_finds_that_a_quarantined_project_is_gone(world: World) -> Non
     assert reasons(world.dry_run()) == {"one": Reason.UNANNOUNCED}
 
 
+def test_the_first_comparison_finds_that_a_quarantined_project_is_gone(world: World) -> None:
+    """Somebody had named it before, and no event says that it has left."""
+    upload(world, "one", "two")
+    world.index.quarantine_project("one")
+    world.mirror_run(["one"])
+    world.index.remove_project("one")
+
+    assert reasons(world.dry_run()) == {"one": Reason.DIFFERS, "two": Reason.NEW}
+
+
 def test_the_sweep_repairs_the_page_of_the_only_project_although_it_is_quarantined(
     world: World,
 ) -> None:
