@@ -39,8 +39,10 @@ async def repair_here(
     findings: Sequence[Finding],
     mirror: Mirror,
     on_progress: Callable[[int, Result | None], None],
+    *,
+    deep: bool,
 ) -> tuple[list[Repaired], Done]:
-    """Repair what an audit has found, and look at it again.
+    """Repair what an audit has found, `deep` or not, and look at it again.
 
     Raises:
         StorageUnavailable, StorageRefused, LedgerCorrupt: as for `run_here`.
@@ -48,7 +50,7 @@ async def repair_here(
     in_snapshots = [each for each in findings if each.kind is Kind.DAMAGED_SNAPSHOT]
     damage = [each for each in findings if each.kind.is_damage and each not in in_snapshots]
     await restore_root(mirror)
-    plan = await _persist(lambda: prepare(damage, mirror))
+    plan = await _persist(lambda: prepare(damage, mirror, deep=deep))
     done = await run_here(plan, mirror, on_progress)
     await repair_root(damage, mirror)
     if any(each.kind is Kind.OLD_ROOT for each in damage):

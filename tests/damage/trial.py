@@ -126,7 +126,7 @@ def _check(damaged: Damaged, lost: str, report: Report) -> Iterable[str]:
     for key in STATE:
         if key in damaged.touched:
             mirror.write(key, damaged.new[key]) if key in damaged.new else mirror.delete(key)
-    repaired, _ = mirror.run(repair_here(findings, mirror.mirror, lambda *_: None))
+    repaired, _ = mirror.run(repair_here(findings, mirror.mirror, lambda *_: None, deep=True))
     state = {key for key in damaged.touched if key in STATE}
     for each in repaired:
         if each.finding.key not in state:

@@ -67,12 +67,14 @@ class Repaired:
     outcome: Outcome
 
 
-async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
+async def prepare(findings: Iterable[Finding], mirror: Mirror, *, deep: bool) -> Plan:
     """Write wrong headers again, withhold what is damaged, and return the plan for the projects.
 
     Jobs may take pages that are older than the mirror's, but none that are older than the root
     index says, or than earlier jobs have to reach: a damaged page may have any serial. What the
     index lacks is not that old.
+
+    With `deep`, as the audit was, all bytes are read of what it has not looked at.
 
     Raises:
         Conflict: a job has published one of the projects since.
@@ -90,7 +92,7 @@ async def prepare(findings: Iterable[Finding], mirror: Mirror) -> Plan:
         found = projects[project]
         damaged = {each.key for each in found if each.kind.is_content or each.key in wrong_bytes}
         wrong = {each.key for each in found if each.key in damaged and each.kind in _WRONG}
-        await withhold(project, damaged, wrong, mirror)
+        await withhold(project, damaged, wrong, mirror, deep=deep)
 
     await in_groups(prepare_project(project) for project in sorted(projects))
     unselected = {project for project in projects if not mirror.selection.wants(project)}

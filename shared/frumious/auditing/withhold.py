@@ -39,13 +39,18 @@ logger = logging.getLogger(__name__)
 
 
 async def withhold(
-    project: NormalizedName, damaged: Collection[Key], wrong: Collection[Key], mirror: Mirror
+    project: NormalizedName,
+    damaged: Collection[Key],
+    wrong: Collection[Key],
+    mirror: Mirror,
+    *,
+    deep: bool,
 ) -> None:
     """Publish a project's pages without what is damaged, then delete the `wrong` objects of it.
 
     All pages are written from the JSON page, but for those that a killed job has left newer: these
     keep what they show apart from the damage. A project without a readable JSON page is left to
-    its job.
+    its job. With `deep`, all bytes are read of what nobody has looked at.
 
     Raises:
         Conflict: a job has published the project since.
@@ -54,7 +59,7 @@ async def withhold(
     if manifest is None:
         return
     if remade:  # nobody has looked at the files that it names
-        unseen = await _find_damaged(project, manifest, mirror)
+        unseen = await _find_damaged(project, manifest, mirror, deep=deep)
         damaged, wrong = unseen.union(damaged), unseen.union(wrong)
     interrupted = await _is_interrupted(project, manifest, mirror)
     if damaged or not interrupted:
@@ -69,11 +74,11 @@ async def _is_interrupted(project: NormalizedName, manifest: Manifest, mirror: M
 
 
 async def _find_damaged(
-    project: NormalizedName, manifest: Manifest, mirror: Mirror
+    project: NormalizedName, manifest: Manifest, mirror: Mirror, *, deep: bool
 ) -> frozenset[Key]:
     """Return what a page names, and what is missing or wrong."""
     blobs = [blob for each in mirrored_files(project, manifest.page) for blob in each.blobs]
-    findings = await in_groups(check_blob(project, blob, mirror) for blob in blobs)
+    findings = await in_groups(check_blob(project, blob, mirror, deep=deep) for blob in blobs)
     return frozenset(each.key for each in findings if each is not None and each.kind.is_content)
 
 

@@ -111,7 +111,7 @@ async def verify_mirror(
     if repair and progress.damaged:
         from frumious.repairing import repair_here  # noqa: PLC0415 (rarely needed)
 
-        results, done = await repair_here(findings, mirror, lambda *_: None)
+        results, done = await repair_here(findings, mirror, lambda *_: None, deep=progress.deep)
         repaired = {each.finding: each.outcome for each in results}
         reasons = {project: entry.reason for project, entry in done.lagging.items()}
     deleted: frozenset[str] = frozenset()

@@ -92,10 +92,10 @@ class AuditedMirror:
     def found(self, **settings: Any) -> set[tuple[str, str]]:
         return {(each.kind.value, each.key) for each in self.findings(**settings)}
 
-    def repair(self, **settings: Any) -> dict[str, str]:
+    def repair(self, *, deep: bool = False) -> dict[str, str]:
         """Audit anew, repair what is found, and return what became of each key."""
-        findings = self.findings(**settings)
-        repaired, _ = self.run(repair_here(findings, self.mirror, lambda *_: None))
+        findings = self.findings(deep=deep)
+        repaired, _ = self.run(repair_here(findings, self.mirror, lambda *_: None, deep=deep))
         self.clock.advance(2 * DAY)
         return {each.finding.key: each.outcome.value for each in repaired}
 

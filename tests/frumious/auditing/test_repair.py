@@ -262,6 +262,23 @@ def test_files_of_a_damaged_page_are_looked_at_as_well(audited: AuditedMirror) -
     assert audited.found(deep=True) == set()
 
 
+def test_metadata_of_a_damaged_page_is_read_as_well(audited: AuditedMirror) -> None:
+    """Its size is nowhere. HTML does not name it, as of a page that a killed repair has left."""
+    metadata = f"{audited.file(WHEEL)}.metadata"
+    before = audited.read(metadata)
+    audited.write(metadata, before[:-1])
+    html = audited.read("web/simple/demo/index.html")
+    audited.write(
+        "web/simple/demo/index.html", re.sub(rb' data-(core|dist-info)-metadata="[^"]*"', b"", html)
+    )
+    audited.write("web/simple/demo/index.v1_json", b"{")
+
+    audited.repair(deep=True)
+
+    assert audited.read(metadata) == before
+    assert audited.found(deep=True) == set()
+
+
 def test_what_belongs_to_a_damaged_file_does_not_outlive_it(
     audited: AuditedMirror, upstream: Server
 ) -> None:
