@@ -79,7 +79,8 @@ class World(Steps):
 
         All of it follows from what the mirror reports.
         """
-        lost = sorted({*self.witness.lagging(Reason.FILES_LOST), *self._plan.doubtful})
+        lost = {*self.witness.lagging(Reason.FILES_LOST), *self._plan.doubtful}
+        lost.discard(self.witness.blocked)  # naming it would bring it back
         refused = self.witness.lagging(Reason.LOSSES_STOPPED)
         reset = self._restored or self._plan.regressed != ""
         stopped = self._plan.stopped
@@ -97,7 +98,7 @@ class World(Steps):
         requests: list[PlannerEvent | Verification] = [tick]
         if lost:
             self.witness.confirmed = True
-            requests.insert(0, PlannerEvent(projects=lost, may_lose=True))
+            requests.insert(0, PlannerEvent(projects=sorted(lost), may_lose=True))
         if self.witness.damaged:
             requests.insert(0, Verification(deep=True))
         return requests
