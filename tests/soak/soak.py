@@ -377,12 +377,12 @@ class Soak:
 
     def _run_quiet_phase(self) -> None:
         """Stop the faults, and run ticks until no run is open and no project lags."""
+        self._wake_all()
         self._under_faults = False
         self._upstream.faults.clear()
         self._queue.rate = 0
         for process in (*self._ticking, *self._workers):
             process.gateway.rate = 0
-        self._asleep.clear()
         while True:
             self._chance.next_round()
             self._counts["quiet rounds"] += 1
@@ -406,6 +406,12 @@ class Soak:
             if self._counts["quiet rounds"] == _MAX_QUIET_ROUNDS:
                 self._violation(f"after {_MAX_QUIET_ROUNDS} quiet rounds {unfinished}")
                 return
+
+    def _wake_all(self) -> None:
+        """Let the ticks end that sleep: the request of such a one may have taken too long."""
+        self._fates = {name: Fate() for name in self._fates}
+        self._asleep.clear()
+        self._take_turns(self._chance.of("turns"))
 
     def _unfinished(self) -> str:
         """Describe what is unfinished; return an empty string when nothing is."""
