@@ -30,8 +30,9 @@ from frumious.state.bundle_records import Exports, Imported
 from frumious.state.changes import FeedState
 from frumious.state.ledger import LaggingFile
 from frumious.state.objects import LedgerCorrupt, NewerFormat, parse, set_aside
+from frumious.state.snapshot_status import publish_snapshots
 from frumious.state.snapshots import change_snapshots
-from frumious.state.status_files import parse_serial, parse_status, publish_snapshots
+from frumious.state.status_files import parse_serial, parse_status
 from frumious.state.tombstones import Tombstone
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from frumious.model.notices import Notices
 from frumious.state.notices import read_notices
 from frumious.state.objects import LedgerCorrupt
 from frumious.state.replacing import replace_object
+from frumious.state.snapshot_status import publish_snapshots
 from frumious.state.snapshots import read_snapshots
-from frumious.state.status_files import parse_serial, parse_status, publish_snapshots
+from frumious.state.status_files import parse_serial, parse_status
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:

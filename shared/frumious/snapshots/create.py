@@ -21,8 +21,8 @@ from frumious.model.snapshots import (
     snapshot_key,
 )
 from frumious.snapshots.errors import SnapshotError, check_name
+from frumious.state.snapshot_status import publish_snapshots
 from frumious.state.snapshots import change_snapshots, read_snapshots
-from frumious.state.status_files import publish_snapshots
 from frumious.storage.protocol import delete_all
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from frumious.simple.values import InvalidPage
 from frumious.snapshots.errors import SnapshotError, find
 from frumious.state.objects import LedgerCorrupt
 from frumious.state.removed_files import keep_removed_files, read_removed_files
+from frumious.state.snapshot_status import publish_snapshots
 from frumious.state.snapshots import change_snapshots, read_kept_page
-from frumious.state.status_files import publish_snapshots
 from frumious.storage.protocol import delete_all
 from frumious.syncing.deletion import deletable_keys, named_keys
 

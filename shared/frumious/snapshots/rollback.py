@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from frumious.clock import utc
 from frumious.snapshots.errors import SnapshotError, find
+from frumious.state.snapshot_status import publish_snapshots
 from frumious.state.snapshots import change_snapshots
-from frumious.state.status_files import publish_snapshots
 
 if TYPE_CHECKING:
     from frumious.mirror import Mirror

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from frumious.model import layout
 from frumious.model.types import MAX_SERIAL, Count, RunName, Serial
-from frumious.state.snapshots import read_snapshots
 from frumious.storage.protocol import Conflict
 
 if TYPE_CHECKING:
@@ -90,25 +89,10 @@ async def publish_audit(
     async def values(_: JsonObject) -> Mapping[str, object]:
         return {"audit": audit}
 
-    await _amend(values, storage)
+    await amend(values, storage)
 
 
-async def publish_snapshots(storage: Storage) -> None:
-    """Say in status.json which snapshots there are, and which of them readers get.
-
-    Raises:
-        Conflict: as `publish_audit`.
-        LedgerCorrupt: nobody knows which snapshots there are.
-    """
-
-    async def values(before: JsonObject) -> Mapping[str, object]:
-        known = await read_snapshots(storage)
-        return {"snapshots": known.payload} if known.snapshots or "snapshots" in before else {}
-
-    await _amend(values, storage)
-
-
-async def _amend(
+async def amend(
     values: Callable[[JsonObject], Awaitable[Mapping[str, object]]], storage: Storage
 ) -> None:
     """Replace values of status.json; if there is none, the finalizer will make one.
